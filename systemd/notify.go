@@ -1,0 +1,131 @@
+package systemd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Ready tells that start-up or a reload has ended, in success or not (READY=1).
+// A status that is not empty goes in the same message, with control characters
+// folded to spaces, as in Status.
+func (n *Notifier) Ready(status string) error {
+	return n.Send(withStatus(Field{"READY", "1"}, status)...)
+}
+
+// Reloading tells that a reload has begun (RELOADING=1), with the moment in
+// MONOTONIC_USEC, which Type=notify-reload demands. Ready must follow, whatever
+// becomes of the reload.
+func (n *Notifier) Reloading() error {
+	usec, err := monotonicUSec()
+	if err != nil {
+		return err
+	}
+	return n.Send(Field{"RELOADING", "1"}, Field{"MONOTONIC_USEC", strconv.FormatInt(usec, 10)})
+}
+
+// Stopping tells that the service is on its way out (STOPPING=1). A status that
+// is not empty goes along.
+func (n *Notifier) Stopping(status string) error {
+	return n.Send(withStatus(Field{"STOPPING", "1"}, status)...)
+}
+
+// Status sets the line that systemctl status shows (STATUS=). Control
+// characters are folded to spaces, bytes that are not UTF-8 are replaced, and
+// more than MaxStatus bytes are cut. An empty text clears the line.
+func (n *Notifier) Status(text string) error { return n.Send(statusField(text)) }
+
+// Errno reports the error that the service fails with (ERRNO=), between 0, no
+// error, and 4095.
+func (n *Notifier) Errno(errno syscall.Errno) error {
+	const maxErrno = 4095
+	if errno > maxErrno {
+		return fmt.Errorf("notify ERRNO=%d: want 0 to %d", uint(errno), maxErrno)
+	}
+	return n.Send(Field{"ERRNO", strconv.FormatUint(uint64(errno), 10)})
+}
+
+// Extend asks that the start, reload or stop under way may last d from now
+// (EXTEND_TIMEOUT_USEC=), at least a microsecond. It takes effect only if sent
+// before the time allowed so far is over, and the service must repeat it
+// before d is over or be done by then.
+func (n *Notifier) Extend(d time.Duration) error {
+	if d < time.Microsecond {
+		return fmt.Errorf("notify EXTEND_TIMEOUT_USEC: duration %v, want a microsecond or more", d)
+	}
+	return n.Send(Field{"EXTEND_TIMEOUT_USEC", strconv.FormatInt(d.Microseconds(), 10)})
+}
+
+// Watchdog feeds the watchdog (WATCHDOG=1). See WatchdogInterval.
+func (n *Notifier) Watchdog() error { return n.Send(Field{"WATCHDOG", "1"}) }
+
+// WatchdogTrigger tells that the service knows itself to be broken: systemd
+// acts as if the watchdog had run out (WATCHDOG=trigger).
+func (n *Notifier) WatchdogTrigger() error { return n.Send(Field{"WATCHDOG", "trigger"}) }
+
+// MainPID names the main process of the service (MAINPID=).
+func (n *Notifier) MainPID(pid int) error {
+	if pid < 1 {
+		return fmt.Errorf("notify MAINPID=%d: no process has that ID", pid)
+	}
+	return n.Send(Field{"MAINPID", strconv.Itoa(pid)})
+}
+
+// Barrier waits until the manager has worked through every message sent
+// before, or until ctx ends; then the error wraps its cause. The message is
+// BARRIER=1 alone with the one end of a pipe, which the manager closes; any
+// version of systemd does, for it closes what it does not understand.
+func (n *Notifier) Barrier(ctx context.Context) error {
+	if !n.Enabled() {
+		return nil
+	}
+	var pipe [2]int
+	if err := unix.Pipe2(pipe[:], unix.O_CLOEXEC|unix.O_NONBLOCK); err != nil {
+		return fmt.Errorf("make barrier: %w", err)
+	}
+	near := os.NewFile(uintptr(pipe[0]), "barrier")
+	defer func() { _ = near.Close() }() // a pipe's read end has nothing to lose
+	err := n.SendFiles(pipe[1:], Field{"BARRIER", "1"})
+	_ = unix.Close(pipe[1]) // ours must go, or the manager's close would not show
+	if err != nil {
+		return err
+	}
+	stop := context.AfterFunc(ctx, func() {
+		// It fails only if the file is closed, and then nobody waits.
+		_ = near.SetReadDeadline(time.Unix(1, 0))
+	})
+	defer stop()
+	_, err = near.Read(make([]byte, 1))
+	switch {
+	case err == io.EOF:
+		return nil
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return fmt.Errorf("wait at barrier: %w", context.Cause(ctx))
+	case err != nil:
+		return fmt.Errorf("wait at barrier: %w", err)
+	}
+	return errors.New("wait at barrier: the manager wrote to it")
+}
+
+func withStatus(f Field, status string) []Field {
+	if status == "" {
+		return []Field{f}
+	}
+	return []Field{f, statusField(status)}
+}
+
+// monotonicUSec reads CLOCK_MONOTONIC, the one clock that MONOTONIC_USEC means.
+func monotonicUSec() (int64, error) {
+	var ts unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts); err != nil {
+		return 0, fmt.Errorf("read the monotonic clock: %w", err)
+	}
+	return ts.Nano() / 1000, nil
+}

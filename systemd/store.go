@@ -1,0 +1,100 @@
+package systemd
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// maxName bounds the name of a stored or passed descriptor (FDNAME_MAX).
+const maxName = 255
+
+// Store gives the manager copies of descriptors to keep under name (FDSTORE=1,
+// FDNAME=); fds stay the caller's. A name may hold several descriptors and is
+// of at most 255 printable ASCII characters without ':'; EscapeName makes one
+// of any text. The manager drops descriptors on which poll reports a hang-up or
+// an error, and silently ignores the message unless the unit has
+// FileDescriptorStoreMax= with room. Files returns them in the next
+// incarnation.
+func (n *Notifier) Store(name string, fds ...int) error {
+	return n.store(name, fds)
+}
+
+// StoreUnpolled is Store for descriptors that the manager must keep whatever
+// poll says of them (FDPOLL=0, systemd 246 and later).
+func (n *Notifier) StoreUnpolled(name string, fds ...int) error {
+	return n.store(name, fds, Field{"FDPOLL", "0"})
+}
+
+func (n *Notifier) store(name string, fds []int, more ...Field) error {
+	if err := checkName(name); err != nil {
+		return fmt.Errorf("store descriptors: %w", err)
+	}
+	if len(fds) == 0 {
+		return fmt.Errorf("store descriptors as %q: none given", name)
+	}
+	fields := append([]Field{{"FDSTORE", "1"}, {"FDNAME", name}}, more...)
+	return n.SendFiles(fds, fields...)
+}
+
+// Remove makes the manager close every descriptor stored under name
+// (FDSTOREREMOVE=1). A name that holds none is no error.
+func (n *Notifier) Remove(name string) error {
+	if err := checkName(name); err != nil {
+		return fmt.Errorf("remove stored descriptors: %w", err)
+	}
+	return n.Send(Field{"FDSTOREREMOVE", "1"}, Field{"FDNAME", name})
+}
+
+func checkName(name string) error {
+	if name == "" {
+		return errors.New("descriptor without a name")
+	}
+	return checkPassedName(name)
+}
+
+// checkPassedName allows the empty name, which a foreign activator may use.
+func checkPassedName(name string) error {
+	if len(name) > maxName {
+		return fmt.Errorf("descriptor name %.40q… has %d bytes, at most %d", name, len(name), maxName)
+	}
+	for i := range len(name) {
+		if c := name[i]; c < ' ' || c >= 0x7f || c == ':' {
+			return fmt.Errorf("descriptor name %q: want printable ASCII without ':'", name)
+		}
+	}
+	return nil
+}
+
+// EscapeName makes a descriptor name of any text: bytes that a name must not
+// have, and the backslash, become \xNN. The result may be too long.
+func EscapeName(text string) string {
+	var b strings.Builder
+	for i := range len(text) {
+		if c := text[i]; c < ' ' || c >= 0x7f || c == ':' || c == '\\' {
+			fmt.Fprintf(&b, `\x%02x`, c)
+		} else {
+			b.WriteByte(c)
+		}
+	}
+	return b.String()
+}
+
+// UnescapeName undoes EscapeName. What EscapeName did not write is left as it
+// is, for a socket unit's FileDescriptorName= need not have been escaped.
+func UnescapeName(name string) string {
+	var b strings.Builder
+	for len(name) > 0 {
+		if len(name) >= 4 && name[0] == '\\' && name[1] == 'x' {
+			if c, err := strconv.ParseUint(name[2:4], 16, 8); err == nil {
+				b.WriteByte(byte(c))
+				name = name[4:]
+				continue
+			}
+		}
+		b.WriteByte(name[0])
+		name = name[1:]
+	}
+	return b.String()
+}

@@ -1,0 +1,163 @@
+package systemd_test
+
+import (
+	"context"
+	"flag"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"prefork/systemd"
+)
+
+var update = flag.Bool("update", false, "write the golden files of the units anew")
+
+// units are the goldens, by file name.
+func units(t *testing.T, binary string) map[string]string {
+	t.Helper()
+	texts := map[string]string{}
+	for name, o := range map[string]systemd.UnitOptions{
+		"prefork.service":  {},
+		"prefork@.service": {Template: true},
+		"user.service":     {User: true},
+		"reload.service":   {NotifyReload: true},
+		"full.service": {
+			Name: "full", Description: "All options", Config: "/etc/my server/a$b.toml", Control: "/run/full/c.sock",
+			Sockets: []string{"full.socket"}, RunAs: "daemon", PrivilegedPorts: true, ReadHome: true,
+			WritePaths: []string{"/srv/a b", "/srv/c$d"}, KillMode: "process", Watchdog: -1, StartTimeout: 90 * time.Second,
+			StopTimeout: 2 * time.Minute, RestartDelay: 1500 * time.Millisecond, StoredFiles: 8,
+		},
+	} {
+		o.Binary = binary
+		text, err := systemd.ServiceUnit(o)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		texts[name] = text
+	}
+	for name, o := range map[string]systemd.SocketOptions{
+		"prefork.socket":  {Listen: []string{"127.0.0.1:9999"}},
+		"prefork@.socket": {Template: true, Listen: []string{"%t/prefork-%i.sock"}},
+		"full.socket": {Name: "full", Description: "All options", Service: "full.service", Listen: []string{"80", "[::1]:81", "/run/s.sock", "@abstract"},
+			FDName: "http", Backlog: 16, Mode: "0600", Owner: "daemon", Group: "root"},
+	} {
+		text, err := systemd.SocketUnit(o)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		texts[name] = text
+	}
+	return texts
+}
+
+func TestUnitsAreAsTheGoldenFiles(t *testing.T) {
+	for name, got := range units(t, "") {
+		golden := filepath.Join("testdata", name)
+		if *update {
+			if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			continue
+		}
+		want, err := os.ReadFile(golden)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got != string(want) {
+			t.Errorf("%s differs from its golden file (go test -update writes it anew); got:\n%s", name, got)
+		}
+	}
+}
+
+// analyze runs systemd-analyze on the units, laid out as an installation.
+func analyze(t *testing.T, dir string, args ...string) (string, error) {
+	t.Helper()
+	tool, err := exec.LookPath("systemd-analyze")
+	if err != nil {
+		t.Skip("systemd-analyze is not installed")
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, tool, args...)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "XDG_RUNTIME_DIR="+dir, "SYSTEMD_COLORS=0", "SYSTEMD_PAGER=")
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
+
+// install writes the units, with a program that exists, into a directory.
+func install(t *testing.T) (dir string, names []string) {
+	t.Helper()
+	program, err := exec.LookPath("true")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir = t.TempDir()
+	for name, text := range units(t, program) {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		names = append(names, name)
+	}
+	return dir, names
+}
+
+func TestSystemdFindsNoFaultInTheUnits(t *testing.T) {
+	dir, names := install(t)
+	for _, name := range names {
+		if name == "reload.service" {
+			continue // systemd before 253 does not know its type
+		}
+		args := []string{"verify", "--man=no", "./" + strings.Replace(name, "@", "@instance", 1)}
+		if name == "user.service" {
+			args = append([]string{"--user"}, args...)
+		}
+		if out, err := analyze(t, dir, args...); err != nil || out != "" {
+			t.Errorf("verify %s: %v\n%s", name, err, out)
+		}
+	}
+}
+
+func TestSystemServicesAreExposedNoMoreThanTheyMust(t *testing.T) {
+	dir, names := install(t)
+	for _, name := range names {
+		if !strings.HasSuffix(name, ".service") || name == "user.service" {
+			continue // a user's manager cannot enforce most of what is counted
+		}
+		const threshold = "--threshold=20" // tenths
+		if out, err := analyze(t, dir, "security", "--offline=true", threshold, "./"+name); err != nil {
+			t.Errorf("%s is exposed too much: %v\n%s", name, err, out)
+		}
+	}
+}
+
+func TestOptionsThatMakeNoUnitAreAllReported(t *testing.T) {
+	_, err := systemd.ServiceUnit(systemd.UnitOptions{
+		Name: "a b", Binary: "prefork", Description: "a\nUser=root", Sockets: []string{"x.service", "\n.socket"}, RunAs: "a b", KillMode: "never",
+		StopTimeout: -1, StoredFiles: -1, WritePaths: []string{"srv"}, Config: `/etc/x\`, Control: "/\xff",
+	})
+	wantAll(t, err, `name "a b"`, `path "prefork"`, `"a\nUser=root"`, `"x.service"`, `"\n.socket"`, `user "a b"`, `"never"`, "negative time",
+		"store of -1", `path "srv"`, `"/etc/x\\" has`, `"/\xff" has`)
+	_, err = systemd.SocketUnit(systemd.SocketOptions{
+		Name: "/", Service: "x.socket", Listen: []string{"tcp://127.0.0.1:1", "a\nb", ""}, FDName: "a:b", Backlog: -1, Mode: "rw", Owner: "\n",
+	})
+	wantAll(t, err, `name "/"`, `"x.socket"`, `"tcp://127.0.0.1:1"`, `"a\nb"`, `listen ""`, `"a:b"`, "backlog -1", `mode "rw"`, `"\n" has`)
+	_, err = systemd.SocketUnit(systemd.SocketOptions{})
+	wantAll(t, err, "nothing to listen on")
+}
+
+func wantAll(t *testing.T, err error, texts ...string) {
+	t.Helper()
+	if err == nil {
+		t.Error("a unit was made of them")
+		return
+	}
+	for _, text := range texts {
+		if !strings.Contains(err.Error(), text) {
+			t.Errorf("got error %q, want it to say %q", err, text)
+		}
+	}
+}
