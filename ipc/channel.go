@@ -1,0 +1,200 @@
+package ipc
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+	"sync/atomic"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// ErrStuck is wrapped by the error of Send when the peer has not read for so
+// long that the socket's buffer is full. It is evidence of a hung peer, never
+// a reason to wait.
+var ErrStuck = errors.New("peer does not read its channel")
+
+// Channel is one end of the pair between the master and one worker. Send and
+// Close may be called from any goroutine; Receive from one at a time.
+type Channel struct {
+	file   *os.File // non-blocking, so Receive waits in the netpoller
+	raw    syscall.RawConn
+	closed atomic.Bool // tells a Close from a broken descriptor
+}
+
+// Pair makes the two ends of a channel as raw, non-blocking, close-on-exec
+// descriptors. The caller owns both; a worker inherits its end as ChannelFD.
+// See unix(7).
+func Pair() (master, worker int, err error) {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return -1, -1, fmt.Errorf("make channel: %w", err)
+	}
+	for _, fd := range fds {
+		// net.core.wmem_default may have been tuned to less than one message.
+		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, MaxMessage); err != nil {
+			closeAll(fds[:])
+			return -1, -1, fmt.Errorf("size channel: %w", err)
+		}
+	}
+	return fds[0], fds[1], nil
+}
+
+// NewChannel takes ownership of fd, one end made by Pair, and makes it
+// non-blocking and close-on-exec: an inherited end is neither. On error fd is
+// left open and still the caller's.
+func NewChannel(fd int) (*Channel, error) {
+	for _, want := range []struct {
+		option, value int
+		name          string
+	}{
+		{unix.SO_DOMAIN, unix.AF_UNIX, "AF_UNIX"},
+		{unix.SO_TYPE, unix.SOCK_SEQPACKET, "SOCK_SEQPACKET"},
+	} {
+		got, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, want.option)
+		if err != nil {
+			return nil, fmt.Errorf("descriptor %d is no channel: %w", fd, err)
+		}
+		if got != want.value {
+			return nil, fmt.Errorf("descriptor %d is no channel: not %s", fd, want.name)
+		}
+	}
+	if _, err := unix.FcntlInt(uintptr(fd), unix.F_SETFD, unix.FD_CLOEXEC); err != nil {
+		return nil, fmt.Errorf("make channel close-on-exec: %w", err)
+	}
+	if err := unix.SetNonblock(fd, true); err != nil {
+		return nil, fmt.Errorf("make channel non-blocking: %w", err)
+	}
+	file := os.NewFile(uintptr(fd), "channel")
+	raw, err := file.SyscallConn()
+	if err != nil {
+		// Only a nil file can fail here, and fd was just seen to be open.
+		return nil, fmt.Errorf("descriptor %d is no channel: %w", fd, err)
+	}
+	return &Channel{file: file, raw: raw}, nil
+}
+
+// Send writes one message, with the descriptors in fds as SCM_RIGHTS; they
+// stay the caller's. It never waits: its error wraps ErrStuck if the buffer is
+// full, unix.EPIPE if the peer has gone, os.ErrClosed after Close, and
+// ErrTooLong for a message over MaxMessage.
+func (c *Channel) Send(m Message, fds ...int) error {
+	data, err := Encode(m)
+	if err != nil {
+		return err
+	}
+	if len(fds) > MaxFiles {
+		return fmt.Errorf("send %s: %d descriptors, want at most %d", m.Type(), len(fds), MaxFiles)
+	}
+	if want := files(m); len(fds) < want {
+		return fmt.Errorf("send %s: %d descriptors, want %d", m.Type(), len(fds), want)
+	}
+	var oob []byte
+	if len(fds) > 0 {
+		oob = unix.UnixRights(fds...)
+	}
+	if err := c.sendmsg(data, oob); err != nil {
+		return fmt.Errorf("send %s: %w", m.Type(), err)
+	}
+	return nil
+}
+
+func (c *Channel) sendmsg(data, oob []byte) error {
+	var sendErr error
+	// Control, not Write: Write takes the file's write lock and waits for
+	// room, and Send must do neither.
+	err := c.raw.Control(func(fd uintptr) {
+		for {
+			sendErr = unix.Sendmsg(int(fd), data, oob, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
+			// ECONNRESET says once that the peer left with messages unread;
+			// the next call says EPIPE, as for any peer that has gone.
+			if sendErr != unix.EINTR && sendErr != unix.ECONNRESET {
+				return
+			}
+		}
+	})
+	switch {
+	case err != nil:
+		return c.broken(err)
+	case errors.Is(sendErr, unix.EAGAIN):
+		return ErrStuck
+	case errors.Is(sendErr, unix.EMSGSIZE):
+		return fmt.Errorf("%w: %w", ErrTooLong, sendErr)
+	}
+	return sendErr
+}
+
+// Receive waits for one message. The descriptors that belong to it are the
+// caller's and close-on-exec; those that do not are closed.
+//
+// It returns io.EOF once the peer has gone and everything it sent is read, an
+// error that wraps os.ErrClosed after Close, and a *ProtocolError for a
+// datagram that is no message, after which the next call reads the next
+// datagram. Any other error is the end of the channel.
+func (c *Channel) Receive() (Message, []int, error) {
+	p, err := c.recvmsg()
+	if err != nil {
+		return nil, nil, err
+	}
+	defer packets.Put(p)
+	return p.message()
+}
+
+// recvmsg waits for a datagram and returns it in a packet of the pool.
+func (c *Channel) recvmsg() (*packet, error) {
+	var p *packet
+	var recvErr error
+	err := c.raw.Read(func(fd uintptr) bool {
+		p = packets.Get().(*packet)
+		for {
+			recvErr = p.read(int(fd))
+			// ECONNRESET says once that the peer left with messages unread;
+			// what it had sent before is still behind it.
+			if recvErr != unix.EINTR && recvErr != unix.ECONNRESET {
+				break
+			}
+		}
+		if recvErr != nil {
+			packets.Put(p) // none is held while waiting
+		}
+		return recvErr != unix.EAGAIN
+	})
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("receive: %w", c.broken(err))
+	case errors.Is(recvErr, io.EOF):
+		return nil, io.EOF
+	case recvErr != nil:
+		return nil, fmt.Errorf("receive: %w", recvErr)
+	}
+	return p, nil
+}
+
+// broken names what became of the descriptor. The os package does not
+// translate the error of a raw connection, so a Close must be told from it.
+func (c *Channel) broken(err error) error {
+	if c.closed.Load() {
+		return os.ErrClosed
+	}
+	return err
+}
+
+// Close closes this end; a Receive that waits returns. The peer reads EOF
+// after what was sent. A second Close returns an error that wraps
+// os.ErrClosed.
+func (c *Channel) Close() error {
+	c.closed.Store(true)
+	if err := c.file.Close(); err != nil {
+		return fmt.Errorf("close channel: %w", err)
+	}
+	return nil
+}
+
+// packets lends the buffers of Receive. A buffer is as large as the largest
+// message, and a master has a channel for each worker: one of its own each
+// would be half a gigabyte for MaxSlots of them. A Receive holds one only
+// while there is something to read.
+var packets = sync.Pool{New: func() any { return new(packet) }}

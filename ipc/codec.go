@@ -1,0 +1,87 @@
+package ipc
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"unicode/utf8"
+)
+
+// envelope is what every datagram looks like: the type beside a body.
+type envelope struct {
+	Type Type            `json:"type"`
+	Body json.RawMessage `json:"body,omitempty"`
+}
+
+// Encode returns the datagram for m. It fails with ErrTooLong if that would
+// pass MaxMessage. The text of a Failed is cut to MaxText first: a worker's
+// reason must arrive, however much it has to say.
+func Encode(m Message) ([]byte, error) {
+	if m == nil || m.Type() == "" {
+		return nil, errors.New("encode message: no type")
+	}
+	if f, ok := m.(*Failed); ok && f != nil && len(f.Message) > MaxText {
+		m = &Failed{Code: f.Code, Message: cut(f.Message, MaxText)}
+	}
+	body, err := json.Marshal(m)
+	if err != nil {
+		return nil, fmt.Errorf("encode %s: %w", m.Type(), err)
+	}
+	if s := string(body); s == "{}" || s == "null" {
+		body = nil
+	}
+	data, err := json.Marshal(envelope{Type: m.Type(), Body: body})
+	if err != nil {
+		return nil, fmt.Errorf("encode %s: %w", m.Type(), err)
+	}
+	if len(data) > MaxMessage {
+		return nil, fmt.Errorf("encode %s of %d bytes: %w", m.Type(), len(data), ErrTooLong)
+	}
+	return data, nil
+}
+
+// Decode reads one datagram. Unknown fields are ignored and an unknown type
+// yields *Unknown, so that two versions can talk; anything else that is not a
+// message is a *ProtocolError. Decode keeps no reference to data.
+func Decode(data []byte) (Message, error) {
+	if len(data) > MaxMessage {
+		return nil, &ProtocolError{Data: head(data), Err: ErrTooLong}
+	}
+	if len(data) == 0 {
+		return nil, &ProtocolError{Err: errors.New("empty")}
+	}
+	var env envelope
+	if err := json.Unmarshal(data, &env); err != nil {
+		return nil, &ProtocolError{Type: env.Type, Data: head(data), Err: err}
+	}
+	if env.Type == "" {
+		return nil, &ProtocolError{Data: head(data), Err: errors.New("no type")}
+	}
+	maker, ok := makers[env.Type]
+	if !ok {
+		return &Unknown{Name: env.Type}, nil
+	}
+	m := maker()
+	if len(env.Body) > 0 {
+		if err := json.Unmarshal(env.Body, m); err != nil {
+			return nil, &ProtocolError{Type: env.Type, Data: head(data), Err: err}
+		}
+	}
+	return m, nil
+}
+
+// cut shortens s to at most limit bytes without splitting a character and
+// marks that it did.
+func cut(s string, limit int) string {
+	const mark = "…"
+	end := limit - len(mark)
+	for end > 0 && !utf8.RuneStart(s[end]) {
+		end--
+	}
+	return s[:end] + mark
+}
+
+// head copies the first bytes of data, enough to recognise it in a log.
+func head(data []byte) []byte {
+	return append([]byte(nil), data[:min(len(data), 64)]...)
+}

@@ -1,0 +1,256 @@
+package ipc
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"reflect"
+	"strings"
+	"testing"
+	"unicode/utf8"
+)
+
+// examples has a full message of every type.
+var examples = []Message{
+	&Hello{
+		Protocol: ProtocolVersion, Build: "1.2.3", PID: 42, Slot: 3, Slots: 24, Generation: 7,
+		Listeners: []Listener{
+			{Name: "main", Network: "tcp", Address: "127.0.0.1:9999"},
+			{Name: "local", Network: "unix", Address: "/run/x.sock"},
+		},
+		Config:   json.RawMessage(`{"mode":"threading"}`),
+		LogLevel: "info", LogFormat: "json",
+	},
+	&Ready{},
+	&Failed{Code: 78, Message: "no such handler: \"uper\"\nvalid: upper, echo <&>"},
+	&Report{State: StateBusy, LoopLagNS: 1, HeapBytes: 1 << 63, Goroutines: 3},
+	&Drained{Cut: 2},
+	&Drain{Hold: true, TimeoutMS: 30_000, GraceMS: 250, Own: []string{"main"}},
+	&Resume{},
+	&Stop{},
+	&Dump{},
+	&LogLevel{Level: "debug"},
+	&Reopen{},
+}
+
+func TestEveryMessageSurvivesTheRoundTrip(t *testing.T) {
+	seen := map[Type]bool{}
+	for _, want := range examples {
+		seen[want.Type()] = true
+		data, err := Encode(want)
+		if err != nil {
+			t.Errorf("encode %s: %v", want.Type(), err)
+			continue
+		}
+		got, err := Decode(data)
+		if err != nil {
+			t.Errorf("decode %s: %v", data, err)
+			continue
+		}
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("%s became %#v, want %#v", data, got, want)
+		}
+	}
+	for typ, maker := range makers {
+		if !seen[typ] {
+			t.Errorf("no example of %s", typ)
+		}
+		if got := maker().Type(); got != typ {
+			t.Errorf("%s decodes into a %s", typ, got)
+		}
+	}
+}
+
+func TestExamplesLeaveNoFieldEmpty(t *testing.T) {
+	for _, m := range examples {
+		v := reflect.ValueOf(m).Elem()
+		for i := range v.NumField() {
+			if v.Field(i).IsZero() {
+				t.Errorf("the example of %s does not test %s", m.Type(), v.Type().Field(i).Name)
+			}
+		}
+	}
+}
+
+// The bytes are a contract between builds: a change here needs a reason, and
+// one that an old peer would misunderstand a new ProtocolVersion.
+func TestTheWireFormatIsFixed(t *testing.T) {
+	for _, test := range []struct {
+		m    Message
+		want string
+	}{
+		{&Hello{Protocol: 1, Build: "b", PID: 9}, `{"type":"hello","body":{"protocol":1,"build":"b","pid":9}}`},
+		{&Ready{}, `{"type":"ready"}`},
+		{&Failed{Code: 78, Message: "m"}, `{"type":"failed","body":{"code":78,"message":"m"}}`},
+		{&Report{}, `{"type":"report"}`},
+		{&Drained{}, `{"type":"drained"}`},
+		{
+			&Drain{Hold: true, TimeoutMS: 1, GraceMS: 2, Own: []string{"a"}},
+			`{"type":"drain","body":{"hold":true,"timeout_ms":1,"grace_ms":2,"own":["a"]}}`,
+		},
+		{&LogLevel{Level: "debug"}, `{"type":"log_level","body":{"level":"debug"}}`},
+		{&Unknown{Name: "future"}, `{"type":"future"}`},
+		{(*Report)(nil), `{"type":"report"}`},
+	} {
+		got, err := Encode(test.m)
+		if err != nil || string(got) != test.want {
+			t.Errorf("%#v became %s (%v), want %s", test.m, got, err, test.want)
+		}
+	}
+}
+
+func TestUnknownTypesAndFieldsAreIgnored(t *testing.T) {
+	got, err := Decode([]byte(`{"type":"adopt","body":{"state":"x"},"trace":7}`))
+	if want := (&Unknown{Name: "adopt"}); err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("got %#v, %v, want %#v", got, err, want)
+	}
+	got, err = Decode([]byte(`{"type":"drained","body":{"cut":1,"more":{"a":[1]}},"trace":7}`))
+	if want := (&Drained{Cut: 1}); err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("got %#v, %v, want %#v", got, err, want)
+	}
+	got, err = Decode([]byte(`{"type":"drained","body":null}`))
+	if want := (&Drained{}); err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("got %#v, %v, want %#v", got, err, want)
+	}
+}
+
+// bad has datagrams that are no message, and what the error must name.
+var bad = []struct{ name, data, want string }{
+	{"empty", "", "empty"},
+	{"garbage", "\x00\xff\x17garbage", `\x17garbage`},
+	{"truncated", `{"type":"drained","body":{"cu`, "unexpected end"},
+	{"two in one", `{"type":"ready"}{"type":"ready"}`, "after top-level value"},
+	{"no object", `[1,2]`, "array"},
+	{"null", `null`, "no type"},
+	{"no type", `{"body":{}}`, "no type"},
+	{"type of a wrong kind", `{"type":7}`, "number"},
+	{"body of a wrong kind", `{"type":"hello","body":[1]}`, "bad hello message"},
+	{"field of a wrong kind", `{"type":"report","body":{"goroutines":"many"}}`, "bad report message"},
+	{"number out of range", `{"type":"report","body":{"heap_bytes":-1}}`, "heap_bytes"},
+	{"too deep", `{"type":` + strings.Repeat(`[`, 20_000), "max depth"},
+	{"too long", `{"type":"ready","body":"` + strings.Repeat("x", MaxMessage) + `"}`, "too long"},
+}
+
+func TestWhatIsNoMessageIsAnErrorThatNamesItself(t *testing.T) {
+	for _, test := range bad {
+		m, err := Decode([]byte(test.data))
+		var perr *ProtocolError
+		if m != nil || !errors.As(err, &perr) {
+			t.Errorf("%s: decoded to %#v, %v, want a *ProtocolError", test.name, m, err)
+			continue
+		}
+		if !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s: %q does not name %q", test.name, err, test.want)
+		}
+		if !bytes.HasPrefix([]byte(test.data), perr.Data) || len(perr.Data) > 64 {
+			t.Errorf("%s: shows %q", test.name, perr.Data)
+		}
+		if perr.Unwrap() == nil {
+			t.Errorf("%s: has no cause", test.name)
+		}
+	}
+}
+
+func TestDecodeKeepsNoReferenceToItsInput(t *testing.T) {
+	data := []byte(`{"type":"hello","body":{"build":"abc","config":{"mode":"forking"}}}`)
+	m, err := Decode(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = Decode([]byte(`garbage`))
+	for i := range data {
+		data[i] = 'x'
+	}
+	if h := m.(*Hello); h.Build != "abc" || string(h.Config) != `{"mode":"forking"}` {
+		t.Errorf("the message changed with its input: %#v", h)
+	}
+	if err.Error() == "" {
+		t.Error("the error has no text")
+	}
+}
+
+func TestEncodeRefusesWhatCannotBeSent(t *testing.T) {
+	if _, err := Encode(nil); err == nil {
+		t.Error("encoded nil")
+	}
+	if _, err := Encode(&Unknown{}); err == nil {
+		t.Error("encoded a message without a type")
+	}
+	if _, err := Encode(&Hello{Config: json.RawMessage(`{`)}); err == nil {
+		t.Error("encoded a broken configuration")
+	}
+	_, err := Encode(&LogLevel{Level: strings.Repeat("x", MaxMessage)})
+	if !errors.Is(err, ErrTooLong) || !strings.Contains(err.Error(), "log_level") {
+		t.Errorf("oversize: %v, want ErrTooLong of log_level", err)
+	}
+}
+
+func TestAWorkersReasonArrivesHoweverLongItIs(t *testing.T) {
+	for _, unit := range []string{"x", "é", "\x00", "\xff", "<"} {
+		sent := &Failed{Code: 1, Message: strings.Repeat(unit, MaxMessage)}
+		data, err := Encode(sent)
+		if err != nil {
+			t.Errorf("%q repeated: %v", unit, err)
+			continue
+		}
+		m, err := Decode(data)
+		if err != nil {
+			t.Errorf("%q repeated: %v", unit, err)
+			continue
+		}
+		got := m.(*Failed).Message
+		if !strings.HasSuffix(got, "…") || !utf8.ValidString(got) || len(got) < MaxText/2 {
+			t.Errorf("%q repeated: arrived as %d bytes", unit, len(got))
+		}
+		if utf8.ValidString(unit) && strings.ReplaceAll(got, unit, "") != "…" {
+			t.Errorf("%q repeated: a character was split: %q", unit, got[len(got)-12:])
+		}
+		if len(sent.Message) != MaxMessage*len(unit) {
+			t.Errorf("%q repeated: the sender's message was changed", unit)
+		}
+	}
+	whole := strings.Repeat("x", MaxText)
+	data, err := Encode(&Failed{Message: whole})
+	if err != nil || !bytes.Contains(data, []byte(whole)) {
+		t.Errorf("a text of MaxText was cut, or %v", err)
+	}
+}
+
+func FuzzDecode(f *testing.F) {
+	for _, m := range examples {
+		data, err := Encode(m)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(data)
+	}
+	for _, b := range bad[:len(bad)-2] { // the last two are large for a seed
+		f.Add([]byte(b.data))
+	}
+	f.Add([]byte(`{"TYPE":"Hello","type":"hello","body":{"Config":null,"pid":-0,"listeners":[{}]}}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		m, err := Decode(data)
+		if err != nil {
+			var perr *ProtocolError
+			if m != nil || !errors.As(err, &perr) || perr.Error() == "" {
+				t.Fatalf("%#v, %v", m, err)
+			}
+			return
+		}
+		first, err := Encode(m)
+		if errors.Is(err, ErrTooLong) {
+			return // escapes may make a message longer than it came
+		}
+		if err != nil {
+			t.Fatalf("%q decodes to %#v, which cannot be encoded: %v", data, m, err)
+		}
+		again, err := Decode(first)
+		if err != nil {
+			t.Fatalf("%q, encoded from %q, cannot be decoded: %v", first, data, err)
+		}
+		second, err := Encode(again)
+		if err != nil || !bytes.Equal(first, second) {
+			t.Fatalf("%q became %q, then %q (%v)", data, first, second, err)
+		}
+	})
+}

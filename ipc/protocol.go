@@ -1,0 +1,237 @@
+package ipc
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+)
+
+// The protocol of one worker's life. Each arrow is one datagram; Hello is
+// the first in both directions.
+//
+//	master                                worker
+//	  │ fork+exec, channel is fd 3           │
+//	  │── hello(config, listeners, slot) ───►│
+//	  │◄───────────── hello(protocol, build) │
+//	  │                                      │ builds its handler
+//	  │◄─────────────────────────────── ready│  or failed(code, message)
+//	  │── resume ───────────────────────────►│ accepts from here on
+//	  │◄─────────────────── report(counters) │ once a second, and when busy
+//	  │── drain(hold) ──────────────────────►│ stops accepting, stays warm
+//	  │── resume ───────────────────────────►│ accepts again (a rollback)
+//	  │── drain(deadline) ──────────────────►│ stops accepting for good
+//	  │◄───────────────────────────── drained│ nothing in hand; exits 0
+//	  │                                      │
+//	  │── stop ─────────────────────────────►│ exits at once
+//	  │── dump ─────────────────────────────►│ goroutines into the crash file
+//	  │── log_level, reopen(fd) ────────────►│ any time after hello
+//	  ▼                                      ▼
+//	EOF: the worker is gone              EOF: the master is gone: drain, exit
+const (
+	// ProtocolVersion is what this build speaks. A peer with another version
+	// is refused at Hello. A new message or field does not change it: it
+	// grows only when an old peer would misunderstand a new one.
+	ProtocolVersion = 1
+
+	// MaxMessage bounds one encoded message, in bytes.
+	MaxMessage = 128 << 10
+
+	// MaxText bounds the text of a Failed, in bytes; Encode cuts what is
+	// longer. Even if each byte is escaped, the message fits.
+	MaxText = 16 << 10
+
+	// MaxFiles bounds the descriptors that travel with one message.
+	MaxFiles = 8
+)
+
+// The descriptors that a worker inherits. Listeners follow, in the order of
+// Hello.Listeners.
+const (
+	ChannelFD    = 3 // the worker's end of the channel
+	ScoreboardFD = 4 // the scoreboard's memfd
+	CrashFD      = 5 // a memfd that receives the runtime's last words
+	ListenerFD   = 6 // the first listener
+)
+
+// Type names a message on the wire.
+type Type string
+
+// The message types.
+const (
+	TypeHello    Type = "hello"
+	TypeReady    Type = "ready"
+	TypeFailed   Type = "failed"
+	TypeReport   Type = "report"
+	TypeDrained  Type = "drained"
+	TypeDrain    Type = "drain"
+	TypeResume   Type = "resume"
+	TypeStop     Type = "stop"
+	TypeDump     Type = "dump"
+	TypeLogLevel Type = "log_level"
+	TypeReopen   Type = "reopen"
+)
+
+// Message is one datagram of the channel.
+type Message interface {
+	// Type names the message on the wire.
+	Type() Type
+}
+
+// Hello is the first message in both directions. Both fill Protocol, Build
+// and PID; the rest is the master's.
+type Hello struct {
+	Protocol int    `json:"protocol"`
+	Build    string `json:"build"`
+	PID      int    `json:"pid"`
+
+	Slot       int `json:"slot,omitempty"`       // the worker's slot in the scoreboard
+	Slots      int `json:"slots,omitempty"`      // slots in the scoreboard
+	Generation int `json:"generation,omitempty"` // counts from 1
+
+	Listeners []Listener      `json:"listeners,omitempty"`
+	Config    json.RawMessage `json:"config,omitempty"` // the worker's own configuration
+	LogLevel  string          `json:"log_level,omitempty"`
+	LogFormat string          `json:"log_format,omitempty"`
+}
+
+// Listener describes one inherited listening socket.
+type Listener struct {
+	Name    string `json:"name"`    // as configured, unique in a generation
+	Network string `json:"network"` // "tcp" or "unix"
+	Address string `json:"address"` // as bound: host:port or a path
+}
+
+// Ready says that the worker could serve; it accepts once it hears Resume.
+type Ready struct{}
+
+// Failed says that the worker cannot start, and why. Code is the exit status
+// that follows; 78 (EX_CONFIG) means that another try would fail as well.
+type Failed struct {
+	Code    int    `json:"code"`
+	Message string `json:"message"`
+}
+
+// The states that a Report may name.
+const (
+	StateIdle = "idle"
+	StateBusy = "busy"
+)
+
+// Report carries what the scoreboard does not: State on a change in mode
+// forking, and the runtime's figures once a second otherwise.
+type Report struct {
+	State      string `json:"state,omitempty"`
+	LoopLagNS  int64  `json:"loop_lag_ns,omitempty"` // the worst delay of the loop since the last report
+	HeapBytes  uint64 `json:"heap_bytes,omitempty"`
+	Goroutines int    `json:"goroutines,omitempty"`
+}
+
+// Drained says that a drain has ended: the worker holds no connection and
+// exits 0 next.
+type Drained struct {
+	Cut int `json:"cut,omitempty"` // connections closed at the deadline
+}
+
+// Drain makes the worker stop accepting.
+//
+// With Hold the worker keeps its connections and itself, for a Resume may
+// follow. Without Hold it lets its connections go, cuts what is left after
+// TimeoutMS and exits.
+//
+// Own names the listeners that no other generation serves. With Hold they are
+// accepted from as before; without, the worker accepts from them until GraceMS
+// have passed and the queue is empty, so that no completed handshake is lost.
+type Drain struct {
+	Hold      bool     `json:"hold,omitempty"`
+	TimeoutMS int64    `json:"timeout_ms,omitempty"`
+	GraceMS   int64    `json:"grace_ms,omitempty"`
+	Own       []string `json:"own,omitempty"`
+}
+
+// Resume makes the worker accept, for the first time or again after Drain
+// with Hold.
+type Resume struct{}
+
+// Stop makes the worker exit at once, whatever it holds.
+type Stop struct{}
+
+// Dump makes the worker write every goroutine's stack into its crash file.
+type Dump struct{}
+
+// LogLevel changes the level of the worker's log.
+type LogLevel struct {
+	Level string `json:"level"`
+}
+
+// Reopen carries one descriptor, the reopened log file, which the worker puts
+// in place of its standard error.
+type Reopen struct{}
+
+// Unknown is a message of a type that this build does not know. It is no
+// error: a newer peer may say more than an older one understands.
+type Unknown struct {
+	Name Type `json:"-"` // travels as the type, beside no body
+}
+
+// Type implements Message, as do the methods below.
+func (*Hello) Type() Type    { return TypeHello }
+func (*Ready) Type() Type    { return TypeReady }
+func (*Failed) Type() Type   { return TypeFailed }
+func (*Report) Type() Type   { return TypeReport }
+func (*Drained) Type() Type  { return TypeDrained }
+func (*Drain) Type() Type    { return TypeDrain }
+func (*Resume) Type() Type   { return TypeResume }
+func (*Stop) Type() Type     { return TypeStop }
+func (*Dump) Type() Type     { return TypeDump }
+func (*LogLevel) Type() Type { return TypeLogLevel }
+func (*Reopen) Type() Type   { return TypeReopen }
+func (u *Unknown) Type() Type {
+	return u.Name
+}
+
+// makers is the one list of what can be decoded.
+var makers = map[Type]func() Message{
+	TypeHello:    func() Message { return new(Hello) },
+	TypeReady:    func() Message { return new(Ready) },
+	TypeFailed:   func() Message { return new(Failed) },
+	TypeReport:   func() Message { return new(Report) },
+	TypeDrained:  func() Message { return new(Drained) },
+	TypeDrain:    func() Message { return new(Drain) },
+	TypeResume:   func() Message { return new(Resume) },
+	TypeStop:     func() Message { return new(Stop) },
+	TypeDump:     func() Message { return new(Dump) },
+	TypeLogLevel: func() Message { return new(LogLevel) },
+	TypeReopen:   func() Message { return new(Reopen) },
+}
+
+// files returns how many descriptors travel with m. Who sends more than the
+// receiver knows of is newer; who sends fewer is wrong.
+func files(m Message) int {
+	if _, ok := m.(*Reopen); ok {
+		return 1
+	}
+	return 0
+}
+
+// ErrTooLong is wrapped by the error of Encode, Decode and Receive for a
+// message over MaxMessage bytes.
+var ErrTooLong = errors.New("message too long")
+
+// ProtocolError is a message that could not be understood. The channel is
+// still in step after it: datagrams keep their borders.
+type ProtocolError struct {
+	Type Type   // as far as it was legible
+	Data []byte // the first bytes of the datagram
+	Err  error
+}
+
+// Error names the message and shows how it began.
+func (e *ProtocolError) Error() string {
+	if e.Type == "" {
+		return fmt.Sprintf("bad message %q: %v", e.Data, e.Err)
+	}
+	return fmt.Sprintf("bad %s message %q: %v", e.Type, e.Data, e.Err)
+}
+
+// Unwrap returns the cause.
+func (e *ProtocolError) Unwrap() error { return e.Err }
