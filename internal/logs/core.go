@@ -1,0 +1,111 @@
+package logs
+
+import (
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/buffer"
+	"go.uber.org/zap/zapcore"
+)
+
+// core is what stands between a logger and its descriptor. Clones made by With
+// share level and out.
+type core struct {
+	level    zap.AtomicLevel
+	enc      zapcore.Encoder
+	out      *sink
+	json     bool // durations become seconds
+	priority bool // each line begins with its syslog priority
+}
+
+var (
+	_ zapcore.Core = (*core)(nil)
+
+	buffers = buffer.NewPool()
+)
+
+// Enabled implements zapcore.Core, as do the methods below.
+func (c *core) Enabled(l zapcore.Level) bool { return c.level.Enabled(l) }
+
+// Level lets zapcore.LevelOf find the level.
+func (c *core) Level() zapcore.Level { return c.level.Level() }
+
+func (c *core) With(fields []zapcore.Field) zapcore.Core {
+	clone := *c
+	clone.enc = c.enc.Clone()
+	for _, f := range c.adapt(fields) {
+		f.AddTo(clone.enc)
+	}
+	return &clone
+}
+
+func (c *core) Check(entry zapcore.Entry, checked *zapcore.CheckedEntry) *zapcore.CheckedEntry {
+	if c.Enabled(entry.Level) {
+		return checked.AddCore(entry, c)
+	}
+	return checked
+}
+
+func (c *core) Write(entry zapcore.Entry, fields []zapcore.Field) error {
+	if c.out.lost.Load() > 0 {
+		c.reportLost(entry.Time)
+	}
+	err := c.write(entry, c.adapt(fields))
+	if err != nil {
+		c.out.lost.Add(1)
+	}
+	return err
+}
+
+// reportLost says how many lines were lost, now that there may be room again.
+func (c *core) reportLost(now time.Time) {
+	lost := c.out.lost.Swap(0)
+	report := zapcore.Entry{Level: zapcore.WarnLevel, Time: now, Message: "log lines lost"}
+	if err := c.write(report, []zapcore.Field{zap.Uint64("count", lost)}); err != nil {
+		c.out.lost.Add(lost)
+	}
+}
+
+// Sync has nothing to do: nothing is buffered.
+func (c *core) Sync() error { return nil }
+
+func (c *core) write(entry zapcore.Entry, fields []zapcore.Field) error {
+	line, err := c.enc.EncodeEntry(entry, fields)
+	if err != nil {
+		return err
+	}
+	defer line.Free()
+	if !c.priority {
+		return c.out.write(line.Bytes())
+	}
+	prefixed := buffers.Get()
+	defer prefixed.Free()
+	prefixed.AppendString(priority(entry.Level))
+	prefixed.AppendBytes(line.Bytes())
+	return c.out.write(prefixed.Bytes())
+}
+
+// adapt turns durations into seconds for JSON, with the unit in the key. It
+// leaves fields as it is.
+func (c *core) adapt(fields []zapcore.Field) []zapcore.Field {
+	if !c.json {
+		return fields
+	}
+	copied := false
+	for i, f := range fields {
+		if f.Type != zapcore.DurationType {
+			continue
+		}
+		if !copied {
+			fields = append([]zapcore.Field(nil), fields...)
+			copied = true
+		}
+		key := f.Key
+		if !strings.HasSuffix(key, "_s") {
+			key += "_s"
+		}
+		fields[i] = zap.Float64(key, time.Duration(f.Integer).Seconds())
+	}
+	return fields
+}

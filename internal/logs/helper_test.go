@@ -1,0 +1,161 @@
+package logs
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+	"golang.org/x/sys/unix"
+)
+
+// waiting bounds every wait of these tests. Nothing is expected to take it.
+const waiting = 20 * time.Second
+
+// helperEnv makes the test binary a process whose standard error is broken.
+const helperEnv = "PREFORK_LOGS_HELPER"
+
+func TestMain(m *testing.M) {
+	// The tests say themselves what the environment is.
+	for _, name := range []string{"NO_COLOR", "JOURNAL_STREAM"} {
+		if err := os.Unsetenv(name); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+	}
+	if err := os.Setenv("TERM", "xterm"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	if os.Getenv(helperEnv) == "" {
+		os.Exit(m.Run())
+	}
+	if err := helperBrokenStderr(); err != nil {
+		fmt.Println(err)
+	}
+}
+
+// noon is the clock of lines that are compared as text.
+type noon struct{}
+
+var noonTime = time.Date(2026, 7, 1, 12, 0, 0, 123_456_789, time.UTC)
+
+func (noon) Now() time.Time                       { return noonTime }
+func (noon) NewTicker(time.Duration) *time.Ticker { panic("unused") }
+
+// open makes a logger whose clock stands still.
+func open(t testing.TB, format, level string, f *os.File) (*zap.Logger, zap.AtomicLevel) {
+	t.Helper()
+	log, atom, err := New(format, level, f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return log.WithOptions(zap.WithClock(noon{})), atom
+}
+
+// file returns an open file and a function that reads what is in it.
+func file(t testing.TB) (*os.File, func() string) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "log")
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = f.Close() })
+	return f, func() string {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(data)
+	}
+}
+
+// lines returns what f writes into a log of the format.
+func lines(t testing.TB, format string, f func(log *zap.Logger)) string {
+	t.Helper()
+	out, text := file(t)
+	log, _ := open(t, format, "debug", out)
+	f(log)
+	return text()
+}
+
+// pipe returns both ends of a pipe whose writing end blocks, as a shell's does.
+func pipe(t *testing.T) (r, w *os.File) {
+	t.Helper()
+	var fds [2]int
+	if err := unix.Pipe2(fds[:], unix.O_CLOEXEC); err != nil {
+		t.Fatal(err)
+	}
+	r, w = os.NewFile(uintptr(fds[0]), "reader"), os.NewFile(uintptr(fds[1]), "writer")
+	t.Cleanup(func() { _, _ = r.Close(), w.Close() })
+	return r, w
+}
+
+// within fails the test if f does not return.
+func within(t *testing.T, what string, f func()) {
+	t.Helper()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		f()
+	}()
+	select {
+	case <-done:
+	case <-time.After(waiting):
+		t.Fatalf("waited for %s, in vain", what)
+	}
+}
+
+// terminal returns both ends of a pseudo terminal.
+func terminal(t *testing.T) (master, slave *os.File) {
+	t.Helper()
+	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Skipf("no pseudo terminals here: %v", err)
+	}
+	t.Cleanup(func() { _ = master.Close() })
+	var fd int
+	raw, err := master.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ioctlErr error
+	err = raw.Control(func(m uintptr) {
+		if ioctlErr = unix.IoctlSetPointerInt(int(m), unix.TIOCSPTLCK, 0); ioctlErr != nil {
+			return
+		}
+		// By descriptor and not by path: /dev/pts may not be mounted.
+		var peer uintptr
+		var errno unix.Errno
+		peer, _, errno = unix.Syscall(unix.SYS_IOCTL, m, unix.TIOCGPTPEER, unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC)
+		if errno != 0 {
+			ioctlErr = errno
+		}
+		fd = int(peer)
+	})
+	if err != nil || ioctlErr != nil {
+		t.Skipf("no pseudo terminals here: %v, %v", err, ioctlErr)
+	}
+	slave = os.NewFile(uintptr(fd), "terminal")
+	t.Cleanup(func() { _ = slave.Close() })
+	return master, slave
+}
+
+// readLine waits for one line of f.
+func readLine(t *testing.T, f *os.File) string {
+	t.Helper()
+	var line string
+	within(t, "a line", func() {
+		s, err := bufio.NewReader(f).ReadString('\n')
+		if err != nil {
+			t.Error(err)
+		}
+		line = strings.TrimRight(s, "\r\n")
+	})
+	return line
+}

@@ -1,0 +1,115 @@
+package logs
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"golang.org/x/sys/unix"
+)
+
+// The formats.
+const (
+	Auto    = "auto"    // Console on a terminal, else JSON; with priorities into the journal
+	Console = "console" // for people; in colour on a terminal
+	JSON    = "json"    // one object a line
+)
+
+// Formats lists the valid formats.
+func Formats() []string { return []string{Auto, Console, JSON} }
+
+// Levels lists the valid levels, the most talkative first.
+func Levels() []string { return []string{"debug", "info", "warn", "error"} }
+
+// ParseLevel returns the level of a name in Levels; "" is info.
+func ParseLevel(name string) (zapcore.Level, error) {
+	if name == "" {
+		return zapcore.InfoLevel, nil
+	}
+	i := slices.Index(Levels(), name)
+	if i < 0 {
+		return 0, fmt.Errorf("unknown log level %q: want %s", name, oneOf(Levels()))
+	}
+	return zapcore.DebugLevel + zapcore.Level(i), nil
+}
+
+// New makes a logger that writes to f, which stays the caller's and must stay
+// open. An empty format is Auto, an empty level info; the level can be changed
+// through the AtomicLevel. The logger may be used from any goroutine.
+//
+// Colours need a terminal, and neither NO_COLOR nor TERM=dumb in the
+// environment (https://no-color.org).
+func New(format, level string, f *os.File) (*zap.Logger, zap.AtomicLevel, error) {
+	none := zap.AtomicLevel{}
+	if format == "" {
+		format = Auto
+	}
+	if !slices.Contains(Formats(), format) {
+		return nil, none, fmt.Errorf("unknown log format %q: want %s", format, oneOf(Formats()))
+	}
+	parsed, err := ParseLevel(level)
+	if err != nil {
+		return nil, none, err
+	}
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return nil, none, fmt.Errorf("open log: %w", err)
+	}
+	c := &core{level: zap.NewAtomicLevelAt(parsed), out: &sink{raw: raw}}
+	err = raw.Control(func(fd uintptr) {
+		terminal := isTerminal(int(fd))
+		if format == Console || format == Auto && terminal {
+			c.enc = newConsole(terminal && wantsColour())
+			return
+		}
+		c.enc = newJSON()
+		c.json = true
+		c.priority = format == Auto && isJournal(int(fd), os.Getenv("JOURNAL_STREAM"))
+	})
+	if err != nil {
+		return nil, none, fmt.Errorf("open log: %w", err)
+	}
+	// zap would report a failed write to standard error, which is what failed;
+	// the core counts lost lines instead.
+	return zap.New(c, zap.ErrorOutput(zapcore.AddSync(io.Discard))), c.level, nil
+}
+
+func newJSON() zapcore.Encoder {
+	return zapcore.NewJSONEncoder(zapcore.EncoderConfig{
+		TimeKey:       "ts",
+		LevelKey:      "level",
+		NameKey:       "logger",
+		MessageKey:    "msg",
+		StacktraceKey: "stack",
+		LineEnding:    "\n",
+		EncodeLevel:   zapcore.LowercaseLevelEncoder,
+		EncodeTime:    encodeUTC,
+		// Inside objects and arrays; in fields the core says it in the key.
+		EncodeDuration: zapcore.SecondsDurationEncoder,
+	})
+}
+
+// encodeUTC writes the time of a JSON line: RFC 3339 with microseconds, in UTC
+// so that the lines of several machines compare as text.
+func encodeUTC(t time.Time, enc zapcore.PrimitiveArrayEncoder) {
+	enc.AppendString(t.UTC().Format("2006-01-02T15:04:05.000000Z07:00"))
+}
+
+func isTerminal(fd int) bool {
+	_, err := unix.IoctlGetTermios(fd, unix.TCGETS)
+	return err == nil
+}
+
+func wantsColour() bool {
+	return os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+}
+
+func oneOf(names []string) string {
+	last := len(names) - 1
+	return strings.Join(names[:last], ", ") + " or " + names[last]
+}

@@ -1,0 +1,105 @@
+package logs
+
+import (
+	"errors"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// patience is how long a line waits for a reader that does not keep up.
+const patience = 100 * time.Millisecond
+
+// pipeBuf is what a pipe takes in one piece if it has room at all, see pipe(7).
+const pipeBuf = 4096
+
+// errStalled is the error of a line that its reader had no room for.
+var errStalled = errors.New("log is not being read")
+
+// sink writes lines to a descriptor. It does so by its number and not through
+// os.File, whose Write ends the process with SIGPIPE when the reader of
+// standard error has gone, and waits for a slow one without limit.
+type sink struct {
+	raw  syscall.RawConn
+	lost atomic.Uint64 // lines that were not written and not reported yet
+
+	// The rest is guarded by the write lock of raw.
+
+	stalled bool // the last line found no room: the next does not wait
+	torn    bool // the last line was cut off in its middle
+}
+
+// write writes one line, which ends in a newline. It may be called from any
+// goroutine; lines do not mix.
+func (s *sink) write(line []byte) error {
+	var writeErr error
+	err := s.raw.Write(func(fd uintptr) bool {
+		if s.torn {
+			line = append([]byte{'\n'}, line...)
+		}
+		wrote := 0
+		wrote, writeErr = s.writeAll(int(fd), line)
+		if wrote > 0 {
+			s.torn = wrote < len(line)
+		}
+		s.stalled = errors.Is(writeErr, errStalled)
+		return true
+	})
+	if err != nil {
+		return err
+	}
+	return writeErr
+}
+
+func (s *sink) writeAll(fd int, line []byte) (wrote int, err error) {
+	deadline := time.Now().Add(patience)
+	if s.stalled {
+		deadline = time.Time{}
+	}
+	piece := pieceOf(fd, len(line))
+	for wrote < len(line) {
+		if err := awaitRoom(fd, deadline); err != nil {
+			return wrote, err
+		}
+		n, err := unix.Write(fd, line[wrote:min(wrote+piece, len(line))])
+		wrote += max(n, 0)
+		if err != nil && err != unix.EINTR && err != unix.EAGAIN {
+			return wrote, err
+		}
+	}
+	return wrote, nil
+}
+
+// pieceOf returns how much of a line of n bytes to write at once: all of it,
+// except into a pipe, where a longer write could wait for room in its middle
+// and is not kept whole anyway.
+func pieceOf(fd, n int) int {
+	if n <= pipeBuf {
+		return n
+	}
+	var stat unix.Stat_t
+	if err := unix.Fstat(fd, &stat); err != nil || stat.Mode&unix.S_IFMT != unix.S_IFIFO {
+		return n // the write will say what is wrong
+	}
+	return pipeBuf
+}
+
+// awaitRoom waits until fd can be written to. It is asked even of a blocking
+// descriptor: a terminal stopped with Ctrl-S would hold the process.
+func awaitRoom(fd int, deadline time.Time) error {
+	for {
+		pfd := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}
+		left := max(time.Until(deadline), 0)
+		n, err := unix.Poll(pfd, int((left+time.Millisecond-1)/time.Millisecond))
+		switch {
+		case err != nil && err != unix.EINTR:
+			return err
+		case n > 0:
+			return nil // room, or an error that write names
+		case left == 0:
+			return errStalled
+		}
+	}
+}

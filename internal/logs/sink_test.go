@@ -1,0 +1,196 @@
+package logs
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"go.uber.org/zap"
+	"golang.org/x/sys/unix"
+)
+
+// The socket keeps the borders of writes, so each shows.
+func TestALineIsOneWrite(t *testing.T) {
+	for _, format := range []string{Console, JSON} {
+		fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, w := os.NewFile(uintptr(fds[0]), "reader"), os.NewFile(uintptr(fds[1]), "writer")
+		log, _ := open(t, format, "info", w)
+		log.Info("worker exited", zap.String("evidence", strings.Repeat("goroutine 1\n", 1000)))
+		log.Info("worker ready")
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		buf := make([]byte, 1<<16)
+		for i, want := range []string{"worker exited", "worker ready"} {
+			n, err := r.Read(buf)
+			if got := string(buf[:n]); err != nil || !strings.Contains(got, want) || !strings.HasSuffix(got, "\n") {
+				t.Errorf("%s: write %d is %q, %v", format, i, got, err)
+			}
+		}
+		if err := r.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestALogThatNobodyReadsDoesNotStopTheServer(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		length int
+		torn   int // lines cut off in their middle: longer than the room left
+	}{
+		{"short lines", 10, 0},
+		{"lines longer than PIPE_BUF", 20_000, 1},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			r, w := pipe(t)
+			log, _ := open(t, JSON, "info", w)
+			fill(t, log, test.length)
+			log.Info("lost too")
+			// A reader comes: what was lost is said, and no later line is
+			// spoilt by the torn one.
+			in := bufio.NewReader(r)
+			torn, reported := 0, 0
+			within(t, "the count of lost lines", func() {
+				if _, err := in.ReadString('\n'); err != nil {
+					t.Error(err)
+					return
+				}
+				// Even a line that is longer than the room left waits for
+				// this reader.
+				done := make(chan struct{})
+				go func() { defer close(done); log.Info("back") }()
+				defer func() { <-done }()
+				for got := (entry{}); got.Msg != "back"; {
+					line, err := in.ReadString('\n')
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					got = entry{}
+					if json.Unmarshal([]byte(line), &got) != nil {
+						torn++
+					}
+					reported += got.Count
+				}
+			})
+			if torn != test.torn || reported != 2 {
+				t.Errorf("%d lines are torn, want %d; %d reported as lost, want 2", torn, test.torn, reported)
+			}
+		})
+	}
+}
+
+type entry struct {
+	Msg   string
+	Count int
+}
+
+// fill logs until a line is lost.
+func fill(t *testing.T, log *zap.Logger, length int) {
+	t.Helper()
+	within(t, "the logger to go on without a reader", func() {
+		checked := log.Check(zap.InfoLevel, "m").Entry
+		for i := range 100_000 {
+			fields := []zap.Field{zap.Int("i", i), zap.String("pad", strings.Repeat("x", length))}
+			if err := log.Core().Write(checked, fields); err != nil {
+				if !errors.Is(err, errStalled) {
+					t.Errorf("line %d: %v", i, err)
+				}
+				return
+			}
+		}
+		t.Error("the pipe took everything")
+	})
+}
+
+func TestATornLineDoesNotSpoilTheNext(t *testing.T) {
+	f, text := file(t)
+	raw, err := f.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &sink{raw: raw, torn: true}
+	for range 2 {
+		if err := s.write([]byte("line\n")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := text(); got != "\nline\nline\n" {
+		t.Errorf("wrote %q", got)
+	}
+}
+
+func TestTheNextLineGoesToTheReplacedFile(t *testing.T) {
+	old, oldText := file(t)
+	next, nextText := file(t)
+	log, _ := open(t, JSON, "info", old)
+	log.Info("one")
+	if err := unix.Dup3(int(next.Fd()), int(old.Fd()), unix.O_CLOEXEC); err != nil {
+		t.Fatal(err)
+	}
+	log.Info("two")
+	if strings.Contains(oldText(), "two") || !strings.Contains(nextText(), "two") {
+		t.Errorf("old %q, new %q", oldText(), nextText())
+	}
+}
+
+// helperBrokenStderr logs to a standard error that nobody reads any more.
+func helperBrokenStderr() error {
+	log, _, err := New(Auto, "info", os.Stderr)
+	if err != nil {
+		return err
+	}
+	fmt.Println("logging")
+	if _, err := bufio.NewReader(os.Stdin).ReadString('\n'); err != nil {
+		return err
+	}
+	err = log.Core().Write(log.Check(zap.InfoLevel, "m").Entry, nil)
+	log.Info("m")
+	fmt.Println(errors.Is(err, unix.EPIPE), "and alive")
+	return nil
+}
+
+func TestAReaderThatHasGoneDoesNotKillTheProcess(t *testing.T) {
+	r, w := pipe(t)
+	cmd := exec.CommandContext(t.Context(), os.Args[0])
+	cmd.Env = append(os.Environ(), helperEnv+"=1", "GORACE=atexit_sleep_ms=0")
+	cmd.Stderr = w
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewReader(out)
+	within(t, "the helper", func() {
+		if line, err := lines.ReadString('\n'); line != "logging\n" {
+			t.Errorf("the helper says %q, %v", line, err)
+		}
+		if err := errors.Join(r.Close(), w.Close()); err != nil {
+			t.Error(err)
+		}
+		if _, err := in.Write([]byte("\n")); err != nil {
+			t.Error(err)
+		}
+		if line, err := lines.ReadString('\n'); line != "true and alive\n" {
+			t.Errorf("the helper says %q, %v", line, err)
+		}
+	})
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("the helper ended with %v", err)
+	}
+}
