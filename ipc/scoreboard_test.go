@@ -3,6 +3,7 @@ package ipc
 import (
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"slices"
 	"testing"
@@ -103,7 +104,7 @@ func TestBoundsAreErrors(t *testing.T) {
 	} else if err := s.Close(); err != nil {
 		t.Error(err)
 	}
-	for _, i := range []int{-1, 2, 1 << 56} {
+	for _, i := range []int{-1, 2, math.MaxUint/slotSize + 1} {
 		if !panics(func() { s.Slot(i) }) {
 			t.Errorf("there is a slot %d of 2", i)
 		}
