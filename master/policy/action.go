@@ -1,0 +1,132 @@
+package policy
+
+import "time"
+
+// Action is something that the master must do, in the order in which Step
+// returned it. An action never fails in the machine's eyes: what goes wrong
+// comes back as an event.
+type Action interface{ action() }
+
+// Load reads the configuration and binds what listeners it adds; Loaded
+// follows.
+type Load struct{}
+
+// Spawn starts a worker; Spawned or SpawnFailed follows.
+type Spawn struct {
+	ID         ID
+	Slot       int
+	Generation int
+}
+
+// Accept lets a worker take connections, for the first time or again.
+type Accept struct{ ID ID }
+
+// DrainWorker makes a worker stop accepting. With Hold it stays warm; without
+// it finishes within Timeout and exits. With Empty it first takes what is
+// queued on the listeners that no newer generation serves.
+type DrainWorker struct {
+	ID      ID
+	Hold    bool
+	Empty   bool
+	Timeout time.Duration
+}
+
+// StopWorker tells a worker over its channel to exit at once.
+type StopWorker struct{ ID ID }
+
+// Kill ends a worker with SIGKILL.
+type Kill struct{ ID ID }
+
+// Dump makes a worker write its goroutines down before it is killed.
+type Dump struct{ ID ID }
+
+// Quiesce stops new handshakes on those listeners of Generation that no
+// generation will go on serving: in an orderly end all of them, else those that
+// the committed generation does not have. DrainWorker with Empty follows.
+type Quiesce struct{ Generation int }
+
+// Commit makes Generation the one that serves. What it does not share with its
+// predecessor stays open until Retire.
+type Commit struct{ Generation int }
+
+// Retire closes the listeners that only Generation had: it does not serve, and
+// its last worker has gone. It comes once for each generation but the one that
+// serves at the end.
+type Retire struct{ Generation int }
+
+// Notify tells the service manager.
+type Notify struct {
+	State  NotifyState
+	Status string // one line for people
+}
+
+// NotifyState is what the service manager is told.
+type NotifyState uint8
+
+// The states of Notify. NotifyStatus changes only the status line.
+const (
+	NotifyStatus NotifyState = iota
+	NotifyReady
+	NotifyReloading
+	NotifyStopping
+)
+
+// Verdict answers everyone who asked for the reload that it ends. Err is empty
+// if the new generation serves and has passed its probation.
+//
+// Whom it answers: those whose Reload came before the latest Load and who have
+// no answer yet; if there are none, everyone who waits. A reload asked for while
+// one runs is thus answered by the next, which begins after this Verdict.
+type Verdict struct {
+	Generation int // that serves now
+	Err        string
+}
+
+// Note is a line of the log. The last one about a worker is "worker exited",
+// with the reason in the field event.
+type Note struct {
+	Level   Level
+	Message string // constant
+	ID      ID     // of the worker it is about, or 0
+	Fields  []Field
+}
+
+// Level is the weight of a Note.
+type Level uint8
+
+// The levels, as an operator reads them: Info is a transition, Warn is
+// degraded service, Error needs a person.
+const (
+	Debug Level = iota
+	Info
+	Warn
+	Error
+)
+
+// Field is one variable of a Note. Value is a string, an int, a bool or a
+// time.Duration.
+type Field struct {
+	Key   string
+	Value any
+}
+
+// Exit ends the master. Code is its exit status; Err is empty after a drain.
+type Exit struct {
+	Code int
+	Err  string
+}
+
+func (Load) action()        {}
+func (Spawn) action()       {}
+func (Accept) action()      {}
+func (DrainWorker) action() {}
+func (StopWorker) action()  {}
+func (Kill) action()        {}
+func (Dump) action()        {}
+func (Quiesce) action()     {}
+func (Commit) action()      {}
+func (Retire) action()      {}
+func (Notify) action()      {}
+func (Verdict) action()     {}
+func (Note) action()        {}
+func (Exit) action()        {}

@@ -1,0 +1,75 @@
+package policy
+
+import (
+	"fmt"
+	"math"
+	"time"
+)
+
+// brake slows the replacement of workers that crash. It has two parts: the
+// streak, which doubles the delay with each fast death in a row, and the
+// score, a count of crashes in which each weighs half after every half-life.
+// Past the budget the service is degraded: every replacement waits the cap.
+//
+// A degraded service recovers at half the budget, not at the budget, so that
+// one crash more or less does not toggle it.
+type brake struct {
+	streak   int
+	lastFast time.Duration // when the streak last grew
+
+	score    float64
+	scoredAt time.Duration
+
+	degraded bool
+	calmAt   time.Duration // if degraded: when it will no longer be
+}
+
+// crash counts one and returns how long the replacement waits, and whether
+// the budget has just been spent.
+func (b *brake) crash(now time.Duration, fast bool, c *Config, r *random) (delay time.Duration, spent bool) {
+	age := float64(now-b.scoredAt) / float64(c.CrashHalfLife)
+	b.score = b.score*math.Exp2(-age) + 1
+	b.scoredAt = now
+	if fast {
+		delay = c.BackoffCap
+		if shift := min(b.streak, 32); c.BackoffBase <= c.BackoffCap>>shift {
+			delay = c.BackoffBase << shift
+		}
+		b.streak++
+		b.lastFast = now
+	}
+	if !b.degraded && b.score > c.CrashBudget {
+		b.degraded, spent = true, true
+	}
+	if b.degraded {
+		delay = c.BackoffCap
+		halvings := math.Log2(2 * max(b.score, c.CrashBudget/2) / c.CrashBudget)
+		b.calmAt = now + time.Duration(halvings*float64(c.CrashHalfLife)) + 1
+	}
+	return r.around(delay), spent
+}
+
+// survived tells the brake that a worker lived through its first FastDeath at
+// the given time: if that was after the last fast death, the streak is over.
+func (b *brake) survived(at time.Duration) {
+	if b.streak > 0 && at > b.lastFast {
+		b.streak = 0
+	}
+}
+
+// calm says whether the service has just recovered.
+func (b *brake) calm(now time.Duration) bool {
+	if !b.degraded || now < b.calmAt {
+		return false
+	}
+	b.degraded = false
+	return true
+}
+
+// String says why the service is degraded, or nothing.
+func (b *brake) String() string {
+	if !b.degraded {
+		return ""
+	}
+	return fmt.Sprintf("workers keep crashing (score %.0f): replacements are slowed down", b.score)
+}

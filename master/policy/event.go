@@ -1,0 +1,127 @@
+package policy
+
+import "time"
+
+// ID names one worker process for its whole life. IDs grow and are never used
+// twice; slots are.
+type ID uint64
+
+// Event is something that happened. The owner loop feeds events to
+// Machine.Step one at a time, in the order in which it saw them.
+type Event interface{ event() }
+
+// Boot is the first event: the configuration of generation 1, whose listeners
+// are bound.
+type Boot struct{ Config Config }
+
+// Spawned says that the process asked for by Spawn runs.
+type Spawned struct {
+	ID  ID
+	PID int
+}
+
+// SpawnFailed says that it could not be started; no Exited follows.
+type SpawnFailed struct {
+	ID  ID
+	Err string
+}
+
+// Ready says that a worker has finished its start and waits for Accept.
+type Ready struct{ ID ID }
+
+// Failed says that a worker cannot start; its exit follows. Code 78 means that
+// another try is pointless.
+type Failed struct {
+	ID      ID
+	Code    int
+	Message string
+}
+
+// Busy says that a one-shot worker has taken its connection.
+type Busy struct{ ID ID }
+
+// Drained says that a worker has let go of all its connections and is about
+// to exit 0.
+type Drained struct{ ID ID }
+
+// Unfit says that a worker cannot be trusted any more: it sent a message that
+// is none, does not read its channel, or closed it and stays.
+type Unfit struct {
+	ID  ID
+	Err string
+}
+
+// Exited says that a worker's process is gone and reaped. Signal is 0 if it
+// left by itself. What the worker said before it left must be told first: a
+// one-shot worker that exits without Busy is taken for one that served nobody.
+type Exited struct {
+	ID     ID
+	Code   int
+	Signal int
+}
+
+// Sampled carries what the scoreboard and the kernel say of the living
+// workers. The master sends one every Config.SampleInterval.
+type Sampled struct{ Samples []Sample }
+
+// Sample is one worker's line in Sampled.
+type Sample struct {
+	ID     ID
+	Active int           // connections in hand
+	Served uint64        // connections accepted so far
+	Silent time.Duration // since its last heartbeat
+	RSS    uint64        // resident bytes; 0 if not read
+}
+
+// Reload asks for a new generation. A Verdict follows, sooner or later; see
+// there for whom it answers.
+type Reload struct{}
+
+// Loaded answers Load: the new configuration with its listeners bound, or, if
+// Err is not empty, the reason why there is none. Without Err it becomes
+// generation Machine.NextGeneration, as it stands before this Step, even if it
+// is refused: Retire says so.
+type Loaded struct {
+	Config Config
+	Err    string
+}
+
+// Scale moves the number of workers: to N if Absolute, else by N.
+type Scale struct {
+	N        int
+	Absolute bool
+}
+
+// Recycle asks for one worker to be replaced.
+type Recycle struct{ ID ID }
+
+// Drain asks for an orderly end (SIGTERM).
+type Drain struct{}
+
+// Interrupt is SIGINT: a drain, or the end of a drain's patience.
+type Interrupt struct{}
+
+// Stop asks for the end at once (SIGQUIT).
+type Stop struct{}
+
+// Tick says that the time given by Machine.Wake has come.
+type Tick struct{}
+
+func (Boot) event()        {}
+func (Spawned) event()     {}
+func (SpawnFailed) event() {}
+func (Ready) event()       {}
+func (Failed) event()      {}
+func (Busy) event()        {}
+func (Drained) event()     {}
+func (Unfit) event()       {}
+func (Exited) event()      {}
+func (Sampled) event()     {}
+func (Reload) event()      {}
+func (Loaded) event()      {}
+func (Scale) event()       {}
+func (Recycle) event()     {}
+func (Drain) event()       {}
+func (Interrupt) event()   {}
+func (Stop) event()        {}
+func (Tick) event()        {}

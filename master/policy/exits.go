@@ -1,0 +1,146 @@
+package policy
+
+import "fmt"
+
+// onExited notes the exit, once, and acts on it.
+func (m *Machine) onExited(w *worker, ev Exited) {
+	if !w.spawned {
+		return // SpawnFailed is what ends such a one
+	}
+	clean := ev.Code == 0 && ev.Signal == 0
+	why := w.end(clean)
+	emptied := w.state == WorkerDraining && w.empties && !w.served && clean
+	draining := w.state == WorkerDraining || w.leaving
+	m.noteExit(w, ev, why)
+	m.remove(w)
+	if emptied {
+		w.gen.emptying = false // it found the queue empty
+	}
+	if why.intended() {
+		return
+	}
+	m.restarts++
+	if w.detail == "" {
+		w.detail = exitDetail(w, ev)
+	}
+	switch {
+	case w.spent() || why == causeLost:
+		// It cost its connection and nothing else.
+	case draining && !w.gen.emptying:
+		// Its place was given up before.
+	default:
+		if m.state == Booting && !w.everReady && ev.Code == exitConfig {
+			m.abort(exitConfig, w.reason())
+			return
+		}
+		m.afterCrash(w)
+	}
+}
+
+// end names what brought w's exit about.
+func (w *worker) end(clean bool) cause {
+	switch {
+	case w.cause != "" && (!w.cause.intended() || clean || w.stopped):
+		return w.cause
+	case w.spent() && clean:
+		return causeServed
+	case w.spent():
+		return causeLost
+	case w.cause == "" && clean:
+		return causeLeft
+	}
+	return causeCrashed
+}
+
+func (m *Machine) noteExit(w *worker, ev Exited, why cause) {
+	level := Warn
+	switch {
+	case why == causeServed:
+		level = Debug
+	case why.intended() && !w.killed:
+		level = Info
+		if w.gen.config.OneShot {
+			level = Debug
+		}
+	}
+	fields := []Field{{"event", string(why)}, {"duration", m.now - w.started}}
+	if ev.Signal != 0 {
+		fields = append(fields, Field{"signal", ev.Signal})
+	} else {
+		fields = append(fields, Field{"exit_code", ev.Code})
+	}
+	m.note(level, "worker exited", w, fields...)
+}
+
+func exitDetail(w *worker, ev Exited) string {
+	s := fmt.Sprintf("exited with status %d", ev.Code)
+	if ev.Signal != 0 {
+		s = fmt.Sprintf("was killed by signal %d", ev.Signal)
+	}
+	if !w.everReady {
+		s += " before it was ready"
+	}
+	return s
+}
+
+// afterCrash decides what a death that nobody wanted means for the worker's
+// generation. The worker is gone.
+func (m *Machine) afterCrash(w *worker) {
+	g := w.gen
+	switch {
+	case g.emptying:
+		if g.failed++; g.failed >= g.config.BootTries {
+			g.emptying = false // it will not get better in the time that is left
+			return
+		}
+		m.delay(w)
+	case w.leaving:
+	case m.state == Booting:
+		m.bootFailed++
+		if m.bootFailed >= g.config.BootTries {
+			m.abort(1, w.reason())
+			return
+		}
+		m.delay(w)
+	case g == m.coming:
+		m.failReload(w.reason())
+	case g == m.serving && m.state == Probation:
+		m.rollBack(w.reason())
+	case g == m.serving && m.serves():
+		m.delay(w)
+	}
+}
+
+// delay makes w's place wait for its replacement, if it must wait.
+func (m *Machine) delay(w *worker) {
+	g := w.gen
+	c := &g.config
+	fast := true
+	m.observe(g)
+	if w.everReady {
+		lived := m.now - w.readyAt
+		if fast = lived <= c.FastDeath; !fast {
+			m.brake.survived(w.readyAt + c.FastDeath)
+		}
+	}
+	wait, spent := m.brake.crash(m.now, fast, c, &m.random)
+	if spent {
+		m.note(Error, "service degraded", nil, Field{"generation", g.number},
+			Field{"backoff", c.BackoffCap}, Field{"error", m.brake.String()})
+		m.do(Notify{Status: m.status()})
+	}
+	if wait > 0 {
+		g.pending = append(g.pending, m.now+wait)
+		m.note(Info, "replacement delayed", nil, Field{"slot", w.slot}, Field{"generation", g.number},
+			Field{"backoff", wait}, Field{"attempt", m.brake.streak})
+	}
+}
+
+// observe tells the brake who of g has survived its first moments.
+func (m *Machine) observe(g *generation) {
+	for _, w := range g.members {
+		if at := w.readyAt + g.config.FastDeath; w.everReady && at <= m.now {
+			m.brake.survived(at)
+		}
+	}
+}

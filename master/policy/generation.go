@@ -1,0 +1,234 @@
+package policy
+
+import (
+	"slices"
+	"time"
+)
+
+// generation is one configuration with its pool.
+type generation struct {
+	number  int
+	config  Config
+	members []*worker // by ID
+
+	// The size: what the configuration says, moved by Scale and, for a dynamic
+	// pool, by its spares.
+	min, max int
+	size     int // workers to keep; not for one-shot
+	spare    int // one-shot workers to keep ready
+	spares   spares
+
+	pending    []time.Duration // places that wait for their replacement until then
+	everReady  int             // workers that were once
+	completeBy time.Duration   // coming: when every worker must have a slot
+	crowded    bool            // it was said that there is no free slot
+
+	// A one-shot generation that is emptying keeps spares although it drains,
+	// because more connections may be queued than it had spares. It stops at
+	// the first one that found nothing, or at drainBy.
+	emptying bool
+	drainBy  time.Duration
+	failed   int // spares that crashed meanwhile
+}
+
+// newGeneration makes the generation after the newest.
+func (m *Machine) newGeneration(c Config) *generation {
+	m.highest++
+	g := &generation{
+		number: m.highest, config: c,
+		min: c.Min, max: c.Max, size: c.Min, spare: c.MinSpare,
+		spares: spares{rate: 1},
+	}
+	m.generations = append(m.generations, g)
+	return g
+}
+
+// places is how many workers there should be, or spares if one-shot.
+func (g *generation) places() int {
+	if g.config.OneShot {
+		return g.spare
+	}
+	return g.size
+}
+
+// count returns how many members satisfy f.
+func (g *generation) count(f func(*worker) bool) int {
+	n := 0
+	for _, w := range g.members {
+		if f(w) {
+			n++
+		}
+	}
+	return n
+}
+
+// missing is how many places are empty.
+func (g *generation) missing() int {
+	return max(0, g.places()-g.count((*worker).fills))
+}
+
+// room is how many more workers the generation may have. Only one-shot pools
+// are bounded by their processes: the others by their places, to which a
+// replacement is added while its predecessor still serves.
+func (g *generation) room() int {
+	if g.config.OneShot {
+		return max(0, g.max-len(g.members))
+	}
+	return MaxSlots
+}
+
+// complete says whether every place is filled by a worker that has become
+// ready. Since one-shot workers leave again, all that ever were are counted.
+func (g *generation) complete() bool {
+	if g.config.OneShot {
+		return g.everReady >= g.spare
+	}
+	return g.count((*worker).serves) >= g.size
+}
+
+// peopled says whether g is to be kept at its size.
+func (m *Machine) peopled(g *generation) bool {
+	return g == m.serving && m.serves() || g == m.coming || g.emptying
+}
+
+// maintain spawns what g is short of, but for the places that wait, and lets
+// go of what it has too much.
+func (m *Machine) maintain(g *generation) {
+	if g.emptying && m.now >= g.drainBy {
+		g.emptying = false
+	}
+	if !m.peopled(g) {
+		return
+	}
+	if !g.emptying {
+		m.shed(g)
+	}
+	g.pending = slices.DeleteFunc(g.pending, func(t time.Duration) bool { return t <= m.now })
+	missing := g.missing()
+	if len(g.pending) > missing {
+		slices.Sort(g.pending)
+		g.pending = g.pending[:missing]
+	}
+	for n := min(missing-len(g.pending), g.room()); n > 0; n-- {
+		if !m.spawn(g) {
+			return
+		}
+	}
+	g.crowded = false
+}
+
+// shed lets the surplus go: first who never served, then who has the least in
+// hand, and among equals the newest.
+func (m *Machine) shed(g *generation) {
+	surplus := g.count(func(w *worker) bool { return w.alive() && w.fills() }) - g.places()
+	for ; surplus > 0; surplus-- {
+		var pick *worker
+		for _, w := range g.members {
+			if w.alive() && w.fills() && (pick == nil || !pick.before(w)) {
+				pick = w
+			}
+		}
+		m.drain(pick, causeScaled, false, g.config.DrainTimeout)
+	}
+}
+
+// before says whether w is to be let go rather than the newer worker o.
+func (w *worker) before(o *worker) bool {
+	if (w.state == WorkerStarting) != (o.state == WorkerStarting) {
+		return w.state == WorkerStarting
+	}
+	return w.active < o.active
+}
+
+// spawn starts a worker in the lowest free slot, if there is one.
+func (m *Machine) spawn(g *generation) bool {
+	slot := slices.Index(m.slots, 0)
+	if slot < 0 {
+		if !g.crowded {
+			g.crowded = true
+			m.note(Warn, "no free slot", nil, Field{"generation", g.number})
+		}
+		return false
+	}
+	m.lastID++
+	m.slots[slot] = m.lastID
+	c := &g.config
+	w := &worker{id: m.lastID, slot: slot, gen: g, started: m.now, since: m.now}
+	if n := c.RecycleAfterConnections; n > 0 {
+		w.recycleAt = n + m.random.below(n/10+1)
+	}
+	if d := c.RecycleAfterAge; d > 0 {
+		w.recycleAge = d + time.Duration(m.random.below(uint64(d/10)+1))
+	}
+	m.workers[w.id] = w
+	g.members = append(g.members, w)
+	m.do(Spawn{ID: w.id, Slot: slot, Generation: g.number})
+	return true
+}
+
+// remove forgets a worker that is gone.
+func (m *Machine) remove(w *worker) {
+	m.slots[w.slot] = 0
+	delete(m.workers, w.id)
+	m.enter(w, WorkerGone)
+	g := w.gen
+	g.members = slices.DeleteFunc(g.members, func(o *worker) bool { return o == w })
+}
+
+// drainGeneration drains all of g that does not drain yet, and what is queued
+// for it alone. It becomes leaving unless it serves.
+func (m *Machine) drainGeneration(g *generation, why cause, by time.Duration) {
+	m.do(Quiesce{Generation: g.number})
+	g.drainBy = by
+	accepting := g.count((*worker).serves) > 0
+	for _, w := range g.members {
+		// A start is awaited only if nobody else could empty the queue.
+		if w.state == WorkerStarting && (g.emptying || !accepting) {
+			continue
+		}
+		m.drain(w, why, true, by-m.now)
+	}
+}
+
+// stopGeneration stops all of g.
+func (m *Machine) stopGeneration(g *generation, why cause) {
+	g.emptying = false
+	for _, w := range g.members {
+		m.stop(w, why)
+	}
+}
+
+// leaving says whether g neither serves nor will.
+func (m *Machine) leaving(g *generation) bool {
+	return g != m.serving && g != m.coming && g != m.held
+}
+
+// capOld stops the oldest generation that still drains if there are too many.
+func (m *Machine) capOld() {
+	if m.state == Draining || m.state == Killing {
+		return
+	}
+	draining := 0
+	for _, g := range slices.Backward(m.generations) {
+		if !m.leaving(g) || g.count(func(w *worker) bool { return w.state == WorkerDraining }) == 0 {
+			continue
+		}
+		if draining++; draining <= m.serving.config.MaxOldGenerations {
+			continue
+		}
+		m.note(Warn, "old generation stopped", nil, Field{"generation", g.number})
+		m.stopGeneration(g, causeTooOld)
+	}
+}
+
+// retire lets go of generations that are over.
+func (m *Machine) retire() {
+	m.generations = slices.DeleteFunc(m.generations, func(g *generation) bool {
+		over := m.leaving(g) && len(g.members) == 0 && !g.emptying
+		if over {
+			m.note(Info, "generation retired", nil, Field{"generation", g.number})
+			m.do(Retire{Generation: g.number})
+		}
+		return over
+	})
+}

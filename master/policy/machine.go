@@ -1,0 +1,267 @@
+package policy
+
+import "time"
+
+// Machine is the master's mind. New makes one; Step moves it. It belongs to
+// one goroutine.
+type Machine struct {
+	state State
+	now   time.Duration // of the latest Step
+	out   []Action      // of the Step at hand
+
+	lastID  ID
+	workers map[ID]*worker
+	slots   []ID // by slot: who has it, or 0
+	random  random
+	brake   brake
+	booted  bool
+	highest int // generation ever made
+
+	generations []*generation // all that are not retired, oldest first
+	serving     *generation   // committed
+	coming      *generation   // Reloading, once loaded
+	held        *generation   // Probation: the predecessor of serving
+
+	loading    bool          // Load has not been answered
+	again      bool          // a reload was asked for during this one
+	rescale    *Scale        // asked for while loading
+	probation  time.Duration // when it ends
+	bootFailed int
+
+	lame      bool          // Draining, but serving until lameUntil
+	lameUntil time.Duration //
+	drainBy   time.Duration // Draining: when connections are cut
+	killAt    time.Duration // Draining: when patience ends
+	overran   int           // workers killed at killAt
+	exit      Exit          // what Stopped will say
+
+	restarts uint64
+}
+
+// New returns a machine that waits for Boot.
+func New() *Machine { return &Machine{workers: map[ID]*worker{}} }
+
+// Step takes one event that happened at now, a time since the master's start
+// which must not go back, and returns what to do about it, in order. The
+// slice is the caller's. Events that make no sense any more are ignored.
+func (m *Machine) Step(now time.Duration, ev Event) []Action {
+	m.now = max(m.now, now)
+	m.out = nil
+	if m.state == Stopped {
+		m.afterStop(ev)
+		return m.out
+	}
+	if !m.booted {
+		m.beforeBoot(ev)
+		return m.out
+	}
+	m.handle(ev)
+	for m.advance() || m.expire() {
+	}
+	m.settle()
+	return m.out
+}
+
+// Wake returns when the machine next wants a Tick, which is after the latest
+// Step, and whether it wants one.
+func (m *Machine) Wake() (at time.Duration, ok bool) {
+	soonest := func(t time.Duration) {
+		if !ok || t < at {
+			at, ok = t, true
+		}
+	}
+	if m.state == Stopped || !m.booted {
+		return 0, false
+	}
+	switch {
+	case m.state == Probation:
+		soonest(m.probation)
+	case m.lame:
+		soonest(m.lameUntil)
+	case m.state == Draining:
+		soonest(m.killAt)
+	case m.coming != nil && m.coming.missing() > 0:
+		soonest(m.coming.completeBy)
+	}
+	if m.brake.degraded {
+		soonest(m.brake.calmAt)
+	}
+	for _, g := range m.generations {
+		if m.peopled(g) {
+			for _, t := range g.pending {
+				soonest(t)
+			}
+		}
+		if g.emptying {
+			soonest(g.drainBy)
+		}
+		for _, w := range g.members {
+			if w.dueFor != noDue {
+				soonest(w.due)
+			}
+		}
+	}
+	return at, ok
+}
+
+// beforeBoot answers what comes before the first configuration.
+func (m *Machine) beforeBoot(ev Event) {
+	switch ev := ev.(type) {
+	case Boot:
+		m.boot(ev.Config)
+	case Drain, Interrupt, Stop:
+		m.abandonReload(Stopped)
+		m.do(Exit{})
+	case Reload:
+		m.again = true
+	default:
+		m.note(Debug, "event ignored", nil, Field{"event", eventName(ev)})
+	}
+}
+
+// afterStop answers what comes after the end.
+func (m *Machine) afterStop(ev Event) {
+	if _, ok := ev.(Reload); ok {
+		m.refuse()
+		return
+	}
+	m.note(Debug, "event ignored", nil, Field{"event", eventName(ev)})
+}
+
+// boot makes generation 1.
+func (m *Machine) boot(c Config) {
+	c = c.WithDefaults()
+	m.booted = true
+	m.random.state = c.Seed
+	if errs := c.Validate(); len(errs) > 0 {
+		m.abandonReload(Stopped)
+		m.do(Exit{Code: exitConfig, Err: listErrors(errs)})
+		return
+	}
+	m.slots = make([]ID, c.Slots)
+	m.serving = m.newGeneration(c)
+	m.settle()
+}
+
+// exitConfig is EX_CONFIG of sysexits(3): another try would fail as well.
+const exitConfig = 78
+
+// handle gives the event to whom it concerns.
+func (m *Machine) handle(ev Event) {
+	switch ev := ev.(type) {
+	case Spawned:
+		m.withWorker(ev.ID, ev, func(w *worker) { m.onSpawned(w, ev) })
+	case SpawnFailed:
+		m.withWorker(ev.ID, ev, func(w *worker) { m.onSpawnFailed(w, ev) })
+	case Ready:
+		m.withWorker(ev.ID, ev, m.onReady)
+	case Failed:
+		m.withWorker(ev.ID, ev, func(w *worker) { m.onFailed(w, ev) })
+	case Busy:
+		m.withWorker(ev.ID, ev, m.onBusy)
+	case Drained:
+		m.withWorker(ev.ID, ev, m.onDrained)
+	case Unfit:
+		m.withWorker(ev.ID, ev, func(w *worker) { m.onUnfit(w, ev) })
+	case Exited:
+		m.withWorker(ev.ID, ev, func(w *worker) { m.onExited(w, ev) })
+	case Sampled:
+		m.onSampled(ev.Samples)
+	case Reload:
+		m.onReload()
+	case Loaded:
+		m.onLoaded(ev)
+	case Scale:
+		m.onScale(ev)
+	case Recycle:
+		m.withWorker(ev.ID, ev, m.onRecycle)
+	case Drain, Interrupt:
+		m.onDrain()
+	case Stop:
+		m.onStop()
+	case Tick:
+	default:
+		m.note(Debug, "event ignored", nil, Field{"event", eventName(ev)})
+	}
+}
+
+// withWorker calls f if the worker lives. Events about those that do not are
+// late, not wrong.
+func (m *Machine) withWorker(id ID, ev Event, f func(*worker)) {
+	if w := m.workers[id]; w != nil {
+		f(w)
+		return
+	}
+	m.note(Debug, "event ignored", nil, Field{"event", eventName(ev)})
+}
+
+// advance makes the one transition of the server that time or a pool's
+// completion has brought about, and says whether there was one.
+func (m *Machine) advance() bool {
+	switch {
+	case m.state == Booting && m.serving.complete():
+		m.run()
+	case m.state == Reloading && m.coming != nil && m.coming.complete():
+		m.commit()
+	case m.state == Reloading && m.coming != nil && m.coming.missing() > 0 && m.now >= m.coming.completeBy:
+		m.failReload("no free slot for all workers within " + m.coming.config.StartTimeout.String())
+	case m.state == Probation && m.now >= m.probation:
+		m.passProbation()
+	case m.lame && m.now >= m.lameUntil:
+		m.beginDrain()
+	case m.state == Draining && !m.lame && m.now >= m.killAt:
+		m.overrun()
+	default:
+		return false
+	}
+	return true
+}
+
+// run ends the boot.
+func (m *Machine) run() {
+	m.state = Running
+	m.note(Info, "running", nil, Field{"generation", m.serving.number}, Field{"duration", m.now})
+	m.do(Notify{State: NotifyReady, Status: m.status()})
+	m.next()
+}
+
+// settle brings every pool towards its size and lets go of what is over.
+func (m *Machine) settle() {
+	for _, g := range m.generations {
+		m.maintain(g)
+	}
+	if m.serves() {
+		m.releaseRetiring(m.serving)
+	}
+	m.capOld()
+	m.retire()
+	if m.brake.calm(m.now) {
+		m.note(Info, "service recovered", nil)
+		m.do(Notify{Status: m.status()})
+	}
+	m.finish()
+}
+
+// serves says whether the committed generation is to be kept whole.
+func (m *Machine) serves() bool {
+	switch m.state {
+	case Booting, Running, Reloading, Probation:
+		return true
+	case Draining:
+		return m.lame
+	}
+	return false
+}
+
+// do appends an action.
+func (m *Machine) do(a Action) { m.out = append(m.out, a) }
+
+// note appends a line for the log, about w if it is not nil.
+func (m *Machine) note(level Level, message string, w *worker, fields ...Field) {
+	n := Note{Level: level, Message: message, Fields: fields}
+	if w != nil {
+		n.ID = w.id
+		n.Fields = append([]Field{{"slot", w.slot}, {"pid", w.pid}, {"generation", w.gen.number}}, fields...)
+	}
+	m.do(n)
+}

@@ -1,0 +1,139 @@
+package policy
+
+import "time"
+
+// apply carries out what the machine wants, as processes do: late, badly, or
+// not at all.
+func (w *world) apply(a Action) {
+	switch a := a.(type) {
+	case Load:
+		w.load()
+	case Spawn:
+		w.spawn(a)
+	case Accept:
+		if p := w.procs[a.ID]; p != nil {
+			w.serve(p)
+		}
+	case DrainWorker:
+		if p := w.procs[a.ID]; p != nil {
+			w.drain(p, a)
+		}
+	case StopWorker:
+		p := w.procs[a.ID]
+		if p == nil || p.hungAt > 0 || w.chance(w.profile.ignoresStop) {
+			return
+		}
+		p.epoch++
+		p.taking = false
+		w.plan(w.after(2*time.Millisecond), p, Exited{ID: p.id, Code: w.between(0, 1)}, nil)
+	case Kill:
+		if p := w.procs[a.ID]; p != nil {
+			p.epoch++
+			w.plan(w.after(time.Millisecond), p, Exited{ID: p.id, Signal: 9}, nil)
+		}
+	case Quiesce:
+		w.closed = w.closed || w.c.stopping && a.Generation == w.c.committed
+	case Commit:
+		w.config.OneShot = w.c.m.serving.config.OneShot
+	}
+}
+
+func (w *world) load() {
+	ev := Loaded{Config: w.newConfig()}
+	ev.Config.OneShot = w.config.OneShot // one-shot worlds have a queue, others do not
+	if ev.Config.OneShot {
+		ev.Config.MinSpare = w.between(1, 3)
+		ev.Config.Max = ev.Config.MinSpare + w.between(0, 5)
+	}
+	switch {
+	case w.chance(w.profile.badConfig):
+		ev = Loaded{Err: "line 1: no"}
+	case w.chance(w.profile.badConfig):
+		ev.Config.BackoffBase = 1
+	}
+	w.plan(w.after(50*time.Millisecond), nil, ev, nil)
+}
+
+func (w *world) spawn(a Spawn) {
+	p := &proc{id: a.ID, gen: a.Generation}
+	w.procs[a.ID] = p
+	f := &w.profile
+	in := w.after(100 * time.Microsecond)
+	if w.chance(f.spawnFails) {
+		w.plan(in, p, SpawnFailed{p.id, "no memory"}, nil)
+		return
+	}
+	w.plan(in, p, Spawned{p.id, int(p.id)}, func() { p.spawned = true })
+	ready := in + 1 + w.after(f.start)
+	switch {
+	case w.chance(f.neverReady):
+		p.hungAt = w.now
+	case w.chance(f.failsStart):
+		code := 1
+		if w.chance(f.fatal) {
+			code = 78
+		}
+		w.plan(ready, p, Failed{p.id, code, "no"}, func() {
+			p.epoch++
+			if !w.chance(f.ignoresStop) {
+				w.plan(time.Millisecond, p, Exited{ID: p.id, Code: code}, nil)
+			}
+		})
+	case w.chance(f.diesStarting):
+		w.plan(ready, p, Exited{ID: p.id, Code: w.between(0, 2), Signal: w.between(0, 1) * 6}, nil)
+	default:
+		w.plan(ready, p, Ready{p.id}, func() { p.ready = true })
+		w.fate(p, ready+1)
+	}
+}
+
+// fate plans what befalls a worker in its life.
+func (w *world) fate(p *proc, from time.Duration) {
+	f := &w.profile
+	at := from + w.after(f.life)
+	switch {
+	case w.chance(f.crashes):
+		w.plan(at, p, Exited{ID: p.id, Code: w.between(0, 2), Signal: w.between(0, 1) * 11}, nil)
+	case w.chance(f.hangs):
+		w.plan(at, p, nil, func() { p.hungAt, p.taking = w.now, false })
+	case w.chance(f.unfit):
+		w.plan(at, p, Unfit{p.id, "bad message"}, func() { p.taking = false })
+	case w.chance(f.leaves):
+		w.plan(at, p, Drained{p.id}, func() {
+			p.epoch++
+			p.taking, p.drained = false, true
+			w.plan(time.Millisecond, p, Exited{ID: p.id}, nil)
+		})
+	}
+}
+
+func (w *world) serve(p *proc) {
+	if p.busy || p.hungAt > 0 || p.drained {
+		return
+	}
+	p.taking = true
+	if w.config.OneShot {
+		w.take(p)
+	}
+}
+
+func (w *world) drain(p *proc, a DrainWorker) {
+	p.taking = false
+	f := &w.profile
+	if a.Hold || p.hungAt > 0 || p.drained || w.chance(f.ignoresDrain) {
+		return
+	}
+	switch {
+	case p.busy: // goes when it is done, as planned
+	case a.Empty && w.config.OneShot && w.take(p):
+	case w.chance(f.crashesDraining):
+		p.epoch++
+		w.plan(w.after(f.finish), p, Exited{ID: p.id, Signal: 11}, nil)
+	default:
+		p.epoch++
+		w.plan(min(w.after(f.finish), a.Timeout), p, Drained{p.id}, func() {
+			p.epoch++
+			w.plan(w.after(time.Millisecond), p, Exited{ID: p.id}, nil)
+		})
+	}
+}

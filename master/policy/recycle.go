@@ -1,0 +1,70 @@
+package policy
+
+// A worker that is recycled first loses its place, so that the pool misses one
+// and spawns it, and is drained when the pool is complete without it. Until
+// then it accepts as ever.
+
+func (m *Machine) onRecycle(w *worker) {
+	switch {
+	case w.gen != m.serving || !m.serves() || !w.serves() || w.spent():
+		m.note(Info, "worker not recycled", w, Field{"state", w.state.String()})
+	case !w.retiring:
+		m.retireWorker(w, "asked for")
+	}
+}
+
+func (m *Machine) retireWorker(w *worker, why string) {
+	w.retiring = true
+	m.note(Info, "worker to be replaced", w, Field{"event", why})
+}
+
+// recycle picks who has served or grown enough, a quarter of the pool at once
+// at most.
+func (m *Machine) recycle(g *generation) {
+	room := max(1, g.places()/4) - g.count(func(w *worker) bool { return w.retiring && w.serves() })
+	for _, w := range g.members {
+		if room <= 0 {
+			return
+		}
+		if !w.serves() || w.retiring || w.spent() {
+			continue
+		}
+		if why := w.worn(m); why != "" {
+			m.retireWorker(w, why)
+			room--
+		}
+	}
+}
+
+// worn says why w should be replaced, if it should.
+func (w *worker) worn(m *Machine) string {
+	limit := w.gen.config.RecycleAboveRSS
+	switch {
+	case w.recycleAt > 0 && w.connected >= w.recycleAt:
+		return "connections"
+	case w.recycleAge > 0 && m.now-w.started >= w.recycleAge:
+		return "age"
+	case limit > 0 && w.rss > limit:
+		return "memory"
+	}
+	return ""
+}
+
+// releaseRetiring drains those whose replacement accepts, oldest first.
+func (m *Machine) releaseRetiring(g *generation) {
+	retiring := g.count(func(w *worker) bool { return w.retiring && w.serves() })
+	if retiring == 0 {
+		return
+	}
+	whole := g.count(func(w *worker) bool { return w.serves() && !w.retiring && !w.spent() })
+	spare := min(retiring, whole+retiring-g.places())
+	for _, w := range g.members {
+		if spare <= 0 {
+			return
+		}
+		if w.retiring && w.serves() {
+			m.drain(w, causeRecycled, false, g.config.DrainTimeout)
+			spare--
+		}
+	}
+}

@@ -1,0 +1,168 @@
+package policy
+
+import "fmt"
+
+func (m *Machine) onReload() {
+	switch m.state {
+	case Running:
+		m.load()
+	case Booting, Reloading, Probation:
+		if !m.again {
+			m.note(Info, "reload queued", nil, Field{"state", m.state.String()})
+		}
+		m.again = true
+	default:
+		m.refuse()
+	}
+}
+
+// refuse answers a reload that comes too late.
+func (m *Machine) refuse() {
+	err := "the server is draining"
+	if m.state != Draining {
+		err = "the server is stopping"
+	}
+	m.do(Verdict{Generation: m.Generation(), Err: err})
+}
+
+// load begins a reload.
+func (m *Machine) load() {
+	m.state = Reloading
+	m.loading = true
+	m.note(Info, "reload begun", nil, Field{"generation", m.highest + 1})
+	m.do(Notify{State: NotifyReloading, Status: fmt.Sprintf("loading generation %d", m.highest+1)})
+	m.do(Load{})
+}
+
+// next begins the reload that was asked for meanwhile, if one was.
+func (m *Machine) next() {
+	if m.again {
+		m.again = false
+		m.load()
+	}
+}
+
+func (m *Machine) onLoaded(ev Loaded) {
+	awaited := m.loading && m.state == Reloading
+	m.loading = false
+	if ev.Err != "" {
+		if awaited {
+			m.endReload(ev.Err)
+		}
+		return
+	}
+	c := ev.Config.WithDefaults()
+	c.Slots = len(m.slots)
+	g := m.newGeneration(c) // if it is not wanted, settle retires it
+	if !awaited {
+		m.note(Debug, "loaded in vain", nil, Field{"generation", g.number})
+		return
+	}
+	if why := m.refusal(g); why != "" {
+		m.endReload(why)
+		return
+	}
+	if old := m.serving; c.dynamic() && old.config.dynamic() {
+		// It will meet the same load; but it must not wait for slots to begin.
+		free := len(m.slots) - len(m.workers)
+		g.size = max(g.min, min(old.size, g.max, free))
+	}
+	m.coming = g
+	g.completeBy = m.now + c.StartTimeout
+	if s := m.rescale; s != nil {
+		m.rescale = nil
+		m.scale(g, *s)
+	}
+	m.note(Info, "generation starting", nil, Field{"generation", g.number}, Field{"event", g.pool()})
+}
+
+// refusal says why g cannot be started beside the generation that serves.
+func (m *Machine) refusal(g *generation) string {
+	if errs := g.config.Validate(); len(errs) > 0 {
+		return listErrors(errs)
+	}
+	have := len(m.slots) - m.serving.count((*worker).alive)
+	if need := g.places(); need > have {
+		return fmt.Sprintf("%d workers beside those that serve do not fit %d slots", need, len(m.slots))
+	}
+	return ""
+}
+
+// commit lets the new generation serve and holds the old.
+func (m *Machine) commit() {
+	g, old := m.coming, m.serving
+	m.serving, m.coming, m.held = g, nil, old
+	m.state = Probation
+	m.probation = m.now + max(0, g.config.Probation)
+	m.note(Info, "generation on probation", nil,
+		Field{"generation", g.number}, Field{"duration", max(0, g.config.Probation)})
+	m.do(Commit{Generation: g.number})
+	for _, w := range g.members {
+		if w.serves() {
+			m.accept(w)
+		}
+	}
+	for _, w := range old.members {
+		switch {
+		case w.state == WorkerStarting:
+			m.stop(w, causeReplaced)
+		case w.serves() && !w.spent():
+			m.hold(w)
+		}
+	}
+}
+
+// passProbation lets the old generation go.
+func (m *Machine) passProbation() {
+	old := m.held
+	m.held = nil
+	old.emptying = old.config.OneShot
+	m.drainGeneration(old, causeReplaced, m.now+old.config.DrainTimeout)
+	if m.brake.degraded {
+		m.note(Info, "service recovered", nil, Field{"generation", m.serving.number})
+	}
+	m.brake = brake{}
+	m.endReload("")
+}
+
+// failReload gives up the generation that was to come.
+func (m *Machine) failReload(why string) {
+	g := m.coming
+	m.coming = nil
+	m.stopGeneration(g, causeRolledBack)
+	m.endReload(why)
+}
+
+// rollBack lets the old generation serve again. It does so before the new one
+// stops, so that somebody accepts throughout.
+func (m *Machine) rollBack(why string) {
+	old, bad := m.held, m.serving
+	m.serving, m.held = old, nil
+	m.do(Commit{Generation: old.number})
+	for _, w := range old.members {
+		if w.held {
+			m.accept(w)
+		}
+	}
+	m.drainGeneration(bad, causeRolledBack, m.now+bad.config.DrainTimeout)
+	for _, w := range bad.members {
+		m.drain(w, causeRolledBack, true, bad.config.DrainTimeout) // who was starting
+	}
+	m.endReload(why)
+}
+
+// endReload tells everyone how the reload ended.
+func (m *Machine) endReload(why string) {
+	m.state = Running
+	m.rescale = nil
+	status := m.status()
+	if why == "" {
+		m.note(Info, "reload done", nil, Field{"generation", m.serving.number})
+	} else {
+		m.note(Error, "reload failed", nil, Field{"generation", m.serving.number}, Field{"error", why})
+		status = "reload failed: " + why + "; " + status
+	}
+	m.do(Notify{State: NotifyReady, Status: status})
+	m.do(Verdict{Generation: m.serving.number, Err: why})
+	m.next()
+}

@@ -1,0 +1,72 @@
+package policy
+
+import "fmt"
+
+func (m *Machine) onScale(s Scale) {
+	switch {
+	case !m.serves():
+		m.note(Info, "scale ignored", nil, Field{"state", m.state.String()})
+	case m.state == Reloading && m.coming == nil:
+		m.rescale = m.rescale.then(s)
+	case m.coming != nil:
+		m.scale(m.coming, s)
+	default:
+		m.scale(m.serving, s)
+	}
+}
+
+// then returns one request for what s, which may be nil, and next ask for.
+func (s *Scale) then(next Scale) *Scale {
+	next.N = bound(next.N)
+	if s == nil || next.Absolute {
+		return &next
+	}
+	return &Scale{N: bound(s.N + next.N), Absolute: s.Absolute}
+}
+
+// bound keeps sums of requests far from overflow.
+func bound(n int) int { return max(-2*MaxSlots, min(n, 2*MaxSlots)) }
+
+// scale moves the size of g until the next configuration does.
+func (m *Machine) scale(g *generation, s Scale) {
+	oneShot := g.config.OneShot
+	have, limit, width := g.min, m.limit(g), 0
+	switch {
+	case oneShot:
+		have = g.spare
+	case g.config.dynamic():
+		width = g.max - g.min
+		limit = max(1, limit-width)
+	}
+	want := bound(s.N)
+	if !s.Absolute {
+		want += have
+	}
+	n := max(1, min(want, limit))
+	if n != want {
+		m.note(Warn, "scale clamped", nil, Field{"generation", g.number},
+			Field{"error", fmt.Sprintf("%d is outside 1 to %d", want, limit)})
+	}
+	if n == have {
+		return
+	}
+	if oneShot {
+		g.spare = n
+	} else {
+		g.min, g.max = n, n+width
+		g.size = max(g.min, min(g.size, g.max))
+	}
+	m.note(Info, "scaled", nil, Field{"generation", g.number}, Field{"event", g.pool()})
+	if g == m.serving {
+		m.do(Notify{Status: m.status()})
+	}
+}
+
+// limit is how far g may be scaled: so far that a reload to its configuration
+// still finds slots for a second pool.
+func (m *Machine) limit(g *generation) int {
+	if g.config.OneShot {
+		return g.max
+	}
+	return max(g.config.Max, len(m.slots)-g.config.Max)
+}

@@ -1,0 +1,75 @@
+package policy
+
+import (
+	"os"
+	"strconv"
+	"testing"
+	"time"
+)
+
+// simEvents is how many events TestSimulation plays unless PREFORK_SIM_EVENTS
+// says otherwise.
+const simEvents = 1_000_000
+
+// TestSimulation plays random worlds until they have had enough events. Each
+// world has a seed of its own; PREFORK_SIM_SEED plays that one alone.
+func TestSimulationKeepsThePromises(t *testing.T) {
+	limit := simEvents
+	if s := os.Getenv("PREFORK_SIM_EVENTS"); s != "" {
+		n, err := strconv.Atoi(s)
+		if err != nil {
+			t.Fatalf("PREFORK_SIM_EVENTS: %v", err)
+		}
+		limit = n
+	} else if testing.Short() {
+		limit = simEvents / 20
+	}
+	if s := os.Getenv("PREFORK_SIM_SEED"); s != "" {
+		seed, err := strconv.ParseUint(s, 10, 64)
+		if err != nil {
+			t.Fatalf("PREFORK_SIM_SEED: %v", err)
+		}
+		play(t, seed, limit)
+		return
+	}
+	base := uint64(time.Now().UnixNano())
+	t.Logf("worlds from seed %d on", base)
+	total, worlds := tally{}, 0
+	for seed := base; total.events < limit; seed++ {
+		w := play(t, seed, min(limit-total.events, 5_000))
+		total.add(w)
+		worlds++
+	}
+	t.Logf("%d worlds: %+v", worlds, total)
+}
+
+// play runs one world.
+func play(t *testing.T, seed uint64, limit int) *world {
+	t.Helper()
+	w := newWorld(seed)
+	if err := w.run(limit); err != nil {
+		t.Fatalf("seed %d, event %d at %s: %v\nreplay with PREFORK_SIM_SEED=%d\n%s",
+			seed, w.events, w.now, err, seed, w.c.report())
+	}
+	return w
+}
+
+// tally says what the simulation has seen, so that a world in which nothing
+// happens does not pass for a proof.
+type tally struct {
+	events, spawns, generations, retired, restarts, degraded, exits int
+}
+
+func (s *tally) add(w *world) {
+	s.events += w.events
+	s.spawns += w.c.spawns
+	s.generations += w.c.highest
+	s.retired += len(w.c.retired)
+	s.restarts += int(w.c.m.Restarts())
+	if w.c.m.Degraded() != "" {
+		s.degraded++
+	}
+	if w.c.exit != nil {
+		s.exits++
+	}
+}

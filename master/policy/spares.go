@@ -1,0 +1,71 @@
+package policy
+
+// maxSpawnRate bounds the doubling of a dynamic pool's growth per sample, as
+// Apache's MAX_SPAWN_RATE and php-fpm's FPM_MAX_SPAWN_RATE do.
+const maxSpawnRate = 32
+
+// spares decides how a dynamic pool grows and shrinks, once a sample. It is
+// the algorithm of Apache's prefork MPM and php-fpm's pm=dynamic: grow by a rate
+// that doubles while workers are short, and shrink by one at a time.
+type spares struct {
+	rate    int  // how many to add at once when next short
+	maxSaid bool // the pool has reached its maximum while short
+}
+
+// load is what a sample says of a pool.
+type load struct {
+	idle   int // workers without a connection
+	coming int // places whose worker has not become ready; they count as idle
+	size   int
+	min    int
+	max    int
+}
+
+// decide returns by how many workers to change the size, at least -1, and
+// whether to say that the maximum is reached.
+func (s *spares) decide(l load, minSpare, maxSpare int) (change int, full bool) {
+	idle := l.idle + l.coming
+	if idle >= minSpare {
+		s.rate, s.maxSaid = 1, false
+		if l.idle > maxSpare && l.size > l.min {
+			return -1, false
+		}
+		return 0, false
+	}
+	room := l.max - l.size
+	if room <= 0 {
+		full = !s.maxSaid
+		s.rate, s.maxSaid = 1, true
+		return 0, full
+	}
+	change = min(s.rate, minSpare-idle, room)
+	s.rate = min(2*s.rate, maxSpawnRate)
+	return change, false
+}
+
+// adjust lets the spares of the serving generation decide, if it is dynamic.
+func (m *Machine) adjust(g *generation) {
+	if g.config.OneShot || g.max <= g.min {
+		return
+	}
+	idle := g.count(func(w *worker) bool { return w.idle() && !w.retiring })
+	ready := g.count(func(w *worker) bool { return w.serves() && !w.retiring })
+	change, full := g.spares.decide(
+		load{idle: idle, coming: max(0, g.size-ready), size: g.size, min: g.min, max: g.max},
+		g.config.MinSpare, g.config.MaxSpare)
+	switch {
+	case full:
+		m.note(Warn, "worker maximum reached", nil, Field{"generation", g.number}, Field{"event", g.pool()})
+	case change > 0:
+		g.size += change
+		m.note(Debug, "pool grows", nil, Field{"generation", g.number}, Field{"attempt", change})
+	case change < 0:
+		for _, w := range g.members {
+			if w.idle() && !w.retiring {
+				g.size--
+				m.drain(w, causeIdle, false, g.config.DrainTimeout)
+				return
+			}
+		}
+	}
+}

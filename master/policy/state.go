@@ -1,0 +1,50 @@
+package policy
+
+import "fmt"
+
+// State is what the server as a whole is doing.
+type State uint8
+
+// The states of a Machine. A lame duck is already Draining.
+const (
+	Booting   State = iota // the first generation starts
+	Running                // one generation serves
+	Reloading              // another is being loaded and started
+	Probation              // the other serves, its predecessor is held
+	Draining               // an orderly end
+	Killing                // an end
+	Stopped                // no worker is left; nothing happens any more
+)
+
+var stateNames = [...]string{"booting", "running", "reloading", "probation", "draining", "killing", "stopped"}
+
+// String returns the name that status shows.
+func (s State) String() string {
+	if int(s) < len(stateNames) {
+		return stateNames[s]
+	}
+	return fmt.Sprintf("state(%d)", uint8(s))
+}
+
+// WorkerState is how far a worker has come.
+type WorkerState uint8
+
+// The states of a worker.
+const (
+	WorkerStarting WorkerState = iota // spawned, or about to be
+	WorkerReady                       // could accept
+	WorkerBusy                        // has connections in hand
+	WorkerDraining                    // held, or finishing what it has
+	WorkerExiting                     // its exit is due
+	WorkerGone                        // reaped
+)
+
+var workerStateNames = [...]string{"starting", "ready", "busy", "draining", "exiting", "gone"}
+
+// String returns the name that status shows.
+func (s WorkerState) String() string {
+	if int(s) < len(workerStateNames) {
+		return workerStateNames[s]
+	}
+	return fmt.Sprintf("worker state(%d)", uint8(s))
+}

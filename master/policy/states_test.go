@@ -1,0 +1,249 @@
+package policy
+
+import (
+	"fmt"
+	"testing"
+	"time"
+)
+
+// situation is a machine that has been brought into a state.
+type situation struct {
+	name  string
+	state State
+	bring func(p *checkedPlayer)
+}
+
+// checkedPlayer drives a checker by script lines.
+type checkedPlayer struct {
+	t   testing.TB
+	c   *checker
+	now time.Duration
+}
+
+func (p *checkedPlayer) do(lines ...string) {
+	p.t.Helper()
+	for _, line := range lines {
+		switch line {
+		case "up":
+			for _, w := range p.c.m.Workers() {
+				if w.State == WorkerStarting {
+					if w.PID == 0 {
+						p.step(Spawned{ID: w.ID, PID: 100 + int(w.ID)})
+					}
+					p.step(Ready{ID: w.ID})
+				}
+			}
+		case "wake":
+			at, ok := p.c.m.Wake()
+			if !ok {
+				p.t.Fatalf("nothing to wake for\n%s", p.c.report())
+			}
+			p.now = at
+			p.step(Tick{})
+		default:
+			ev, err := ParseEvent(line)
+			if err != nil {
+				p.t.Fatal(err)
+			}
+			p.step(ev)
+		}
+	}
+}
+
+func (p *checkedPlayer) step(ev Event) []Action {
+	p.t.Helper()
+	p.now += time.Millisecond
+	actions, err := p.c.step(p.now, ev)
+	if err != nil {
+		p.t.Fatalf("%v\n%s", err, p.c.report())
+	}
+	return actions
+}
+
+var situations = []situation{
+	{"new", Booting, func(*checkedPlayer) {}},
+	{"booting", Booting, func(p *checkedPlayer) { p.do("boot min=2", "spawned id=1 pid=1") }},
+	{"booting, last try", Booting, func(p *checkedPlayer) { p.do("boot min=1 boot-tries=1") }},
+	{"booting, last worker", Booting, func(p *checkedPlayer) { p.do("boot min=1", "spawned id=1 pid=1") }},
+	{"booting, one failed", Booting, func(p *checkedPlayer) {
+		p.do("boot min=2", "spawned id=1 pid=1", "spawned id=2 pid=2", "failed id=1 code=1 err=\"no\"", "ready id=2")
+	}},
+	{"running", Running, func(p *checkedPlayer) { p.do("boot min=2", "up") }},
+	{"running, dynamic", Running, func(p *checkedPlayer) { p.do("boot min=1 max=4", "up") }},
+	{"running, one-shot", Running, func(p *checkedPlayer) { p.do("boot one-shot min-spare=2 max=4", "up", "busy id=1") }},
+	{"running, recycling", Running, func(p *checkedPlayer) { p.do("boot min=2", "up", "recycle id=1") }},
+	{"running, crashed", Running, func(p *checkedPlayer) { p.do("boot min=2", "up", "exited id=1 code=2") }},
+	{"running, old drains", Running, func(p *checkedPlayer) { p.do("boot min=2", "up", "reload", "loaded min=2", "up", "wake") }},
+	{"loading", Reloading, func(p *checkedPlayer) { p.do("boot min=2", "up", "reload") }},
+	{"reloading", Reloading, func(p *checkedPlayer) {
+		p.do("boot min=2", "up", "reload", "loaded min=2", "spawned id=3 pid=3", "ready id=3")
+	}},
+	{"reloading, last worker", Reloading, func(p *checkedPlayer) {
+		p.do("boot min=1", "up", "reload", "loaded min=1", "spawned id=2 pid=2")
+	}},
+	{"probation", Probation, func(p *checkedPlayer) { p.do("boot min=2", "up", "reload", "loaded min=2", "up") }},
+	{"probation, one-shot", Probation, func(p *checkedPlayer) {
+		p.do("boot one-shot min-spare=2 max=4", "up", "reload", "loaded one-shot min-spare=2 max=4", "up", "busy id=3")
+	}},
+	{"lame duck", Draining, func(p *checkedPlayer) { p.do("boot min=2 lame-duck=5s", "up", "drain") }},
+	{"lame duck, probation", Draining, func(p *checkedPlayer) {
+		p.do("boot min=2", "up", "reload", "loaded min=2 lame-duck=5s", "up", "drain")
+	}},
+	{"draining", Draining, func(p *checkedPlayer) { p.do("boot min=2", "up", "drain") }},
+	{"draining, last worker", Draining, func(p *checkedPlayer) { p.do("boot min=1", "up", "drain") }},
+	{"draining, one-shot", Draining, func(p *checkedPlayer) { p.do("boot one-shot min-spare=2 max=4", "up", "drain") }},
+	{"killing", Killing, func(p *checkedPlayer) { p.do("boot min=2", "up", "stop") }},
+	{"killing, last worker", Killing, func(p *checkedPlayer) { p.do("boot min=1", "up", "stop") }},
+	{"stopped", Stopped, func(p *checkedPlayer) { p.do("boot min=1", "up", "stop", "exited id=1") }},
+}
+
+// everyEvent is each event, about a worker of the first generation, one of
+// the second, and one that never was.
+func everyEvent() []Event {
+	events := []Event{
+		Boot{}, Boot{Config{Min: 3}}, Boot{Config{Min: 2, Max: 1}}, Sampled{}, Reload{}, Loaded{}, Loaded{Err: "no"}, Loaded{Config: Config{Min: 2, Max: 1}},
+		Loaded{Config: Config{OneShot: true, MinSpare: 3}}, Loaded{Config: Config{Min: 1, Max: 9}},
+		Scale{N: 1}, Scale{N: -1}, Scale{N: 3, Absolute: true}, Scale{N: -1 << 62}, Scale{N: 1 << 62, Absolute: true},
+		Drain{}, Interrupt{}, Stop{}, Tick{}, nil,
+	}
+	for _, id := range []ID{1, 2, 3, 4, 0, 99} {
+		events = append(events,
+			Spawned{id, 7}, SpawnFailed{id, "no"}, Ready{id}, Failed{id, 1, "no"}, Failed{id, 78, "no"}, Busy{id}, Drained{id},
+			Unfit{id, "no"}, Exited{id, 0, 0}, Exited{id, 1, 0}, Exited{id, 78, 0}, Exited{id, 0, 11}, Recycle{id},
+			Sampled{[]Sample{{ID: id, Active: 3, Served: 9, RSS: 1}}}, Sampled{[]Sample{{ID: id, Silent: time.Hour}}})
+	}
+	return events
+}
+
+// next is what may follow each situation's state, event by event, where it
+// is not the state itself.
+var next = map[State]map[string][]State{
+	Booting: {
+		"boot": {Stopped}, "ready": {Running}, "failed": {Killing}, "exited": {Killing, Stopped}, "spawn-failed": {Stopped},
+		"drain": {Killing, Stopped}, "interrupt": {Killing, Stopped}, "stop": {Killing, Stopped}, "scale": {Running},
+	},
+	Running: {"reload": {Reloading}, "drain": {Draining}, "interrupt": {Draining}, "stop": {Killing}},
+	Reloading: {
+		"loaded": {Running}, "failed": {Running}, "exited": {Running}, "spawn-failed": {Running}, "unfit": {Running},
+		"sampled": {Running}, "ready": {Probation}, "scale": {Probation},
+		"drain": {Draining}, "interrupt": {Draining}, "stop": {Killing},
+	},
+	Probation: {
+		"exited": {Running}, "unfit": {Running}, "failed": {Running}, "sampled": {Running},
+		"drain": {Draining}, "interrupt": {Draining}, "stop": {Killing},
+	},
+	Draining: {"drain": {Killing}, "interrupt": {Killing}, "stop": {Killing}, "exited": {Stopped}},
+	Killing:  {"exited": {Stopped}},
+	Stopped:  {},
+}
+
+func TestEveryEventInEveryStateLeadsWhereItMay(t *testing.T) {
+	seen := map[string]bool{}
+	for _, s := range situations {
+		for _, ev := range everyEvent() {
+			name := fmt.Sprintf("%s/%s", s.name, FormatEvent(ev))
+			p := &checkedPlayer{t: t, c: newChecker()}
+			s.bring(p)
+			if got := p.c.m.State(); got != s.state {
+				t.Fatalf("%s: is %s, want %s\n%s", s.name, got, s.state, p.c.report())
+			}
+			p.c.wild = p.c.breaksContract(ev)
+			p.now += time.Millisecond
+			if _, err := p.c.step(p.now, ev); err != nil {
+				t.Errorf("%s: %v\n%s", name, err, p.c.report())
+				continue
+			}
+			after := p.c.m.State()
+			if after != s.state {
+				seen[fmt.Sprintf("%s %s %s", s.state, eventName(ev), after)] = true
+			}
+			if after != s.state && !contains(next[s.state][eventName(ev)], after) {
+				t.Errorf("%s: leads to %s", name, after)
+			}
+			p.finish(name)
+		}
+	}
+	for state, events := range next {
+		for ev, afters := range events {
+			for _, after := range afters {
+				if key := fmt.Sprintf("%s %s %s", state, ev, after); !seen[key] {
+					t.Errorf("the table allows what never happens: %s", key)
+				}
+			}
+		}
+	}
+}
+
+func contains(states []State, s State) bool {
+	for _, o := range states {
+		if o == s {
+			return true
+		}
+	}
+	return false
+}
+
+// breaksContract says whether the master must not send ev now.
+func (c *checker) breaksContract(ev Event) bool {
+	switch ev := ev.(type) {
+	case Spawned:
+		return c.workers[ev.ID] != nil && c.workers[ev.ID].spawned
+	case SpawnFailed:
+		return c.workers[ev.ID] != nil && c.workers[ev.ID].spawned
+	case Ready:
+		return c.needs(ev.ID, true)
+	case Failed:
+		return c.needs(ev.ID, true)
+	case Drained:
+		return c.needs(ev.ID, false)
+	case Unfit:
+		return c.needs(ev.ID, false)
+	case Exited:
+		return c.needs(ev.ID, false)
+	case Busy:
+		w := c.workers[ev.ID]
+		return w != nil && (!w.accepting && !w.busy || !c.oneShot(ev.ID))
+	case Loaded:
+		return !c.loading
+	}
+	return false
+}
+
+func (c *checker) oneShot(id ID) bool {
+	w := c.m.workers[id]
+	return w != nil && w.gen.config.OneShot
+}
+
+// needs says whether the worker lives and is not spawned, or, if fresh is
+// wanted, is ready.
+func (c *checker) needs(id ID, fresh bool) bool {
+	w := c.workers[id]
+	return w != nil && (!w.spawned || fresh && w.ready || w.dying)
+}
+
+// finish stops the machine and sees that it ends: whatever happened, a second
+// signal and everyone's exit bring the end.
+func (p *checkedPlayer) finish(name string) {
+	p.c.wild = true
+	for range 10_000 {
+		if p.c.m.State() == Stopped {
+			return
+		}
+		p.now += time.Millisecond
+		var ev Event = Stop{}
+		for _, w := range p.c.m.Workers() {
+			ev = Exited{ID: w.ID}
+			if w.PID == 0 {
+				ev = Spawned{ID: w.ID, PID: 1}
+			}
+		}
+		if p.c.m.State() != Killing && !p.c.stopping {
+			ev = Stop{}
+		}
+		if _, err := p.c.step(p.now, ev); err != nil {
+			p.t.Errorf("%s: while stopping: %v\n%s", name, err, p.c.report())
+			return
+		}
+	}
+	p.t.Errorf("%s: does not end\n%s", name, p.c.report())
+}

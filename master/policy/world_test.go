@@ -1,0 +1,375 @@
+package policy
+
+import (
+	"container/heap"
+	"fmt"
+	"math"
+	"time"
+)
+
+// world is what a machine would be connected to: processes that start, serve,
+// fail, hang and ignore what they are told, and an operator. Everything in it
+// follows from its seed.
+type world struct {
+	c      *checker
+	random random
+	now    time.Duration
+	queue  happenings
+	seq    int
+	events int
+
+	profile profile
+	config  Config
+	procs   map[ID]*proc
+	backlog int // connections that wait in the queue (one-shot worlds)
+
+	healthy bool // nothing goes wrong
+	closed  bool // no more connections come
+	ends    int  // times that the operator asked for the end
+	rough   bool // by Stop
+
+	samplingEvery time.Duration
+	reloadSince   time.Duration // when Reloading or Probation began
+}
+
+// profile says how things go in a world; each field is a probability, but for
+// those that say otherwise.
+type profile struct {
+	spawnFails, failsStart, fatal, diesStarting, neverReady float64
+	crashes, hangs, unfit, leaves                           float64 // within a life
+	ignoresDrain, crashesDraining, ignoresStop              float64
+	badConfig                                               float64
+	reload, scale, recycle, stop                            float64 // what the operator does
+	life, start, finish, pause                              time.Duration
+	lossy                                                   float64 // one-shot: dies with its connection
+	junk                                                    float64
+	arrivals                                                time.Duration // between connections
+}
+
+// proc is a worker's process.
+type proc struct {
+	id       ID
+	gen      int
+	epoch    int // what was planned for an older one does not happen
+	spawned  bool
+	ready    bool
+	busy     bool
+	taking   bool
+	drained  bool
+	stubborn bool
+	hungAt   time.Duration // 0 if it is not
+	active   int
+	served   uint64
+}
+
+// happening is something that will happen, unless it is overtaken.
+type happening struct {
+	at    time.Duration
+	seq   int
+	proc  *proc
+	epoch int
+	event Event
+	do    func()
+}
+
+type happenings []happening
+
+func (h happenings) Len() int { return len(h) }
+func (h happenings) Less(i, j int) bool {
+	return h[i].at < h[j].at || h[i].at == h[j].at && h[i].seq < h[j].seq
+}
+func (h happenings) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
+func (h *happenings) Push(x any)   { *h = append(*h, x.(happening)) }
+func (h *happenings) Pop() any {
+	old := *h
+	x := old[len(old)-1]
+	*h = old[:len(old)-1]
+	return x
+}
+
+func (w *world) chance(p float64) bool {
+	return p > 0 && float64(w.random.next()>>11)/(1<<53) < p
+}
+
+// after returns a random duration with the given mean.
+func (w *world) after(mean time.Duration) time.Duration {
+	u := (float64(w.random.next()>>11) + 1) / (1 << 53)
+	return time.Duration(-math.Log(u) * float64(mean))
+}
+
+func (w *world) plan(in time.Duration, p *proc, ev Event, do func()) {
+	h := happening{at: w.now + max(in, 1), seq: w.seq, proc: p, event: ev, do: do}
+	w.seq++
+	if p != nil {
+		h.epoch = p.epoch
+	}
+	heap.Push(&w.queue, h)
+}
+
+func (w *world) between(low, high int) int {
+	return low + int(w.random.below(uint64(high-low+1)))
+}
+
+func (w *world) pick(of ...time.Duration) time.Duration { return of[w.random.below(uint64(len(of)))] }
+
+// newWorld makes a world and its machine from a seed.
+func newWorld(seed uint64) *world {
+	w := &world{c: newChecker(), random: random{seed}, procs: map[ID]*proc{}}
+	w.profile = w.newProfile()
+	w.config = w.newConfig()
+	w.config.Seed = seed
+	w.samplingEvery = w.pick(100*time.Millisecond, 500*time.Millisecond, time.Second)
+	return w
+}
+
+func (w *world) newProfile() profile {
+	p := profile{
+		life: w.pick(time.Second, 10*time.Second, time.Minute), start: w.pick(time.Millisecond, 20*time.Millisecond, 300*time.Millisecond),
+		finish: w.pick(time.Millisecond, 100*time.Millisecond, 2*time.Second), pause: w.pick(50*time.Millisecond, time.Second, 20*time.Second),
+		reload: 0.3, scale: 0.3, recycle: 0.2, stop: 0.01, badConfig: 0.2, junk: 0.05,
+		arrivals: w.pick(time.Millisecond, 20*time.Millisecond, time.Second),
+	}
+	switch w.random.below(6) {
+	case 0:
+		w.healthy = true
+	case 1: // things go wrong now and then
+		p.spawnFails, p.failsStart, p.diesStarting, p.neverReady = 0.01, 0.02, 0.02, 0.01
+		p.crashes, p.hangs, p.unfit, p.leaves, p.lossy = 0.1, 0.02, 0.02, 0.05, 0.1
+		p.ignoresDrain, p.crashesDraining, p.ignoresStop = 0.05, 0.05, 0.1
+	case 2: // starts go wrong
+		p.spawnFails, p.failsStart, p.fatal, p.diesStarting, p.neverReady = 0.1, 0.2, 0.1, 0.2, 0.1
+		p.ignoresStop = 0.3
+	case 3: // everyone dies soon
+		p.crashes, p.lossy, p.life = 1, 0.5, 100*time.Millisecond
+	case 4: // nobody obeys
+		p.ignoresDrain, p.ignoresStop, p.hangs = 0.7, 0.7, 0.2
+	case 5: // chaos
+		p.spawnFails, p.failsStart, p.fatal, p.diesStarting, p.neverReady = 0.05, 0.1, 0.02, 0.1, 0.05
+		p.crashes, p.hangs, p.unfit, p.leaves, p.lossy = 0.3, 0.1, 0.1, 0.1, 0.3
+		p.ignoresDrain, p.crashesDraining, p.ignoresStop = 0.2, 0.2, 0.2
+		p.junk = 0.2
+	}
+	return p
+}
+
+func (w *world) newConfig() Config {
+	c := Config{
+		Min: w.between(1, 5), StartTimeout: w.pick(0, time.Second, 3*time.Second), Probation: w.pick(-1, 0, 300*time.Millisecond),
+		LameDuck: w.pick(0, 0, time.Second), DrainTimeout: w.pick(0, time.Second, 5*time.Second), KillDelay: w.pick(0, 100*time.Millisecond),
+		WorkerTimeout: w.pick(0, -1, 2*time.Second), DumpDelay: w.pick(0, 50*time.Millisecond),
+		FastDeath: w.pick(0, 200*time.Millisecond), CrashBudget: float64(w.between(1, 20)), CrashHalfLife: w.pick(0, 5*time.Second),
+		BootTries: w.between(1, 20), MaxOldGenerations: w.between(1, 4), BackoffCap: w.pick(0, time.Second),
+	}
+	switch w.random.below(3) {
+	case 1:
+		c.Max = c.Min + w.between(1, 6)
+		c.MinSpare = w.between(1, 3)
+	case 2:
+		c.OneShot = true
+		c.MinSpare = w.between(1, 4)
+		c.Max = c.MinSpare + w.between(0, 6)
+	}
+	if w.chance(0.3) {
+		c.RecycleAfterConnections = uint64(w.between(1, 50))
+		c.RecycleAfterAge = w.pick(0, 5*time.Second)
+	}
+	if w.chance(0.2) {
+		c.Slots = max(c.Min, c.Max) + w.between(0, 4)
+	}
+	return c
+}
+
+// run lets the world go on until its machine has stopped or it has had the
+// given number of events.
+func (w *world) run(limit int) error {
+	if err := w.step(Boot{Config: w.config}); err != nil {
+		return err
+	}
+	w.plan(w.samplingEvery, nil, nil, w.sample)
+	w.plan(w.after(w.profile.pause), nil, nil, w.operate)
+	if w.config.OneShot {
+		w.plan(w.after(w.profile.arrivals), nil, nil, w.connect)
+	}
+	for w.events < limit && w.c.exit == nil {
+		at, ok := w.c.m.Wake()
+		if len(w.queue) == 0 && !ok {
+			return fmt.Errorf("the world stands still")
+		}
+		if ok && (len(w.queue) == 0 || at <= w.queue[0].at) {
+			w.now = at
+			if err := w.step(Tick{}); err != nil {
+				return err
+			}
+			continue
+		}
+		h := w.popNext()
+		w.now = max(w.now, h.at)
+		if h.proc != nil && (h.proc.epoch != h.epoch || w.procs[h.proc.id] != h.proc) {
+			continue
+		}
+		if h.do != nil {
+			h.do()
+		}
+		if h.event == nil {
+			continue
+		}
+		if err := w.happen(h.event); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// happen feeds an event to the machine, with what must follow it.
+func (w *world) happen(ev Event) error {
+	if ev, ok := ev.(Exited); ok {
+		delete(w.procs, ev.ID)
+	}
+	if ev, ok := ev.(SpawnFailed); ok {
+		delete(w.procs, ev.ID)
+	}
+	return w.step(ev)
+}
+
+func (w *world) step(ev Event) error {
+	w.events++
+	before := w.c.m.State()
+	switch ev.(type) {
+	case Drain, Interrupt:
+		w.ends++
+	case Stop:
+		w.rough = true
+	}
+	actions, err := w.c.step(w.now, ev)
+	if err != nil {
+		return err
+	}
+	for _, a := range actions {
+		w.apply(a)
+	}
+	if err := w.nothingDropped(); err != nil {
+		return err
+	}
+	return w.patience(before, ev)
+}
+
+// nothingDropped sees that an orderly end in a world without mishaps leaves no
+// connection in the queue, provided there was time.
+func (w *world) nothingDropped() error {
+	if w.c.exit == nil || !w.closed || !w.healthy || w.rough || w.ends != 1 || w.now >= w.c.m.drainBy {
+		return nil
+	}
+	if w.c.exit.Code != 0 || w.backlog > 0 {
+		return fmt.Errorf("%d connections were left in the queue, exit status %d", w.backlog, w.c.exit.Code)
+	}
+	return nil
+}
+
+// patience sees that nothing takes forever.
+func (w *world) patience(before State, ev Event) error {
+	state := w.c.m.State()
+	reloading := state == Reloading || state == Probation
+	if _, ok := ev.(Scale); ok || !reloading || before != state {
+		w.reloadSince = w.now
+	}
+	if reloading && w.now-w.reloadSince > 2*time.Minute {
+		return fmt.Errorf("in state %s since %s", state, w.reloadSince)
+	}
+	if w.c.stopping && w.c.exit == nil {
+		// Lame duck, drain, two kill delays, a spawn that was under way, and what
+		// the defaults are.
+		if w.now-w.c.stopAsked > 50*time.Second {
+			return fmt.Errorf("does not end: asked at %s", w.c.stopAsked)
+		}
+	}
+	return nil
+}
+
+// sample reports what the scoreboard says.
+func (w *world) sample() {
+	var ev Sampled
+	for _, v := range w.c.m.Workers() {
+		p := w.procs[v.ID]
+		if p == nil || !p.ready {
+			continue
+		}
+		s := Sample{ID: p.id, Active: p.active, Served: p.served, RSS: 1}
+		if p.hungAt > 0 {
+			s.Silent = w.now - p.hungAt
+		}
+		ev.Samples = append(ev.Samples, s)
+		if !w.config.OneShot && p.taking {
+			p.active = w.between(0, 2)
+			p.served += uint64(w.between(0, 5))
+		}
+	}
+	w.plan(1, nil, ev, nil)
+	w.plan(w.samplingEvery, nil, nil, w.sample)
+}
+
+// operate lets the operator do something.
+func (w *world) operate() {
+	p := &w.profile
+	id := ID(w.random.below(uint64(w.c.lastID) + 3))
+	switch {
+	case w.chance(p.reload):
+		w.plan(1, nil, Reload{}, nil)
+	case w.chance(p.scale):
+		w.plan(1, nil, Scale{N: w.between(-3, 3)}, nil)
+	case w.chance(p.scale / 3):
+		w.plan(1, nil, Scale{N: w.between(-1, 12), Absolute: true}, nil)
+	case w.chance(p.recycle):
+		w.plan(1, nil, Recycle{ID: id}, nil)
+	case w.chance(p.stop):
+		w.plan(1, nil, []Event{Drain{}, Drain{}, Interrupt{}, Stop{}}[w.random.below(4)], nil)
+	case w.chance(p.junk) && w.procs[id] == nil:
+		w.plan(1, nil, []Event{
+			Ready{id}, Busy{id}, Drained{id}, Exited{ID: id, Code: 1}, Spawned{id, 1}, SpawnFailed{id, "junk"},
+			Failed{id, 78, "junk"}, Unfit{id, "junk"}, Boot{}, Tick{},
+		}[w.random.below(10)], nil)
+	}
+	w.plan(w.after(p.pause), nil, nil, w.operate)
+}
+
+// connect brings a connection to the queue, where a one-shot worker finds it.
+func (w *world) connect() {
+	if w.closed {
+		return
+	}
+	if w.backlog < 50 {
+		w.backlog++
+	}
+	for _, v := range w.c.m.Workers() {
+		if p := w.procs[v.ID]; p != nil && p.taking && !p.busy {
+			w.take(p)
+			break
+		}
+	}
+	w.plan(w.after(w.profile.arrivals), nil, nil, w.connect)
+}
+
+// take lets a one-shot worker have a connection from the queue, if there is
+// one, and plans what becomes of it.
+func (w *world) take(p *proc) bool {
+	if w.backlog == 0 || p.hungAt > 0 {
+		return false
+	}
+	w.backlog--
+	p.epoch++
+	p.busy, p.taking = true, false
+	p.active, p.served = 1, 1
+	w.plan(1, p, Busy{p.id}, nil)
+	served := 2 + w.after(w.profile.finish)
+	if w.chance(w.profile.lossy) {
+		w.plan(served, p, Exited{ID: p.id, Code: w.between(0, 2), Signal: w.between(0, 1) * 11}, nil)
+		return true
+	}
+	if w.chance(0.5) {
+		w.plan(served, p, Drained{p.id}, func() { p.epoch++; w.plan(time.Millisecond, p, Exited{ID: p.id}, nil) })
+		return true
+	}
+	w.plan(served, p, Exited{ID: p.id}, nil)
+	return true
+}
+
+func (w *world) popNext() happening { return heap.Pop(&w.queue).(happening) }
