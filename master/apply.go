@@ -1,0 +1,242 @@
+package master
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.uber.org/zap"
+	"golang.org/x/sys/unix"
+
+	"prefork/ipc"
+	"prefork/master/policy"
+)
+
+// synGrace is how long a listener is still accepted from after its last
+// handshake could begin, so that the final ACK of a slow peer arrives in time.
+const synGrace = 100 * time.Millisecond
+
+// apply carries out one action. What goes wrong becomes an event.
+func (m *Master) apply(a policy.Action) {
+	switch a := a.(type) {
+	case policy.Load:
+		m.startLoad()
+	case policy.Spawn:
+		m.applySpawn(a)
+	case policy.Accept:
+		if w := m.workers[a.ID]; w != nil {
+			w.serving = true
+			m.send(w, &ipc.Resume{})
+		}
+	case policy.DrainWorker:
+		m.applyDrain(a)
+	case policy.StopWorker:
+		m.sendTo(a.ID, &ipc.Stop{})
+	case policy.Dump:
+		m.sendTo(a.ID, &ipc.Dump{})
+	case policy.Kill:
+		m.applyKill(a.ID)
+	case policy.Quiesce:
+		m.applyQuiesce(a.Generation)
+	case policy.Commit:
+		m.applyCommit(a.Generation)
+	case policy.Retire:
+		m.retire(a.Generation)
+	case policy.Notify:
+		m.applyNotify(a)
+	case policy.Verdict:
+		m.applyVerdict(a)
+	case policy.Note:
+		m.applyNote(a)
+	case policy.Exit:
+		m.result = &a
+	}
+}
+
+func (m *Master) applySpawn(a policy.Spawn) {
+	g := m.generations[a.Generation]
+	if g == nil {
+		m.step(policy.SpawnFailed{ID: a.ID, Err: fmt.Sprintf("generation %d is not loaded", a.Generation)})
+		return
+	}
+	m.board.Slot(a.Slot).Reset()
+	w, err := m.spawn(a.ID, a.Slot, g)
+	if err != nil {
+		m.step(policy.SpawnFailed{ID: a.ID, Err: err.Error()})
+		return
+	}
+	m.workers[a.ID] = w
+	m.follow(w)
+	m.step(policy.Spawned{ID: a.ID, PID: w.pid})
+	m.send(w, &ipc.Hello{
+		Protocol: ipc.ProtocolVersion, Build: m.options.Build, PID: unix.Getpid(),
+		Slot: a.Slot, Slots: m.board.Len(), Generation: g.number,
+		Listeners: g.wire(), Config: g.config.Worker,
+		LogLevel: m.level(), LogFormat: m.options.LogFormat,
+	})
+}
+
+func (m *Master) applyDrain(a policy.DrainWorker) {
+	w := m.workers[a.ID]
+	if w == nil {
+		return
+	}
+	w.serving = false
+	d := &ipc.Drain{Hold: a.Hold, TimeoutMS: a.Timeout.Milliseconds()}
+	if a.Hold || a.Empty {
+		for _, l := range m.own(m.generations[w.generation]) {
+			d.Own = append(d.Own, l.key)
+		}
+	}
+	if a.Empty && len(d.Own) > 0 {
+		d.GraceMS = synGrace.Milliseconds()
+	}
+	m.send(w, d)
+}
+
+func (m *Master) applyKill(id policy.ID) {
+	w := m.workers[id]
+	if w == nil {
+		return
+	}
+	if err := w.kill(); err != nil && !errors.Is(err, unix.ESRCH) {
+		m.log.Error("worker not killed", m.about(w, zap.Error(err))...)
+	}
+}
+
+func (m *Master) applyQuiesce(number int) {
+	g := m.generations[number]
+	if g == nil {
+		return
+	}
+	for _, l := range m.own(g) {
+		if err := l.quiesce(); err != nil {
+			m.log.Warn("listener not quiesced", zap.String("listener", l.name), zap.Error(err))
+			continue
+		}
+		m.log.Info("listener closing", zap.String("listener", l.name), zap.Int("queued", l.queued()))
+	}
+}
+
+func (m *Master) applyCommit(number int) {
+	g := m.generations[number]
+	if g == nil {
+		return
+	}
+	m.current = g
+	if g.config.LogLevel != "" {
+		if err := m.setLevel(g.config.LogLevel); err != nil {
+			m.log.Warn("log level not set", zap.Error(err))
+		}
+	}
+	for _, l := range g.listeners {
+		if err := l.reopen(); err != nil {
+			m.log.Error("listener not reopened", zap.String("listener", l.name), zap.Error(err))
+		}
+	}
+	m.syncStore()
+}
+
+// startLoad reads the next configuration off the owner loop.
+func (m *Master) startLoad() {
+	m.waiting.begin()
+	kept := m.reusable()
+	m.loading = kept
+	timeout := m.current.config.Policy.StartTimeout
+	if timeout <= 0 {
+		timeout = m.base.Policy.StartTimeout
+	}
+	go func() {
+		ctx, cancel := context.WithTimeout(context.Background(), timeout)
+		defer cancel()
+		got := m.load(ctx, kept)
+		if m.post(func(m *Master) { m.finishLoad(got) }) {
+			return
+		}
+		for _, l := range got.all { // the master has ended meanwhile
+			if kept[l.key] != l {
+				l.close()
+			}
+		}
+	}()
+}
+
+// finishLoad takes what the loader brought.
+func (m *Master) finishLoad(got loaded) {
+	pinned := m.loading
+	m.loading = nil
+	ev := policy.Loaded{}
+	if got.err != nil {
+		ev.Err = got.err.Error()
+	} else {
+		m.adopt(got)
+		ev.Config = got.config.Policy
+	}
+	m.step(ev)
+	for _, l := range pinned { // kept open for a loader that had no use for it
+		m.release(l)
+	}
+}
+
+// applyVerdict ends a reload for those who wait for it.
+func (m *Master) applyVerdict(a policy.Verdict) {
+	now := time.Now()
+	m.lastReload = LastReload{OK: a.Err == "", Error: a.Err, At: &now}
+	m.waiting.reloaded(Answer{OK: a.Err == "", Error: a.Err, Generation: a.Generation}, m.ending())
+}
+
+// applyNote writes a line of the policy's to the log, with what only the
+// master knows of the worker it is about.
+func (m *Master) applyNote(a policy.Note) {
+	ce := m.log.Check(levels[a.Level], a.Message)
+	if ce == nil {
+		return
+	}
+	fields := make([]zap.Field, 0, len(a.Fields)+4)
+	w := m.workers[a.ID]
+	if w != nil {
+		fields = m.about(w)
+	}
+	for _, f := range a.Fields {
+		if w != nil && (f.Key == "slot" || f.Key == "pid" || f.Key == "generation") {
+			continue
+		}
+		fields = append(fields, zap.Any(f.Key, f.Value))
+	}
+	if w != nil && w.last != nil {
+		fields = append(fields, w.last...)
+		w.last = nil
+	}
+	ce.Write(fields...)
+}
+
+// about returns the fields that name a worker in the log, before more.
+func (m *Master) about(w *worker, more ...zap.Field) []zap.Field {
+	return append([]zap.Field{
+		zap.Int("slot", w.slot), zap.Int("pid", w.pid), zap.Int("generation", w.generation),
+	}, more...)
+}
+
+var levels = [...]zapLevel{
+	policy.Debug: zap.DebugLevel,
+	policy.Info:  zap.InfoLevel,
+	policy.Warn:  zap.WarnLevel,
+	policy.Error: zap.ErrorLevel,
+}
+
+// send sends one message to a worker. A full channel is evidence against the
+// worker; a closed one means that its exit is on its way.
+func (m *Master) send(w *worker, msg ipc.Message, fds ...int) {
+	err := w.channel.Send(msg, fds...)
+	if err == nil || errors.Is(err, unix.EPIPE) || errors.Is(err, unix.ECONNRESET) {
+		return
+	}
+	m.step(policy.Unfit{ID: w.id, Err: err.Error()})
+}
+
+func (m *Master) sendTo(id policy.ID, msg ipc.Message) {
+	if w := m.workers[id]; w != nil {
+		m.send(w, msg)
+	}
+}

@@ -1,0 +1,194 @@
+package master
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+	"golang.org/x/sys/unix"
+
+	"prefork/master/policy"
+)
+
+// serveControl serves the control socket at path until the returned function
+// is called, which lets answers that are under way go out first. Each request
+// waits on its own goroutine for the owner loop, which answers at once.
+func (m *Master) serveControl(path string) (func(), error) {
+	address, err := ParseAddress("unix://" + path)
+	if err != nil {
+		return nil, &ConfigError{fmt.Errorf("control socket: %w", err)}
+	}
+	address.Mode, address.HasMode = 0o600, true
+	socket, err := bindUnix(address, 64)
+	if err != nil {
+		return nil, fmt.Errorf("control socket: %w", err)
+	}
+	l, err := socket.netListener()
+	if err != nil {
+		socket.close()
+		return nil, fmt.Errorf("control socket: %w", err)
+	}
+	server := &http.Server{
+		Handler:           m.controlHandler(),
+		ConnContext:       withPeer,
+		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       time.Minute,
+		MaxHeaderBytes:    16 << 10,
+		ErrorLog:          zap.NewStdLog(m.log),
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = server.Serve(l) // always http.ErrServerClosed
+	}()
+	return func() {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		if server.Shutdown(ctx) != nil {
+			_ = server.Close()
+		}
+		<-ended
+		socket.close()
+	}, nil
+}
+
+// netListener wraps a copy of the descriptor for code that wants a
+// net.Listener. The caller closes both.
+func (l *listener) netListener() (net.Listener, error) {
+	fd, err := unix.FcntlInt(uintptr(l.fd), unix.F_DUPFD_CLOEXEC, 3)
+	if err != nil {
+		return nil, os.NewSyscallError("fcntl", err)
+	}
+	f := os.NewFile(uintptr(fd), l.name)
+	defer f.Close()
+	return net.FileListener(f)
+}
+
+type peerKey struct{}
+
+// withPeer notes who is at the other end of a control connection.
+func withPeer(ctx context.Context, c net.Conn) context.Context {
+	uc, ok := c.(*net.UnixConn)
+	if !ok {
+		return ctx
+	}
+	raw, err := uc.SyscallConn()
+	if err != nil {
+		return ctx
+	}
+	_ = raw.Control(func(fd uintptr) {
+		if cred, err := unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED); err == nil {
+			ctx = context.WithValue(ctx, peerKey{}, cred)
+		}
+	})
+	return ctx
+}
+
+// allowed says whether the peer may command the server: its own user and root.
+func allowed(r *http.Request) bool {
+	cred, ok := r.Context().Value(peerKey{}).(*unix.Ucred)
+	return ok && (cred.Uid == 0 || int(cred.Uid) == os.Geteuid())
+}
+
+// controlHandler is the API of the control socket.
+func (m *Master) controlHandler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, r *http.Request) {
+		var s Status
+		if err := m.do(r.Context(), func(m *Master) { s = m.status() }); err != nil {
+			writeJSON(w, http.StatusServiceUnavailable, Answer{Error: err.Error()})
+			return
+		}
+		writeJSON(w, http.StatusOK, s)
+	})
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) {
+		ending := true
+		if err := m.do(r.Context(), func(m *Master) { ending = m.ending() }); err != nil || ending {
+			http.Error(w, "draining", http.StatusServiceUnavailable)
+			return
+		}
+		_, _ = w.Write([]byte("ok\n"))
+	})
+	command := func(name string, f func(r *http.Request) (Answer, error)) {
+		mux.HandleFunc("POST /v1/"+name, func(w http.ResponseWriter, r *http.Request) {
+			answer, err := f(r)
+			if err != nil {
+				answer = Answer{Error: err.Error()}
+			}
+			code := http.StatusOK
+			if !answer.OK {
+				code = http.StatusConflict
+			}
+			writeJSON(w, code, answer)
+		})
+	}
+	command("reload", func(r *http.Request) (Answer, error) {
+		return m.ask(r.Context(), (*waiters).reload, policy.Reload{})
+	})
+	command("drain", func(r *http.Request) (Answer, error) {
+		return m.drain(r.Context())
+	})
+	command("stop", func(r *http.Request) (Answer, error) {
+		return m.ask(r.Context(), (*waiters).drain, policy.Stop{})
+	})
+	command("scale", m.controlScale)
+	command("recycle", func(r *http.Request) (Answer, error) {
+		slot, err := strconv.Atoi(r.FormValue("slot"))
+		if err != nil {
+			return Answer{}, fmt.Errorf("slot=%q is not a number", r.FormValue("slot"))
+		}
+		return m.recycle(r.Context(), slot)
+	})
+	command("log-level", func(r *http.Request) (answer Answer, err error) {
+		name := r.FormValue("level")
+		doErr := m.do(r.Context(), func(m *Master) {
+			answer.Generation = m.current.number
+			err = m.setLevel(name)
+			answer.OK = err == nil
+		})
+		if doErr != nil {
+			return answer, doErr
+		}
+		return answer, err
+	})
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !allowed(r) {
+			writeJSON(w, http.StatusForbidden, Answer{Error: "only the server's user and root may use its control socket"})
+			return
+		}
+		r.Body = http.MaxBytesReader(w, r.Body, 16<<10)
+		mux.ServeHTTP(w, r)
+	})
+}
+
+// controlScale reads n=4, n=+1 or n=-1. A bare + in a query means a space.
+func (m *Master) controlScale(r *http.Request) (Answer, error) {
+	text := r.FormValue("n")
+	if rest, ok := strings.CutPrefix(text, " "); ok {
+		text = "+" + rest
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		return Answer{}, fmt.Errorf("n=%q is not a number such as 4, +1 or -1", text)
+	}
+	absolute := text[0] != '+' && text[0] != '-'
+	if absolute && n < 1 {
+		return Answer{}, fmt.Errorf("n=%d: at least one worker; to end the server, drain it", n)
+	}
+	return m.scaleTo(r.Context(), policy.Scale{N: n, Absolute: absolute})
+}
+
+func writeJSON(w http.ResponseWriter, code int, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(code)
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", "  ")
+	_ = enc.Encode(v) // the client has left: nobody to tell
+}

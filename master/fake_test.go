@@ -1,0 +1,123 @@
+package master
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"prefork/ipc"
+)
+
+// fault is what a fake worker does wrong, as its configuration says.
+type fault struct {
+	Do string `json:"do"`
+}
+
+// TestMain lets the test binary be its own workers: the master executes the
+// running image, which is this one.
+func TestMain(m *testing.M) {
+	if os.Getenv(workerVariable) == "1" {
+		os.Exit(fakeWorker())
+	}
+	os.Exit(m.Run())
+}
+
+// fakeWorker speaks the protocol and serves nothing: package worker is no
+// business of the master's, in tests either.
+func fakeWorker() int {
+	signal.Ignore(unix.SIGINT, unix.SIGHUP)
+	ch, err := ipc.NewChannel(ipc.ChannelFD)
+	if err != nil {
+		return 1
+	}
+	msg, _, err := ch.Receive()
+	hello, ok := msg.(*ipc.Hello)
+	if err != nil || !ok {
+		return 1
+	}
+	board, err := ipc.OpenScoreboard(ipc.ScoreboardFD, hello.Slots)
+	if err != nil {
+		return 1
+	}
+	slot := board.Slot(hello.Slot)
+	slot.Beat.Store(ipc.Now())
+	_ = debug.SetCrashOutput(os.NewFile(ipc.CrashFD, "crash"), debug.CrashOptions{})
+	var f fault
+	if len(hello.Config) > 0 {
+		if err := json.Unmarshal(hello.Config, &f); err != nil {
+			return 1
+		}
+	}
+	build := hello.Build
+	switch f.Do {
+	case "fail":
+		_ = ch.Send(&ipc.Hello{Protocol: ipc.ProtocolVersion, Build: build})
+		_ = ch.Send(&ipc.Failed{Code: 78, Message: "no such colour"})
+		return 78
+	case "stranger":
+		build = "another"
+	case "silent":
+		_, _, _ = ch.Receive()
+		return 0
+	case "panic":
+		panic("deliberate")
+	case "environment":
+		for _, kv := range os.Environ() {
+			if strings.HasPrefix(kv, "NOTIFY_SOCKET=") || strings.HasPrefix(kv, "LISTEN_") {
+				return 3
+			}
+		}
+	case "blocking":
+		for i := range hello.Listeners {
+			flags, err := unix.FcntlInt(uintptr(ipc.ListenerFD+i), unix.F_GETFL, 0)
+			if err != nil || flags&unix.O_NONBLOCK == 0 {
+				return 4
+			}
+		}
+	}
+	if ch.Send(&ipc.Hello{Protocol: ipc.ProtocolVersion, Build: build, PID: os.Getpid()}) != nil {
+		return 1
+	}
+	if f.Do == "corrupt" {
+		_ = unix.Send(ipc.ChannelFD, []byte("not a message"), 0)
+	}
+	if ch.Send(&ipc.Ready{}) != nil {
+		return 1
+	}
+	return obey(ch, slot)
+}
+
+// obey does as it is told until told to go.
+func obey(ch *ipc.Channel, slot *ipc.Slot) int {
+	for {
+		msg, fds, err := ch.Receive()
+		if errors.Is(err, io.EOF) {
+			return 0
+		}
+		if err != nil {
+			return 1
+		}
+		for _, fd := range fds {
+			_ = unix.Close(fd)
+		}
+		slot.Beat.Store(ipc.Now())
+		switch msg := msg.(type) {
+		case *ipc.Resume:
+			slot.Accepted.Add(1) // so that a test can see that it was told
+		case *ipc.Drain:
+			if !msg.Hold {
+				_ = ch.Send(&ipc.Drained{})
+				return 0
+			}
+		case *ipc.Stop:
+			return 0
+		}
+	}
+}

@@ -1,0 +1,213 @@
+package master
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"golang.org/x/sys/unix"
+
+	"prefork/internal/logs"
+	"prefork/ipc"
+	"prefork/master/policy"
+)
+
+type zapLevel = zapcore.Level
+
+// partingTime bounds two waits at a worker's end that are over at once unless
+// something is wrong: for its last messages after its exit, and for its exit
+// after it closed the channel.
+const partingTime = 2 * time.Second
+
+// follow starts the two goroutines that watch a worker. Both end with it.
+func (m *Master) follow(w *worker) {
+	heard := make(chan struct{}) // closed at the end of the channel
+	ended := make(chan struct{}) // closed at the end of the process
+	go m.hear(w, heard, ended)
+	go m.attend(w, heard, ended)
+}
+
+// hear passes the worker's messages on to the owner loop.
+func (m *Master) hear(w *worker, heard chan<- struct{}, ended <-chan struct{}) {
+	for {
+		msg, fds, err := w.channel.Receive()
+		for _, fd := range fds {
+			_ = unix.Close(fd) // no message of this protocol brings any
+		}
+		if err == nil {
+			m.post(func(m *Master) { m.message(w, msg) })
+			continue
+		}
+		var bad *ipc.ProtocolError
+		if errors.As(err, &bad) {
+			m.post(func(m *Master) { m.unfit(w, err.Error()) })
+			continue
+		}
+		close(heard)
+		if !errors.Is(err, io.EOF) && !errors.Is(err, os.ErrClosed) {
+			m.post(func(m *Master) { m.unfit(w, err.Error()) })
+			return
+		}
+		select {
+		case <-ended:
+		case <-time.After(partingTime):
+			m.post(func(m *Master) { m.unfit(w, "closed its channel but does not exit") })
+		}
+		return
+	}
+}
+
+// attend waits for the worker's end. The exit is told after the last message,
+// which may be the reason for it.
+func (m *Master) attend(w *worker, heard <-chan struct{}, ended chan<- struct{}) {
+	e, err := w.watch()
+	close(ended)
+	select {
+	case <-heard:
+	case <-time.After(partingTime): // something else holds the other end
+	}
+	m.post(func(m *Master) { m.exited(w, e, err) })
+}
+
+func (m *Master) unfit(w *worker, why string) {
+	if m.workers[w.id] == w {
+		m.step(policy.Unfit{ID: w.id, Err: why})
+	}
+}
+
+// message acts on what a worker said.
+func (m *Master) message(w *worker, msg ipc.Message) {
+	if m.workers[w.id] != w {
+		return
+	}
+	if _, isHello := msg.(*ipc.Hello); isHello == w.greeted {
+		m.unfit(w, fmt.Sprintf("said %s out of turn", msg.Type()))
+		return
+	}
+	switch msg := msg.(type) {
+	case *ipc.Hello:
+		w.greeted = true
+		if msg.Protocol != ipc.ProtocolVersion || msg.Build != m.options.Build {
+			m.unfit(w, fmt.Sprintf("speaks protocol %d of build %q, the master %d of %q",
+				msg.Protocol, msg.Build, ipc.ProtocolVersion, m.options.Build))
+		}
+	case *ipc.Ready:
+		m.step(policy.Ready{ID: w.id})
+	case *ipc.Failed:
+		m.step(policy.Failed{ID: w.id, Code: msg.Code, Message: msg.Message})
+	case *ipc.Report:
+		if msg.State == ipc.StateBusy {
+			m.step(policy.Busy{ID: w.id})
+			return
+		}
+		w.report = *msg
+	case *ipc.Drained:
+		if msg.Cut > 0 {
+			m.log.Warn("connections cut at the drain deadline", m.about(w, zap.Int("connections", msg.Cut))...)
+		}
+		m.step(policy.Drained{ID: w.id})
+	case *ipc.Unknown:
+		m.log.Debug("unknown message", m.about(w, zap.String("event", string(msg.Name)))...)
+	default:
+		m.unfit(w, fmt.Sprintf("sent %s, which is the master's to say", msg.Type()))
+	}
+}
+
+// exited accounts for a worker that is gone and tells the policy.
+func (m *Master) exited(w *worker, e exit, err error) {
+	if err != nil {
+		m.log.Error("exit not seen", m.about(w, zap.Error(err))...)
+		e = exit{code: -1}
+	}
+	slot := m.board.Slot(w.slot)
+	clean := e.signal == 0 && e.code == 0
+	if lost := slot.Active.Load(); lost > 0 && !clean {
+		w.last = append(w.last, zap.Int32("connections_lost", lost))
+		m.totals.Failed += uint64(lost)
+	}
+	if words := w.evidence(); words != "" && !clean {
+		w.last = append(w.last, zap.String("evidence", words))
+	}
+	m.totals.add(slot)
+	slot.Reset()
+	m.step(policy.Exited{ID: w.id, Code: e.code, Signal: e.signal})
+	delete(m.workers, w.id)
+	w.close()
+	m.reap()
+}
+
+// reap reaps orphans, if this process inherits any.
+func (m *Master) reap() {
+	if !m.orphans {
+		return
+	}
+	watched := make(map[int]bool, len(m.workers))
+	for _, w := range m.workers {
+		watched[w.pid] = true
+	}
+	for _, pid := range reapOrphans(func(pid int) bool { return watched[pid] }) {
+		m.log.Info("orphan reaped", zap.Int("pid", pid))
+	}
+}
+
+// signal acts on a signal to the master.
+func (m *Master) signal(s os.Signal) {
+	entry := signalTable[s]
+	switch s {
+	case unix.SIGCHLD:
+		m.reap()
+		return
+	case unix.SIGPIPE:
+		return
+	}
+	m.log.Info("signal received", zap.String("signal", s.String()), zap.String("does", entry.does))
+	switch {
+	case s == unix.SIGUSR1:
+		m.reopenLog()
+	case entry.event != nil:
+		m.step(entry.event)
+	}
+}
+
+// reopenLog opens the log file afresh, here and in every worker.
+func (m *Master) reopenLog() {
+	if m.options.LogFile == "" {
+		m.log.Info("no log file to reopen")
+		return
+	}
+	if err := (logFile{m.options.LogFile}).open(); err != nil {
+		m.log.Error("log file not reopened", zap.Error(err))
+		return
+	}
+	for _, w := range m.workers {
+		m.send(w, &ipc.Reopen{}, 2)
+	}
+	m.log.Info("log file reopened")
+}
+
+// level returns the level of the log, as workers are told it.
+func (m *Master) level() string { return m.options.Level.Level().String() }
+
+// setLevel sets the level of the log, here and in every worker.
+func (m *Master) setLevel(name string) error {
+	if name == "" {
+		return errors.New("no log level given; want debug, info, warn or error")
+	}
+	level, err := logs.ParseLevel(name)
+	if err != nil {
+		return err
+	}
+	if level == m.options.Level.Level() {
+		return nil
+	}
+	m.options.Level.SetLevel(level)
+	for _, w := range m.workers {
+		m.send(w, &ipc.LogLevel{Level: name})
+	}
+	m.log.Info("log level set", zap.String("level", name))
+	return nil
+}

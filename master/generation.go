@@ -1,0 +1,128 @@
+package master
+
+import (
+	"context"
+
+	"prefork/ipc"
+)
+
+// generation is one configuration with the sockets it serves.
+type generation struct {
+	number    int
+	config    Generation
+	listeners []*listener
+}
+
+// wire lists the listeners as a Hello names them.
+func (g *generation) wire() []ipc.Listener {
+	out := make([]ipc.Listener, len(g.listeners))
+	for i, l := range g.listeners {
+		out[i] = l.wire()
+	}
+	return out
+}
+
+// serves says whether the generation has the listener.
+func (g *generation) serves(l *listener) bool {
+	for _, have := range g.listeners {
+		if have == l {
+			return true
+		}
+	}
+	return false
+}
+
+// loaded is what the loader's goroutine hands to the owner loop.
+type loaded struct {
+	config Generation
+	all    []*listener
+	err    error
+}
+
+// load reads a configuration and binds what it adds. It runs on a goroutine
+// of its own; kept is a copy made for it.
+func (m *Master) load(ctx context.Context, kept map[string]*listener) loaded {
+	config := m.base
+	if m.options.Load != nil {
+		var err error
+		if config, err = m.options.Load(ctx); err != nil {
+			return loaded{err: err}
+		}
+	}
+	all, err := m.bind(ctx, config, kept)
+	return loaded{config: config, all: all, err: err}
+}
+
+func (m *Master) bind(ctx context.Context, config Generation, kept map[string]*listener) ([]*listener, error) {
+	b := binder{backlog: config.Backlog, noReuse: config.NoReuseAddress, kept: kept, passed: m.passed}
+	if b.backlog <= 0 {
+		b.backlog = defaultBacklog
+	}
+	return b.bind(ctx, config.Listen)
+}
+
+// own lists the listeners of g that only g will go on serving: all those that
+// the master closes when it drains, else those that the committed generation
+// does not have.
+func (m *Master) own(g *generation) []*listener {
+	var own []*listener
+	for _, l := range g.listeners {
+		switch {
+		case l.external:
+			// It stays open in the service manager: what is queued there
+			// waits for the next incarnation.
+		case m.ending():
+			own = append(own, l)
+		case m.current != nil && m.current != g && !m.current.serves(l):
+			own = append(own, l)
+		}
+	}
+	return own
+}
+
+// retire forgets a generation and closes what no other one has.
+func (m *Master) retire(number int) {
+	g := m.generations[number]
+	if g == nil {
+		return
+	}
+	delete(m.generations, number)
+	for _, l := range g.listeners {
+		m.release(l)
+	}
+}
+
+// release closes l unless a generation still has it, or the loader may be
+// about to give it to one.
+func (m *Master) release(l *listener) {
+	if m.loading[l.key] == l {
+		return
+	}
+	for _, g := range m.generations {
+		if g.serves(l) {
+			return
+		}
+	}
+	l.close()
+}
+
+// reusable returns the listeners that a reload may keep, by key.
+func (m *Master) reusable() map[string]*listener {
+	kept := map[string]*listener{}
+	for _, g := range m.generations {
+		for _, l := range g.listeners {
+			if l.reusable() {
+				kept[l.key] = l
+			}
+		}
+	}
+	return kept
+}
+
+// adopt makes what was loaded the next generation. If the policy does not want
+// it any more it retires it, and with it what it opened.
+func (m *Master) adopt(got loaded) *generation {
+	g := &generation{number: m.machine.NextGeneration(), config: got.config, listeners: got.all}
+	m.generations[g.number] = g
+	return g
+}

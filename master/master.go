@@ -1,0 +1,303 @@
+package master
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+	"golang.org/x/sys/unix"
+
+	"prefork/ipc"
+	"prefork/master/policy"
+	"prefork/systemd"
+)
+
+// Master is the first process of the server. Make one with New and Run it
+// once.
+type Master struct {
+	options Options
+	base    Generation // the first configuration, for reloads without Load
+	log     *zap.Logger
+	started time.Time
+
+	machine *policy.Machine
+	events  chan event       // from readers, watchers and the loader
+	asks    chan ask         // from control clients and Shutdown
+	signals <-chan os.Signal // nil until Run
+	done    chan struct{}    // closed when the owner loop has ended
+	ended   sync.Once        // closes done
+
+	// The owner loop owns the rest.
+	board       *ipc.Scoreboard
+	null        int // /dev/null, the workers' standard input
+	workers     map[policy.ID]*worker
+	generations map[int]*generation
+	current     *generation          // that serves
+	loading     map[string]*listener // what the loader may keep; nil when none runs
+	passed      *passedSockets
+	stored      map[string]*listener // in the service manager's store
+	notify      *systemd.Notifier
+	watchdog    time.Duration // feed it this often; 0 never
+	fed         time.Time
+	unsent      *policy.Notify // what the service manager had no room for
+	headlined   string         // the policy's last status line
+	told        string         // the service manager's last status line
+	totals      Totals         // of workers that are gone
+	lastReload  LastReload
+	waiting     waiters
+	queue       []policy.Event // that actions gave rise to
+	orphans     bool           // reap what we did not start
+	result      *policy.Exit
+}
+
+// event is a fact that a goroutine posts to the owner loop: it runs there.
+type event func(m *Master)
+
+// New returns a Master for o, which must not change afterwards.
+func New(o Options) *Master {
+	if o.Log == nil {
+		o.Log = zap.NewNop()
+	}
+	if o.Level == (zap.AtomicLevel{}) {
+		o.Level = zap.NewAtomicLevel()
+	}
+	return &Master{
+		options:     o,
+		base:        o.Generation,
+		log:         o.Log.With(zap.String("role", "master")),
+		machine:     policy.New(),
+		events:      make(chan event, 64),
+		asks:        make(chan ask),
+		done:        make(chan struct{}),
+		workers:     map[policy.ID]*worker{},
+		generations: map[int]*generation{},
+		stored:      map[string]*listener{},
+		null:        -1,
+	}
+}
+
+// Run binds the sockets, starts the workers, and serves until a signal, a
+// command or the end of ctx asks for a drain. It returns nil after an orderly
+// drain or stop, *ConfigError for a configuration that cannot work, and
+// *ExitError if the server could not start or workers had to be killed.
+func (m *Master) Run(ctx context.Context) error {
+	defer m.close()
+	m.started = time.Now()
+	signals, stopSignals := notifySignals()
+	defer stopSignals()
+	m.signals = signals
+
+	closers, err := m.acquire(ctx)
+	defer func() {
+		for i := len(closers) - 1; i >= 0; i-- {
+			closers[i]()
+		}
+	}()
+	if err != nil {
+		return err
+	}
+	m.run(ctx)
+	return m.verdict()
+}
+
+// acquire acquires what the master holds for its whole life, in order. The
+// returned functions release it, in reverse order, also after an error.
+func (m *Master) acquire(ctx context.Context) (closers []func(), err error) {
+	o := &m.options
+	if o.LogFile != "" {
+		if err := (logFile{o.LogFile}).open(); err != nil {
+			return closers, &ConfigError{err}
+		}
+	}
+	if o.PIDFile != "" {
+		pid, err := lockPIDFile(o.PIDFile)
+		if err != nil {
+			return closers, err
+		}
+		closers = append(closers, pid.remove)
+	}
+	if m.null, err = unix.Open(os.DevNull, unix.O_RDONLY|unix.O_CLOEXEC, 0); err != nil {
+		return closers, fmt.Errorf("open %s: %w", os.DevNull, err)
+	}
+	closers = append(closers, func() { _ = unix.Close(m.null) })
+
+	if m.passed, err = receiveSockets(); err != nil {
+		return closers, &ConfigError{err}
+	}
+	closers = append(closers, m.passed.close)
+	if err := m.openNotifier(); err != nil {
+		return closers, err
+	}
+	closers = append(closers, m.closeNotifier)
+	m.base.Policy = m.base.Policy.WithDefaults()
+	if problems := m.base.Policy.Validate(); len(problems) > 0 {
+		return closers, &ConfigError{errors.Join(problems...)}
+	}
+	if m.board, err = ipc.NewScoreboard(m.base.Policy.Slots); err != nil {
+		return closers, err
+	}
+	closers = append(closers, func() { _ = m.board.Close() })
+
+	all, err := m.bind(ctx, m.base, m.passed.kept())
+	if err != nil {
+		return closers, err
+	}
+	m.current = m.adopt(loaded{config: m.base, all: all})
+	closers = append(closers, m.closeListeners)
+	m.claim()
+	m.syncStore()
+
+	if o.Control != "" {
+		control, err := m.serveControl(o.Control)
+		if err != nil {
+			return closers, err
+		}
+		closers = append(closers, control)
+	}
+	return closers, nil
+}
+
+// closeListeners closes what is still open when the master ends, and says so
+// if connections were waiting: they are lost.
+func (m *Master) closeListeners() {
+	closed := map[*listener]bool{}
+	for _, g := range m.generations {
+		for _, l := range g.listeners {
+			if closed[l] {
+				continue
+			}
+			closed[l] = true
+			if n := l.queued(); n > 0 && !l.external {
+				m.log.Warn("connections abandoned", zap.String("listener", l.name), zap.Int("connections", n))
+			}
+			l.close()
+		}
+	}
+}
+
+// run is the owner loop.
+func (m *Master) run(ctx context.Context) {
+	for _, l := range m.current.listeners {
+		m.log.Info("listening", zap.String("listener", l.name), zap.String("address", l.address))
+	}
+	m.orphans = inheritsOrphans()
+	ended := ctx.Done()
+	sampling := time.NewTicker(m.base.Policy.SampleInterval)
+	defer sampling.Stop()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+
+	m.step(policy.Boot{Config: m.base.Policy})
+	for m.result == nil {
+		m.arm(timer)
+		select {
+		case e := <-m.events:
+			e(m)
+		case a := <-m.asks:
+			a(m)
+		case s := <-m.signals:
+			m.signal(s)
+		case <-timer.C:
+			m.step(policy.Tick{})
+		case <-sampling.C:
+			m.sample()
+		case <-ended:
+			ended = nil
+			if !m.ending() {
+				m.step(policy.Drain{})
+			}
+		}
+		m.settle()
+	}
+	m.waiting.end(m)
+	m.close() // before the control socket waits for its clients, who wait for us
+}
+
+// close ends every wait for the owner loop.
+func (m *Master) close() { m.ended.Do(func() { close(m.done) }) }
+
+// arm sets the timer to the policy's next deadline.
+func (m *Master) arm(timer *time.Timer) {
+	at, ok := m.machine.Wake()
+	if !ok {
+		timer.Stop()
+		return
+	}
+	timer.Reset(max(0, at-m.now()))
+}
+
+// now is the policy's clock: the time since the master started.
+func (m *Master) now() time.Duration { return time.Since(m.started) }
+
+// step feeds one event to the policy and applies its actions, and then those
+// events that the actions gave rise to, in order.
+func (m *Master) step(ev policy.Event) {
+	m.queue = append(m.queue, ev)
+	if len(m.queue) > 1 {
+		return // an outer step is at work and will come to it
+	}
+	for len(m.queue) > 0 {
+		ev := m.queue[0]
+		actions := m.machine.Step(m.now(), ev)
+		if ce := m.log.Check(zap.DebugLevel, "step"); ce != nil {
+			ce.Write(zap.Stringer("state", m.machine.State()),
+				zap.String("event", describe(ev)), zap.Strings("actions", describeAll(actions)))
+		}
+		for _, a := range actions {
+			m.apply(a)
+		}
+		m.queue = m.queue[1:]
+	}
+	m.queue = nil
+}
+
+// post hands an event to the owner loop from another goroutine. It reports
+// false if the loop has ended and will not take it.
+func (m *Master) post(e event) bool {
+	select {
+	case m.events <- e:
+		return true
+	case <-m.done:
+		return false
+	}
+}
+
+// ending says whether the master is on its way out.
+func (m *Master) ending() bool {
+	switch m.machine.State() {
+	case policy.Draining, policy.Killing, policy.Stopped:
+		return true
+	}
+	return false
+}
+
+// verdict is what Run returns.
+func (m *Master) verdict() error {
+	switch m.result.Code {
+	case 0:
+		return nil
+	case exitConfig:
+		return &ConfigError{errors.New(m.result.Err)}
+	}
+	return &ExitError{Code: m.result.Code, Reason: m.result.Err}
+}
+
+// exitConfig is EX_CONFIG of sysexits.h: another try would fail as well.
+const exitConfig = 78
+
+// Shutdown drains the server and waits until Run is about to return, or until
+// ctx ends. It may be called from any goroutine.
+func (m *Master) Shutdown(ctx context.Context) error {
+	answer, err := m.drain(ctx)
+	if err != nil {
+		return err
+	}
+	if !answer.OK {
+		return errors.New(answer.Error)
+	}
+	return nil
+}

@@ -1,0 +1,43 @@
+package master
+
+import (
+	"context"
+	"encoding/json"
+
+	"go.uber.org/zap"
+
+	"prefork/master/policy"
+)
+
+// Options configure a Master. All but the first Generation stay as they are
+// while it runs.
+type Options struct {
+	// Generation is the configuration of the first generation.
+	Generation Generation
+
+	// Load returns the configuration of the next generation when a reload is
+	// asked for. It runs on a goroutine of its own. nil means: the same again.
+	Load func(ctx context.Context) (Generation, error)
+
+	Control string // path of the control socket; "" none
+	PIDFile string // "" none
+	LogFile string // takes the place of standard error, reopened on USR1; "" none
+
+	LogFormat string          // for the workers
+	Log       *zap.Logger     // nil: none
+	Level     zap.AtomicLevel // of Log; a reload and the control socket set it
+
+	Build string // the program's version
+}
+
+// Generation is what a reload can change.
+type Generation struct {
+	Listen         []string // addresses, as ParseAddress reads them
+	Backlog        int      // listen(2)'s; 0 is 4096
+	NoReuseAddress bool     // do not set SO_REUSEADDR
+	Mode           string   // for status
+	LogLevel       string   // "" leaves the level alone
+
+	Policy policy.Config
+	Worker json.RawMessage // handed to each worker in its Hello
+}

@@ -1,0 +1,188 @@
+package master
+
+import (
+	"fmt"
+	"sort"
+	"strings"
+
+	"go.uber.org/zap"
+	"golang.org/x/sys/unix"
+
+	"prefork/systemd"
+)
+
+// storePrefix marks the descriptors that a master put into the service
+// manager's store, beside those of socket units.
+const storePrefix = "prefork "
+
+// passedSockets are the listening sockets that the service manager passed: by
+// the name of a socket unit, or out of its store, where an earlier master left
+// them. It does not change after receiveSockets.
+type passedSockets struct {
+	units  map[string][]*listener // by FileDescriptorName
+	stored map[string]*listener   // by key
+}
+
+// receiveSockets takes what systemd passed to this process.
+func receiveSockets() (*passedSockets, error) {
+	files, err := systemd.Files(true)
+	if err != nil {
+		return nil, err
+	}
+	p := &passedSockets{units: map[string][]*listener{}, stored: map[string]*listener{}}
+	for _, f := range files {
+		socket, err := systemd.Inspect(f.FD)
+		if err != nil {
+			return nil, fmt.Errorf("passed descriptor %q: %w", f.Name, err)
+		}
+		if !socket.Stream() {
+			return nil, fmt.Errorf("passed descriptor %q is a %s; want a listening stream socket (ListenStream= with Accept=no)", f.Name, socket)
+		}
+		if err := unix.SetNonblock(f.FD, true); err != nil {
+			return nil, fmt.Errorf("passed descriptor %q: %w", f.Name, err)
+		}
+		l := &listener{network: "tcp", address: socket.Address, fd: f.FD}
+		if socket.Network == "unix" {
+			l.network = "unix"
+		}
+		if key, ours := strings.CutPrefix(systemd.UnescapeName(f.Name), storePrefix); ours {
+			p.adoptStored(l, key)
+			continue
+		}
+		l.name, l.external = "systemd:"+f.Name, true
+		p.units[f.Name] = append(p.units[f.Name], l)
+	}
+	return p, nil
+}
+
+// adoptStored takes back a socket that an earlier master of this service
+// bound, with the file it may have.
+func (p *passedSockets) adoptStored(l *listener, key string) {
+	name, _, _ := strings.Cut(key, "#")
+	l.key, l.name = key, name
+	if old := p.stored[key]; old != nil {
+		_ = unix.Close(l.fd)
+		return
+	}
+	if l.network == "unix" && !strings.HasPrefix(l.address, "@") {
+		var st unix.Stat_t
+		if unix.Lstat(l.address, &st) != nil {
+			_ = unix.Close(l.fd) // nobody can reach it any more
+			return
+		}
+		l.path, l.dev, l.ino = l.address, st.Dev, st.Ino
+	}
+	l.quiesced = l.network == "tcp" // by a master that died while it drained, perhaps
+	p.stored[key] = l
+}
+
+// kept returns the stored sockets, for the first generation to claim.
+func (p *passedSockets) kept() map[string]*listener { return p.stored }
+
+// claimed forgets the stored sockets once the first generation has taken its
+// own, and closes those that it had no use for. It returns their keys.
+func (p *passedSockets) claimed(by *generation) (unused []string) {
+	for key, l := range p.stored {
+		if !by.serves(l) {
+			l.close()
+			unused = append(unused, key)
+		}
+	}
+	p.stored = nil
+	sort.Strings(unused)
+	return unused
+}
+
+// claim ends the first generation's taking of stored sockets.
+func (m *Master) claim() {
+	unused := m.passed.claimed(m.current)
+	for _, key := range unused {
+		m.log.Info("stored listener not used", zap.String("listener", key))
+		if err := m.notify.Remove(storeName(key)); err != nil {
+			m.log.Warn("listener not removed from the store", zap.String("listener", key), zap.Error(err))
+		}
+	}
+	for name, list := range m.passed.units {
+		for _, l := range list {
+			if !m.current.serves(l) {
+				m.log.Warn("passed socket not used; name it in listen as systemd:NAME",
+					zap.String("listener", name), zap.String("address", l.address))
+			}
+		}
+	}
+	for _, l := range m.current.listeners {
+		if err := l.reopen(); err != nil {
+			m.log.Warn("listener not reopened", zap.String("listener", l.name), zap.Error(err))
+		}
+	}
+}
+
+// named lists the sockets of one socket unit.
+func (p *passedSockets) named(a Address) ([]opening, error) {
+	list := p.units[a.Label]
+	if len(list) == 0 {
+		var names []string
+		for name := range p.units {
+			names = append(names, name)
+		}
+		sort.Strings(names)
+		if len(names) == 0 {
+			return nil, &ConfigError{fmt.Errorf("listen address %q: systemd passed no socket; start through the socket unit", a.Name)}
+		}
+		return nil, &ConfigError{fmt.Errorf("listen address %q: systemd passed no socket of this name, only %s", a.Name, strings.Join(names, ", "))}
+	}
+	var sockets []opening
+	for i, l := range list {
+		key := a.Name
+		if len(list) > 1 {
+			key = fmt.Sprintf("%s#%d", a.Name, i)
+		}
+		sockets = append(sockets, opening{key, func() (*listener, error) { return l, nil }})
+	}
+	return sockets, nil
+}
+
+// close closes the socket units' sockets when the master ends: the service
+// manager has its own copies.
+func (p *passedSockets) close() {
+	for _, list := range p.units {
+		for _, l := range list {
+			_ = unix.Close(l.fd)
+		}
+	}
+}
+
+// syncStore makes the service manager's store hold the listeners of the
+// serving generation and no others, so that a master that is killed leaves its
+// sockets, and the connections queued on them, to its successor.
+func (m *Master) syncStore() {
+	want := map[string]*listener{}
+	if !m.ending() {
+		for _, l := range m.current.listeners {
+			if !l.external {
+				want[l.key] = l
+			}
+		}
+	}
+	for key, l := range m.stored {
+		if want[key] == l {
+			continue
+		}
+		if err := m.notify.Remove(storeName(key)); err != nil {
+			m.log.Warn("listener not removed from the store", zap.String("listener", l.name), zap.Error(err))
+		}
+		delete(m.stored, key)
+	}
+	for key, l := range want {
+		if m.stored[key] == l {
+			continue
+		}
+		if err := m.notify.Store(storeName(key), l.fd); err != nil {
+			m.log.Warn("listener not stored", zap.String("listener", l.name), zap.Error(err))
+			continue
+		}
+		m.stored[key] = l
+	}
+}
+
+func storeName(key string) string { return systemd.EscapeName(storePrefix + key) }

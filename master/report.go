@@ -1,0 +1,177 @@
+package master
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"strconv"
+	"time"
+
+	"prefork/ipc"
+	"prefork/master/policy"
+)
+
+// target is the size that the pool should have. most is 0 where only the
+// number of spares is fixed (mode forking).
+type target struct{ fewest, most int }
+
+func (t target) String() string {
+	switch t.most {
+	case t.fewest:
+		return strconv.Itoa(t.fewest)
+	case 0:
+		return strconv.Itoa(t.fewest) + " spare"
+	}
+	return fmt.Sprintf("%d-%d", t.fewest, t.most)
+}
+
+func (m *Master) target() target {
+	fewest, most := m.machine.Target()
+	if m.current.config.Policy.OneShot {
+		most = 0
+	}
+	return target{fewest, most}
+}
+
+// pool counts the serving generation's workers.
+func (m *Master) pool() (serving, starting int) {
+	oneShot := m.current.config.Policy.OneShot
+	for _, v := range m.machine.Workers() {
+		switch {
+		case v.Generation != m.current.number:
+		case v.State == policy.WorkerStarting:
+			starting++
+		case v.State == policy.WorkerReady, v.State == policy.WorkerBusy && !oneShot:
+			serving++
+		}
+	}
+	return serving, starting
+}
+
+// status describes the server as it is now.
+func (m *Master) status() Status {
+	s := Status{
+		PID:        os.Getpid(),
+		Version:    m.options.Build,
+		State:      m.machine.State().String(),
+		Generation: m.current.number,
+		UptimeS:    time.Since(m.started).Seconds(),
+		Mode:       m.current.config.Mode,
+		Target:     m.target().String(),
+		Listeners:  make([]ListenerRow, 0, len(m.current.listeners)),
+		Totals:     m.totals,
+		Workers:    make([]WorkerRow, 0, len(m.workers)),
+		LastReload: m.lastReload,
+		Degraded:   m.machine.Degraded(),
+	}
+	for _, l := range m.current.listeners {
+		s.Listeners = append(s.Listeners, ListenerRow{Name: l.name, Address: l.address, Queued: l.queued()})
+	}
+	for _, v := range m.machine.Workers() {
+		w := m.workers[v.ID]
+		if w == nil {
+			continue
+		}
+		slot := m.board.Slot(w.slot)
+		s.Totals.add(slot)
+		row := m.row(w, slot)
+		row.State = v.State.String()
+		if v.State == policy.WorkerReady && row.Active > 0 {
+			row.State = policy.WorkerBusy.String()
+		}
+		s.Totals.Active += row.Active
+		s.Workers = append(s.Workers, row)
+	}
+	s.Totals.Restarts = m.machine.Restarts()
+	return s
+}
+
+// row describes one worker, its state aside.
+func (m *Master) row(w *worker, slot *ipc.Slot) WorkerRow {
+	return WorkerRow{
+		Slot:       w.slot,
+		PID:        w.pid,
+		Generation: w.generation,
+		Active:     int(slot.Active.Load()),
+		Accepted:   slot.Accepted.Load(),
+		Handled:    slot.Handled.Load(),
+		Failed:     slot.Failed.Load(),
+		AgeS:       time.Since(w.started).Seconds(),
+		RSSBytes:   residentBytes(w.pid),
+		HeapBytes:  w.report.HeapBytes,
+		Goroutines: w.report.Goroutines,
+		LoopLagS:   time.Duration(w.report.LoopLagNS).Seconds(),
+		SilentS:    silence(slot).Seconds(),
+	}
+}
+
+// add counts what a worker has done.
+func (t *Totals) add(slot *ipc.Slot) {
+	t.Accepted += slot.Accepted.Load()
+	t.Handled += slot.Handled.Load()
+	t.Failed += slot.Failed.Load()
+	t.Rejected += slot.Rejected.Load()
+	t.BytesIn += slot.BytesIn.Load()
+	t.BytesOut += slot.BytesOut.Load()
+}
+
+// silence is the time since a worker's last heartbeat; 0 before the first,
+// when the start timeout watches over it.
+func silence(slot *ipc.Slot) time.Duration {
+	beat := slot.Beat.Load()
+	if beat == 0 {
+		return 0
+	}
+	return max(0, time.Duration(ipc.Now()-beat))
+}
+
+// sample tells the policy how the workers fare.
+func (m *Master) sample() {
+	recycleByRSS := m.current.config.Policy.RecycleAboveRSS > 0
+	samples := make([]policy.Sample, 0, len(m.workers))
+	for id, w := range m.workers {
+		slot := m.board.Slot(w.slot)
+		s := policy.Sample{
+			ID:     id,
+			Active: int(slot.Active.Load()),
+			Served: slot.Accepted.Load(),
+			Silent: silence(slot),
+		}
+		if recycleByRSS {
+			s.RSS = residentBytes(w.pid)
+		}
+		samples = append(samples, s)
+	}
+	m.step(policy.Sampled{Samples: samples})
+	m.tell()
+}
+
+// residentBytes reads a process's resident memory; 0 if it is gone.
+func residentBytes(pid int) uint64 {
+	data, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/statm")
+	if err != nil {
+		return 0
+	}
+	fields := bytes.Fields(data)
+	if len(fields) < 2 {
+		return 0
+	}
+	pages, err := strconv.ParseUint(string(fields[1]), 10, 64)
+	if err != nil {
+		return 0
+	}
+	return pages * uint64(os.Getpagesize())
+}
+
+// describe writes an event or an action for the debug log.
+func describe(v any) string { return fmt.Sprintf("%T%+v", v, v) }
+
+func describeAll(actions []policy.Action) []string {
+	out := make([]string, 0, len(actions))
+	for _, a := range actions {
+		if _, isNote := a.(policy.Note); !isNote {
+			out = append(out, describe(a))
+		}
+	}
+	return out
+}

@@ -1,0 +1,195 @@
+package master
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"syscall"
+	"time"
+
+	"go.uber.org/zap"
+	"golang.org/x/sys/unix"
+
+	"prefork/ipc"
+	"prefork/master/policy"
+	"prefork/systemd"
+)
+
+// worker is what the master holds of one child. The owner loop owns it; the
+// reader and the exit watcher use only the channel and the pidfd.
+type worker struct {
+	id         policy.ID
+	slot       int
+	generation int
+	pid        int
+	started    time.Time
+	serving    bool // told to accept, and not to drain since
+	channel    *ipc.Channel
+	crash      int      // memfd with the runtime's last words
+	pidfd      *os.File // non-blocking: waits in the netpoller
+	report     ipc.Report
+	greeted    bool
+	last       []zap.Field // for the log line of its exit
+}
+
+// environment returns the workers' environment: ours, marked, without what the
+// service manager meant for the master alone.
+func environment() []string {
+	var env []string
+	for _, kv := range systemd.Environ(os.Environ()) {
+		if !strings.HasPrefix(kv, workerVariable+"=") {
+			env = append(env, kv)
+		}
+	}
+	return append(env, workerVariable+"=1")
+}
+
+// workerVariable tells a process that it was started as a worker.
+const workerVariable = "PREFORK_WORKER"
+
+// image is the running program itself, even if its file was replaced since: a
+// half-finished deployment never mixes versions inside a generation.
+const image = "/proc/self/exe"
+
+// spawn starts a worker of generation g with the running image. The call takes
+// as long as vfork and exec do, about a millisecond.
+func (m *Master) spawn(id policy.ID, slot int, g *generation) (*worker, error) {
+	crash, err := unix.MemfdCreate("prefork-crash", unix.MFD_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("create crash file: %w", err)
+	}
+	ours, theirs, err := ipc.Pair()
+	if err != nil {
+		_ = unix.Close(crash)
+		return nil, err
+	}
+	defer unix.Close(theirs)
+
+	files := []uintptr{uintptr(m.null), 1, 2, uintptr(theirs), uintptr(m.board.FD()), uintptr(crash)}
+	for _, l := range g.listeners {
+		files = append(files, uintptr(l.fd))
+	}
+	pidfd := -1
+	pid, err := syscall.ForkExec(image, os.Args, &syscall.ProcAttr{
+		Env:   environment(),
+		Files: files,
+		Sys: &syscall.SysProcAttr{
+			Setpgid: true, // Ctrl-C reaches the foreground group: the master decides, not each worker
+			PidFD:   &pidfd,
+		},
+	})
+	if err != nil {
+		_ = unix.Close(ours)
+		_ = unix.Close(crash)
+		return nil, fmt.Errorf("start %s: %w", image, err)
+	}
+	w := &worker{id: id, slot: slot, generation: g.number, pid: pid, started: time.Now(), crash: crash}
+	if err := w.open(ours, pidfd); err != nil {
+		_ = unix.Close(ours)
+		_ = unix.Close(crash)
+		abandon(pid, pidfd)
+		return nil, err
+	}
+	return w, nil
+}
+
+// open wraps the channel and the pidfd. On error the channel's descriptor is
+// still the caller's.
+func (w *worker) open(channel, pidfd int) error {
+	if pidfd < 0 {
+		return fmt.Errorf("kernel gave no pidfd for process %d; Linux 5.4 or later is needed", w.pid)
+	}
+	if err := unix.SetNonblock(pidfd, true); err != nil {
+		return fmt.Errorf("make pidfd non-blocking: %w", err)
+	}
+	ch, err := ipc.NewChannel(channel)
+	if err != nil {
+		return err
+	}
+	w.channel = ch
+	w.pidfd = os.NewFile(uintptr(pidfd), "pidfd")
+	return nil
+}
+
+// abandon ends and reaps a child that cannot be watched. It has run for less
+// than a millisecond and holds no connection.
+func abandon(pid, pidfd int) {
+	_ = unix.Kill(pid, unix.SIGKILL)
+	_, _ = unix.Wait4(pid, nil, 0, nil)
+	if pidfd >= 0 {
+		_ = unix.Close(pidfd)
+	}
+}
+
+// exit is how a child ended.
+type exit struct {
+	code   int
+	signal int
+}
+
+// watch waits for the child's end and reaps it. It uses no thread: a pidfd is
+// pollable, and Wait4 with WNOHANG is asked only once it is ready.
+func (w *worker) watch() (exit, error) {
+	raw, err := w.pidfd.SyscallConn()
+	if err != nil {
+		return exit{}, err
+	}
+	var status unix.WaitStatus
+	var waitErr error
+	err = raw.Read(func(uintptr) bool {
+		for {
+			var pid int
+			pid, waitErr = unix.Wait4(w.pid, &status, unix.WNOHANG, nil)
+			if waitErr != unix.EINTR {
+				return waitErr != nil || pid != 0
+			}
+		}
+	})
+	if err == nil {
+		err = waitErr
+	}
+	if err != nil {
+		return exit{}, fmt.Errorf("wait for process %d: %w", w.pid, err)
+	}
+	if status.Signaled() {
+		return exit{signal: int(status.Signal())}, nil
+	}
+	return exit{code: status.ExitStatus()}, nil
+}
+
+// kill sends SIGKILL through the pidfd, so that it can never reach a process
+// that took the number since.
+func (w *worker) kill() error {
+	raw, err := w.pidfd.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var killErr error
+	if err := raw.Control(func(fd uintptr) {
+		killErr = unix.PidfdSendSignal(int(fd), unix.SIGKILL, nil, 0)
+	}); err != nil {
+		return err
+	}
+	return killErr
+}
+
+// maxEvidence bounds what is logged of a worker's last words, in bytes.
+const maxEvidence = 16 << 10
+
+// evidence returns what the runtime wrote before the worker died: a panic, a
+// fatal error or a goroutine dump. It must be called after the exit.
+func (w *worker) evidence() string {
+	buf := make([]byte, maxEvidence)
+	n, err := unix.Pread(w.crash, buf, 0)
+	if err != nil || n <= 0 {
+		return ""
+	}
+	return string(buf[:n])
+}
+
+// close releases what the master holds of a worker that is gone.
+func (w *worker) close() {
+	_ = w.channel.Close()
+	_ = w.pidfd.Close()
+	_ = unix.Close(w.crash)
+}

@@ -1,0 +1,193 @@
+package master
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"prefork/master/policy"
+)
+
+// ask is a request from another goroutine, run on the owner loop.
+type ask func(m *Master)
+
+// ErrStopped is returned by requests to a master that has ended.
+var ErrStopped = errors.New("the server has stopped")
+
+// do runs f on the owner loop and waits until it has run.
+func (m *Master) do(ctx context.Context, f func(m *Master)) error {
+	ran := make(chan struct{})
+	select {
+	case m.asks <- func(m *Master) { defer close(ran); f(m) }:
+		<-ran
+		return nil
+	case <-m.done:
+		return ErrStopped
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// reply carries the one answer to a request. It has room for it, so that the
+// owner loop never waits for a client that has left.
+type reply chan Answer
+
+// wait returns the answer. One always comes: at the latest when the owner loop
+// ends.
+func (r reply) wait(ctx context.Context) (Answer, error) {
+	select {
+	case a := <-r:
+		return a, nil
+	case <-ctx.Done():
+		return Answer{}, ctx.Err()
+	}
+}
+
+// waiters are the requests whose outcome is not known yet. The owner loop owns
+// them.
+type waiters struct {
+	reloads   []reply // of a reload that has not begun
+	reloading []reply // of the one that runs
+	drains    []reply
+	scales    []scaling
+	recycles  map[policy.ID][]reply
+}
+
+// scaling is a request that ends when the pool has its new size.
+type scaling struct {
+	reply    reply
+	deadline time.Time
+}
+
+func (w *waiters) reload(r reply) { w.reloads = append(w.reloads, r) }
+func (w *waiters) drain(r reply)  { w.drains = append(w.drains, r) }
+
+// begin is called when a reload begins: it covers who asked until now.
+func (w *waiters) begin() {
+	w.reloading = append(w.reloading, w.reloads...)
+	w.reloads = nil
+}
+
+// reloaded answers those whom the ended reload covers; all of them if there
+// will be no other.
+func (w *waiters) reloaded(a Answer, last bool) {
+	answerAll(w.reloading, a)
+	w.reloading = nil
+	if last {
+		answerAll(w.reloads, a)
+		w.reloads = nil
+	}
+}
+
+// end answers everyone who is left when the owner loop has ended.
+func (w *waiters) end(m *Master) {
+	ended := Answer{Error: ErrStopped.Error(), Generation: m.machine.Generation()}
+	w.begin()
+	answerAll(w.reloading, ended)
+	for _, s := range w.scales {
+		s.reply <- ended
+	}
+	for _, rs := range w.recycles {
+		answerAll(rs, ended)
+	}
+	answerAll(w.drains, Answer{OK: m.result.Err == "", Error: m.result.Err, Generation: m.machine.Generation()})
+}
+
+func answerAll(rs []reply, a Answer) {
+	for _, r := range rs {
+		r <- a
+	}
+}
+
+// ask registers a waiter with add, feeds ev to the policy and waits for the
+// answer.
+func (m *Master) ask(ctx context.Context, add func(*waiters, reply), ev policy.Event) (Answer, error) {
+	r := make(reply, 1)
+	err := m.do(ctx, func(m *Master) {
+		add(&m.waiting, r)
+		m.step(ev)
+	})
+	if err != nil {
+		return Answer{}, err
+	}
+	return r.wait(ctx)
+}
+
+// drain asks for an orderly end and waits for it. Asked twice it waits twice:
+// only a second signal ends the patience of a drain.
+func (m *Master) drain(ctx context.Context) (Answer, error) {
+	r := make(reply, 1)
+	err := m.do(ctx, func(m *Master) {
+		m.waiting.drain(r)
+		if !m.ending() {
+			m.step(policy.Drain{})
+		}
+	})
+	if err != nil {
+		return Answer{}, err
+	}
+	return r.wait(ctx)
+}
+
+// scaleTo asks for a new number of workers and waits until they serve.
+func (m *Master) scaleTo(ctx context.Context, ev policy.Scale) (Answer, error) {
+	return m.ask(ctx, func(w *waiters, r reply) {
+		w.scales = append(w.scales, scaling{r, time.Now().Add(m.base.Policy.StartTimeout)})
+	}, ev)
+}
+
+// recycle asks for the worker in a slot to be replaced and waits until it is
+// gone.
+func (m *Master) recycle(ctx context.Context, slot int) (Answer, error) {
+	r := make(reply, 1)
+	err := m.do(ctx, func(m *Master) {
+		for _, w := range m.workers {
+			if w.slot != slot {
+				continue
+			}
+			if m.waiting.recycles == nil {
+				m.waiting.recycles = map[policy.ID][]reply{}
+			}
+			m.waiting.recycles[w.id] = append(m.waiting.recycles[w.id], r)
+			m.step(policy.Recycle{ID: w.id})
+			return
+		}
+		r <- Answer{Error: fmt.Sprintf("no worker in slot %d", slot), Generation: m.machine.Generation()}
+	})
+	if err != nil {
+		return Answer{}, err
+	}
+	return r.wait(ctx)
+}
+
+// settle answers the requests that the last event has brought to their end.
+func (m *Master) settle() {
+	for id, rs := range m.waiting.recycles {
+		if m.workers[id] == nil {
+			answerAll(rs, Answer{OK: true, Generation: m.machine.Generation()})
+			delete(m.waiting.recycles, id)
+		}
+	}
+	if len(m.waiting.scales) == 0 {
+		return
+	}
+	target := m.target()
+	serving, starting := m.pool()
+	reached := starting == 0 && serving >= target.fewest && (target.most == 0 || serving <= target.most)
+	now := time.Now()
+	left := m.waiting.scales[:0]
+	for _, s := range m.waiting.scales {
+		a := Answer{OK: reached, Generation: m.machine.Generation(), Target: target.String()}
+		switch {
+		case reached:
+		case now.After(s.deadline):
+			a.Error = fmt.Sprintf("%d workers serve, want %s", serving, target)
+		default:
+			left = append(left, s)
+			continue
+		}
+		s.reply <- a
+	}
+	m.waiting.scales = left
+}
