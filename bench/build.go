@@ -1,0 +1,85 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+)
+
+// bench is one run. It is used by one goroutine, on the main thread.
+type bench struct {
+	plan
+	progress io.Writer
+	report   report
+
+	dir      string // of this run, removed at its end
+	netupper string
+	cepoll   string // "" if there is no C compiler
+	python   string // "" if there is none
+}
+
+// build makes or finds the programs. Only those that Go builds must be there.
+func (b *bench) build(ctx context.Context) error {
+	var err error
+	if _, err = os.Stat("peers/forking.py"); err != nil {
+		return fmt.Errorf("run it in the directory bench: %w", err)
+	}
+	if b.dir, err = os.MkdirTemp("", "prefork-bench"); err != nil {
+		return err
+	}
+	b.netupper = filepath.Join(b.dir, "netupper")
+	if err := tool(ctx, ".", "go", "build", "-o", b.netupper, "./peers/netupper"); err != nil {
+		return err
+	}
+	if b.prefork == "" {
+		b.prefork = filepath.Join(b.dir, "prefork")
+		if err := tool(ctx, "..", "go", "build", "-o", b.prefork, "./cmd/prefork"); err != nil {
+			return err
+		}
+	}
+	if err := b.buildC(ctx); err != nil {
+		return err
+	}
+	if b.python, err = exec.LookPath("python3"); err != nil {
+		b.python = ""
+		b.report.skip("Python ForkingTCPServer", "no python3 on this machine")
+	}
+	return nil
+}
+
+// buildC builds the control, if there is a compiler.
+func (b *bench) buildC(ctx context.Context) error {
+	for _, compiler := range []string{"gcc", "cc", "clang"} {
+		if _, err := exec.LookPath(compiler); err != nil {
+			continue
+		}
+		b.cepoll = filepath.Join(b.dir, "cepoll")
+		return tool(ctx, ".", compiler, "-O2", "-Wall", "-Wextra", "-o", b.cepoll, "peers/cepoll.c")
+	}
+	b.report.skip("C epoll", "no C compiler on this machine")
+	return nil
+}
+
+// close removes what the run left on disk.
+func (b *bench) close() {
+	if b.dir != "" {
+		_ = os.RemoveAll(b.dir) // in the temporary directory: the system's to clean
+	}
+}
+
+// tool runs a build tool in a directory.
+func tool(ctx context.Context, dir, name string, args ...string) error {
+	command := exec.CommandContext(ctx, name, args...)
+	command.Dir = dir
+	var out bytes.Buffer
+	command.Stdout, command.Stderr = &out, &out
+	err := command.Run()
+	if err != nil {
+		return fmt.Errorf("%v: %w\n%s", command.Args, err, out.Bytes())
+	}
+	return nil
+}

@@ -1,0 +1,3 @@
+module prefork/bench
+
+go 1.26.0

@@ -1,0 +1,210 @@
+package load
+
+import (
+	"bufio"
+	"bytes"
+	"net"
+	"os"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+func TestMain(m *testing.M) {
+	Main()
+	os.Exit(m.Run())
+}
+
+// server answers each line with what reply makes of it, and closes the
+// connection after an empty answer. It returns its address and how many
+// connections and lines it has had.
+func server(t *testing.T, reply func(line []byte) []byte) (address string, connections, lines *atomic.Int64) {
+	t.Helper()
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	connections, lines = new(atomic.Int64), new(atomic.Int64)
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			connections.Add(1)
+			go func() {
+				defer c.Close()
+				for r := bufio.NewReader(c); ; {
+					line, err := r.ReadBytes('\n')
+					if err != nil {
+						return
+					}
+					lines.Add(1)
+					answer := reply(line)
+					if _, err := c.Write(answer); err != nil || len(answer) == 0 {
+						return
+					}
+				}
+			}()
+		}
+	}()
+	return l.Addr().String(), connections, lines
+}
+
+func job(kind Kind, address string) Job {
+	return Job{
+		Address: address, Kind: kind, Connections: 4, Bytes: 64,
+		Warmup: 8, Window: 5 * time.Second, Limit: 200,
+	}
+}
+
+// do runs a job in a process of its own.
+func do(t *testing.T, j Job) (Report, error) {
+	t.Helper()
+	p, err := Start(j)
+	if err != nil {
+		return Report{}, err
+	}
+	r, err := p.Run()
+	if closeErr := p.Close(); closeErr != nil {
+		t.Error(closeErr)
+	}
+	return r, err
+}
+
+func TestEveryExchangeIsCounted(t *testing.T) {
+	for _, c := range []struct {
+		kind        Kind
+		source      string
+		connections int64
+	}{
+		{Persistent, "", 4},
+		{Connect, "127.0.0.9", 208},
+	} {
+		t.Run(string(c.kind), func(t *testing.T) {
+			address, connections, lines := server(t, bytes.ToUpper)
+			j := job(c.kind, address)
+			j.Source = c.source
+			r, err := do(t, j)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if r.Exchanges != j.Limit {
+				t.Errorf("%d exchanges, want %d", r.Exchanges, j.Limit)
+			}
+			if got := lines.Load(); got != int64(j.Limit+j.Warmup) {
+				t.Errorf("the server had %d lines, want %d", got, j.Limit+j.Warmup)
+			}
+			if got := connections.Load(); got != c.connections {
+				t.Errorf("the server had %d connections, want %d", got, c.connections)
+			}
+			if r.P50 <= 0 || r.P99 < r.P50 || r.Elapsed < r.P99 || r.CPU <= 0 {
+				t.Errorf("the report is %+v", r)
+			}
+		})
+	}
+}
+
+func TestWindowEndsWithoutALimit(t *testing.T) {
+	address, _, _ := server(t, bytes.ToUpper)
+	j := job(Persistent, address)
+	j.Window, j.Limit = 20*time.Millisecond, maxExchanges
+	r, err := do(t, j)
+	if err != nil || r.Exchanges < j.Connections {
+		t.Errorf("%+v, %v; want at least one exchange of each connection", r, err)
+	}
+}
+
+func TestServerThatErrsHasNoFigure(t *testing.T) {
+	var last []byte
+	for _, c := range []struct {
+		what  string
+		reply func(line []byte) []byte
+		want  string
+	}{
+		{"not in upper case", func(line []byte) []byte { return line }, "wrong reply"},
+		{"one byte wrong", func(line []byte) []byte {
+			up := bytes.ToUpper(line)
+			up[len(up)-2] ^= 1
+			return up
+		}, "wrong reply"},
+		{"a byte too much", func(line []byte) []byte { return append(bytes.ToUpper(line), '\n') }, "long reply"},
+		{"closed too early", func([]byte) []byte { return nil }, "short reply"},
+		{"cut in the middle", func(line []byte) []byte { return bytes.ToUpper(line[:10]) }, "no reply"},
+		{"the line before", func(line []byte) []byte {
+			up := last
+			if last = bytes.ToUpper(line); up == nil {
+				up = last
+			}
+			return up
+		}, "wrong reply"},
+	} {
+		t.Run(c.what, func(t *testing.T) {
+			if c.want == "no reply" && testing.Short() {
+				t.Skipf("takes %v", patience)
+			}
+			t.Parallel()
+			address, _, _ := server(t, c.reply)
+			j := job(Persistent, address)
+			j.Connections, j.Warmup = 1, 0
+			if r, err := do(t, j); err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("report %+v, error %v; want %q", r, err, c.want)
+			}
+		})
+	}
+}
+
+func TestRefusalIsAnError(t *testing.T) {
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = l.Close()
+	for _, kind := range []Kind{Persistent, Connect} {
+		if _, err := do(t, job(kind, l.Addr().String())); err == nil || !strings.Contains(err.Error(), "refused") {
+			t.Errorf("%s: error is %v, want a refusal", kind, err)
+		}
+	}
+}
+
+func TestJobThatCannotBeIsRefusedWhole(t *testing.T) {
+	_, err := Start(Job{Address: "[::1]:1", Source: "x", Kind: "y"})
+	if err == nil {
+		t.Fatal("it was started")
+	}
+	for _, what := range []string{"address", "source", "kind", "connections", "bytes", "window", "limit"} {
+		if !strings.Contains(err.Error(), what) {
+			t.Errorf("error does not name %s: %v", what, err)
+		}
+	}
+}
+
+func TestNoTwoLinesAreTheSame(t *testing.T) {
+	seen := map[string]bool{}
+	for connection := range 3 {
+		m := newMessage(connection, 64)
+		for range 1200 {
+			if len(m.line) != 64 || bytes.Count(m.line, []byte("\n")) != 1 || m.line[63] != '\n' {
+				t.Fatalf("%q is not a line of 64 bytes", m.line)
+			}
+			if !bytes.Equal(m.reply, bytes.ToUpper(m.line)) {
+				t.Fatalf("reply to %q is %q", m.line, m.reply)
+			}
+			if seen[string(m.line)] {
+				t.Fatalf("%q comes twice", m.line)
+			}
+			seen[string(m.line)] = true
+			m.next()
+		}
+	}
+}
+
+func TestShortestLineStillCarriesItsNumber(t *testing.T) {
+	m := newMessage(1, minBytes)
+	first := string(m.line)
+	if m.next(); string(m.line) == first || len(m.line) != minBytes {
+		t.Errorf("%q follows %q", m.line, first)
+	}
+}

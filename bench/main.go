@@ -1,0 +1,125 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"prefork/bench/internal/load"
+)
+
+// The children die with the thread that started them (PR_SET_PDEATHSIG), so
+// it must be the one that lives as long as the program.
+func init() { runtime.LockOSThread() }
+
+func main() {
+	load.Main()
+	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	cancel()
+	switch {
+	case err == nil, errors.Is(err, flag.ErrHelp):
+	default:
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+// plan is what the command line asks for.
+type plan struct {
+	rounds  int
+	quick   bool
+	json    bool
+	only    []string
+	prefork string // a built program; "" builds it
+	workers string
+}
+
+// figures in the order of the report.
+var figures = []struct {
+	name string
+	run  func(b *bench, ctx context.Context) error
+}{
+	{"echo", (*bench).echo},
+	{"connect", (*bench).connect},
+	{"forking", (*bench).forking},
+	{"spawn", (*bench).spawn},
+	{"kill", (*bench).kill},
+}
+
+func parse(args []string, stderr io.Writer) (plan, error) {
+	var p plan
+	var only string
+	names := make([]string, len(figures))
+	for i, f := range figures {
+		names[i] = f.name
+	}
+	fs := flag.NewFlagSet("bench", flag.ContinueOnError)
+	fs.SetOutput(stderr)
+	fs.IntVar(&p.rounds, "rounds", 7, "rounds of each comparison")
+	fs.BoolVar(&p.quick, "quick", false, "a smoke test: two short rounds; the figures mean nothing")
+	fs.BoolVar(&p.json, "json", false, "print JSON instead of tables")
+	fs.StringVar(&only, "only", "", "some of "+strings.Join(names, ","))
+	fs.StringVar(&p.prefork, "prefork", "", "the prefork program to measure (default: build it from ..)")
+	fs.StringVar(&p.workers, "workers", "auto", "workers of prefork in echo and connect")
+	if err := fs.Parse(args); err != nil {
+		return p, err
+	}
+	if fs.NArg() > 0 {
+		return p, fmt.Errorf("unexpected argument %q", fs.Arg(0))
+	}
+	if p.rounds < 1 || p.rounds > 100 {
+		return p, fmt.Errorf("rounds is %d, want 1 to 100", p.rounds)
+	}
+	if p.quick {
+		p.rounds = min(p.rounds, 2)
+	}
+	for name := range strings.SplitSeq(only, ",") {
+		switch {
+		case name == "":
+		case slices.Contains(names, name):
+			p.only = append(p.only, name)
+		default:
+			return p, fmt.Errorf("no figure %q; there are %s", name, strings.Join(names, ", "))
+		}
+	}
+	return p, nil
+}
+
+// run does what args ask for and prints the report to stdout, and how far it
+// is to stderr.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	p, err := parse(args, stderr)
+	if err != nil {
+		return err
+	}
+	b := &bench{plan: p, progress: stderr}
+	b.report.Machine = describeMachine()
+	defer b.close()
+	if err := b.build(ctx); err != nil {
+		return err
+	}
+	for _, f := range figures {
+		if len(p.only) > 0 && !slices.Contains(p.only, f.name) {
+			continue
+		}
+		began := time.Now()
+		if err := f.run(b, ctx); err != nil {
+			return fmt.Errorf("%s: %w", f.name, err)
+		}
+		fmt.Fprintf(stderr, "%s: %.1f s\n", f.name, time.Since(began).Seconds())
+	}
+	if p.json {
+		return b.report.writeJSON(stdout)
+	}
+	return b.report.writeTables(stdout)
+}
