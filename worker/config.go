@@ -1,0 +1,62 @@
+package worker
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// Mode is how a worker runs its connections.
+type Mode string
+
+// The modes.
+const (
+	Sequential Mode = "sequential" // one connection at a time
+	Threading  Mode = "threading"  // a goroutine per connection
+	Forking    Mode = "forking"    // a fresh process per connection
+)
+
+// Modes lists the valid modes.
+func Modes() []Mode { return []Mode{Sequential, Threading, Forking} }
+
+// Config is what a worker must know that its own program does not tell it. It
+// travels as JSON in the master's Hello. Durations are nanoseconds there.
+// The zero value works: the defaults stand beside the fields.
+type Config struct {
+	Mode Mode `json:"mode,omitempty"` // Threading
+
+	// MaxConnections bounds the connections in hand at once; the rest wait in
+	// the listener's queue for this worker or another. Sequential and Forking
+	// are 1 by nature.
+	MaxConnections int `json:"max_connections,omitempty"` // 10,000
+
+	// ReadTimeout and WriteTimeout bound one Read or Write call that a handler
+	// makes, IdleTimeout the time between two reads that bring something, and
+	// HandlerTimeout the whole connection. 0 is no limit.
+	ReadTimeout    time.Duration `json:"read_timeout,omitempty"`
+	WriteTimeout   time.Duration `json:"write_timeout,omitempty"`
+	IdleTimeout    time.Duration `json:"idle_timeout,omitempty"`
+	HandlerTimeout time.Duration `json:"handler_timeout,omitempty"`
+
+	// Timeout is how long the worker waits for a connection before it calls
+	// HandleTimeout, again and again. 0 is never.
+	Timeout time.Duration `json:"timeout,omitempty"`
+
+	// PollInterval is how often the loop wakes without a connection: for
+	// service actions, timeouts and the heartbeat. serve_forever's
+	// poll_interval.
+	PollInterval time.Duration `json:"poll_interval,omitempty"` // 500 ms
+
+	// DrainTimeout bounds the drain that a worker begins by itself, when the
+	// master is gone or on SIGTERM.
+	DrainTimeout time.Duration `json:"drain_timeout,omitempty"` // 30 s
+
+	// DrainIdle is how long a connection must have been idle during a drain
+	// before its handler reads EOF. Until then it is served as ever.
+	DrainIdle time.Duration `json:"drain_idle,omitempty"` // 5 s
+
+	// Poller names the multiplexer: "epoll", "poll" or "select".
+	Poller string `json:"poller,omitempty"` // epoll
+
+	// Settings is the program's own: Options.Configure reads it.
+	Settings json.RawMessage `json:"settings,omitempty"`
+}

@@ -1,0 +1,277 @@
+package worker
+
+import (
+	"errors"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Conn is an accepted connection: a net.Conn over the very descriptor that
+// accept returned, fit for crypto/tls, net/http and gRPC.
+//
+// It owns its descriptor, which the worker closes when the handler is done,
+// or the Service when it calls Close. All methods may be called from any
+// goroutine. Errors are *net.OpError as net's own are: net.ErrClosed after
+// Close, Timeout() at a deadline, io.EOF bare. io.Copy from a Conn holds no
+// buffer while it waits, and io.Copy of a regular file into one uses sendfile.
+//
+// During a drain a Read that waits for a silent client returns io.EOF after
+// Config.DrainIdle, as if the client had closed. A Service's connections are
+// exempt: net/http reads all the time, so it must let them go by itself.
+type Conn struct {
+	file  *os.File // non-blocking: on Go's netpoller
+	from  *source
+	peer  peer
+	table *table
+	born  int64 // ipc.Now at accept
+
+	local    atomic.Pointer[net.Addr] // once asked for, if the listener is a wildcard
+	bytesIn  atomic.Uint64
+	bytesOut atomic.Uint64
+	closed   atomic.Bool // Close was called
+	ended    atomic.Bool // a Read has seen the end of the peer's side, or an error
+	service  bool        // handed to a Service, which closes it
+
+	activity
+	deadlines
+
+	// Guarded by table.mu.
+	next, prev            *Conn
+	countedIn, countedOut uint64 // of the bytes, what the slot knows
+}
+
+// newConn takes ownership of fd, a non-blocking connected socket. The only
+// system calls are fcntl, by which os.NewFile asks whether fd is non-blocking,
+// and the epoll_ctl that registers it. On error fd is closed.
+func newConn(fd int, from *source, p peer, t *table, now int64) (*Conn, error) {
+	c := &Conn{file: os.NewFile(uintptr(fd), from.network), from: from, peer: p, table: t, born: now}
+	// os.NewFile says nothing if the netpoller does not take the descriptor
+	// (ENOSPC from epoll_ctl), but such a file has no deadlines.
+	if err := c.file.SetDeadline(time.Time{}); err != nil {
+		_ = c.file.Close()
+		return nil, c.opError("accept", err)
+	}
+	return c, nil
+}
+
+// Listener returns the name of the listener that the connection came through.
+func (c *Conn) Listener() string { return c.from.name }
+
+// Draining returns a channel that is closed when the worker begins its final
+// drain, so that a handler that would go on for long can come to an end.
+func (c *Conn) Draining() <-chan struct{} { return c.table.draining }
+
+// BytesIn returns how many bytes have been read.
+func (c *Conn) BytesIn() uint64 { return c.bytesIn.Load() }
+
+// BytesOut returns how many bytes have been written.
+func (c *Conn) BytesOut() uint64 { return c.bytesOut.Load() }
+
+// RemoteAddr returns the client's address as accept gave it: a *net.TCPAddr or
+// a *net.UnixAddr.
+func (c *Conn) RemoteAddr() net.Addr { return c.peer.netAddr(c.from.network) }
+
+// LocalAddr returns the address that the client connected to. Only if the
+// listener is bound to a wildcard does the first call ask the kernel.
+func (c *Conn) LocalAddr() net.Addr {
+	if !c.from.any {
+		return c.from.addr
+	}
+	if a := c.local.Load(); a != nil {
+		return *a
+	}
+	addr := c.from.addr // all that is left to say once the socket is gone
+	_ = c.control("getsockname", func(fd int) error {
+		sa, err := unix.Getsockname(fd)
+		if a := netAddr(sa); err == nil && a != nil {
+			addr = a
+			c.local.Store(&a)
+		}
+		return err
+	})
+	return addr
+}
+
+// Read reads what has arrived, and waits if nothing has.
+func (c *Conn) Read(b []byte) (int, error) {
+	for {
+		if err := c.beforeRead(); err != nil {
+			return 0, err
+		}
+		n, err := c.file.Read(b)
+		if err == nil {
+			c.received(n)
+			return n, nil
+		}
+		n, err, again := c.readFailed(b, err)
+		if !again {
+			return n, err
+		}
+	}
+}
+
+// Write writes all of b, waiting while the client does not read.
+func (c *Conn) Write(b []byte) (int, error) {
+	if err := c.beforeWrite(); err != nil {
+		return 0, err
+	}
+	n, err := c.file.Write(b)
+	c.sent(n)
+	if err != nil {
+		return n, c.opError("write", err)
+	}
+	return n, nil
+}
+
+// Close closes the connection. Calls that wait return net.ErrClosed.
+func (c *Conn) Close() error {
+	if c.closed.Swap(true) {
+		return c.opError("close", net.ErrClosed)
+	}
+	err := c.file.Close()
+	if c.service {
+		c.table.finished(c)
+	}
+	if err != nil {
+		return c.opError("close", err)
+	}
+	return nil
+}
+
+// CloseWrite ends our side of the stream: the client reads EOF.
+func (c *Conn) CloseWrite() error {
+	return c.control("close", func(fd int) error {
+		return os.NewSyscallError("shutdown", unix.Shutdown(fd, unix.SHUT_WR))
+	})
+}
+
+// CloseRead ends the client's side as far as we read it: Read returns EOF.
+func (c *Conn) CloseRead() error {
+	return c.control("close", func(fd int) error {
+		return os.NewSyscallError("shutdown", unix.Shutdown(fd, unix.SHUT_RD))
+	})
+}
+
+// SetNoDelay switches TCP_NODELAY, which connections inherit from the master's
+// listeners as on. It does nothing on a unix socket.
+func (c *Conn) SetNoDelay(on bool) error {
+	if c.from.network != "tcp" {
+		return nil
+	}
+	value := 0
+	if on {
+		value = 1
+	}
+	return c.control("set", func(fd int) error {
+		return os.NewSyscallError("setsockopt", unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, value))
+	})
+}
+
+// SyscallConn gives access to the descriptor, under the connection's deadlines
+// and timeouts. Bytes moved that way are not counted.
+func (c *Conn) SyscallConn() (syscall.RawConn, error) {
+	raw, err := c.file.SyscallConn()
+	if err != nil {
+		return nil, c.opError("raw-control", err)
+	}
+	return &rawConn{conn: c, raw: raw}, nil
+}
+
+// control runs f on the descriptor without waiting for reads and writes.
+func (c *Conn) control(op string, f func(fd int) error) error {
+	raw, err := c.file.SyscallConn()
+	var ferr error
+	if err == nil {
+		err = raw.Control(func(fd uintptr) { ferr = f(int(fd)) })
+	}
+	if err == nil {
+		err = ferr
+	}
+	if err != nil {
+		return c.opError(op, err)
+	}
+	return nil
+}
+
+// opError makes of err what net would have returned.
+func (c *Conn) opError(op string, err error) error {
+	if pe, ok := err.(*os.PathError); ok {
+		err = pe.Err
+	}
+	var errno syscall.Errno
+	switch {
+	case errors.Is(err, net.ErrClosed), errors.Is(err, os.ErrClosed),
+		c.closed.Load() && !errors.As(err, &errno): // internal/poll's own, from a RawConn
+		err = net.ErrClosed
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		err = os.ErrDeadlineExceeded
+	default:
+		if e, ok := err.(syscall.Errno); ok {
+			err = os.NewSyscallError(op, e)
+		}
+	}
+	// Not LocalAddr: an error must not cost a system call.
+	local := c.from.addr
+	if a := c.local.Load(); a != nil {
+		local = *a
+	}
+	return &net.OpError{Op: op, Net: c.from.network, Source: local, Addr: c.RemoteAddr(), Err: err}
+}
+
+// rawConn is the descriptor under the connection's timeouts.
+type rawConn struct {
+	conn *Conn
+	raw  syscall.RawConn
+}
+
+func (r *rawConn) Control(f func(fd uintptr)) error {
+	if err := r.raw.Control(f); err != nil {
+		return r.conn.opError("raw-control", err)
+	}
+	return nil
+}
+
+func (r *rawConn) Read(f func(fd uintptr) bool) error {
+	if err := r.conn.beforeRead(); err != nil {
+		return err
+	}
+	if err := r.raw.Read(f); err != nil {
+		return r.conn.opError("raw-read", err)
+	}
+	return nil
+}
+
+func (r *rawConn) Write(f func(fd uintptr) bool) error {
+	if err := r.conn.beforeWrite(); err != nil {
+		return err
+	}
+	if err := r.raw.Write(f); err != nil {
+		return r.conn.opError("raw-write", err)
+	}
+	return nil
+}
+
+// earlier returns the earlier of two deadlines, of which zero is none.
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// deadlines are what bounds a connection's reads and writes: the handler's own
+// and the worker's, of which the earlier wins.
+type deadlines struct {
+	mu         sync.Mutex // guards what follows, and the order in which the file's deadlines are set
+	readUser   time.Time  // by SetReadDeadline
+	readBound  time.Time  // of the current Read, from Config.ReadTimeout
+	writeUser  time.Time
+	writeBound time.Time
+	lapsed     lapse // stands in for both read deadlines
+}

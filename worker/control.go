@@ -1,0 +1,85 @@
+package worker
+
+import (
+	"errors"
+	"io"
+	"os"
+	"runtime"
+
+	"go.uber.org/zap"
+	"golang.org/x/sys/unix"
+
+	"prefork/ipc"
+)
+
+// listen reads the channel until its end. What concerns connections goes to
+// the loop; what must work even while the loop hangs is done here: dump, and
+// stop, upon which stopped is closed.
+func (w *worker) listen(stopped chan<- struct{}) {
+	for {
+		m, fds, err := w.channel.Receive()
+		if err != nil {
+			if bad, ok := errors.AsType[*ipc.ProtocolError](err); ok {
+				w.log.Warn("message not understood", zap.Error(bad))
+				continue
+			}
+			if !errors.Is(err, io.EOF) && !errors.Is(err, os.ErrClosed) {
+				w.log.Warn("channel broken", zap.Error(err))
+			}
+			w.inbox.post(masterGone{})
+			return
+		}
+		switch o := m.(type) {
+		case *ipc.Reopen:
+			w.reopen(fds[0]) // Receive gives one with it, and none with the others
+		case *ipc.Stop:
+			close(stopped)
+			w.inbox.post(o)
+			return
+		case *ipc.Dump:
+			w.dump()
+		case *ipc.LogLevel:
+			w.setLevel(o.Level)
+		case *ipc.Resume, *ipc.Drain:
+			w.inbox.post(o)
+		default:
+			w.log.Debug("message ignored", zap.String("event", string(m.Type())))
+		}
+	}
+}
+
+// reopen puts the log file that came with the message in place of standard
+// error.
+func (w *worker) reopen(fd int) {
+	// Not close-on-exec: what a handler starts writes to the same log.
+	if err := unix.Dup3(fd, unix.Stderr, 0); err != nil {
+		w.log.Warn("log not reopened", zap.Error(err))
+	}
+	_ = unix.Close(fd)
+}
+
+func (w *worker) setLevel(level string) {
+	if err := w.level.UnmarshalText([]byte(level)); err != nil {
+		w.log.Warn("log level not changed", zap.Error(err))
+	}
+}
+
+// dumpMost bounds a dump, in bytes: some ten thousand goroutines.
+const dumpMost = 4 << 20
+
+// dump writes all goroutines to the crash file, for the master to read.
+func (w *worker) dump() {
+	if w.crash == nil {
+		return
+	}
+	for size := 64 << 10; ; size *= 2 {
+		buf := make([]byte, size)
+		n := runtime.Stack(buf, true)
+		if n < size || size >= dumpMost {
+			if _, err := w.crash.Write(buf[:n]); err != nil {
+				w.log.Warn("dump not written", zap.Error(err))
+			}
+			return
+		}
+	}
+}

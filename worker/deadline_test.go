@@ -1,0 +1,155 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"testing"
+	"time"
+
+	"prefork/ipc"
+)
+
+// TestByteBeforeTheDrainsEOFIsNotLost breaks when readFailed does not look at
+// the socket once more: the sweep has spoken, and then the byte comes.
+func TestByteBeforeTheDrainsEOFIsNotLost(t *testing.T) {
+	eachNetwork(t, func(t *testing.T, c *Conn, client net.Conn) {
+		c.table.beginDrain(1) // long ago
+		c.lapseNow(lapsedDrained)
+		if _, err := client.Write([]byte("late")); err != nil {
+			t.Fatal(err)
+		}
+		b := make([]byte, 8)
+		if n, err := c.Read(b); string(b[:n]) != "late" || err != nil {
+			t.Fatalf("Read = %q, %v; want the late bytes", b[:n], err)
+		}
+		// They count as a sign of life, so the wait goes on: until the sweep
+		// finds the client silent again.
+		c.lastByte.Store(0)
+		c.waitFrom.Store(0)
+		c.lapseNow(lapsedDrained)
+		c.waitedWith.Store(c.BytesIn())
+		if n, err := c.Read(b); n != 0 || err != io.EOF {
+			t.Fatalf("Read = %d, %v; want EOF", n, err)
+		}
+		if n, err := io.Copy(io.Discard, c); n != 0 || err != nil {
+			t.Fatalf("io.Copy = %d, %v; want an end", n, err)
+		}
+	})
+}
+
+func TestHastyLapseIsTakenBack(t *testing.T) {
+	c, client := connPair(t, "tcp", Config{DrainIdle: time.Hour})
+	c.table.beginDrain(ipc.Now())
+	c.lapseNow(lapsedDrained)
+	result := make(chan error, 1)
+	go func() {
+		_, err := io.ReadFull(c, make([]byte, 1))
+		result <- err
+	}()
+	eventually(t, "the lapse to be forgotten", func() bool {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return c.lapsed == lapsedNot
+	})
+	if _, err := client.Write([]byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	if err := within(t, "the Read", result); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestHandlersDeadlineIsATimeoutInADrainToo(t *testing.T) {
+	c, _ := connPair(t, "tcp", Config{})
+	if err := c.SetReadDeadline(time.Unix(1, 0)); err != nil {
+		t.Fatal(err)
+	}
+	c.table.beginDrain(1)
+	c.lapseNow(lapsedDrained)
+	_, err := c.Read(make([]byte, 1))
+	wantTimeout(t, err)
+}
+
+func TestIdleTimeoutCountsFromTheLastByte(t *testing.T) {
+	result := make(chan error, 1)
+	r := accepting(t, Config{IdleTimeout: 100 * time.Millisecond}, Options{Handler: HandlerFunc(func(_ context.Context, c *Conn) error {
+		_, err := io.Copy(c, c)
+		result <- err
+		return err
+	})})
+	c := r.dial(0)
+	for begin := time.Now(); time.Since(begin) < 250*time.Millisecond; {
+		ask(t, c, "x", "x")
+	}
+	wantTimeout(t, within(t, "the timeout", result))
+	expectEOF(t, c)
+}
+
+func TestHandlerTimeoutEndsTheContextThenTheConnection(t *testing.T) {
+	result := make(chan error, 2)
+	r := accepting(t, Config{HandlerTimeout: 20 * time.Millisecond}, Options{Handler: HandlerFunc(func(ctx context.Context, c *Conn) error {
+		<-ctx.Done()
+		result <- ctx.Err()
+		_, err := c.Read(make([]byte, 1))
+		result <- err
+		return err
+	})})
+	c := r.dial(0)
+	if err := within(t, "the context", result); !errors.Is(err, context.DeadlineExceeded) {
+		t.Fatalf("context: %v", err)
+	}
+	wantClosed(t, within(t, "the connection", result))
+	expectEOF(t, c)
+	r.hasActive(0)
+}
+
+func TestReadTimeoutBoundsEachRead(t *testing.T) {
+	c, client := connPair(t, "tcp", Config{ReadTimeout: 20 * time.Millisecond})
+	for range 2 {
+		_, err := c.Read(make([]byte, 1))
+		wantTimeout(t, err)
+	}
+	if _, err := client.Write([]byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, c, "x")
+	_, err := io.Copy(io.Discard, c)
+	wantTimeout(t, err)
+	raw, err := c.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	tries := 0
+	wantTimeout(t, raw.Read(func(uintptr) bool { tries++; return false }))
+	if tries == 0 {
+		t.Error("a bound that has passed was held against a raw read")
+	}
+}
+
+func TestWriteTimeoutBoundsEachWrite(t *testing.T) {
+	c, _ := connPair(t, "tcp", Config{WriteTimeout: 20 * time.Millisecond})
+	var err error
+	for err == nil {
+		_, err = c.Write(make([]byte, 1<<20))
+	}
+	wantTimeout(t, err)
+}
+
+func TestHandlersOwnDeadlineHoldsBesideTheTimeout(t *testing.T) {
+	c, client := connPair(t, "tcp", Config{ReadTimeout: time.Hour})
+	if err := c.SetReadDeadline(time.Now().Add(5 * time.Millisecond)); err != nil {
+		t.Fatal(err)
+	}
+	_, err := c.Read(make([]byte, 1))
+	wantTimeout(t, err)
+
+	c, _ = connPair(t, "tcp", Config{ReadTimeout: 5 * time.Millisecond})
+	if err := c.SetReadDeadline(time.Now().Add(time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	_, err = c.Read(make([]byte, 1))
+	wantTimeout(t, err)
+	_ = client
+}

@@ -1,0 +1,241 @@
+package worker
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"go.uber.org/zap"
+
+	"prefork/ipc"
+)
+
+// A drain, in the loop's phases:
+//
+//	accepting ──hold──► held ──resume──► accepting
+//	    │                 │
+//	    └──────drain──────┤
+//	                      ▼
+//	                  emptying   listeners that only we serve: accept until the
+//	                      │      grace has passed and accept says that none waits
+//	                      ▼
+//	                  draining   connections finish; the silent ones read EOF
+//	                      │
+//	                      ├── none left ─────────────────────────► done
+//	                      ▼ deadline
+//	                  cutting    contexts end; after cutGrace the connections
+//	                      │      are closed; after handlersGrace who cares
+//	                      └──────────────────────────────────────► done
+const (
+	// cutGrace is what a handler has between the end of its context and the
+	// end of its connection.
+	cutGrace = 200 * time.Millisecond
+
+	// handlersGrace is what handlers have to return after their connection was
+	// closed. The process ends then in any case.
+	handlersGrace = time.Second
+
+	// orphanEmptying bounds emptying without a master: nobody has quiesced the
+	// listeners, so under load they might never be empty.
+	orphanEmptying = time.Second
+)
+
+// drainOrder asks for a final drain.
+type drainOrder struct {
+	timeout time.Duration
+	grace   time.Duration
+	own     []string
+	limit   time.Duration // of emptying; 0 is none but timeout
+	latest  bool          // replaces the deadline of a drain that is under way
+}
+
+// drain is the loop's knowledge of a final drain. Times are ipc.Now's.
+type drain struct {
+	deadline int64
+	grace    int64 // not empty before
+	give     int64 // up emptying; 0 is never
+	cutAt    int64
+	endAt    int64
+}
+
+// draining says whether the final drain has begun.
+func (l *loop) draining() bool { return l.phase >= phaseEmptying }
+
+func (l *loop) resume() {
+	if l.draining() || l.phase == phaseAccepting {
+		return
+	}
+	l.phase = phaseAccepting
+	l.log.Debug("accepting")
+}
+
+func (l *loop) obeyDrain(now int64, d *ipc.Drain) {
+	if !d.Hold {
+		l.beginDrain(now, drainOrder{
+			timeout: milliseconds(d.TimeoutMS), grace: milliseconds(d.GraceMS), own: d.Own, latest: true,
+		})
+		return
+	}
+	if l.draining() {
+		return
+	}
+	l.phase = phaseHeld
+	l.setOwn(d.Own)
+	l.log.Debug("accepting no more, for now")
+}
+
+// milliseconds converts what a message says, which may be anything.
+func milliseconds(ms int64) time.Duration {
+	const most = int64(365 * 24 * time.Hour / time.Millisecond)
+	return time.Duration(min(max(ms, 0), most)) * time.Millisecond
+}
+
+func (l *loop) setOwn(names []string) {
+	for _, ln := range l.listeners {
+		ln.own = slices.Contains(names, ln.source.name)
+	}
+}
+
+// orphanDrain is the drain after the master's death: nobody is left who could
+// take what waits at the listeners that this worker took from.
+func (l *loop) orphanDrain() drainOrder {
+	d := drainOrder{timeout: l.cfg.DrainTimeout, limit: orphanEmptying}
+	for _, ln := range l.listeners {
+		if l.wants(ln) {
+			d.own = append(d.own, ln.source.name)
+		}
+	}
+	return d
+}
+
+// beginDrain starts the final drain. One that is under way only gets a new
+// deadline: the master's word, or the earlier one.
+func (l *loop) beginDrain(now int64, d drainOrder) {
+	deadline := now + int64(d.timeout)
+	if l.draining() {
+		if d.latest || deadline < l.drain.deadline {
+			l.drain.deadline = deadline
+		}
+		return
+	}
+	l.drain.deadline = deadline
+	l.drain.grace = now + int64(d.grace)
+	if d.limit > 0 {
+		l.drain.give = now + int64(d.limit)
+	}
+	l.phase = phaseEmptying
+	l.table.beginDrain(now)
+	l.nextTick = now
+	l.setOwn(d.own)
+	for _, ln := range l.listeners {
+		if !ln.own {
+			l.closeListener(ln)
+		}
+	}
+	l.log.Info("draining", zap.Int("active", l.table.active()), zap.Duration("duration", d.timeout))
+}
+
+// advance moves a drain on.
+func (l *loop) advance(now int64) {
+	if l.draining() || l.taken {
+		l.table.hungry.Store(true) // before anything is counted
+	}
+	switch l.phase {
+	case phaseEmptying:
+		switch {
+		case l.emptied(now):
+			l.finishAccepting()
+		case now >= l.drain.deadline, l.drain.give > 0 && now >= l.drain.give:
+			l.log.Warn("listeners not empty in time")
+			l.finishAccepting()
+		}
+	case phaseDraining:
+		if now >= l.drain.deadline {
+			l.phase = phaseCutting
+			l.drain.cutAt = now + int64(cutGrace)
+			l.cancel(ErrDrainDeadline)
+		}
+	case phaseCutting:
+		l.advanceCut(now)
+	default:
+		l.advanceOnce(now)
+		return
+	}
+	if l.phase > phaseEmptying && l.idle() {
+		l.phase = phaseDone
+	}
+}
+
+// advanceOnce ends a worker that has served its one connection.
+func (l *loop) advanceOnce(now int64) {
+	switch {
+	case !l.taken:
+	case l.idle():
+		l.phase = phaseDone
+	case l.service && l.table.active() == 0:
+		// The Service should have returned by itself.
+		l.beginDrain(now, drainOrder{timeout: l.cfg.DrainTimeout})
+	}
+}
+
+// advanceCut closes what is left, and then waits for the handlers no longer
+// than it must.
+func (l *loop) advanceCut(now int64) {
+	switch {
+	case l.drain.cutAt > 0 && now >= l.drain.cutAt:
+		l.drain.cutAt = 0
+		l.drain.endAt = now + int64(handlersGrace)
+		if l.cut = l.table.cutAll(); l.cut > 0 {
+			l.log.Warn("connections cut at the drain deadline", zap.Int("active", l.cut))
+		}
+	case l.drain.cutAt == 0 && now >= l.drain.endAt:
+		l.phase = phaseDone
+	}
+}
+
+// idle says that nothing is in hand.
+func (l *loop) idle() bool {
+	return l.table.active() == 0 && l.table.lingering.Load() == 0 && !l.service
+}
+
+// emptied takes what waits at our own listeners, and says whether after the
+// grace there was nothing more.
+func (l *loop) emptied(now int64) bool {
+	done := true
+	for _, ln := range l.listeners {
+		if !l.wants(ln) {
+			continue
+		}
+		if now >= l.drain.grace && l.mayAccept() && now >= l.exhaustion.retry {
+			ln.empty = l.acceptOne(ln, now) == acceptNothing
+		}
+		done = done && (ln.empty || ln.closed)
+	}
+	return done
+}
+
+// finishAccepting closes the listeners and lets the Service go.
+func (l *loop) finishAccepting() {
+	l.phase = phaseDraining
+	for _, ln := range l.listeners {
+		l.closeListener(ln)
+	}
+	if l.view == nil {
+		return
+	}
+	l.view.end()
+	left := time.Duration(max(l.drain.deadline-ipc.Now(), 0))
+	ctx, cancel := context.WithTimeout(l.ctx, left)
+	go func() {
+		defer cancel()
+		l.drainService(ctx)
+	}()
+}
+
+// stopNow ends the loop whatever is in hand.
+func (l *loop) stopNow() {
+	l.cancel(ErrStopped)
+	l.table.cutAll()
+	l.stopped = true
+	l.phase = phaseDone
+}

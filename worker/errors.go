@@ -1,0 +1,55 @@
+package worker
+
+import (
+	"errors"
+	"fmt"
+)
+
+// The exit statuses that an *ExitError carries.
+const (
+	ExitFailure = 1  // another try may work
+	ExitConfig  = 78 // EX_CONFIG: another try would fail as well
+)
+
+// ExitError is what Run returns when the process must not exit with 0.
+type ExitError struct {
+	Code int // the exit status
+	Err  error
+}
+
+// Error returns the cause's text.
+func (e *ExitError) Error() string { return e.Err.Error() }
+
+// Unwrap returns the cause.
+func (e *ExitError) Unwrap() error { return e.Err }
+
+func failure(err error) *ExitError       { return &ExitError{Code: ExitFailure, Err: err} }
+func configuration(err error) *ExitError { return &ExitError{Code: ExitConfig, Err: err} }
+
+// PanicError is a panic in a handler or a hook.
+type PanicError struct {
+	Value any    // what was given to panic
+	Stack []byte // the goroutine's stack at the panic, as runtime/debug prints it
+}
+
+// Error shows the value, without the stack.
+func (e *PanicError) Error() string { return fmt.Sprintf("panic: %v", e.Value) }
+
+// Unwrap returns the value if it is an error.
+func (e *PanicError) Unwrap() error {
+	err, _ := e.Value.(error)
+	return err
+}
+
+// ErrGoexit is what ErrorHandler hears of a handler that ended its goroutine
+// with runtime.Goexit.
+var ErrGoexit = errors.New("handler called runtime.Goexit")
+
+// The causes of a handler's context.
+var (
+	// ErrDrainDeadline is the cause when the drain's time was up.
+	ErrDrainDeadline = errors.New("drain deadline passed")
+
+	// ErrStopped is the cause when the worker was told to stop at once.
+	ErrStopped = errors.New("worker was stopped")
+)

@@ -1,0 +1,91 @@
+package worker
+
+import (
+	"context"
+	"net"
+)
+
+// Handler serves one connection, as socketserver's BaseRequestHandler does:
+// Setup, then Handle, then Finish. Finish runs if Setup returned nil, even if
+// Handle failed or panicked. The worker closes the connection after Finish.
+//
+// ctx ends when the worker must give the connection up: at the drain deadline,
+// or when Config.HandlerTimeout has passed. A Handler given as one value serves
+// all connections and must keep no state between calls; one made by a
+// constructor is used for one connection.
+type Handler interface {
+	Setup(ctx context.Context, c *Conn) error
+	Handle(ctx context.Context, c *Conn) error
+	Finish(ctx context.Context, c *Conn) error
+}
+
+// HandlerFunc is a Handler with nothing to set up or finish.
+type HandlerFunc func(ctx context.Context, c *Conn) error
+
+// Setup does nothing.
+func (HandlerFunc) Setup(context.Context, *Conn) error { return nil }
+
+// Handle calls f.
+func (f HandlerFunc) Handle(ctx context.Context, c *Conn) error { return f(ctx, c) }
+
+// Finish does nothing.
+func (HandlerFunc) Finish(context.Context, *Conn) error { return nil }
+
+// BaseHandler is embedded by handlers that need only some of the methods, as
+// classes derive from BaseRequestHandler.
+type BaseHandler struct{}
+
+// Setup does nothing.
+func (BaseHandler) Setup(context.Context, *Conn) error { return nil }
+
+// Handle does nothing.
+func (BaseHandler) Handle(context.Context, *Conn) error { return nil }
+
+// Finish does nothing.
+func (BaseHandler) Finish(context.Context, *Conn) error { return nil }
+
+// Service is a server that accepts for itself, such as net/http's or gRPC's.
+// It runs inside the worker over a net.Listener view of the worker's sockets,
+// with the same limits, counters and drain as handlers have.
+type Service interface {
+	// Serve accepts from l until Accept returns an error that wraps
+	// net.ErrClosed, which is not a failure. It must then return once no
+	// connection is left.
+	Serve(l net.Listener) error
+
+	// Drain is called when the worker begins to drain: idle connections
+	// should be let go without cutting a request that is under way. ctx ends
+	// at the deadline. It returns when all is let go or ctx ends.
+	Drain(ctx context.Context) error
+}
+
+// The hooks: a value given as Options.Hooks, or else the shared Handler, may
+// implement any of them. They are called from the worker's accept path, in
+// socketserver's order.
+type (
+	// Verifier decides whether a connection is served (verify_request). It
+	// must not block: the accept loop waits for it.
+	Verifier interface{ VerifyRequest(c *Conn) bool }
+
+	// Processor runs a verified connection (process_request). serve must be
+	// called exactly once, from any goroutine; it returns when the connection
+	// is closed. Without this hook the mode decides where serve runs.
+	Processor interface {
+		ProcessRequest(c *Conn, serve func())
+	}
+
+	// ErrorHandler hears of each connection whose handler failed
+	// (handle_error). A panic arrives as *PanicError. Without it the worker
+	// logs the error.
+	ErrorHandler interface {
+		HandleError(ctx context.Context, c *Conn, err error)
+	}
+
+	// TimeoutHandler is called when no connection came for Config.Timeout
+	// (handle_timeout).
+	TimeoutHandler interface{ HandleTimeout() }
+
+	// ServiceActions is called once a poll tick (service_actions). It must
+	// not block.
+	ServiceActions interface{ ServiceActions() }
+)

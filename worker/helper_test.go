@@ -1,0 +1,267 @@
+package worker
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"golang.org/x/sys/unix"
+
+	"prefork/ipc"
+)
+
+// envProgram tells the test binary what to be when it is a worker.
+const envProgram = "WORKER_TEST_PROGRAM"
+
+// helper is the main of a worker process.
+func helper() int {
+	o := Options{NewLogger: func(string, level string) (*zap.Logger, zap.AtomicLevel, error) {
+		at := zap.NewAtomicLevelAt(zap.InfoLevel)
+		enc := zapcore.NewJSONEncoder(zap.NewProductionEncoderConfig())
+		return zap.New(zapcore.NewCore(enc, zapcore.Lock(os.Stderr), at)), at, nil
+	}}
+	switch program := os.Getenv(envProgram); program {
+	case "echo":
+		o.Handler = echo
+	case "buffered echo":
+		o.Handler = bufferedEcho
+	case "greet": // and wait for the client to go
+		o.Handler = HandlerFunc(func(_ context.Context, c *Conn) error {
+			if _, err := c.Write([]byte("!")); err != nil {
+				return err
+			}
+			_, err := io.Copy(io.Discard, c)
+			return err
+		})
+	case "poor":
+		o.Handler = echo
+		o.Configure = func(json.RawMessage, *Options) error {
+			limit := unix.Rlimit{Cur: uint64(openFiles() + 8), Max: 1024}
+			return unix.Setrlimit(unix.RLIMIT_NOFILE, &limit)
+		}
+	case "crash": // in either of the ways that nobody can recover from
+		o.Handler = HandlerFunc(func(_ context.Context, c *Conn) error {
+			var b [1]byte
+			if _, err := c.Read(b[:]); err != nil {
+				return err
+			}
+			if b[0] == 'f' {
+				new(sync.Mutex).Unlock()
+			}
+			go func() { panic("out of reach") }()
+			<-c.Draining()
+			return nil
+		})
+	case "family": // says what a program that it starts inherits
+		o.Handler = HandlerFunc(func(ctx context.Context, c *Conn) error {
+			out, err := exec.CommandContext(ctx, "/bin/sh", "-c",
+				`ls /proc/self/fd | wc -l; echo "${PREFORK_WORKER-unset}"; grep SigIgn /proc/self/status`).CombinedOutput()
+			if err != nil {
+				return err
+			}
+			_, err = c.Write(out)
+			return err
+		})
+	default:
+		fmt.Fprintf(os.Stderr, "no program is called %q\n", program)
+		return 2
+	}
+	return status(Run(context.Background(), o))
+}
+
+// status is the exit status for what Run returned.
+func status(err error) int {
+	exit := new(ExitError)
+	switch {
+	case errors.As(err, &exit):
+		return exit.Code
+	case err != nil:
+		return 3
+	}
+	return 0
+}
+
+// process is a worker that runs in a process of its own.
+type process struct {
+	t       testing.TB
+	pid     int
+	channel *ipc.Channel
+	slot    *ipc.Slot
+	stderr  *os.File
+	crash   *os.File
+
+	ready  chan struct{}
+	heard  chan struct{} // the channel's reader has ended
+	exited chan struct{}
+	once   sync.Once          // of end
+	status syscall.WaitStatus // valid after exited
+
+	mu      sync.Mutex
+	reports []*ipc.Report
+}
+
+// spawn starts a worker as the master does: raw descriptors, its own process
+// group.
+func spawn(t testing.TB, program string, cfg Config, board *ipc.Scoreboard, slot int, listeners ...int) *process {
+	t.Helper()
+	mine, theirs, err := ipc.Pair()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &process{t: t, slot: board.Slot(slot), ready: make(chan struct{}), exited: make(chan struct{})}
+	if p.channel, err = ipc.NewChannel(mine); err != nil {
+		t.Fatal(err)
+	}
+	p.stderr, p.crash = memfile(t, "stderr"), memfile(t, "crash")
+	hello := &ipc.Hello{Protocol: ipc.ProtocolVersion, Slot: slot, Slots: board.Len(), Generation: 1, Config: mustJSON(t, cfg)}
+	files := []uintptr{0, 1, p.stderr.Fd(), uintptr(theirs), uintptr(board.FD()), p.crash.Fd()}
+	for i, fd := range listeners {
+		files = append(files, uintptr(fd))
+		hello.Listeners = append(hello.Listeners, ipc.Listener{Name: fmt.Sprintf("l%d", i)})
+	}
+	p.pid, err = syscall.ForkExec("/proc/self/exe", os.Args[:1], &syscall.ProcAttr{
+		Files: files,
+		Env:   append(os.Environ(), "PREFORK_WORKER=1", envProgram+"="+program),
+		Sys:   &syscall.SysProcAttr{Setpgid: true},
+	})
+	_ = unix.Close(theirs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.channel.Send(hello); err != nil {
+		t.Fatal(err)
+	}
+	heard := make(chan struct{})
+	go func() {
+		defer close(heard)
+		p.hear()
+	}()
+	go func() {
+		defer close(p.exited)
+		for {
+			if _, err := syscall.Wait4(p.pid, &p.status, 0, nil); err != syscall.EINTR {
+				return
+			}
+		}
+	}()
+	p.heard = heard
+	t.Cleanup(p.end)
+	return p
+}
+
+// end kills the process, if it still runs, and gives back what belongs to it.
+func (p *process) end() {
+	p.once.Do(func() {
+		select {
+		case <-p.exited: // its pid may be another's by now
+		default:
+			_ = syscall.Kill(p.pid, syscall.SIGKILL)
+		}
+		within(p.t, "the process's end", p.exited)
+		_ = p.channel.Close()
+		<-p.heard
+		if p.t.Failed() {
+			p.t.Logf("worker %d said:\n%s", p.pid, p.said(p.stderr))
+		}
+		_ = p.stderr.Close()
+		_ = p.crash.Close()
+	})
+}
+
+func memfile(t testing.TB, name string) *os.File {
+	t.Helper()
+	fd, err := unix.MemfdCreate(name, unix.MFD_CLOEXEC)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return os.NewFile(uintptr(fd), name)
+}
+
+func (p *process) hear() {
+	for {
+		m, _, err := p.channel.Receive()
+		if err != nil {
+			return
+		}
+		switch m := m.(type) {
+		case *ipc.Ready:
+			close(p.ready)
+		case *ipc.Report:
+			p.mu.Lock()
+			p.reports = append(p.reports, m)
+			p.mu.Unlock()
+		}
+	}
+}
+
+// accept lets the worker take connections once it is ready.
+func (p *process) accept() {
+	p.t.Helper()
+	within(p.t, "ready", p.ready)
+	if err := p.channel.Send(&ipc.Resume{}); err != nil {
+		p.t.Fatal(err)
+	}
+	eventually(p.t, "the worker to accept", func() bool {
+		return ipc.WorkerState(p.slot.State.Load()) == ipc.Accepting
+	})
+}
+
+func (p *process) signal(s syscall.Signal) {
+	p.t.Helper()
+	if err := syscall.Kill(p.pid, s); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// exit waits for the process's end.
+func (p *process) exit() syscall.WaitStatus {
+	p.t.Helper()
+	within(p.t, "the process's end", p.exited)
+	return p.status
+}
+
+// said returns what was written to one of the worker's files.
+func (p *process) said(f *os.File) string {
+	info, err := f.Stat()
+	if err != nil {
+		return err.Error()
+	}
+	b := make([]byte, info.Size())
+	n, _ := f.ReadAt(b, 0)
+	return string(b[:n])
+}
+
+func (p *process) logged(message string) int {
+	return strings.Count(p.said(p.stderr), `"msg":"`+message+`"`)
+}
+
+// crewOf starts n workers that share one listener and accept.
+func crewOf(t testing.TB, n int, program string, cfg Config) (workers []*process, addr string) {
+	t.Helper()
+	board, err := ipc.NewScoreboard(n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fd, addr := listen(t, "127.0.0.1:0")
+	t.Cleanup(func() {
+		_ = board.Close()
+		_ = unix.Close(fd)
+	})
+	for i := range n {
+		workers = append(workers, spawn(t, program, cfg, board, i, fd))
+	}
+	for _, w := range workers {
+		w.accept()
+	}
+	return workers, addr
+}

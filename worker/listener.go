@@ -1,0 +1,93 @@
+package worker
+
+import (
+	"errors"
+	"fmt"
+	"net"
+
+	"golang.org/x/sys/unix"
+)
+
+// Listener is a listening socket for HandleRequest. FD stays the caller's and
+// must be non-blocking.
+type Listener struct {
+	Name string
+	FD   int
+}
+
+// source is what a connection knows of where it came from. It never changes.
+type source struct {
+	name    string
+	network string // "tcp" or "unix"
+	addr    net.Addr
+	any     bool // bound to a wildcard: connections differ in their local address
+}
+
+// listener is one socket that the loop accepts from. The loop owns it.
+type listener struct {
+	source *source
+	fd     int
+	lent   bool // the descriptor is not ours to close
+
+	watched bool // in the poller
+	own     bool // only this generation serves it; meaningful while held or draining
+	empty   bool // after the drain's grace accept said that nothing waits
+	closed  bool // or broken: not to be touched again
+}
+
+// openListener looks at fd, which the listener then owns unless it is lent. On
+// error fd is left open.
+func openListener(name string, fd int, lent bool) (*listener, error) {
+	listening, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN)
+	if err != nil {
+		return nil, fmt.Errorf("listener %q: inspect descriptor %d: %w", name, fd, err)
+	}
+	if listening == 0 {
+		return nil, fmt.Errorf("listener %q: descriptor %d does not listen", name, fd)
+	}
+	flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
+	if err != nil {
+		return nil, fmt.Errorf("listener %q: read flags: %w", name, err)
+	}
+	if flags&unix.O_NONBLOCK == 0 {
+		// The flag belongs to the description that all workers share, and one
+		// that is cleared makes them hang in accept: set it for all again. But
+		// a lent descriptor is used by others in ways that we do not know.
+		if lent {
+			return nil, fmt.Errorf("listener %q: descriptor %d is blocking", name, fd)
+		}
+		if err := unix.SetNonblock(fd, true); err != nil {
+			return nil, fmt.Errorf("listener %q: make non-blocking: %w", name, err)
+		}
+	}
+	bound, err := unix.Getsockname(fd)
+	if err != nil {
+		return nil, fmt.Errorf("listener %q: read address: %w", name, err)
+	}
+	if !lent {
+		unix.CloseOnExec(fd)
+	}
+	s := &source{name: name, network: "tcp"}
+	switch a := bound.(type) {
+	case *unix.SockaddrInet4:
+		s.any = a.Addr == [4]byte{}
+	case *unix.SockaddrInet6:
+		s.any = a.Addr == [16]byte{}
+	case *unix.SockaddrUnix:
+		s.network = "unix"
+	default:
+		return nil, fmt.Errorf("listener %q: %w", name, errFamily)
+	}
+	s.addr = netAddr(bound)
+	return &listener{source: s, fd: fd, lent: lent}, nil
+}
+
+var errFamily = errors.New("neither TCP nor a unix stream socket")
+
+// close gives the descriptor back. It must not be in the poller any more.
+func (ln *listener) close() {
+	if !ln.closed && !ln.lent {
+		_ = unix.Close(ln.fd)
+	}
+	ln.closed = true
+}

@@ -1,0 +1,265 @@
+package worker
+
+import (
+	"errors"
+	"time"
+
+	"go.uber.org/zap"
+
+	"prefork/ipc"
+	"prefork/worker/poll"
+)
+
+// tickMost is the longest time between two looks of the loop at everything.
+//
+// It is also what rescues stranded connections. An exclusive wake-up that went
+// to a process which was stopped (or is gated, or dies) before it could accept
+// is spent: the connection waits, and nobody is woken for it. A worker that is
+// idle therefore leaves the queue and joins it again each tick, upon which the
+// kernel tells it what waits already. Measured: a stranded connection is taken
+// within one tick; the tick costs an idle worker some 15 µs, that is 0.015 % of
+// one CPU.
+const tickMost = 100 * time.Millisecond
+
+// phase is what the loop does about connections.
+type phase uint8
+
+const (
+	phasePaused    phase = iota // takes none, before the first Resume
+	phaseAccepting              // takes all
+	phaseHeld                   // takes those that only its generation can take
+	phaseEmptying               // draining; takes those, until nothing waits
+	phaseDraining               // draining; takes none
+	phaseCutting                // the deadline has passed
+	phaseDone
+)
+
+// loop is the worker's one thread of decisions: it waits for connections and
+// orders, takes connections, beats, ticks and drains. A single goroutine owns
+// it; everybody else talks to it through the inbox and the table.
+//
+//	┌────────────────────────────────────────────┐
+//	│ tick: beat, hooks, sweep, report           │
+//	│ orders: resume, drain …                    │
+//	│ drain: is it time?                         │
+//	│ arm: watch the listeners, or do not        │
+//	└───► wait ── ready ──► accept one, leave ───┘
+//	                        the queue
+type loop struct {
+	*worker
+	poller    poll.Poller
+	listeners []*listener
+	ready     []int
+	gate      gate
+	reporter  reporter
+
+	phase   phase
+	turn    int        // the listener that is armed first: they take turns, too
+	taken   bool       // once: the connection has come
+	reason  *ExitError // what Run returns in the end
+	cut     int        // connections closed at the deadline
+	service bool       // Service.Serve has not returned
+	stopped bool       // told to end at once
+
+	exhaustion exhaustion
+	drain      drain
+
+	// In ipc.Now's time.
+	nextTick    int64
+	nextActions int64
+	nextReport  int64
+	nextRejoin  int64
+	nextTimeout int64 // of Config.Timeout; 0 while it does not run
+}
+
+func newLoop(w *worker, listeners []*listener) (*loop, error) {
+	p, err := poll.New(w.cfg.Poller)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.Add(w.wake.fd); err != nil {
+		_ = p.Close()
+		return nil, err
+	}
+	return &loop{
+		worker:    w,
+		poller:    p,
+		listeners: listeners,
+		gate:      gate{slot: w.slot, board: w.board},
+		service:   w.view != nil,
+	}, nil
+}
+
+// run is serve_forever. It returns when the worker has drained or was stopped,
+// and has closed the listeners then.
+func (l *loop) run() error {
+	defer l.close()
+	now := ipc.Now()
+	l.nextActions = now + int64(l.cfg.PollInterval)
+	l.nextReport = now + int64(reportInterval)
+	for {
+		l.slot.Beat.Store(now)
+		l.tick(now)
+		l.timeout(now)
+		l.obey(now)
+		l.exhausted(now)
+		l.advance(now)
+		if l.phase == phaseDone {
+			return nil
+		}
+		l.arm(now)
+		due := l.due(now)
+		l.reporter.worked(ipc.Now() - now)
+		ready, err := l.poller.Wait(l.ready[:0], time.Duration(max(due-ipc.Now(), 0)))
+		if err != nil {
+			return failure(err)
+		}
+		l.ready = ready
+		now = ipc.Now()
+		l.reporter.woke(now - due)
+		for _, fd := range ready {
+			if fd == l.wake.fd {
+				l.wake.clear()
+			} else {
+				l.take(fd, now)
+			}
+		}
+	}
+}
+
+// tick does what is done now and then.
+func (l *loop) tick(now int64) {
+	if now >= l.nextActions {
+		l.nextActions = now + int64(l.cfg.PollInterval)
+		if l.hooks.actions != nil {
+			l.onLoop("service actions", l.hooks.actions.ServiceActions)
+		}
+	}
+	if now >= l.nextReport {
+		l.nextReport = now + int64(reportInterval)
+		l.table.sweep(now)
+		l.report()
+	}
+	if now < l.nextTick {
+		return
+	}
+	l.nextTick = now + int64(l.tickInterval())
+	l.gate.look()
+	if l.needsSweep() {
+		l.table.sweep(now)
+	}
+	l.rejoin(now)
+}
+
+// tickInterval is short enough for what has to be noticed.
+func (l *loop) tickInterval() time.Duration {
+	interval := min(l.cfg.PollInterval, tickMost)
+	fraction := func(limit time.Duration) {
+		if limit > 0 {
+			interval = min(interval, max(limit/4, time.Millisecond))
+		}
+	}
+	if l.draining() {
+		fraction(l.cfg.DrainIdle)
+	}
+	fraction(l.cfg.IdleTimeout)
+	fraction(l.cfg.HandlerTimeout)
+	return interval
+}
+
+func (l *loop) needsSweep() bool {
+	return l.draining() || l.cfg.IdleTimeout > 0 || l.cfg.HandlerTimeout > 0
+}
+
+// timeout calls handle_timeout when nobody has come for Config.Timeout.
+func (l *loop) timeout(now int64) {
+	if l.cfg.Timeout == 0 || l.phase != phaseAccepting || l.table.active() >= l.cfg.MaxConnections {
+		l.nextTimeout = 0
+		return
+	}
+	if l.nextTimeout == 0 {
+		l.nextTimeout = now + int64(l.cfg.Timeout)
+	}
+	if now < l.nextTimeout {
+		return
+	}
+	l.nextTimeout = now + int64(l.cfg.Timeout)
+	if l.hooks.timeout != nil {
+		l.onLoop("timeout", l.hooks.timeout.HandleTimeout)
+	}
+	if l.channel == nil {
+		l.taken = true // handle_request gives up after one
+	}
+}
+
+// obey carries out what has been ordered.
+func (l *loop) obey(now int64) {
+	for _, order := range l.inbox.take() {
+		switch o := order.(type) {
+		case *ipc.Resume:
+			l.resume()
+		case *ipc.Drain:
+			l.obeyDrain(now, o)
+		case *ipc.Stop:
+			l.stopNow()
+		case masterGone:
+			l.log.Warn("master is gone, draining", zap.Duration("duration", l.cfg.DrainTimeout))
+			l.beginDrain(now, l.orphanDrain())
+		case terminated:
+			l.log.Info("asked to end, draining", zap.Duration("duration", l.cfg.DrainTimeout))
+			l.beginDrain(now, drainOrder{timeout: l.cfg.DrainTimeout})
+		case serviceEnded:
+			l.serviceEnded(now, o.err)
+		case drainEnded:
+			if o.err != nil {
+				l.logFailure("service did not drain", o.err)
+			}
+		}
+	}
+}
+
+// due returns when the loop must be awake again. What was due before now has
+// been looked at, and waits for something else than time.
+func (l *loop) due(now int64) int64 {
+	due := min(l.nextTick, l.nextActions, l.nextReport)
+	for _, t := range [...]int64{
+		l.nextTimeout, l.gate.until, l.exhaustion.retry,
+		l.drain.deadline, l.drain.grace, l.drain.give, l.drain.cutAt, l.drain.endAt,
+	} {
+		if t > now {
+			due = min(due, t)
+		}
+	}
+	return due
+}
+
+// close gives back what the loop holds.
+func (l *loop) close() {
+	if l.view != nil {
+		l.view.end()
+	}
+	for _, ln := range l.listeners {
+		l.closeListener(ln)
+	}
+	l.wake.close()
+	_ = l.poller.Close() // nothing is watched any more
+}
+
+// serviceEnded notes that the Service's Serve has returned, which is right
+// only after its listener said that no more will come.
+func (l *loop) serviceEnded(now int64, err error) {
+	l.service = false
+	l.view.discard()
+	if l.draining() || l.taken {
+		if err != nil {
+			l.logFailure("service failed", err)
+		}
+		return
+	}
+	if err == nil {
+		err = errors.New("it returned without an error")
+	}
+	l.logFailure("service ended early", err)
+	l.reason = failure(err)
+	l.beginDrain(now, drainOrder{timeout: l.cfg.DrainTimeout})
+}

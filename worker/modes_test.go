@@ -1,0 +1,337 @@
+package worker
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"prefork/ipc"
+	"prefork/worker/poll"
+)
+
+func TestSequentialWorkerLeavesTheRestQueued(t *testing.T) {
+	r := accepting(t, Config{Mode: Sequential}, Options{Handler: echo})
+	first := r.dial(0)
+	ask(t, first, "a", "a")
+	second := r.dial(0)
+	eventually(t, "the second to queue", func() bool { return r.queued(0) == 1 })
+	ask(t, first, "b", "b")
+	if n := r.slot.Accepted.Load(); n != 1 {
+		t.Fatalf("accepted %d, want 1", n)
+	}
+	_ = first.Close()
+	ask(t, second, "c", "c")
+}
+
+func TestBusySequentialWorkerBeats(t *testing.T) {
+	r := accepting(t, Config{Mode: Sequential}, Options{Handler: echo})
+	ask(t, r.dial(0), "a", "a")
+	for range 3 {
+		beat := r.slot.Beat.Load()
+		eventually(t, "a heartbeat", func() bool { return r.slot.Beat.Load() > beat })
+	}
+}
+
+func TestThreadingWorkerServesAtOnce(t *testing.T) {
+	r := accepting(t, Config{}, Options{Handler: echo})
+	var all []net.Conn
+	for range 20 {
+		c := r.dial(0)
+		ask(t, c, "a", "a")
+		all = append(all, c)
+	}
+	r.hasActive(20)
+	for _, c := range all {
+		ask(t, c, "b", "b")
+		_ = c.Close()
+	}
+	r.hasActive(0)
+	eventually(t, "the counts", func() bool {
+		return r.slot.BytesIn.Load() == 40 && r.slot.BytesOut.Load() == 40 && r.slot.Handled.Load() == 20
+	})
+	sum := uint64(0)
+	for i := range r.slot.Latency {
+		sum += r.slot.Latency[i].Load()
+	}
+	if sum != 20 {
+		t.Errorf("latency counted for %d connections, want 20", sum)
+	}
+}
+
+func TestBytesOfALongConnectionAreCountedMeanwhile(t *testing.T) {
+	r := accepting(t, Config{}, Options{Handler: echo})
+	ask(t, r.dial(0), "abc", "abc")
+	eventually(t, "three bytes", func() bool { return r.slot.BytesIn.Load() == 3 && r.slot.BytesOut.Load() == 3 })
+}
+
+func TestMaxConnectionsLeavesTheRestQueued(t *testing.T) {
+	r := accepting(t, Config{MaxConnections: 2}, Options{Handler: echo})
+	a, b := r.dial(0), r.dial(0)
+	ask(t, a, "a", "a")
+	ask(t, b, "b", "b")
+	c := r.dial(0)
+	eventually(t, "the third to queue", func() bool { return r.queued(0) == 1 })
+	if n := r.slot.Active.Load(); n != 2 {
+		t.Fatalf("%d active, want 2", n)
+	}
+	_ = a.Close()
+	ask(t, c, "c", "c")
+}
+
+// TestFreedPlaceIsTakenAtOnce gives 200 connections less time than they would
+// need if each waited for the loop's next tick.
+func TestFreedPlaceIsTakenAtOnce(t *testing.T) {
+	r := start(t, Config{Mode: Sequential, PollInterval: time.Second}, Options{Handler: HandlerFunc(func(_ context.Context, c *Conn) error {
+		_, err := c.Write([]byte("!"))
+		return err
+	})})
+	var all []net.Conn
+	for range 200 {
+		all = append(all, r.dial(0))
+	}
+	r.send(&ipc.Resume{})
+	for _, c := range all { // their deadlines are patience from now
+		expect(t, c, "!")
+		_ = c.Close()
+	}
+}
+
+func TestForkingWorkerTakesExactlyOne(t *testing.T) {
+	r := accepting(t, Config{Mode: Forking}, Options{Handler: HandlerFunc(func(ctx context.Context, c *Conn) error {
+		return echo(ctx, c)
+	})})
+	first := r.dial(0)
+	eventually(t, "busy", func() bool {
+		report := got[*ipc.Report](r)
+		return report != nil && report.State == ipc.StateBusy
+	})
+	second := r.dial(0)
+	ask(t, first, "a", "a")
+	eventually(t, "the second to queue", func() bool { return r.queued(0) == 1 })
+	_ = first.Close()
+	if err := r.wait(); err != nil {
+		t.Fatalf("Run returned %v, want nil", err)
+	}
+	if n := r.slot.Accepted.Load(); n != 1 {
+		t.Errorf("accepted %d, want 1", n)
+	}
+	_ = second
+}
+
+func TestBusyForkingWorkerDrains(t *testing.T) {
+	r := accepting(t, Config{Mode: Forking, DrainIdle: 20 * time.Millisecond}, Options{Handler: echo})
+	c := r.dial(0)
+	ask(t, c, "a", "a")
+	r.send(&ipc.Drain{TimeoutMS: long})
+	expectEOF(t, c)
+	r.drained()
+}
+
+func TestForkingWorkerSurvivesARejectedConnection(t *testing.T) {
+	rejected := false
+	r := accepting(t, Config{Mode: Forking}, Options{Handler: echo, Hooks: verifier(func(*Conn) bool {
+		ok := rejected
+		rejected = true
+		return ok
+	})})
+	expectEOF(t, r.dial(0))
+	ask(t, r.dial(0), "a", "a")
+}
+
+type verifier func(*Conn) bool
+
+func (v verifier) VerifyRequest(c *Conn) bool { return v(c) }
+
+func TestEveryPollerServes(t *testing.T) {
+	for _, name := range poll.Names() {
+		for _, mode := range []Mode{Threading, Sequential} {
+			t.Run(name+" "+string(mode), func(t *testing.T) {
+				r := accepting(t, Config{Poller: name, Mode: mode}, Options{Handler: echo}, "127.0.0.1:0", t.TempDir()+"/s")
+				for i := range 20 {
+					c := r.dial(i % 2)
+					ask(t, c, "x", "x")
+					_ = c.Close()
+				}
+				r.send(&ipc.Drain{TimeoutMS: long})
+				r.drained()
+			})
+		}
+	}
+}
+
+func TestListenersTakeTurns(t *testing.T) {
+	order := make(chan string, 100)
+	r := start(t, Config{Mode: Sequential}, Options{Handler: HandlerFunc(func(_ context.Context, c *Conn) error {
+		order <- c.Listener()
+		return nil
+	})}, "127.0.0.1:0", "127.0.0.1:0")
+	for i := range 10 {
+		r.dial(i % 2)
+	}
+	eventually(t, "all to queue", func() bool { return r.queued(0) == 5 && r.queued(1) == 5 })
+	r.send(&ipc.Resume{})
+	counts := map[string]int{}
+	for range 6 {
+		counts[within(t, "a connection", order)]++
+	}
+	if counts["l0"] < 2 || counts["l1"] < 2 {
+		t.Errorf("of the first six %v", counts)
+	}
+}
+
+func TestBrokenListenerIsGivenUpAndTheOthersServe(t *testing.T) {
+	r := accepting(t, Config{}, Options{Handler: echo}, "127.0.0.1:0", "127.0.0.1:0")
+	if err := unix.Shutdown(r.kept[0], unix.SHUT_RD); err != nil {
+		t.Fatal(err)
+	}
+	r.logged("listener broken")
+	ask(t, r.dial(1), "x", "x")
+	if n := r.logs.FilterMessage("listener broken").Len(); n != 1 {
+		t.Errorf("said so %d times", n)
+	}
+}
+
+func TestMasterIsToldHowTheWorkerFares(t *testing.T) {
+	r := accepting(t, Config{}, Options{Handler: echo})
+	eventually(t, "a report", func() bool {
+		report := got[*ipc.Report](r)
+		return report != nil && report.HeapBytes > 0 && report.Goroutines > 0
+	})
+}
+
+func TestSlotNamesItsWorker(t *testing.T) {
+	r := start(t, Config{}, Options{Handler: echo, Build: "v1.2.3"})
+	if pid, generation := r.slot.PID.Load(), r.slot.Generation.Load(); int(pid) != os.Getpid() || generation != 3 {
+		t.Errorf("slot says pid %d generation %d", pid, generation)
+	}
+	hello := got[*ipc.Hello](r)
+	if hello == nil || hello.Protocol != ipc.ProtocolVersion || hello.Build != "v1.2.3" || hello.PID != os.Getpid() {
+		t.Errorf("hello %+v", hello)
+	}
+}
+
+func TestLogLevelChanges(t *testing.T) {
+	r := start(t, Config{}, Options{Handler: echo})
+	r.send(&ipc.LogLevel{Level: "shouting"})
+	r.logged("log level not changed")
+	r.send(&ipc.LogLevel{Level: "warn"})
+	r.send(&ipc.Unknown{Name: "from_the_future"})
+	r.logged("message ignored")
+}
+
+func TestBadMessageIsSurvived(t *testing.T) {
+	r := accepting(t, Config{}, Options{Handler: echo})
+	r.send(&ipc.Unknown{Name: ipc.Type(`"`)})
+	r.logged("message ignored")
+	ask(t, r.dial(0), "x", "x")
+}
+
+func TestDumpShowsEveryGoroutine(t *testing.T) {
+	r := accepting(t, Config{}, Options{Handler: echo})
+	ask(t, r.dial(0), "x", "x")
+	r.send(&ipc.Dump{})
+	eventually(t, "the dump", func() bool {
+		text := make([]byte, 1<<20)
+		n, err := r.crash.ReadAt(text, 0)
+		if err != nil && err != io.EOF {
+			t.Fatal(err)
+		}
+		s := string(text[:n])
+		return strings.Contains(s, "(*loop).run") && strings.Contains(s, "(*worker).serve")
+	})
+}
+
+func failed(t *testing.T, cfg Config, o Options) (*ipc.Failed, error) {
+	t.Helper()
+	r := launch(t, cfg, o)
+	err := r.wait()
+	eventually(t, "failed", func() bool { return got[*ipc.Failed](r) != nil })
+	if got[*ipc.Ready](r) != nil {
+		t.Error("said ready as well")
+	}
+	return got[*ipc.Failed](r), err
+}
+
+func TestBadConfigurationIsFatal(t *testing.T) {
+	for name, c := range map[string]struct {
+		cfg  Config
+		o    Options
+		want string
+	}{
+		"mode":     {Config{Mode: "juggling"}, Options{Handler: echo}, `mode: "juggling"`},
+		"nothing":  {Config{}, Options{}, "0 of Handler"},
+		"too much": {Config{}, Options{Handler: echo, NewHandler: func() Handler { return echo }}, "2 of Handler"},
+		"configure": {Config{Settings: json.RawMessage(`{"colour":"red"}`)}, Options{
+			Configure: func(s json.RawMessage, _ *Options) error { return errors.New("no colour like " + string(s)) },
+		}, `no colour like {"colour":"red"}`},
+		"configure panics": {Config{}, Options{Configure: func(json.RawMessage, *Options) error { panic("dear me") }}, "dear me"},
+		"useless hook":     {Config{}, Options{Service: new(closedService), Hooks: processing{}}, "ProcessRequest"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m, err := failed(t, c.cfg, c.o)
+			exit := new(ExitError)
+			if !errors.As(err, &exit) || exit.Code != ExitConfig || m.Code != ExitConfig {
+				t.Errorf("message %+v, error %#v; want code %d", m, err, ExitConfig)
+			}
+			if !strings.Contains(m.Message, c.want) || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("message %q, error %q; want %q in both", m.Message, err, c.want)
+			}
+		})
+	}
+}
+
+func TestConfigureMakesTheProgram(t *testing.T) {
+	r := accepting(t, Config{Settings: json.RawMessage(`"echo"`)}, Options{Configure: func(s json.RawMessage, o *Options) error {
+		if string(s) == `"echo"` {
+			o.Handler = echo
+		}
+		return nil
+	}})
+	ask(t, r.dial(0), "x", "x")
+}
+
+func TestConfigNamesEveryProblem(t *testing.T) {
+	problems := Config{
+		Mode: "x", MaxConnections: -1, ReadTimeout: -1, WriteTimeout: -1, IdleTimeout: -1, HandlerTimeout: -1,
+		Timeout: -1, PollInterval: 1, DrainTimeout: -1, DrainIdle: -1, Poller: "x",
+	}.Validate()
+	for i, field := range []string{
+		"mode", "max_connections", "read_timeout", "write_timeout", "idle_timeout", "handler_timeout",
+		"timeout", "drain_timeout", "drain_idle", "poll_interval", "poller",
+	} {
+		if i >= len(problems) || !strings.HasPrefix(problems[i].Error(), field+": ") {
+			t.Fatalf("problem %d of %v is not about %s", i, problems, field)
+		}
+	}
+	if problems := (Config{}).Validate(); problems != nil {
+		t.Errorf("the zero value: %v", problems)
+	}
+	if problems := (Config{}).WithDefaults().Validate(); problems != nil {
+		t.Errorf("the defaults: %v", problems)
+	}
+}
+
+func TestModesOfOneConnectionMeanIt(t *testing.T) {
+	for mode, want := range map[Mode]int{Sequential: 1, Forking: 1, Threading: 7, "": 7} {
+		if got := (Config{Mode: mode, MaxConnections: 7}).WithDefaults().MaxConnections; got != want {
+			t.Errorf("%q: %d connections, want %d", mode, got, want)
+		}
+	}
+}
+
+func TestRunNeedsAMaster(t *testing.T) {
+	if err := Run(context.Background(), Options{Handler: echo}); err == nil {
+		t.Fatal("ran without a master")
+	}
+	if Inherited() {
+		t.Error("a test process takes itself for a worker")
+	}
+}

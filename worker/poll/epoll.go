@@ -1,0 +1,93 @@
+package poll
+
+import (
+	"fmt"
+	"runtime"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// hotWait is how long a busy loop waits without telling the scheduler, in
+// milliseconds. The package comment says why.
+const hotWait = 2
+
+type epollPoller struct {
+	fd     int
+	hot    bool // the last Wait brought something
+	events [16]unix.EpollEvent
+}
+
+func newEpoll() (*epollPoller, error) {
+	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("create epoll: %w", err)
+	}
+	return &epollPoller{fd: fd}, nil
+}
+
+func (e *epollPoller) Add(fd int) error {
+	event := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLEXCLUSIVE, Fd: int32(fd)}
+	err := unix.EpollCtl(e.fd, unix.EPOLL_CTL_ADD, fd, &event)
+	if err == unix.EEXIST {
+		err = ErrWatched
+	}
+	if err != nil {
+		return fmt.Errorf("add descriptor %d to epoll: %w", fd, err)
+	}
+	return nil
+}
+
+func (e *epollPoller) Remove(fd int) error {
+	err := unix.EpollCtl(e.fd, unix.EPOLL_CTL_DEL, fd, nil)
+	if err == unix.ENOENT {
+		err = ErrNotWatched
+	}
+	if err != nil {
+		return fmt.Errorf("remove descriptor %d from epoll: %w", fd, err)
+	}
+	return nil
+}
+
+func (e *epollPoller) Wait(ready []int, timeout time.Duration) ([]int, error) {
+	ms := milliseconds(timeout)
+	n, err := e.look(0)
+	if n == 0 && err == nil && ms != 0 && e.hot {
+		runtime.Gosched()
+		hot := hotWait
+		if ms > 0 {
+			hot = min(hot, ms)
+			ms -= hot
+		}
+		n, err = e.look(hot)
+	}
+	if n == 0 && err == nil && ms != 0 {
+		n, err = unix.EpollWait(e.fd, e.events[:], ms)
+	}
+	e.hot = n > 0
+	if err != nil && !quiet(err) {
+		return ready, fmt.Errorf("wait in epoll: %w", err)
+	}
+	for i := range max(n, 0) {
+		ready = append(ready, int(e.events[i].Fd))
+	}
+	return ready, nil
+}
+
+// look is epoll_wait behind the scheduler's back, so it must be short.
+func (e *epollPoller) look(ms int) (int, error) {
+	n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(e.fd),
+		uintptr(unsafe.Pointer(&e.events[0])), uintptr(len(e.events)), uintptr(ms), 0, 0)
+	if errno != 0 {
+		return 0, errno
+	}
+	return int(n), nil
+}
+
+func (e *epollPoller) Close() error {
+	if err := unix.Close(e.fd); err != nil {
+		return fmt.Errorf("close epoll: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,306 @@
+package worker
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"prefork/ipc"
+	"prefork/worker/poll"
+)
+
+// busiest returns the largest of the workers' figures over their mean.
+func busiest(workers []*process, figure func(*ipc.Slot) int) (ratio float64, figures []int) {
+	sum := 0
+	for _, w := range workers {
+		n := figure(w.slot)
+		figures = append(figures, n)
+		sum += n
+	}
+	return float64(slices.Max(figures)) * float64(len(workers)) / float64(sum), figures
+}
+
+func TestShortConnectionsSpreadEvenly(t *testing.T) {
+	workers, addr := crewOf(t, 4, "greet", Config{})
+	for range 3000 {
+		c, err := net.Dial("tcp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = c.SetDeadline(time.Now().Add(patience))
+		expect(t, c, "!")
+		_ = c.Close()
+	}
+	ratio, figures := busiest(workers, func(s *ipc.Slot) int { return int(s.Accepted.Load()) })
+	t.Logf("busiest/mean %.3f of %v", ratio, figures)
+	if ratio > 1.25 {
+		t.Errorf("busiest/mean %.2f, want at most 1.25: %v", ratio, figures)
+	}
+}
+
+func TestLongConnectionsSpreadEvenly(t *testing.T) {
+	workers, addr := crewOf(t, 4, "greet", Config{})
+	for range 400 {
+		expect(t, dial(t, addr), "!")
+	}
+	ratio, figures := busiest(workers, func(s *ipc.Slot) int { return int(s.Active.Load()) })
+	t.Logf("busiest/mean %.3f of %v", ratio, figures)
+	if ratio > 1.10 {
+		t.Errorf("busiest/mean %.2f, want at most 1.10: %v", ratio, figures)
+	}
+}
+
+func TestNewWorkerCatchesUp(t *testing.T) {
+	board, err := ipc.NewScoreboard(2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer board.Close()
+	fd, addr := listen(t, "127.0.0.1:0")
+	defer unix.Close(fd)
+	old := spawn(t, "greet", Config{}, board, 0, fd)
+	old.accept()
+	for range 60 {
+		expect(t, dial(t, addr), "!")
+	}
+	fresh := spawn(t, "greet", Config{}, board, 1, fd)
+	fresh.accept()
+	// The old one must have looked round since: its list is a tick old.
+	beat := old.slot.Beat.Load() + int64(2*tickMost)
+	eventually(t, "two ticks", func() bool { return old.slot.Beat.Load() > beat })
+	for range 40 {
+		expect(t, dial(t, addr), "!")
+	}
+	// 50 and 50 would be perfect; without the gate the old one takes half of
+	// the 40 and has 80.
+	if n := fresh.slot.Active.Load(); n < 35 {
+		t.Errorf("the fresh worker has %d of the last 40", n)
+	}
+}
+
+func TestStoppedWorkerStrandsNobody(t *testing.T) {
+	workers, addr := crewOf(t, 4, "greet", Config{})
+	for range 40 {
+		expect(t, dial(t, addr), "!")
+	}
+	var worst time.Duration
+	connect := func(n int) {
+		for range n {
+			begin := time.Now()
+			expect(t, dial(t, addr), "!")
+			worst = max(worst, time.Since(begin))
+		}
+	}
+	for i := range 12 {
+		w := workers[i%4]
+		w.signal(syscall.SIGSTOP)
+		connect(5) // while its siblings still believe in it
+		w.signal(syscall.SIGCONT)
+	}
+	t.Logf("worst connection while workers were stopped and continued: %v", worst)
+	w := workers[2]
+	w.signal(syscall.SIGSTOP)
+	eventually(t, "a stale heartbeat", func() bool { return ipc.Now()-w.slot.Beat.Load() > int64(gateStale) })
+	held := w.slot.Accepted.Load()
+	worst = 0
+	begin := time.Now()
+	connect(150)
+	t.Logf("150 connections beside a stopped worker: %v each, %v the worst", time.Since(begin)/150, worst)
+	if n := w.slot.Accepted.Load(); n != held {
+		t.Errorf("the stopped worker took %d connections", n-held)
+	}
+	ratio, figures := busiest([]*process{workers[0], workers[1], workers[3]},
+		func(s *ipc.Slot) int { return int(s.Active.Load()) })
+	if ratio > 1.25 {
+		t.Errorf("busiest/mean of the others %.2f: %v", ratio, figures)
+	}
+	w.signal(syscall.SIGCONT)
+}
+
+// TestSpentWakeUpIsMadeGood plays a sibling that is woken for a connection and
+// never takes it.
+func TestSpentWakeUpIsMadeGood(t *testing.T) {
+	r := accepting(t, Config{PollInterval: time.Second}, Options{Handler: echo})
+	p, err := poll.New(poll.Epoll)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	if err := p.Add(r.kept[0]); err != nil {
+		t.Fatal(err)
+	}
+	woken := make(chan error, 1)
+	go func() {
+		var ready []int
+		var err error
+		for len(ready) == 0 && err == nil {
+			ready, err = p.Wait(nil, patience)
+		}
+		woken <- err
+	}()
+	// After two ticks the worker stands behind us in the queue.
+	beat := r.slot.Beat.Load() + int64(2*tickMost)
+	eventually(t, "two ticks", func() bool { return r.slot.Beat.Load() > beat })
+	c := r.dial(0)
+	if err := within(t, "our wake-up", woken); err != nil {
+		t.Fatal(err)
+	}
+	ask(t, c, "x", "x")
+}
+
+func TestOutOfDescriptorsPausesAcceptAndSaysSoOnce(t *testing.T) {
+	workers, addr := crewOf(t, 1, "poor", Config{})
+	w := workers[0]
+	var conns []net.Conn
+	for range 20 {
+		conns = append(conns, dial(t, addr))
+	}
+	eventually(t, "the pause", func() bool { return w.logged("accept paused, out of descriptors") == 1 })
+	served := int(w.slot.Active.Load())
+	if served == 0 || served >= len(conns) {
+		t.Fatalf("serves %d of %d", served, len(conns))
+	}
+	for i, c := range conns { // those that wait are served as the others leave
+		ask(t, c, "x", "x")
+		_ = c.Close()
+		_ = i
+	}
+	eventually(t, "the resumption", func() bool { return w.logged("accept resumed") == 1 })
+	if n := w.logged("accept paused, out of descriptors"); n != 1 {
+		t.Errorf("said %d times that it paused", n)
+	}
+	ask(t, dial(t, addr), "x", "x")
+}
+
+func TestTermDrainsTheWorkerAndOtherSignalsDoNot(t *testing.T) {
+	workers, addr := crewOf(t, 1, "echo", Config{DrainIdle: 50 * time.Millisecond})
+	w := workers[0]
+	c := dial(t, addr)
+	for _, s := range []syscall.Signal{
+		syscall.SIGINT, syscall.SIGHUP, syscall.SIGPIPE, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGTTIN, syscall.SIGTTOU,
+	} {
+		w.signal(s)
+		ask(t, c, "x", "x")
+	}
+	w.signal(syscall.SIGTERM)
+	expectEOF(t, c)
+	if s := w.exit(); !s.Exited() || s.ExitStatus() != 0 {
+		t.Errorf("status %v, want exit 0", s)
+	}
+}
+
+func TestWorkerLeavesWhenItsMasterDies(t *testing.T) {
+	workers, addr := crewOf(t, 1, "echo", Config{DrainIdle: 50 * time.Millisecond})
+	c := dial(t, addr)
+	ask(t, c, "x", "x")
+	_ = workers[0].channel.Close()
+	expectEOF(t, c)
+	if s := workers[0].exit(); !s.Exited() || s.ExitStatus() != 0 {
+		t.Errorf("status %v, want exit 0", s)
+	}
+}
+
+func TestListenersStayNonBlocking(t *testing.T) {
+	fd, _ := listen(t, "127.0.0.1:0")
+	defer unix.Close(fd)
+	board, err := ipc.NewScoreboard(2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer board.Close()
+	for i := range 2 {
+		spawn(t, "echo", Config{}, board, i, fd).accept()
+	}
+	flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
+	if err != nil || flags&unix.O_NONBLOCK == 0 {
+		t.Errorf("flags %#x, %v: a worker has made the shared listener blocking", flags, err)
+	}
+}
+
+func TestCrashLeavesItsEvidence(t *testing.T) {
+	for how, want := range map[string]string{
+		"f": "(*Mutex).Unlock", // the runtime prints a fatal error's text to standard error only
+		"p": "panic: out of reach",
+	} {
+		workers, addr := crewOf(t, 1, "crash", Config{})
+		w := workers[0]
+		if _, err := dial(t, addr).Write([]byte(how)); err != nil {
+			t.Fatal(err)
+		}
+		if s := w.exit(); s.Exited() && s.ExitStatus() == 0 {
+			t.Errorf("status %v", s)
+		}
+		if text := w.said(w.crash); !strings.Contains(text, want) {
+			t.Errorf("the crash file says %q, want %q in it", text, want)
+		}
+	}
+}
+
+func TestDumpComesEvenFromAProcess(t *testing.T) {
+	workers, _ := crewOf(t, 1, "echo", Config{})
+	if err := workers[0].channel.Send(&ipc.Dump{}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the dump", func() bool { return strings.Contains(workers[0].said(workers[0].crash), "goroutine ") })
+}
+
+func TestReopenMovesStandardError(t *testing.T) {
+	workers, _ := crewOf(t, 1, "echo", Config{})
+	fresh := memfile(t, "fresh")
+	defer fresh.Close()
+	if err := workers[0].channel.Send(&ipc.Reopen{}, int(fresh.Fd())); err != nil {
+		t.Fatal(err)
+	}
+	if err := workers[0].channel.Send(&ipc.LogLevel{Level: "nonsense"}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "a line in the new log", func() bool {
+		return strings.Contains(workers[0].said(fresh), "log level not changed")
+	})
+	if strings.Contains(workers[0].said(workers[0].stderr), "log level not changed") {
+		t.Error("the old log has it, too")
+	}
+}
+
+func TestWorkersChildrenInheritNothing(t *testing.T) {
+	if _, err := os.Stat("/bin/sh"); errors.Is(err, os.ErrNotExist) {
+		t.Skip("no /bin/sh to start")
+	}
+	_, addr := crewOf(t, 1, "family", Config{})
+	out, err := io.ReadAll(dial(t, addr))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// ls sees 0, 1, 2 and the directory that it reads.
+	lines := strings.Fields(string(bytes.TrimSpace(out)))
+	if len(lines) != 4 || lines[0] != "4" || lines[1] != "unset" {
+		t.Fatalf("a child sees %q, want 4 descriptors and no PREFORK_WORKER", out)
+	}
+	// TTIN and TTOU are ignored for good; PIPE, HUP and INT must not be.
+	for _, s := range []syscall.Signal{syscall.SIGPIPE, syscall.SIGHUP, syscall.SIGINT} {
+		if mask := parseHex(t, lines[3]); mask&(1<<(s-1)) != 0 {
+			t.Errorf("a child ignores %v", s)
+		}
+	}
+}
+
+func parseHex(t *testing.T, s string) (n uint64) {
+	t.Helper()
+	for _, c := range s {
+		i := strings.IndexRune("0123456789abcdef", c)
+		if i < 0 {
+			t.Fatalf("%q is no mask", s)
+		}
+		n = n<<4 | uint64(i)
+	}
+	return n
+}

@@ -1,0 +1,398 @@
+package worker
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"runtime"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest/observer"
+	"golang.org/x/sys/unix"
+
+	"prefork/ipc"
+)
+
+// patience is how long a test waits for what must come.
+const patience = 10 * time.Second
+
+// TestMain is a worker if a test has started it as one.
+func TestMain(m *testing.M) {
+	if Inherited() {
+		os.Exit(helper())
+	}
+	if os.Getenv(envProgram) == "net" {
+		os.Exit(plainNet())
+	}
+	before := openFiles()
+	code := m.Run()
+	if code == 0 {
+		if err := settled(before); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = 1
+		}
+	}
+	os.Exit(code)
+}
+
+// settled waits until no goroutine of this package and no descriptor is left.
+func settled(files int) error {
+	var stacks string
+	var now int
+	ok := waitFor(func() bool {
+		buf := make([]byte, 1<<20)
+		stacks = string(buf[:runtime.Stack(buf, true)])
+		_, others, _ := strings.Cut(stacks, "\n\n") // the first is this one
+		now = openFiles()
+		// Two more are Go's own netpoller, made on demand.
+		return !strings.Contains(others, "prefork/worker.") && now <= files+2
+	})
+	if ok {
+		return nil
+	}
+	return fmt.Errorf("left behind: %d descriptors, %d before: %v; goroutines:\n%s", now, files, fileNames(), stacks)
+}
+
+func fileNames() (names []string) {
+	for fd := range 200 {
+		if name, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", fd)); err == nil {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+func openFiles() int {
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		panic(err)
+	}
+	return len(entries)
+}
+
+// waitFor asks again and again until f holds or patience ends.
+func waitFor(f func() bool) bool {
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); {
+		if f() {
+			return true
+		}
+		<-time.After(time.Millisecond) // between two looks, not instead of one
+	}
+	return f()
+}
+
+func eventually(t testing.TB, what string, f func() bool) {
+	t.Helper()
+	if !waitFor(f) {
+		t.Fatalf("waited %v for %s", patience, what)
+	}
+}
+
+// within fails the test if ch brings nothing in time.
+func within[T any](t testing.TB, what string, ch <-chan T) T {
+	t.Helper()
+	select {
+	case v := <-ch:
+		return v
+	case <-time.After(patience):
+		t.Fatalf("waited %v for %s", patience, what)
+		panic("unreachable")
+	}
+}
+
+// listen makes a listening socket as the master does: raw and non-blocking.
+// An address with a slash is a unix socket's path.
+func listen(t testing.TB, address string) (fd int, addr string) {
+	t.Helper()
+	network := "tcp"
+	if strings.Contains(address, "/") {
+		network = "unix"
+	}
+	l, err := net.Listen(network, address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if u, ok := l.(*net.UnixListener); ok {
+		u.SetUnlinkOnClose(false)
+	}
+	raw, err := l.(interface {
+		SyscallConn() (syscall.RawConn, error)
+	}).SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var derr error
+	if err := raw.Control(func(s uintptr) { fd, derr = unix.FcntlInt(s, unix.F_DUPFD_CLOEXEC, 10) }); err != nil || derr != nil {
+		t.Fatal(err, derr)
+	}
+	return fd, l.Addr().String()
+}
+
+// rig is the master's end of one worker that runs in this process.
+type rig struct {
+	t       testing.TB
+	channel *ipc.Channel
+	board   *ipc.Scoreboard
+	slot    *ipc.Slot
+	crash   *os.File
+	logs    *observer.ObservedLogs
+	kept    []int    // the master's descriptors of the listeners
+	addrs   []string // of the listeners, named l0, l1 …
+	cancel  context.CancelFunc
+
+	done chan struct{} // the worker has returned
+	err  error         // what; valid after done
+
+	mu       sync.Mutex
+	messages []ipc.Message
+}
+
+// idleTick keeps the tests quick.
+const idleTick = 5 * time.Millisecond
+
+// start starts a worker and waits for its Ready. It accepts nothing yet.
+func start(t testing.TB, cfg Config, o Options, addresses ...string) *rig {
+	t.Helper()
+	r := launch(t, cfg, o, addresses...)
+	eventually(t, "ready", func() bool { return got[*ipc.Ready](r) != nil })
+	return r
+}
+
+// accepting is start for a worker that accepts.
+func accepting(t testing.TB, cfg Config, o Options, addresses ...string) *rig {
+	t.Helper()
+	r := start(t, cfg, o, addresses...)
+	r.send(&ipc.Resume{})
+	eventually(t, "the worker to accept", func() bool {
+		return ipc.WorkerState(r.slot.State.Load()) == ipc.Accepting
+	})
+	return r
+}
+
+func launch(t testing.TB, cfg Config, o Options, addresses ...string) *rig {
+	t.Helper()
+	if len(addresses) == 0 {
+		addresses = []string{"127.0.0.1:0"}
+	}
+	if cfg.PollInterval == 0 {
+		cfg.PollInterval = idleTick
+	}
+	r := &rig{t: t, done: make(chan struct{})}
+	core, logs := observer.New(zapcore.DebugLevel)
+	r.logs = logs
+	if o.NewLogger == nil {
+		o.NewLogger = func(string, string) (*zap.Logger, zap.AtomicLevel, error) {
+			return zap.New(core), zap.NewAtomicLevel(), nil
+		}
+	}
+	hello := &ipc.Hello{Protocol: ipc.ProtocolVersion, Slot: 1, Slots: 4, Generation: 3}
+	in, listeners := r.open(hello, addresses)
+	hello.Config = mustJSON(t, cfg)
+	if err := r.channel.Send(hello); err != nil {
+		t.Fatal(err)
+	}
+	in.listener = func(i int) int { return listeners[i] }
+	ctx, cancel := context.WithCancel(context.Background())
+	r.cancel = cancel
+	go func() {
+		defer close(r.done)
+		r.err = run(ctx, o, in)
+	}()
+	heard := make(chan struct{})
+	go func() {
+		defer close(heard)
+		r.hear()
+	}()
+	t.Cleanup(func() {
+		cancel()
+		_ = r.channel.Send(&ipc.Stop{})
+		within(t, "the worker's end", r.done)
+		_ = r.channel.Close()
+		<-heard
+		for _, fd := range r.kept {
+			_ = unix.Close(fd)
+		}
+		_ = r.crash.Close()
+		eventually(t, "the last connection's end", func() bool { return r.slot.Active.Load() == 0 })
+		_ = r.board.Close()
+	})
+	return r
+}
+
+// open makes what a worker inherits.
+func (r *rig) open(hello *ipc.Hello, addresses []string) (in inheritance, listeners []int) {
+	t := r.t
+	mine, theirs, err := ipc.Pair()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.channel, err = ipc.NewChannel(mine); err != nil {
+		t.Fatal(err)
+	}
+	if r.board, err = ipc.NewScoreboard(hello.Slots); err != nil {
+		t.Fatal(err)
+	}
+	r.slot = r.board.Slot(hello.Slot)
+	crash, err := unix.MemfdCreate("crash", unix.MFD_CLOEXEC)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.crash = os.NewFile(uintptr(crash), "crash")
+	for i, a := range addresses {
+		fd, addr := listen(t, a)
+		r.kept = append(r.kept, fd)
+		r.addrs = append(r.addrs, addr)
+		listeners = append(listeners, dup(t, fd))
+		name := fmt.Sprintf("l%d", i)
+		hello.Listeners = append(hello.Listeners, ipc.Listener{Name: name, Address: addr})
+	}
+	return inheritance{channel: theirs, scoreboard: dup(t, r.board.FD()), crash: dup(t, crash)}, listeners
+}
+
+func dup(t testing.TB, fd int) int {
+	t.Helper()
+	n, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+func mustJSON(t testing.TB, v any) json.RawMessage {
+	t.Helper()
+	b, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// hear collects what the worker says.
+func (r *rig) hear() {
+	for {
+		m, _, err := r.channel.Receive()
+		if err != nil {
+			if bad := new(ipc.ProtocolError); errors.As(err, &bad) {
+				continue
+			}
+			return
+		}
+		r.mu.Lock()
+		r.messages = append(r.messages, m)
+		r.mu.Unlock()
+	}
+}
+
+// got returns the first message of a type that the worker has sent, or nil.
+func got[M ipc.Message](r *rig) (m M) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, any := range r.messages {
+		if it, ok := any.(M); ok {
+			return it
+		}
+	}
+	return m
+}
+
+func (r *rig) send(m ipc.Message, fds ...int) {
+	r.t.Helper()
+	if err := r.channel.Send(m, fds...); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// dial connects to listener i.
+func (r *rig) dial(i int) net.Conn {
+	r.t.Helper()
+	return dial(r.t, r.addrs[i])
+}
+
+func dial(t testing.TB, addr string) net.Conn {
+	t.Helper()
+	network := "tcp"
+	if strings.Contains(addr, "/") {
+		network = "unix"
+	}
+	c, err := net.Dial(network, addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	if err := c.SetDeadline(time.Now().Add(patience)); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// wait waits for the worker to return.
+func (r *rig) wait() error {
+	r.t.Helper()
+	within(r.t, "the worker's end", r.done)
+	return r.err
+}
+
+// logged waits until a line with that message is in the worker's log.
+func (r *rig) logged(message string) observer.LoggedEntry {
+	r.t.Helper()
+	eventually(r.t, fmt.Sprintf("log line %q", message), func() bool {
+		return r.logs.FilterMessage(message).Len() > 0
+	})
+	return r.logs.FilterMessage(message).All()[0]
+}
+
+func (r *rig) hasState(s ipc.WorkerState) {
+	r.t.Helper()
+	eventually(r.t, "state "+s.String(), func() bool {
+		return ipc.WorkerState(r.slot.State.Load()) == s
+	})
+}
+
+func (r *rig) hasActive(n int32) {
+	r.t.Helper()
+	eventually(r.t, fmt.Sprintf("%d active connections", n), func() bool { return r.slot.Active.Load() == n })
+}
+
+// ask sends a line and expects an answer.
+func ask(t testing.TB, c net.Conn, line, answer string) {
+	t.Helper()
+	if _, err := c.Write([]byte(line)); err != nil {
+		t.Fatalf("send %q: %v", line, err)
+	}
+	expect(t, c, answer)
+}
+
+// expect reads exactly answer.
+func expect(t testing.TB, c net.Conn, answer string) {
+	t.Helper()
+	buf := make([]byte, len(answer))
+	if _, err := io.ReadFull(c, buf); err != nil || string(buf) != answer {
+		t.Fatalf("read %q, %v; want %q", buf, err, answer)
+	}
+}
+
+// expectEOF expects that the other side has closed in good order.
+func expectEOF(t testing.TB, c net.Conn) {
+	t.Helper()
+	var b [64]byte
+	if n, err := c.Read(b[:]); n != 0 || !errors.Is(err, io.EOF) {
+		t.Fatalf("read %q, %v; want EOF", b[:n], err)
+	}
+}
+
+// echo is the handler of most tests.
+var echo = HandlerFunc(func(_ context.Context, c *Conn) error {
+	_, err := io.Copy(c, c)
+	return err
+})

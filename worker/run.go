@@ -1,0 +1,322 @@
+package worker
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"runtime"
+	"runtime/debug"
+	"time"
+
+	"go.uber.org/zap"
+	"golang.org/x/sys/unix"
+
+	"prefork/ipc"
+)
+
+// inheritance is what a worker gets from its master.
+type inheritance struct {
+	channel, scoreboard, crash int
+	listener                   func(i int) int // the descriptor of Hello.Listeners[i]
+}
+
+// Run serves under the master that started this process, until it has drained
+// or was told to stop; it returns nil then. It owns the descriptors from 3 up.
+// The end of ctx begins a drain, as SIGTERM does.
+//
+// An error is an *ExitError with the status that the process must exit with,
+// and the master has been told of it if it could be. A worker that Run has
+// returned from must exit: handlers that ignored the drain's deadline may still
+// be running.
+func Run(ctx context.Context, o Options) error {
+	if !Inherited() {
+		return failure(errors.New("run worker: no master has started this process"))
+	}
+	// The loop may keep one P while it waits for a moment; see worker/poll.
+	if runtime.GOMAXPROCS(0) < 2 {
+		runtime.GOMAXPROCS(2)
+	}
+	terminate, restore := catchSignals()
+	defer restore()
+	ctx, cancel := signalled(ctx, terminate)
+	defer cancel()
+	return run(ctx, o, inheritance{
+		channel: ipc.ChannelFD, scoreboard: ipc.ScoreboardFD, crash: ipc.CrashFD,
+		listener: func(i int) int { return ipc.ListenerFD + i },
+	})
+}
+
+// catchSignals makes the signals that are meant for the master none of the
+// worker's business, and returns a channel that hears of SIGTERM. They are
+// caught and not ignored, for what a handler starts would inherit that, and
+// would not die of a broken pipe.
+func catchSignals() (terminate chan os.Signal, restore func()) {
+	// Except these two: a caught SIGTTOU would make a write to a terminal
+	// start over for ever.
+	signal.Ignore(unix.SIGTTIN, unix.SIGTTOU)
+	deaf := make(chan os.Signal, 1)
+	signal.Notify(deaf, unix.SIGINT, unix.SIGHUP, unix.SIGPIPE, unix.SIGUSR1, unix.SIGUSR2)
+	terminate = make(chan os.Signal, 1)
+	signal.Notify(terminate, unix.SIGTERM)
+	return terminate, func() {
+		signal.Stop(deaf)
+		signal.Stop(terminate)
+	}
+}
+
+// signalled returns a context that ends with ctx or with the first signal.
+func signalled(ctx context.Context, signals <-chan os.Signal) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	go func() {
+		select {
+		case <-signals:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, cancel
+}
+
+// run is Run with any descriptors.
+func run(ctx context.Context, o Options, in inheritance) error {
+	unix.CloseOnExec(in.channel)
+	channel, err := ipc.NewChannel(in.channel)
+	if err != nil {
+		return failure(err)
+	}
+	defer channel.Close()
+	w := &worker{opt: o, channel: channel, log: zap.NewNop(), level: zap.NewAtomicLevel()}
+	defer w.dropCrash()
+	if err := w.openCrash(in.crash); err != nil {
+		return w.fail(failure(err))
+	}
+	hello, err := w.greet()
+	if err != nil {
+		return w.fail(err)
+	}
+	// From here to the end: see closeBoard.
+	if err := w.openBoard(hello, in.scoreboard); err != nil {
+		return w.fail(err)
+	}
+	defer w.closeBoard()
+	listeners, err := openListeners(hello.Listeners, in.listener)
+	if err == nil {
+		err = w.setUp(ctx, hello)
+	}
+	if err == nil {
+		return w.work(ctx, listeners)
+	}
+	for _, ln := range listeners {
+		ln.close()
+	}
+	return w.fail(err)
+}
+
+// greet exchanges the Hellos.
+func (w *worker) greet() (*ipc.Hello, error) {
+	err := w.channel.Send(&ipc.Hello{Protocol: ipc.ProtocolVersion, Build: w.opt.Build, PID: os.Getpid()})
+	if err != nil {
+		return nil, failure(fmt.Errorf("greet master: %w", err))
+	}
+	m, fds, err := w.channel.Receive()
+	if err != nil {
+		return nil, failure(fmt.Errorf("hear from master: %w", err))
+	}
+	hello, ok := m.(*ipc.Hello)
+	if !ok {
+		for _, fd := range fds {
+			_ = unix.Close(fd)
+		}
+		return nil, failure(fmt.Errorf("master said %s before hello", m.Type()))
+	}
+	if hello.Protocol != ipc.ProtocolVersion {
+		return nil, configuration(fmt.Errorf("master speaks protocol %d, this build %d", hello.Protocol, ipc.ProtocolVersion))
+	}
+	return hello, nil
+}
+
+// openCrash lets the runtime write its last words where the master reads them.
+func (w *worker) openCrash(fd int) error {
+	unix.CloseOnExec(fd)
+	w.crash = os.NewFile(uintptr(fd), "crash")
+	if w.crash == nil {
+		return fmt.Errorf("open crash file: bad descriptor %d", fd)
+	}
+	if err := debug.SetCrashOutput(w.crash, debug.CrashOptions{}); err != nil {
+		return fmt.Errorf("set crash output: %w", err)
+	}
+	return nil
+}
+
+func (w *worker) dropCrash() {
+	_ = debug.SetCrashOutput(nil, debug.CrashOptions{}) // cannot fail for nil
+	if w.crash != nil {
+		_ = w.crash.Close()
+	}
+}
+
+// openBoard finds the worker's slot.
+func (w *worker) openBoard(hello *ipc.Hello, fd int) error {
+	if hello.Slot < 0 || hello.Slot >= hello.Slots {
+		return failure(fmt.Errorf("slot %d of %d", hello.Slot, hello.Slots))
+	}
+	unix.CloseOnExec(fd)
+	board, err := ipc.OpenScoreboard(fd, hello.Slots)
+	if err != nil {
+		return failure(err)
+	}
+	w.board, w.index, w.slot = board, hello.Slot, board.Slot(hello.Slot)
+	w.slot.PID.Store(int32(os.Getpid()))
+	w.slot.Generation.Store(uint32(hello.Generation))
+	w.slot.Beat.Store(ipc.Now())
+	return nil
+}
+
+// closeBoard gives the scoreboard back. The memory stays mapped if a connection
+// that was cut still has a handler, which will write to it.
+func (w *worker) closeBoard() {
+	if w.table == nil || w.table.active() == 0 && w.table.lingering.Load() == 0 {
+		_ = w.board.Close()
+		return
+	}
+	_ = unix.Close(w.board.FD())
+}
+
+// openListeners looks at the inherited listeners. On error those that it opened
+// are returned as well.
+func openListeners(names []ipc.Listener, descriptor func(i int) int) ([]*listener, error) {
+	listeners := make([]*listener, 0, len(names))
+	for i, n := range names {
+		ln, err := openListener(n.Name, descriptor(i), false)
+		if err != nil {
+			return listeners, failure(err)
+		}
+		listeners = append(listeners, ln)
+	}
+	if len(listeners) == 0 {
+		return nil, failure(errors.New("master gave no listener"))
+	}
+	return listeners, nil
+}
+
+// setUp makes the log and the program.
+func (w *worker) setUp(ctx context.Context, hello *ipc.Hello) error {
+	if w.opt.NewLogger != nil {
+		log, level, err := w.opt.NewLogger(hello.LogFormat, hello.LogLevel)
+		if err != nil {
+			return configuration(fmt.Errorf("make log: %w", err))
+		}
+		w.level = level
+		w.log = log.With(zap.String("role", "worker"), zap.Int("slot", hello.Slot),
+			zap.Int("pid", os.Getpid()), zap.Int("generation", hello.Generation))
+	}
+	var cfg Config
+	if len(hello.Config) > 0 {
+		if err := json.Unmarshal(hello.Config, &cfg); err != nil {
+			return configuration(fmt.Errorf("read configuration: %w", err))
+		}
+	}
+	cfg, opt, err := configure(cfg, w.opt)
+	if err != nil {
+		return configuration(err)
+	}
+	w.cfg, w.opt = cfg, opt
+	w.once = cfg.Mode == Forking
+	if err := w.prepare(ctx); err != nil {
+		return failure(err)
+	}
+	return nil
+}
+
+// fail tells the master why there will be no Ready.
+func (w *worker) fail(err error) error {
+	exit, ok := errors.AsType[*ExitError](err)
+	if !ok {
+		exit = failure(err)
+	}
+	w.send(&ipc.Failed{Code: exit.Code, Message: clip(err.Error())})
+	return exit
+}
+
+// clip keeps a text far from the size that a message may have.
+func clip(text string) string {
+	const most = 8 << 10
+	if len(text) > most {
+		return text[:most] + " …"
+	}
+	return text
+}
+
+// work is the time between Ready and the end.
+func (w *worker) work(ctx context.Context, listeners []*listener) error {
+	defer w.cancel(ErrStopped) // of no effect after a drain: no handler is left
+	if w.opt.Service != nil {
+		w.view = newView(w.table, listeners[0].source.addr)
+	}
+	l, err := newLoop(w, listeners)
+	if err != nil {
+		w.wake.close()
+		for _, ln := range listeners {
+			ln.close()
+		}
+		return w.fail(err)
+	}
+	w.slot.State.Store(uint32(ipc.Paused))
+	if err := w.channel.Send(&ipc.Ready{}); err != nil {
+		l.close()
+		return failure(fmt.Errorf("tell master: %w", err))
+	}
+	defer context.AfterFunc(ctx, func() { w.inbox.post(terminated{}) })()
+	stopped, listened := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(listened)
+		w.listen(stopped)
+	}()
+	drained, err := w.supervise(l, stopped)
+	if drained {
+		w.send(&ipc.Drained{Cut: l.cut})
+	}
+	_ = w.channel.Close()
+	<-listened
+	return err
+}
+
+// stopGrace is what the loop has to end after a Stop.
+const stopGrace = 100 * time.Millisecond
+
+// supervise runs the loop, and the Service, to the end. drained says that it
+// was the end of a drain.
+func (w *worker) supervise(l *loop, stopped <-chan struct{}) (drained bool, err error) {
+	if w.view != nil {
+		go w.serveService()
+	}
+	ended := make(chan error, 1)
+	go func() {
+		err := error(failure(fmt.Errorf("loop ended: %w", ErrGoexit)))
+		defer func() { ended <- err }()
+		err = l.run()
+	}()
+	select {
+	case err := <-ended:
+		return err == nil && l.draining() && !l.stopped, l.verdict(err)
+	case <-stopped:
+	}
+	patience := time.NewTimer(stopGrace)
+	defer patience.Stop()
+	select {
+	case <-ended:
+	case <-patience.C: // it hangs, which is likely why it is to stop
+	}
+	return false, nil
+}
+
+// verdict is the loop's error, or else the reason for which it drained.
+func (l *loop) verdict(err error) error {
+	if err == nil && l.reason != nil {
+		return l.reason
+	}
+	return err
+}

@@ -1,0 +1,183 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"io"
+	"runtime/debug"
+	"sync/atomic"
+	"syscall"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+)
+
+// protect calls f and returns its error, or its panic as *PanicError. A
+// runtime.Goexit in f passes through: only deferred calls see it.
+func protect(f func() error) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = &PanicError{Value: v, Stack: debug.Stack()}
+		}
+	}()
+	return f()
+}
+
+// onLoop calls a hook on the loop's own goroutine and logs its panic. A
+// runtime.Goexit there would end the loop and so the worker; the master would
+// see it, and that is the most that can be done for a program that does so.
+func (w *worker) onLoop(hook string, f func()) bool {
+	err := protect(func() error { f(); return nil })
+	if err != nil {
+		w.logFailure("hook failed", err, zap.String("event", hook))
+	}
+	return err == nil
+}
+
+// verified asks verify_request. A panic is a no.
+func (w *worker) verified(c *Conn) bool {
+	if w.hooks.verify == nil {
+		return true
+	}
+	ok := false
+	w.onLoop("verify", func() { ok = w.hooks.verify.VerifyRequest(c) })
+	return ok
+}
+
+// process hands a verified connection to whoever serves it. It never blocks.
+func (w *worker) process(c *Conn) {
+	switch {
+	case w.view != nil:
+		w.view.push(c)
+	case w.hooks.process != nil:
+		go w.processRequest(c)
+	default:
+		go w.serve(c)
+	}
+}
+
+// processRequest is process_request: the hook decides where serve runs. If it
+// fails before it has called serve, the connection is concluded here.
+func (w *worker) processRequest(c *Conn) {
+	var begun atomic.Bool
+	err := ErrGoexit
+	defer func() {
+		if err != nil && begun.CompareAndSwap(false, true) {
+			w.conclude(w.ctx, c, err)
+		} else if err != nil {
+			w.logFailure("hook failed", err, zap.String("event", "process"))
+		}
+	}()
+	err = protect(func() error {
+		w.hooks.process.ProcessRequest(c, func() {
+			if begun.CompareAndSwap(false, true) {
+				w.serve(c)
+			}
+		})
+		return nil
+	})
+}
+
+// serve is finish_request and shutdown_request. What must happen in the end is
+// deferred, so that it happens after a panic and after runtime.Goexit, too.
+func (w *worker) serve(c *Conn) {
+	ctx, cancel := w.table.handlerContext(w.ctx)
+	defer cancel()
+	err := ErrGoexit
+	defer func() { w.conclude(ctx, c, err) }()
+	h := w.opt.Handler
+	if h == nil {
+		if err = protect(func() error { h = w.opt.NewHandler(); return nil }); err != nil {
+			return
+		}
+		err = ErrGoexit
+	}
+	w.finishRequest(ctx, h, c, &err)
+}
+
+// finishRequest runs the handler's three methods. *errp holds ErrGoexit while
+// one of them runs, which stands if it does not come back.
+func (w *worker) finishRequest(ctx context.Context, h Handler, c *Conn, errp *error) {
+	*errp = ErrGoexit
+	if *errp = protect(func() error { return h.Setup(ctx, c) }); *errp != nil {
+		return
+	}
+	defer func() {
+		handled := *errp
+		*errp = ErrGoexit
+		finished := protect(func() error { return h.Finish(ctx, c) })
+		switch {
+		case clean(handled):
+			*errp = finished
+		case clean(finished):
+			*errp = handled
+		default:
+			*errp = errors.Join(handled, finished)
+		}
+	}()
+	*errp = ErrGoexit
+	*errp = protect(func() error { return h.Handle(ctx, c) })
+}
+
+// clean says that a handler ended as it should: without an error, or because
+// the client had closed.
+func clean(err error) bool { return err == nil || errors.Is(err, io.EOF) }
+
+// conclude reports a failure, closes the connection and counts it.
+func (w *worker) conclude(ctx context.Context, c *Conn, err error) {
+	failed := !clean(err)
+	// Deferred, because the place must be freed even if the hook exits.
+	defer func() {
+		linger := w.shutdown(c, failed)
+		if failed {
+			w.slot.Failed.Add(1)
+		} else {
+			w.slot.Handled.Add(1)
+			w.table.observe(c)
+		}
+		w.table.remove(c)
+		if linger {
+			go w.linger(c)
+		}
+	}()
+	if failed {
+		w.handleError(ctx, c, err)
+	}
+}
+
+// handleError is handle_error.
+func (w *worker) handleError(ctx context.Context, c *Conn, err error) {
+	if w.hooks.failed == nil {
+		w.logFailure("connection failed", err,
+			zap.String("listener", c.from.name), zap.Stringer("remote", c.RemoteAddr()))
+		return
+	}
+	herr := protect(func() error { w.hooks.failed.HandleError(ctx, c, err); return nil })
+	if herr != nil {
+		w.logFailure("hook failed", errors.Join(herr, err), zap.String("event", "error"))
+	}
+}
+
+// logFailure logs err as heavily as it weighs: a panic needs a person, a
+// client that went away does not.
+func (w *worker) logFailure(message string, err error, fields ...zap.Field) {
+	level := zapcore.WarnLevel
+	var panicked *PanicError
+	switch {
+	case errors.As(err, &panicked):
+		level = zapcore.ErrorLevel
+		fields = append(fields, zap.ByteString("stack", panicked.Stack))
+	case peerFault(err):
+		level = zapcore.DebugLevel
+	}
+	if entry := w.log.Check(level, message); entry != nil {
+		entry.Write(append(fields, zap.Error(err))...)
+	}
+}
+
+// peerFault says that err is of the kind that clients cause every day.
+func peerFault(err error) bool {
+	var timeout interface{ Timeout() bool }
+	return errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) ||
+		errors.As(err, &timeout) && timeout.Timeout()
+}

@@ -1,0 +1,347 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"prefork/ipc"
+)
+
+// diary is a program that notes which of its methods is called.
+type diary struct {
+	mu      sync.Mutex
+	entries []string
+
+	verify bool // the answer
+	body   func(ctx context.Context, c *Conn) error
+	setup  error
+	finish func() error
+}
+
+func (d *diary) note(s string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.entries = append(d.entries, s)
+}
+
+func (d *diary) read() []string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.Clone(d.entries)
+}
+
+func (d *diary) has(t *testing.T, want ...string) {
+	t.Helper()
+	if !waitFor(func() bool { return slices.Equal(d.read(), want) }) {
+		t.Fatalf("hooks ran as %q, want %q", d.read(), want)
+	}
+}
+
+func (d *diary) Setup(context.Context, *Conn) error { d.note("setup"); return d.setup }
+
+func (d *diary) Handle(ctx context.Context, c *Conn) error {
+	d.note("handle")
+	if d.body == nil {
+		return nil
+	}
+	return d.body(ctx, c)
+}
+
+func (d *diary) Finish(_ context.Context, c *Conn) error {
+	d.note("finish")
+	if d.finish == nil {
+		return nil
+	}
+	return d.finish()
+}
+func (d *diary) VerifyRequest(*Conn) bool { d.note("verify"); return d.verify }
+func (d *diary) HandleError(_ context.Context, _ *Conn, err error) {
+	d.note("error: " + err.Error())
+}
+
+// processing adds process_request.
+type processing struct{ *diary }
+
+func (p processing) ProcessRequest(_ *Conn, serve func()) {
+	p.note("process")
+	serve()
+	serve() // the second call must do nothing
+}
+
+func TestHooksRunInSocketserversOrder(t *testing.T) {
+	d := &diary{verify: true}
+	r := accepting(t, Config{}, Options{NewHandler: func() Handler { d.note("new"); return d }, Hooks: processing{d}})
+	expectEOF(t, r.dial(0))
+	d.has(t, "verify", "process", "new", "setup", "handle", "finish")
+	r.hasActive(0)
+	if n := r.slot.Handled.Load(); n != 1 {
+		t.Errorf("handled %d, want 1", n)
+	}
+}
+
+func TestSharedHandlerMayCarryTheHooks(t *testing.T) {
+	d := &diary{verify: true}
+	r := accepting(t, Config{}, Options{Handler: d})
+	expectEOF(t, r.dial(0))
+	d.has(t, "verify", "setup", "handle", "finish")
+}
+
+func TestRejectedConnectionIsClosedAndCounted(t *testing.T) {
+	d := &diary{verify: false}
+	r := accepting(t, Config{}, Options{Handler: d})
+	expectEOF(t, r.dial(0))
+	d.has(t, "verify")
+	r.hasActive(0)
+	if a, n := r.slot.Accepted.Load(), r.slot.Rejected.Load(); a != 1 || n != 1 {
+		t.Errorf("accepted %d, rejected %d, want 1 and 1", a, n)
+	}
+}
+
+func TestFinishRunsWhateverHandleDoes(t *testing.T) {
+	for name, body := range map[string]func(context.Context, *Conn) error{
+		"fails":  func(context.Context, *Conn) error { return errors.New("bad day") },
+		"panics": func(context.Context, *Conn) error { panic("bad day") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := &diary{verify: true, body: body}
+			r := accepting(t, Config{}, Options{Handler: d})
+			expectEOF(t, r.dial(0))
+			want := "error: bad day"
+			if name == "panics" {
+				want = "error: panic: bad day"
+			}
+			d.has(t, "verify", "setup", "handle", "finish", want)
+			r.hasActive(0)
+			if n := r.slot.Failed.Load(); n != 1 {
+				t.Errorf("failed %d, want 1", n)
+			}
+		})
+	}
+}
+
+func TestFinishRunsAfterGoexit(t *testing.T) {
+	d := &diary{verify: true, body: func(context.Context, *Conn) error { runtime.Goexit(); return nil }}
+	r := accepting(t, Config{}, Options{Handler: d})
+	expectEOF(t, r.dial(0))
+	d.has(t, "verify", "setup", "handle", "finish", "error: "+ErrGoexit.Error())
+}
+
+func TestGoexitInFinishStillFreesThePlace(t *testing.T) {
+	d := &diary{verify: true, finish: func() error { runtime.Goexit(); return nil }}
+	r := accepting(t, Config{Mode: Sequential}, Options{Handler: d})
+	expectEOF(t, r.dial(0))
+	expectEOF(t, r.dial(0))
+	eventually(t, "both to fail", func() bool { return r.slot.Failed.Load() == 2 })
+}
+
+func TestNoFinishWithoutSetup(t *testing.T) {
+	d := &diary{verify: true, setup: errors.New("no table free")}
+	r := accepting(t, Config{}, Options{Handler: d})
+	expectEOF(t, r.dial(0))
+	d.has(t, "verify", "setup", "error: no table free")
+}
+
+func TestErrorOfFinishIsReported(t *testing.T) {
+	d := &diary{verify: true, finish: func() error { return errors.New("not flushed") }}
+	r := accepting(t, Config{}, Options{Handler: d})
+	expectEOF(t, r.dial(0))
+	d.has(t, "verify", "setup", "handle", "finish", "error: not flushed")
+}
+
+func TestHandlerThatReturnsEOFHasNotFailed(t *testing.T) {
+	d := &diary{verify: true, body: func(context.Context, *Conn) error { return io.EOF }}
+	r := accepting(t, Config{}, Options{Handler: d})
+	expectEOF(t, r.dial(0))
+	d.has(t, "verify", "setup", "handle", "finish")
+	eventually(t, "the count", func() bool { return r.slot.Handled.Load() == 1 })
+}
+
+// brittle panics in each hook by turns.
+type brittle struct {
+	BaseHandler
+	verify, process, fail bool
+}
+
+func (b *brittle) Handle(context.Context, *Conn) error { panic("in handle") }
+func (b *brittle) VerifyRequest(*Conn) bool {
+	if b.verify {
+		panic("in verify")
+	}
+	return true
+}
+func (b *brittle) ProcessRequest(_ *Conn, serve func()) {
+	if b.process {
+		panic("in process")
+	}
+	serve()
+	panic("after serve")
+}
+func (b *brittle) HandleError(context.Context, *Conn, error) {
+	if b.fail {
+		panic("in error")
+	}
+}
+func (b *brittle) HandleTimeout()  { panic("in timeout") }
+func (b *brittle) ServiceActions() { panic("in actions") }
+
+func TestPanicInAHookCostsOneConnection(t *testing.T) {
+	for _, b := range []*brittle{{}, {verify: true}, {process: true}, {fail: true}} {
+		r := accepting(t, Config{Mode: Sequential, Timeout: idleTick}, Options{Handler: b})
+		for range 3 {
+			expectEOF(t, r.dial(0))
+		}
+		r.hasActive(0)
+		r.logged("hook failed")
+		if n := r.slot.Accepted.Load(); n != 3 {
+			t.Errorf("%+v: accepted %d, want 3", b, n)
+		}
+	}
+}
+
+func TestPanicLeavesTheOthersAlone(t *testing.T) {
+	r := accepting(t, Config{}, Options{Handler: HandlerFunc(func(_ context.Context, c *Conn) error {
+		var b [1]byte
+		for {
+			if _, err := c.Read(b[:]); err != nil {
+				return err
+			}
+			if b[0] == '!' {
+				panic("asked for")
+			}
+			if _, err := c.Write(b[:]); err != nil {
+				return err
+			}
+		}
+	})})
+	other, victim := r.dial(0), r.dial(0)
+	ask(t, other, "a", "a")
+	if _, err := victim.Write([]byte("!")); err != nil {
+		t.Fatal(err)
+	}
+	expectEOF(t, victim)
+	ask(t, other, "b", "b")
+	entry := r.logged("connection failed")
+	stack, _ := entry.ContextMap()["stack"].(string)
+	if !strings.Contains(stack, "serve_test.go") {
+		t.Errorf("the log does not show where the panic was:\n%s", stack)
+	}
+}
+
+func TestPanicErrorSaysWhatWasPanicked(t *testing.T) {
+	err := protect(func() error { panic(io.ErrUnexpectedEOF) })
+	var p *PanicError
+	if !errors.As(err, &p) || p.Value != io.ErrUnexpectedEOF || len(p.Stack) == 0 {
+		t.Fatalf("got %#v", err)
+	}
+	if !strings.Contains(err.Error(), io.ErrUnexpectedEOF.Error()) || !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Errorf("error %q hides its value", err)
+	}
+}
+
+// clockwork counts the loop's hooks.
+type clockwork struct {
+	BaseHandler
+	timeouts, actions chan struct{}
+}
+
+func (c *clockwork) HandleTimeout()  { poke(c.timeouts) }
+func (c *clockwork) ServiceActions() { poke(c.actions) }
+
+func poke(ch chan struct{}) {
+	select {
+	case ch <- struct{}{}:
+	default:
+	}
+}
+
+func TestTimeoutAndServiceActionsRunAgainAndAgain(t *testing.T) {
+	c := &clockwork{timeouts: make(chan struct{}), actions: make(chan struct{})}
+	accepting(t, Config{Timeout: 3 * time.Millisecond}, Options{Handler: c})
+	for range 3 {
+		within(t, "handle_timeout", c.timeouts)
+		within(t, "service_actions", c.actions)
+	}
+}
+
+func TestTimeoutNeedsAFreeWorker(t *testing.T) {
+	c := &clockwork{timeouts: make(chan struct{}, 1)}
+	r := start(t, Config{Timeout: time.Millisecond, Mode: Sequential}, Options{Handler: echo, Hooks: c})
+	busy := r.dial(0)
+	r.send(&ipc.Resume{})
+	ask(t, busy, "x", "x")
+	poke(c.timeouts) // whatever came before the connection
+	<-c.timeouts
+	ticks := r.slot.Beat.Load() + int64(20*time.Millisecond)
+	eventually(t, "twenty ticks", func() bool { return r.slot.Beat.Load() > ticks })
+	select {
+	case <-c.timeouts:
+		t.Fatal("handle_timeout was called while the worker was busy")
+	default:
+	}
+}
+
+func TestAnswerSurvivesUnreadInput(t *testing.T) {
+	for _, address := range []string{"127.0.0.1:0", t.TempDir() + "/s"} {
+		const answer = "line too long\n"
+		r := accepting(t, Config{}, Options{Handler: HandlerFunc(func(_ context.Context, c *Conn) error {
+			var b [16]byte
+			if _, err := io.ReadFull(c, b[:]); err != nil {
+				return err
+			}
+			_, err := c.Write([]byte(answer))
+			return err
+		})}, address)
+		c := r.dial(0)
+		if _, err := c.Write(make([]byte, 100<<10)); err != nil {
+			t.Fatal(err)
+		}
+		r.hasActive(0) // a connection that lingers is not in hand
+		got, err := io.ReadAll(c)
+		if err != nil || string(got) != answer {
+			t.Fatalf("%s: client read %q, %v; want %q", address, got, err, answer)
+		}
+	}
+}
+
+func TestClientsEndIsNotAwaitedAfterAWholeAnswer(t *testing.T) {
+	r := accepting(t, Config{}, Options{Handler: HandlerFunc(func(_ context.Context, c *Conn) error {
+		_, err := c.Write([]byte("bye"))
+		return err
+	})})
+	c := r.dial(0)
+	got, err := io.ReadAll(c)
+	if err != nil || string(got) != "bye" {
+		t.Fatalf("client read %q, %v", got, err)
+	}
+	r.hasActive(0)
+	// The socket is closed, although the client has not closed its side: what
+	// it sends now is refused.
+	eventually(t, "a reset", func() bool {
+		_, err := c.Write([]byte("x"))
+		return err != nil
+	})
+}
+
+func TestRemoteAddressIsTheClients(t *testing.T) {
+	seen := make(chan net.Addr, 2)
+	r := accepting(t, Config{}, Options{Handler: HandlerFunc(func(_ context.Context, c *Conn) error {
+		seen <- c.RemoteAddr()
+		seen <- c.LocalAddr()
+		return nil
+	})}, "127.0.0.1:0")
+	c := r.dial(0)
+	if remote := within(t, "the address", seen); remote.String() != c.LocalAddr().String() {
+		t.Errorf("remote %v, want %v", remote, c.LocalAddr())
+	}
+	if local := within(t, "the address", seen); local.String() != c.RemoteAddr().String() {
+		t.Errorf("local %v, want %v", local, c.RemoteAddr())
+	}
+}

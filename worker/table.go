@@ -1,0 +1,161 @@
+package worker
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"prefork/ipc"
+)
+
+// table holds the connections in hand, and what all of them need to know.
+type table struct {
+	cfg      Config // never changes
+	slot     *ipc.Slot
+	wake     *wakeup
+	draining chan struct{} // closed when the final drain begins
+
+	tracking  atomic.Bool  // connections record when they are active
+	drainFrom atomic.Int64 // ipc.Now when the final drain began; 0 before
+
+	// hungry is set by the loop when it waits for a connection to end.
+	hungry    atomic.Bool
+	lingering atomic.Int32 // connections that are closed but for the peer's last words
+	count     atomic.Int32 // connections in hand; slot.Active is what we say of it
+
+	mu    sync.Mutex // guards the list and each Conn's part of it
+	first *Conn
+}
+
+func newTable(cfg Config, slot *ipc.Slot, wake *wakeup) *table {
+	t := &table{cfg: cfg, slot: slot, wake: wake, draining: make(chan struct{})}
+	t.tracking.Store(cfg.IdleTimeout > 0)
+	return t
+}
+
+// active returns how many connections are in hand.
+func (t *table) active() int { return int(t.count.Load()) }
+
+// add takes c in. The loop calls it.
+func (t *table) add(c *Conn) {
+	t.count.Add(1)
+	t.slot.Active.Add(1)
+	t.slot.Accepted.Add(1)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	c.next = t.first
+	if t.first != nil {
+		t.first.prev = c
+	}
+	t.first = c
+}
+
+// remove forgets c, which must be in the table, and frees its place.
+func (t *table) remove(c *Conn) {
+	t.mu.Lock()
+	t.countLocked(c)
+	if c.prev != nil {
+		c.prev.next = c.next
+	} else {
+		t.first = c.next
+	}
+	if c.next != nil {
+		c.next.prev = c.prev
+	}
+	c.next, c.prev = nil, nil
+	t.mu.Unlock()
+	t.slot.Active.Add(-1)
+	t.count.Add(-1) // last: the slot may be gone once nothing is in hand
+	t.freed()
+}
+
+// finished counts a Service's connection as handled once it is closed.
+func (t *table) finished(c *Conn) {
+	t.slot.Handled.Add(1)
+	t.observe(c)
+	t.remove(c)
+}
+
+// observe counts how long c was in hand.
+func (t *table) observe(c *Conn) { t.slot.Observe(time.Duration(ipc.Now() - c.born)) }
+
+// freed tells the loop that something it may wait for has happened.
+func (t *table) freed() {
+	if t.hungry.Load() && t.hungry.Swap(false) {
+		t.wake.ring()
+	}
+}
+
+// countLocked moves c's bytes to the scoreboard. They are not counted there
+// as they come because all connections would write to the same cache line.
+func (t *table) countLocked(c *Conn) {
+	in, out := c.bytesIn.Load(), c.bytesOut.Load()
+	t.slot.BytesIn.Add(in - c.countedIn)
+	t.slot.BytesOut.Add(out - c.countedOut)
+	c.countedIn, c.countedOut = in, out
+}
+
+// beginDrain starts the clock of Config.DrainIdle.
+func (t *table) beginDrain(now int64) {
+	t.drainFrom.Store(now)
+	t.tracking.Store(true)
+	close(t.draining)
+}
+
+// overdue says whether c has been silent for too long. A Service's connection
+// is never let go by a drain.
+func (t *table) overdue(c *Conn, now int64) lapse {
+	if from := t.drainFrom.Load(); from != 0 && !c.service && now-c.silentSince(from) >= int64(t.cfg.DrainIdle) {
+		return lapsedDrained
+	}
+	if t.cfg.IdleTimeout > 0 && now-c.silentSince(c.born) >= int64(t.cfg.IdleTimeout) {
+		return lapsedIdle
+	}
+	return lapsedNot
+}
+
+// sweep looks at every connection: it counts bytes, ends waits that have been
+// silent for too long, and closes what has outlived Config.HandlerTimeout. The
+// loop calls it.
+func (t *table) sweep(now int64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for c := t.first; c != nil; c = c.next {
+		t.countLocked(c)
+		if why := t.overdue(c, now); why != lapsedNot {
+			c.lapseNow(why)
+		}
+		if limit := t.cfg.HandlerTimeout; limit > 0 && now-c.born >= int64(limit+cutGrace) {
+			c.cut()
+		}
+	}
+}
+
+// cutAll closes every connection and returns how many there were.
+func (t *table) cutAll() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	n := 0
+	for c := t.first; c != nil; c = c.next {
+		c.cut()
+		n++
+	}
+	return n
+}
+
+// cut closes a connection under its handler. On a goroutine, because closing
+// waits until whoever is in a system call on it has left.
+func (c *Conn) cut() {
+	if !c.closed.Load() {
+		go func() { _ = c.Close() }()
+	}
+}
+
+// handlerContext returns the context of c's handler.
+func (t *table) handlerContext(base context.Context) (context.Context, context.CancelFunc) {
+	if limit := t.cfg.HandlerTimeout; limit > 0 {
+		return context.WithTimeout(base, limit)
+	}
+	return base, func() {}
+}

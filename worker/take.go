@@ -1,0 +1,277 @@
+package worker
+
+import (
+	"time"
+
+	"go.uber.org/zap"
+	"golang.org/x/sys/unix"
+
+	"prefork/ipc"
+)
+
+// How the loop takes connections. All workers wait for the same listeners, and
+// the kernel wakes the one at the head of the queue. Left alone that is always
+// the same worker, so each takes one connection a wake, leaves the queue and
+// joins it again at the end.
+
+// mayAccept says whether a connection that came now would be taken. If it
+// would not, whatever changes that also wakes the loop.
+func (l *loop) mayAccept() bool {
+	if l.taken || l.view != nil && (!l.service || l.view.full()) {
+		return false
+	}
+	if l.table.active() < l.cfg.MaxConnections {
+		return true
+	}
+	// The flag first and then the count again, or a connection that ends in
+	// between would wake nobody.
+	l.table.hungry.Store(true)
+	return l.table.active() < l.cfg.MaxConnections
+}
+
+// wants says whether the phase takes connections from ln.
+func (l *loop) wants(ln *listener) bool {
+	switch l.phase {
+	case phaseAccepting:
+		return !ln.closed
+	case phaseHeld, phaseEmptying:
+		return !ln.closed && ln.own && !ln.empty
+	}
+	return false
+}
+
+// arm joins the queues of the listeners that are to be waited for, and leaves
+// the others.
+func (l *loop) arm(now int64) {
+	open := l.mayAccept() && now >= l.exhaustion.retry
+	if open && l.phase == phaseAccepting {
+		open = l.gate.open(now, l.table.active())
+	}
+	accepting := false
+	for i := range l.listeners {
+		ln := l.listeners[(l.turn+i)%len(l.listeners)]
+		wanted := l.wants(ln)
+		accepting = accepting || wanted
+		l.watch(ln, wanted && open)
+	}
+	l.show(accepting && now >= l.exhaustion.retry)
+}
+
+// show tells the siblings and the master what this worker does.
+func (l *loop) show(accepting bool) {
+	state := ipc.Paused
+	switch {
+	case l.phase == phaseEmptying:
+		state = ipc.Emptying
+	case l.draining():
+		state = ipc.Draining
+	case accepting:
+		state = ipc.Accepting
+	}
+	if l.slot.State.Load() != uint32(state) {
+		l.slot.State.Store(uint32(state))
+	}
+}
+
+// watch joins or leaves one queue.
+func (l *loop) watch(ln *listener, on bool) {
+	if ln.watched == on {
+		return
+	}
+	var err error
+	if on {
+		err = l.poller.Add(ln.fd)
+	} else {
+		err = l.poller.Remove(ln.fd)
+	}
+	ln.watched = on
+	if err != nil {
+		l.abandon(ln, err)
+	}
+}
+
+// rejoin leaves the queues of the listeners that have been quiet; arm joins
+// them again, and so sees what was stranded.
+func (l *loop) rejoin(now int64) {
+	if now < l.nextRejoin {
+		return
+	}
+	l.nextRejoin = now + int64(tickMost)
+	for _, ln := range l.listeners {
+		l.watch(ln, false)
+	}
+}
+
+// take accepts one connection from the listener whose descriptor is fd.
+func (l *loop) take(fd int, now int64) {
+	for _, ln := range l.listeners {
+		if ln.fd == fd && !ln.closed {
+			// More than one listener may have been ready.
+			if ln.watched && l.wants(ln) && l.mayAccept() {
+				l.acceptOne(ln, now)
+			}
+			return
+		}
+	}
+}
+
+// acceptOne accepts from ln and reports what came of it.
+func (l *loop) acceptOne(ln *listener, now int64) verdict {
+	fd, p, errno := accept(ln.fd)
+	if errno != 0 {
+		v := judge(errno)
+		l.refused(ln, v, errno, now)
+		return v
+	}
+	l.recovered(now)
+	l.nextRejoin = now + int64(tickMost)
+	l.nextTimeout = 0
+	l.watch(ln, false) // to the end of the queue
+	l.turn = (l.turn + 1) % len(l.listeners)
+	l.gate.passed()
+	l.welcome(ln, fd, p, now)
+	return acceptSkip
+}
+
+// welcome takes a connection in: verify_request, then process_request.
+func (l *loop) welcome(ln *listener, fd int, p peer, now int64) {
+	c, err := newConn(fd, ln.source, p, l.table, now)
+	if err != nil {
+		l.slot.Rejected.Add(1)
+		l.logFailure("connection rejected", err, zap.String("listener", ln.source.name))
+		return
+	}
+	l.table.add(c)
+	if !l.verified(c) {
+		l.slot.Rejected.Add(1)
+		linger := l.shutdown(c, true)
+		l.table.remove(c)
+		if linger {
+			go l.linger(c)
+		}
+		l.taken = l.channel == nil // handle_request has handled it
+		return
+	}
+	if !l.once {
+		l.process(c)
+		return
+	}
+	l.takeLast()
+	l.process(c)
+	if l.view != nil {
+		l.view.end()
+	}
+}
+
+// takeLast ends accepting for good: the connection that is to be served is
+// here. The master hears of it before the handler can do anything.
+func (l *loop) takeLast() {
+	l.taken = true
+	if l.channel != nil {
+		l.send(&ipc.Report{State: ipc.StateBusy})
+	}
+	for _, ln := range l.listeners {
+		l.closeListener(ln)
+	}
+}
+
+func (l *loop) closeListener(ln *listener) {
+	l.watch(ln, false)
+	ln.close()
+}
+
+// refused deals with an error of accept.
+func (l *loop) refused(ln *listener, v verdict, errno unix.Errno, now int64) {
+	switch v {
+	case acceptNothing:
+		l.recovered(now)
+	case acceptSkip:
+		l.exhaustion.skip(now)
+		l.log.Debug("accept failed", zap.String("listener", ln.source.name), zap.Error(errno))
+	case acceptExhausted:
+		l.table.hungry.Store(true) // a connection that ends is a reason to try again
+		if l.exhaustion.begin(now) {
+			l.log.Warn("accept paused, out of descriptors", zap.String("listener", ln.source.name), zap.Error(errno))
+		}
+	case acceptBroken:
+		l.abandon(ln, errno)
+	}
+}
+
+// abandon gives a listener up that cannot be used.
+func (l *loop) abandon(ln *listener, err error) {
+	l.log.Error("listener broken", zap.String("listener", ln.source.name), zap.Error(err))
+	l.closeListener(ln)
+}
+
+// exhaustion is the pause after accept said that there are no descriptors, or
+// after errors that keep coming. In a worker that lives at its limit every
+// connection that ends makes room for one, so the log hears of the beginning
+// and of a lasting end, not of every breath in between.
+type exhaustion struct {
+	on    bool          // said to be out of descriptors
+	last  int64         // when accept last said so
+	retry int64         // no accept before; 0 is now
+	delay time.Duration // the current one
+	skips int           // failed accepts in a row
+}
+
+const (
+	exhaustionFirst = 50 * time.Millisecond // then doubled
+	exhaustionMost  = time.Second
+	exhaustionQuiet = time.Second // without a lack: over
+	skipsMost       = 8           // failed accepts in a row without a pause
+)
+
+// begin starts or prolongs the pause, and reports whether it is a new one.
+func (e *exhaustion) begin(now int64) bool {
+	first := !e.on
+	e.on, e.last = true, now
+	e.delay = min(max(exhaustionFirst, 2*e.delay), exhaustionMost)
+	e.retry = now + int64(e.delay)
+	return first
+}
+
+// skip counts a failed accept; after several in a row it pauses.
+func (e *exhaustion) skip(now int64) {
+	if e.skips++; e.skips >= skipsMost {
+		e.retry = now + int64(exhaustionFirst)
+	}
+}
+
+// recovered notes an accept that did not lack anything.
+func (l *loop) recovered(now int64) {
+	e := &l.exhaustion
+	e.retry, e.delay, e.skips = 0, 0, 0
+	if e.on && now-e.last >= int64(exhaustionQuiet) {
+		e.on = false
+		l.log.Info("accept resumed")
+	}
+}
+
+// exhausted tries again when it is time, or when a connection has ended. It
+// asks accept itself: with an empty queue the poller would not say a word, and
+// the worker would call itself paused for ever.
+func (l *loop) exhausted(now int64) {
+	e := &l.exhaustion
+	if !e.on {
+		if now >= e.retry {
+			e.retry = 0 // the pause after skips is over
+		}
+		return
+	}
+	if e.retry == 0 {
+		l.recovered(now)
+		return
+	}
+	freed := !l.table.hungry.Swap(true)
+	if !freed && now < e.retry || !l.mayAccept() {
+		return
+	}
+	for _, ln := range l.listeners {
+		if l.wants(ln) {
+			l.acceptOne(ln, now)
+			return
+		}
+	}
+}

@@ -1,0 +1,58 @@
+package worker
+
+import (
+	"encoding/binary"
+	"fmt"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// wakeup ends the loop's wait from another goroutine.
+type wakeup struct {
+	fd int // an eventfd, watched by the loop's poller
+
+	mu     sync.Mutex // guards what follows, and fd against use after close
+	rung   bool       // the loop has not looked since the last ring
+	closed bool
+}
+
+func newWakeup() (*wakeup, error) {
+	fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+	if err != nil {
+		return nil, fmt.Errorf("create eventfd: %w", err)
+	}
+	return &wakeup{fd: fd}, nil
+}
+
+// ring wakes the loop, now or when it next waits. Many rings may be one wake.
+func (w *wakeup) ring() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.closed || w.rung {
+		return
+	}
+	w.rung = true
+	var one [8]byte
+	binary.NativeEndian.PutUint64(one[:], 1)
+	_, _ = unix.Write(w.fd, one[:]) // a counter of at most 1 cannot overflow
+}
+
+// clear is called by the loop once it is awake, before it looks at anything.
+func (w *wakeup) clear() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.rung = false
+	var count [8]byte
+	_, _ = unix.Read(w.fd, count[:])
+}
+
+// close makes later rings do nothing.
+func (w *wakeup) close() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.closed {
+		w.closed = true
+		_ = unix.Close(w.fd)
+	}
+}

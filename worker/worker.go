@@ -1,0 +1,107 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+
+	"go.uber.org/zap"
+
+	"prefork/ipc"
+)
+
+// worker is what the parts of one running worker share. Its fields are set
+// before the loop starts and do not change.
+type worker struct {
+	cfg   Config
+	opt   Options
+	hooks hooks
+	log   *zap.Logger
+	level zap.AtomicLevel
+
+	channel *ipc.Channel    // nil in HandleRequest
+	board   *ipc.Scoreboard // nil in HandleRequest
+	crash   *os.File        // nil if there is none
+	slot    *ipc.Slot       // a private one in HandleRequest
+	index   int             // of slot on board
+
+	wake  *wakeup
+	inbox inbox
+	table *table
+	view  *view // nil without a Service
+
+	ctx    context.Context // of the handlers
+	cancel context.CancelCauseFunc
+
+	// once ends the loop after one connection: mode forking and HandleRequest.
+	once bool
+}
+
+// prepare completes a worker whose configuration, options, log and slot are
+// set.
+func (w *worker) prepare(ctx context.Context) error {
+	wake, err := newWakeup()
+	if err != nil {
+		return err
+	}
+	w.wake = wake
+	w.hooks = w.opt.resolveHooks()
+	w.inbox.wake = wake
+	w.table = newTable(w.cfg, w.slot, wake)
+	// The handlers end when the worker says so, not when ctx does: that only
+	// begins a drain.
+	w.ctx, w.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
+	return nil
+}
+
+// configure makes the program: defaults, the program's own Configure, and the
+// checks of both.
+func configure(cfg Config, opt Options) (Config, Options, error) {
+	if problems := cfg.Validate(); len(problems) > 0 {
+		return cfg, opt, fmt.Errorf("check configuration: %w", errors.Join(problems...))
+	}
+	cfg = cfg.WithDefaults()
+	if opt.Configure != nil {
+		err := protect(func() error { return opt.Configure(cfg.Settings, &opt) })
+		if err != nil {
+			return cfg, opt, fmt.Errorf("configure program: %w", err)
+		}
+	}
+	return cfg, opt, opt.check()
+}
+
+// The loop's orders. What comes over the channel stands for itself, as the
+// ipc.Message it is.
+type (
+	masterGone   struct{}            // EOF on the channel
+	terminated   struct{}            // SIGTERM, or the end of Run's context
+	serviceEnded struct{ err error } // Service.Serve has returned
+	drainEnded   struct{ err error } // Service.Drain has returned
+)
+
+// inbox carries orders to the loop.
+type inbox struct {
+	wake *wakeup
+
+	mu     sync.Mutex // guards orders
+	orders []any
+}
+
+// post hands over an order and wakes the loop.
+func (b *inbox) post(order any) {
+	b.mu.Lock()
+	b.orders = append(b.orders, order)
+	b.mu.Unlock()
+	b.wake.ring()
+}
+
+// take returns the orders that have come, oldest first.
+func (b *inbox) take() []any {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	orders := b.orders
+	b.orders = nil
+	return orders
+}
