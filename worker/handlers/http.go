@@ -1,0 +1,106 @@
+package handlers
+
+import (
+	_ "embed"
+	"io"
+	"net/http"
+	"os"
+	"time"
+
+	"prefork/worker"
+)
+
+var httpSpec = Spec{
+	Name:    "http",
+	Summary: "serves a directory's files over HTTP, and /healthz",
+	Options: []Option{{
+		Key: "root", Kind: String, Default: "",
+		Doc: "directory to serve; a page that says so if empty",
+	}, {
+		Key: "list", Kind: Bool, Default: false,
+		Doc: "list a directory that has no index.html, instead of 404",
+	}, {
+		Key: "hidden", Kind: Bool, Default: false,
+		Doc: "serve names that begin with a dot; otherwise only .well-known",
+	}, {
+		Key: "read_header_timeout", Kind: Duration, Default: 10 * time.Second, min: int64(time.Millisecond), max: int64(time.Hour),
+		Doc: "time for a request's header, from its first byte",
+	}, {
+		Key: "read_timeout", Kind: Duration, Default: time.Minute, min: int64(time.Millisecond), max: int64(24 * time.Hour),
+		Doc: "time for a whole request, its body included",
+	}, {
+		Key: "idle_timeout", Kind: Duration, Default: 2 * time.Minute, min: int64(time.Millisecond), max: int64(24 * time.Hour),
+		Doc: "how long a connection may wait for its next request",
+	}, {
+		Key: "max_header", Kind: Size, Default: int64(64 << 10), min: 4 << 10, max: 16 << 20,
+		Doc: "longest header of a request in bytes",
+	}, {
+		Key: "lame_duck", Kind: Duration, Default: defaultLameDuck, min: int64(time.Millisecond), max: int64(time.Hour),
+		Doc: "how long a connection must be silent during a drain before it is closed",
+	}},
+	build: buildHTTP,
+}
+
+//go:embed index.html
+var indexPage string
+
+func buildHTTP(v values, o *worker.Options) error {
+	files := http.Handler(http.HandlerFunc(serveIndex))
+	if path := v.string("root"); path != "" {
+		// It stays open for as long as the worker lives, so that the files
+		// of a directory that is replaced by another are never mixed.
+		root, err := os.OpenRoot(path)
+		if err != nil {
+			return err
+		}
+		files = http.FileServer(&site{root: root, list: v.bool("list"), hidden: v.bool("hidden")})
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("/healthz", serveHealth)
+	mux.Handle("/", readOnly(files))
+	service := HTTPServer(&http.Server{
+		Handler:           mux,
+		ReadHeaderTimeout: v.duration("read_header_timeout"),
+		ReadTimeout:       v.duration("read_timeout"),
+		IdleTimeout:       v.duration("idle_timeout"),
+		MaxHeaderBytes:    v.size("max_header"),
+	})
+	service.LameDuck = v.duration("lame_duck")
+	o.Service = service
+	return nil
+}
+
+// readOnly answers what asks for more than reading with 405.
+func readOnly(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+			w.Header().Set("Allow", "GET, HEAD")
+			http.Error(w, "method not allowed", http.StatusMethodNotAllowed)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// serveHealth tells a load balancer whether to send more: the answer of a
+// worker that drains closes its connection as well.
+func serveHealth(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	select {
+	case <-Draining(r.Context()):
+		w.WriteHeader(http.StatusServiceUnavailable)
+		_, _ = io.WriteString(w, "draining\n")
+	default:
+		_, _ = io.WriteString(w, "ok\n")
+	}
+}
+
+func serveIndex(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path != "/" {
+		http.NotFound(w, r)
+		return
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	_, _ = io.WriteString(w, indexPage)
+}

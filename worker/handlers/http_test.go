@@ -1,0 +1,233 @@
+package handlers
+
+import (
+	"io"
+	"io/fs"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"prefork/worker"
+)
+
+// site of the tests: a file, a directory with an index, one without, and what
+// must stay inside.
+func makeSite(t *testing.T) string {
+	t.Helper()
+	outside := t.TempDir()
+	root := filepath.Join(outside, "www")
+	for name, text := range map[string]string{
+		"secret.txt":                "secret",
+		"www/a.txt":                 "file a",
+		"www/page/index.html":       "index page",
+		"www/plain/b.txt":           "file b",
+		"www/plain/.hidden":         "hidden",
+		"www/.git/config":           "hidden",
+		"www/.well-known/security":  "known",
+		"www/odd/index.html/x.html": "an index that is a directory",
+	} {
+		path := filepath.Join(outside, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Symlink("../secret.txt", filepath.Join(root, "out")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("a.txt", filepath.Join(root, "in")); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Mkfifo(filepath.Join(root, "pipe"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return root
+}
+
+// start configures the http handler and runs it.
+func start(t *testing.T, options map[string]any) *running {
+	t.Helper()
+	spec, _ := Lookup("http")
+	var o worker.Options
+	if err := spec.Configure(options, &o); err != nil {
+		t.Fatal(err)
+	}
+	r := run(t, o.Service.(*HTTPService))
+	t.Cleanup(func() {
+		r.service.LameDuck = time.Millisecond
+		if err := r.drain(t.Context()); err != nil && t.Context().Err() == nil {
+			t.Errorf("Drain: %v", err)
+		}
+	})
+	return r
+}
+
+// ask sends request as it stands, on a connection of its own.
+func (r *running) ask(request string) (*http.Response, string) {
+	r.t.Helper()
+	c := r.dial()
+	defer c.conn.Close()
+	if _, err := io.WriteString(c.conn, request); err != nil {
+		r.t.Fatal(err)
+	}
+	resp, err := http.ReadResponse(c.r, nil)
+	if err != nil {
+		r.t.Fatalf("%.60q: %v", request, err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		r.t.Fatalf("%.60q: %v", request, err)
+	}
+	return resp, string(body)
+}
+
+func (r *running) get(path string) (int, string) {
+	r.t.Helper()
+	resp, body := r.ask("GET " + path + " HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n")
+	return resp.StatusCode, body
+}
+
+func TestHTTPServesFilesAndNothingElse(t *testing.T) {
+	r := start(t, map[string]any{"root": makeSite(t)})
+	for _, test := range []struct {
+		path string
+		code int
+		body string // part of it
+	}{
+		{"/a.txt", 200, "file a"},
+		{"/in", 200, "file a"},
+		{"/page/", 200, "index page"},
+		{"/page", 301, ""},
+		{"/.well-known/security", 200, "known"},
+		{"/", 404, ""},
+		{"/plain/", 404, ""},
+		{"/odd/", 404, ""},
+		{"/missing", 404, ""},
+		{"/a.txt/b", 404, ""},
+		{"/pipe", 404, ""},
+		{"/out", 404, ""},
+		{"/.git/config", 404, ""},
+		{"/plain/.hidden", 404, ""},
+		{"/page/../../secret.txt", 307, ""}, // to the cleaned path
+		{"/%2e%2e/secret.txt", 404, ""},
+		{"/..%2fsecret.txt", 404, ""},
+		{"/..%5csecret.txt", 404, ""},
+		{"/a.txt%00", 404, ""},
+		{"/" + strings.Repeat("x", 300), 404, ""},
+	} {
+		code, body := r.get(test.path)
+		if code != test.code || !strings.Contains(body, test.body) || strings.Contains(body, "secret") && code == 200 {
+			t.Errorf("GET %s: %d %q, want %d with %q", test.path, code, body, test.code, test.body)
+		}
+	}
+}
+
+func TestHTTPSendsWholeLargeFilesAndRanges(t *testing.T) {
+	root := makeSite(t)
+	large := strings.Repeat("0123456789", 300_000)
+	if err := os.WriteFile(filepath.Join(root, "large"), []byte(large), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	r := start(t, map[string]any{"root": root})
+	if code, body := r.get("/large"); code != 200 || body != large {
+		t.Errorf("GET /large: %d with %d bytes, want %d", code, len(body), len(large))
+	}
+	resp, body := r.ask("GET /large HTTP/1.1\r\nHost: t\r\nRange: bytes=5-14\r\n\r\n")
+	if resp.StatusCode != http.StatusPartialContent || body != "5678901234" {
+		t.Errorf("a range: %d %q", resp.StatusCode, body)
+	}
+}
+
+func TestHTTPListsOnlyWhenAskedAndLeavesOutHiddenNames(t *testing.T) {
+	root := makeSite(t)
+	code, body := start(t, map[string]any{"root": root, "list": true}).get("/plain/")
+	if code != 200 || !strings.Contains(body, "b.txt") || strings.Contains(body, ".hidden") {
+		t.Errorf("listing: %d %q", code, body)
+	}
+	r := start(t, map[string]any{"root": root, "list": true, "hidden": true})
+	if code, body := r.get("/plain/"); code != 200 || !strings.Contains(body, ".hidden") {
+		t.Errorf("listing with hidden names: %d %q", code, body)
+	}
+	if code, _ := r.get("/.git/config"); code != 200 {
+		t.Errorf("hidden file: %d", code)
+	}
+}
+
+func TestHTTPAnswersReadersOnlyAndBoundsHeaders(t *testing.T) {
+	r := start(t, map[string]any{"root": makeSite(t), "max_header": "4KiB"})
+	resp, _ := r.ask("DELETE /a.txt HTTP/1.1\r\nHost: t\r\n\r\n")
+	if resp.StatusCode != http.StatusMethodNotAllowed || resp.Header.Get("Allow") != "GET, HEAD" {
+		t.Errorf("DELETE: %s, Allow %q", resp.Status, resp.Header.Get("Allow"))
+	}
+	resp, _ = r.ask("GET / HTTP/1.1\r\nHost: t\r\nX: " + strings.Repeat("x", 20_000) + "\r\n\r\n")
+	if resp.StatusCode != http.StatusRequestHeaderFieldsTooLarge {
+		t.Errorf("a header of 20 kB: %s", resp.Status)
+	}
+	resp, _ = r.ask("nonsense\r\n\r\n")
+	if resp.StatusCode != http.StatusBadRequest {
+		t.Errorf("nonsense: %s", resp.Status)
+	}
+}
+
+func TestHTTPWithoutARootSaysSo(t *testing.T) {
+	r := start(t, nil)
+	if code, body := r.get("/"); code != 200 || !strings.Contains(body, "root") {
+		t.Errorf("GET /: %d %q", code, body)
+	}
+	if code, _ := r.get("/etc/passwd"); code != 404 {
+		t.Errorf("GET /etc/passwd: %d", code)
+	}
+}
+
+func TestHealthTellsOfTheDrain(t *testing.T) {
+	r := start(t, map[string]any{"lame_duck": "1h"})
+	c := r.dial()
+	c.mustGet(t, "/healthz", "ok\n", false)
+	drained := make(chan error, 1)
+	go func() { drained <- r.drain(t.Context()) }()
+	<-r.service.draining
+	if err := c.send("/healthz"); err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.ReadResponse(c.r, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusServiceUnavailable {
+		t.Errorf("%s, want 503", resp.Status)
+	}
+	if body, err := io.ReadAll(resp.Body); string(body) != "draining\n" || err != nil {
+		t.Errorf("body %q, %v", body, err)
+	}
+	if err := <-drained; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestHTTPRefusesARootThatIsNotThere(t *testing.T) {
+	spec, _ := Lookup("http")
+	err := spec.Configure(map[string]any{"root": filepath.Join(t.TempDir(), "gone")}, &worker.Options{})
+	if err == nil || !strings.Contains(err.Error(), "gone") {
+		t.Errorf("Configure: %v, want the path named", err)
+	}
+}
+
+func TestTroubleIsNotMistakenForAMissingFile(t *testing.T) {
+	for err, want := range map[error]bool{
+		&fs.PathError{Op: "open", Path: "x", Err: syscall.EMFILE}: true,
+		&fs.PathError{Op: "open", Path: "x", Err: syscall.ENOENT}: false,
+		fs.ErrNotExist: false,
+	} {
+		if isTrouble(err) != want {
+			t.Errorf("isTrouble(%v) is %v", err, !want)
+		}
+	}
+}

@@ -1,0 +1,236 @@
+package handlers
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"prefork/worker"
+)
+
+// defaultLameDuck is the same as that of worker.Config.DrainIdle.
+const defaultLameDuck = 5 * time.Second
+
+var _ worker.Service = (*HTTPService)(nil)
+
+// HTTPService runs an http.Server as a worker.Service: over the worker's
+// sockets, within its limits, and out again at a drain without an error for
+// any client. Make it with HTTPServer; it serves once.
+//
+// A drain goes like this:
+//
+//	request under way   finishes
+//	next request        is answered, with Connection: close
+//	silent for LameDuck is closed, if no byte of a request has come meanwhile;
+//	                    half a request that stalls so long is answered 400
+//	the deadline        the requests' contexts end, then the worker closes
+//
+// http.Server.Shutdown closes idle connections at once, where the client's
+// next request may be on its way, so it is not used. What is left is a client
+// that breaks a silence of LameDuck in the very microseconds in which its
+// connection is closed; HTTP/1.1 has no way to tell it (RFC 9112, 9.5).
+//
+// On HTTP/2 net/http turns the Connection: close of the first answer into a
+// GOAWAY: the streams that are open finish, and the client opens the next ones
+// on another connection. One without streams is closed after LameDuck like the
+// others, with no GOAWAY before, since net/http offers none for it alone.
+//
+// A hijacked connection (a WebSocket) is its handler's: it counts until it is
+// closed, and hears of the drain through Draining.
+type HTTPService struct {
+	// LameDuck is how long a connection must have been silent during a drain
+	// before it is closed; 5 s if 0. Set it before Serve.
+	LameDuck time.Duration
+
+	server   *http.Server
+	begin    sync.Once     // of the drain
+	draining chan struct{} // closed when the drain begins
+	emptied  chan struct{} // hears when the last connection has left; holds one
+
+	live sync.WaitGroup // one per connection
+
+	mu    sync.Mutex // guards what follows
+	conns map[*httpConn]struct{}
+	end   context.CancelFunc // of the requests' contexts
+}
+
+// HTTPServer makes a Service of srv, and takes it over: its Handler,
+// BaseContext and ConnState are wrapped, and nothing but the Service may use
+// it from then on. It speaks TLS if its TLSConfig has a certificate to show.
+//
+// In the modes sequential and forking a client keeps its worker for as long as
+// it keeps its connection. srv.SetKeepAlivesEnabled(false), called before, is
+// for them.
+func HTTPServer(srv *http.Server) *HTTPService {
+	s := &HTTPService{
+		server:   srv,
+		draining: make(chan struct{}),
+		emptied:  make(chan struct{}, 1),
+		conns:    make(map[*httpConn]struct{}),
+	}
+	s.wrapHandler()
+	s.wrapContext()
+	s.wrapState()
+	return s
+}
+
+// drainingKey finds the channel of Draining in a request's context.
+type drainingKey struct{}
+
+// Draining returns a channel that is closed when the worker that serves the
+// request begins to drain, so that a handler that would go on for long (server
+// sent events, a long poll, a WebSocket) can come to an end. It is nil for a
+// request that no HTTPService serves.
+func Draining(ctx context.Context) <-chan struct{} {
+	ch, _ := ctx.Value(drainingKey{}).(chan struct{})
+	return ch
+}
+
+// Serve accepts from l, and once l is closed it waits for the last connection.
+func (s *HTTPService) Serve(l net.Listener) error {
+	defer s.cancel()
+	l = &httpListener{Listener: l, service: s}
+	var err error
+	if hasCertificate(s.server.TLSConfig) {
+		err = s.server.ServeTLS(l, "", "")
+	} else {
+		err = s.server.Serve(l)
+	}
+	if !errors.Is(err, net.ErrClosed) {
+		return fmt.Errorf("serve http: %w", err)
+	}
+	s.live.Wait()
+	return nil
+}
+
+// Drain lets the connections go. It returns nil when all have gone, and ctx's
+// error if that ends before.
+func (s *HTTPService) Drain(ctx context.Context) error {
+	s.begin.Do(func() { close(s.draining) })
+	quiet := s.LameDuck
+	if quiet <= 0 {
+		quiet = defaultLameDuck
+	}
+	tick := time.NewTicker(min(max(quiet/8, time.Millisecond), 250*time.Millisecond))
+	defer tick.Stop()
+	for s.sweep(time.Now(), quiet) > 0 {
+		select {
+		case <-ctx.Done():
+			s.cancel()
+			return ctx.Err()
+		case <-tick.C:
+		case <-s.emptied:
+		}
+	}
+	return nil
+}
+
+// sweep asks the connections to close that have been silent for that long, and
+// returns how many there are altogether.
+func (s *HTTPService) sweep(now time.Time, quiet time.Duration) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.conns {
+		if c.silence(now) >= quiet {
+			c.wake()
+		}
+	}
+	return len(s.conns)
+}
+
+// cancel ends the contexts of all requests.
+func (s *HTTPService) cancel() {
+	s.mu.Lock()
+	end := s.end
+	s.mu.Unlock()
+	if end != nil {
+		end()
+	}
+}
+
+func (s *HTTPService) add(c *httpConn) {
+	s.live.Add(1)
+	s.mu.Lock()
+	s.conns[c] = struct{}{}
+	s.mu.Unlock()
+}
+
+// remove forgets c. It is called once for each.
+func (s *HTTPService) remove(c *httpConn) {
+	s.mu.Lock()
+	delete(s.conns, c)
+	last := len(s.conns) == 0
+	s.mu.Unlock()
+	s.live.Done()
+	if last {
+		select {
+		case s.emptied <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// wrapHandler lets every answer during a drain close its connection. One whose
+// handler began before keeps it, for a next request or until LameDuck.
+func (s *HTTPService) wrapHandler() {
+	next := s.server.Handler
+	if next == nil {
+		next = http.DefaultServeMux
+	}
+	s.server.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case <-s.draining:
+			w.Header().Set("Connection", "close")
+		default:
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// wrapContext makes the requests' contexts end at the drain's deadline, and
+// Draining work.
+func (s *HTTPService) wrapContext() {
+	base := s.server.BaseContext
+	s.server.BaseContext = func(l net.Listener) context.Context {
+		ctx := context.Background()
+		if base != nil {
+			ctx = base(l)
+		}
+		ctx, cancel := context.WithCancel(context.WithValue(ctx, drainingKey{}, s.draining))
+		s.mu.Lock()
+		s.end = cancel
+		s.mu.Unlock()
+		return ctx
+	}
+}
+
+// wrapState notes which connections have a request in hand.
+func (s *HTTPService) wrapState() {
+	next := s.server.ConnState
+	s.server.ConnState = func(c net.Conn, state http.ConnState) {
+		if hc := underlying(c); hc != nil {
+			hc.waiting.Store(state == http.StateNew || state == http.StateIdle)
+		}
+		if next != nil {
+			next(c, state)
+		}
+	}
+}
+
+// underlying returns the connection that c is, or that TLS runs over.
+func underlying(c net.Conn) *httpConn {
+	if t, ok := c.(*tls.Conn); ok {
+		c = t.NetConn()
+	}
+	hc, _ := c.(*httpConn)
+	return hc
+}
+
+func hasCertificate(c *tls.Config) bool {
+	return c != nil && (len(c.Certificates) > 0 || c.GetCertificate != nil || c.GetConfigForClient != nil)
+}

@@ -1,0 +1,70 @@
+package handlers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"prefork/worker"
+)
+
+var upperSpec = Spec{
+	Name:    "upper",
+	Summary: "answers each line in upper case (the letters a to z), until the client closes",
+	Options: []Option{{
+		Key: "max_line", Kind: Size, Default: int64(64 << 10), min: 1, max: 1 << 30,
+		Doc: "longest line in bytes, its line feed aside; a longer one is refused with a message, and the connection closed",
+	}},
+	build: func(v values, o *worker.Options) error {
+		o.Handler = upper{maxLine: v.size("max_line")}
+		return nil
+	},
+}
+
+// upper is the handler of the socketserver documentation, for as many lines as
+// the client likes. One value serves all connections.
+type upper struct {
+	worker.BaseHandler
+	maxLine int
+}
+
+// Handle serves c.
+func (u upper) Handle(_ context.Context, c *worker.Conn) error { return u.serve(c) }
+
+func (u upper) serve(c io.ReadWriter) error {
+	l := newLines(u.maxLine)
+	defer l.release()
+	for {
+		text, err := l.next(c)
+		if len(text) > 0 {
+			upperCase(text)
+			if _, werr := c.Write(text); werr != nil {
+				return werr
+			}
+		}
+		switch {
+		case err == nil:
+		case errors.Is(err, io.EOF):
+			return nil
+		case errors.Is(err, errLineTooLong):
+			refusal := fmt.Errorf("line longer than %d bytes", u.maxLine)
+			if _, werr := fmt.Fprintf(c, "error: %v\n", refusal); werr != nil {
+				return errors.Join(refusal, werr)
+			}
+			return refusal
+		default:
+			return err
+		}
+	}
+}
+
+// upperCase changes a to z in place, and no other byte: bytes.ToUpper would
+// rewrite what is not valid UTF-8.
+func upperCase(p []byte) {
+	for i, b := range p {
+		if 'a' <= b && b <= 'z' {
+			p[i] = b - ('a' - 'A')
+		}
+	}
+}

@@ -1,0 +1,106 @@
+package handlers
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"prefork/worker"
+)
+
+// inWorker lets a handler serve one connection as a worker does, in this
+// process, and returns the client's end and when it is over.
+func inWorker(t *testing.T, settings string) (*net.TCPConn, chan error) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	raw, err := l.(*net.TCPListener).SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var fd int
+	if err := raw.Control(func(p uintptr) { fd = int(p) }); err != nil {
+		t.Fatal(err)
+	}
+	var o worker.Options
+	if err := Configure(json.RawMessage(settings), &o); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() {
+		done <- worker.HandleRequest(t.Context(), worker.Config{}, o, []worker.Listener{{Name: "test", FD: fd}})
+	}()
+	c, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	if err := c.SetDeadline(time.Now().Add(testPatience)); err != nil {
+		t.Fatal(err)
+	}
+	return c.(*net.TCPConn), done
+}
+
+func TestRefusalReachesAClientThatGoesOnSending(t *testing.T) {
+	c, done := inWorker(t, `{"handler":"upper"}`)
+	chunk := []byte(strings.Repeat("a", 1<<20))
+	sent := 0
+	for ; sent < 100; sent++ { // megabytes, and no line feed
+		if _, err := c.Write(chunk); err != nil {
+			break // the worker has stopped listening
+		}
+	}
+	if sent == 100 {
+		t.Error("100 MB of one line were taken")
+	}
+	want := "error: line longer than 65536 bytes\n"
+	got := make([]byte, len(want))
+	if _, err := io.ReadFull(c, got); err != nil || string(got) != want {
+		t.Errorf("read %q, %v, want %q", got, err, want)
+	}
+	if err := <-done; err != nil {
+		t.Errorf("HandleRequest: %v", err)
+	}
+}
+
+func TestLineHandlersServeInAWorker(t *testing.T) {
+	for handler, want := range map[string]string{
+		"upper":   "ONE\nTWO\nTHREE",
+		"echo":    "one\ntwo\nthree",
+		"discard": "",
+	} {
+		c, done := inWorker(t, fmt.Sprintf(`{"handler":%q}`, handler))
+		if _, err := io.WriteString(c, "one\ntwo\nthree"); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.CloseWrite(); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := io.ReadAll(c); string(got) != want || err != nil {
+			t.Errorf("%s: %q, %v, want %q", handler, got, err, want)
+		}
+		if err := <-done; err != nil {
+			t.Errorf("%s: %v", handler, err)
+		}
+	}
+}
+
+func TestHTTPServesOneConnectionInAWorker(t *testing.T) {
+	c, done := inWorker(t, `{"handler":"http"}`)
+	if _, err := io.WriteString(c, "GET /healthz HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := io.ReadAll(c); !strings.HasPrefix(string(got), "HTTP/1.1 200 OK\r\n") || err != nil {
+		t.Errorf("%q, %v", got, err)
+	}
+	if err := <-done; err != nil {
+		t.Errorf("HandleRequest: %v", err)
+	}
+}
