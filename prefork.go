@@ -1,0 +1,291 @@
+package prefork
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+
+	"go.uber.org/zap"
+
+	"prefork/internal/logs"
+	"prefork/master"
+	"prefork/master/policy"
+	"prefork/worker"
+)
+
+// DefaultListen is where a Server without Listen serves.
+const DefaultListen = "tcp://127.0.0.1:9999"
+
+// The types of the control socket's answers.
+type (
+	// Status is the answer of GET /v1/status.
+	Status = master.Status
+	// Answer is the answer to a command.
+	Answer = master.Answer
+)
+
+// The errors of Run.
+type (
+	// ConfigError marks a configuration that cannot work: exit status 78.
+	ConfigError = master.ConfigError
+	// ExitError is any other end that was not an orderly drain.
+	ExitError = master.ExitError
+)
+
+// IsWorker reports whether this process was started as a worker. A program
+// may ask before Run to skip what only the master needs. The answer is the
+// same for the whole life of the process, and a worker's own children do not
+// inherit it.
+func IsWorker() bool { return worker.Inherited() }
+
+// Run serves until ctx ends, a signal or a command asks for a drain, and
+// returns nil once all connections are done. It is called once. The program's
+// exit status should be ExitCode of the error.
+//
+// In the first process it is the master. In the processes that the master
+// starts it is the worker and does not return: it ends the process, so that
+// nothing that follows Run in main happens once for each worker too.
+func (s *Server) Run(ctx context.Context) error {
+	if IsWorker() {
+		os.Exit(ExitCode(worker.Run(ctx, s.workerOptions())))
+	}
+	if os.Getenv(master.WorkerVariable) != "" {
+		return &ConfigError{Err: fmt.Errorf("%s is set but no master has started this process; unset it", master.WorkerVariable)}
+	}
+	m, err := s.newMaster()
+	if err != nil {
+		return err
+	}
+	s.master.Store(m)
+	return m.Run(ctx)
+}
+
+// Shutdown drains the server and waits until every worker is gone, or ctx
+// ends. It may be called from any goroutine of the process whose Run is the
+// master; elsewhere it does nothing.
+func (s *Server) Shutdown(ctx context.Context) error {
+	m := s.master.Load()
+	if m == nil {
+		return nil
+	}
+	return m.Shutdown(ctx)
+}
+
+// ExitCode returns the exit status that an error of Run asks for: 0, 1, or 78
+// for a configuration that cannot work.
+func ExitCode(err error) int {
+	var config *master.ConfigError
+	var exit *master.ExitError
+	var workerExit *worker.ExitError
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &config):
+		return 78
+	case errors.As(err, &exit):
+		return exit.Code
+	case errors.As(err, &workerExit):
+		return workerExit.Code
+	}
+	return 1
+}
+
+// HandleRequest serves one connection in this process and returns:
+// socketserver's handle_request. It waits for Timeout at most (0: until ctx
+// ends), calling the TimeoutHandler if no connection came. No master and no
+// worker is started.
+func (s *Server) HandleRequest(ctx context.Context) error {
+	if problems := s.Validate(); len(problems) > 0 {
+		return &ConfigError{Err: errors.Join(problems...)}
+	}
+	sockets, release, err := master.Listen(ctx, s.listen(), s.RequestQueueSize, s.NoReuseAddress)
+	if err != nil {
+		return err
+	}
+	defer release()
+	listeners := make([]worker.Listener, len(sockets))
+	for i, l := range sockets {
+		listeners[i] = worker.Listener{Name: l.Name, FD: l.FD}
+	}
+	return worker.HandleRequest(ctx, s.workerConfig(), s.workerOptions(), listeners)
+}
+
+func (s *Server) newMaster() (*master.Master, error) {
+	if problems := s.Validate(); len(problems) > 0 {
+		return nil, &ConfigError{Err: errors.Join(problems...)}
+	}
+	generation, err := s.generation()
+	if err != nil {
+		return nil, &ConfigError{Err: err}
+	}
+	log, level, err := logs.New(s.LogFormat, s.LogLevel, os.Stderr)
+	if err != nil {
+		return nil, &ConfigError{Err: err}
+	}
+	if s.Logger != nil {
+		log = s.Logger // the level is still the workers'
+	}
+	o := master.Options{
+		Generation: generation,
+		Control:    s.Control,
+		PIDFile:    s.PIDFile,
+		LogFile:    s.LogFile,
+		LogFormat:  s.LogFormat,
+		Log:        log,
+		Level:      level,
+		Build:      s.Version,
+	}
+	if s.Reload != nil {
+		o.Load = s.reload
+	}
+	return master.New(o), nil
+}
+
+// reload turns what the program's Reload returns into the next generation, or
+// says why it cannot be.
+func (s *Server) reload(ctx context.Context) (master.Generation, error) {
+	next, err := s.Reload(ctx)
+	if err != nil {
+		return master.Generation{}, err
+	}
+	if next == nil {
+		return master.Generation{}, errors.New("Server.Reload returned no configuration")
+	}
+	problems := next.Validate()
+	for _, fixed := range []struct{ name, was, is string }{
+		{"control", s.Control, next.Control},
+		{"pid_file", s.PIDFile, next.PIDFile},
+		{"log_file", s.LogFile, next.LogFile},
+		{"log_format", s.LogFormat, next.LogFormat},
+	} {
+		if fixed.was != fixed.is {
+			problems = append(problems, fmt.Errorf("%s: %q cannot become %q in a reload; restart the server", fixed.name, fixed.was, fixed.is))
+		}
+	}
+	if len(problems) > 0 {
+		return master.Generation{}, errors.Join(problems...)
+	}
+	return next.generation()
+}
+
+// generation is what the master must know of this configuration.
+func (s *Server) generation() (master.Generation, error) {
+	config, err := json.Marshal(s.workerConfig())
+	if err != nil {
+		return master.Generation{}, fmt.Errorf("encode worker configuration: %w", err)
+	}
+	level := s.LogLevel
+	if level == "" {
+		level = "info"
+	}
+	return master.Generation{
+		Listen:         s.listen(),
+		Backlog:        s.RequestQueueSize,
+		NoReuseAddress: s.NoReuseAddress,
+		Mode:           string(s.mode()),
+		LogLevel:       level,
+		Policy:         s.policyConfig(),
+		Worker:         config,
+	}, nil
+}
+
+func (s *Server) listen() []string {
+	if len(s.Listen) == 0 {
+		return []string{DefaultListen}
+	}
+	return s.Listen
+}
+
+func (s *Server) mode() worker.Mode {
+	if s.Mode == "" {
+		return worker.Threading
+	}
+	return s.Mode
+}
+
+// policyConfig sizes the pool and sets the master's patience.
+func (s *Server) policyConfig() policy.Config {
+	workers := s.Workers
+	if workers == 0 {
+		workers = runtime.NumCPU()
+	}
+	c := policy.Config{
+		Min:                     workers,
+		Max:                     max(workers, s.MaxWorkers),
+		MinSpare:                s.MinSpare,
+		MaxSpare:                s.MaxSpare,
+		StartTimeout:            s.StartTimeout,
+		Probation:               s.Probation,
+		LameDuck:                s.LameDuck,
+		DrainTimeout:            s.DrainTimeout,
+		WorkerTimeout:           s.WorkerTimeout,
+		CrashBudget:             s.CrashBudget,
+		MaxOldGenerations:       s.MaxOldGenerations,
+		RecycleAfterConnections: s.RecycleConnections,
+		RecycleAfterAge:         s.RecycleAge,
+		RecycleAboveRSS:         s.RecycleRSS,
+		Seed:                    uint64(os.Getpid()),
+	}
+	if s.mode() == worker.Forking {
+		c.OneShot = true
+		c.Max = s.MaxChildren
+		if c.Max == 0 {
+			c.Max = DefaultMaxChildren
+		}
+		if c.MinSpare == 0 {
+			c.MinSpare = min(s.spares(), c.Max)
+		}
+	}
+	// Room for the pool twice over (a reload), for drained generations, and
+	// for an operator who scales it up: 256 bytes a slot.
+	c.Slots = max(64, 4*c.Max)
+	return c
+}
+
+// spares is how many ready processes mode forking keeps if nobody says: as many
+// as Workers, else enough to take a small burst while others start.
+func (s *Server) spares() int {
+	if s.Workers > 0 {
+		return s.Workers
+	}
+	return 4 * runtime.NumCPU()
+}
+
+// DefaultMaxChildren bounds the processes of mode forking, as max_children
+// does in socketserver.ForkingMixIn.
+const DefaultMaxChildren = 40
+
+// workerConfig is what a worker must know of this configuration.
+func (s *Server) workerConfig() worker.Config {
+	return worker.Config{
+		Mode:           s.mode(),
+		MaxConnections: s.MaxConnections,
+		ReadTimeout:    s.ReadTimeout,
+		WriteTimeout:   s.WriteTimeout,
+		IdleTimeout:    s.IdleTimeout,
+		HandlerTimeout: s.HandlerTimeout,
+		Timeout:        s.Timeout,
+		PollInterval:   s.PollInterval,
+		Poller:         s.Poller,
+		DrainTimeout:   s.DrainTimeout,
+		DrainIdle:      s.DrainIdle,
+		Settings:       s.Settings,
+	}
+}
+
+func (s *Server) workerOptions() worker.Options {
+	return worker.Options{
+		Handler:    s.Handler,
+		NewHandler: s.NewHandler,
+		Service:    s.Service,
+		Hooks:      s.Hooks,
+		Configure:  s.Configure,
+		Build:      s.Version,
+		NewLogger: func(format, level string) (*zap.Logger, zap.AtomicLevel, error) {
+			return logs.New(format, level, os.Stderr)
+		},
+	}
+}

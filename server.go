@@ -1,0 +1,97 @@
+package prefork
+
+import (
+	"context"
+	"encoding/json"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+
+	"prefork/master"
+	"prefork/worker"
+)
+
+// Server is a pre-fork server. The zero value with a Handler, a NewHandler or
+// a Service serves on tcp://127.0.0.1:9999 with one worker a CPU, a goroutine
+// per connection.
+//
+// Fields must not change after Run. In a reload, Reload returns a new Server
+// whose fields replace these, those of the last group aside.
+type Server struct {
+	// Listen holds the addresses to serve: tcp://host:port (both families if
+	// host is empty or [::]), tcp4://, tcp6://, unix:///path and systemd:NAME.
+	// A unix address takes ?mode=0660&owner=user&group=group.
+	Listen []string // {"tcp://127.0.0.1:9999"}
+
+	// Exactly one of these is the program, as in worker.Options. Configure may
+	// set it in the worker instead, out of Settings.
+	Handler    worker.Handler
+	NewHandler func() worker.Handler
+	Service    worker.Service
+	Hooks      any
+	Configure  func(settings json.RawMessage, o *worker.Options) error
+	Settings   json.RawMessage // handed to Configure in each worker
+
+	Mode       worker.Mode // worker.Threading
+	Workers    int         // workers, or the fewest if MaxWorkers is larger; one a CPU
+	MaxWorkers int         // Workers
+	MinSpare   int         // idle workers to keep: 1 when dynamic; Workers, or four a CPU, when forking
+	MaxSpare   int         // idle workers to keep at most; MinSpare+2
+
+	// MaxChildren bounds the processes in mode forking, as in ForkingMixIn.
+	MaxChildren int // 40
+
+	RequestQueueSize int // the listen backlog; 4096, capped by the kernel's somaxconn
+	NoReuseAddress   bool
+
+	// The limits of a worker, documented at worker.Config.
+	MaxConnections int           // 10,000
+	ReadTimeout    time.Duration // none
+	WriteTimeout   time.Duration // none
+	IdleTimeout    time.Duration // none
+	HandlerTimeout time.Duration // none
+	Timeout        time.Duration // none
+	PollInterval   time.Duration // 500 ms
+	Poller         string        // "epoll"
+	DrainIdle      time.Duration // 5 s
+
+	// How the master treats its workers, documented at policy.Config.
+	DrainTimeout      time.Duration // 30 s
+	LameDuck          time.Duration // none
+	StartTimeout      time.Duration // 10 s
+	Probation         time.Duration // 2 s
+	WorkerTimeout     time.Duration // 30 s; negative: never
+	CrashBudget       float64       // 64 a minute
+	MaxOldGenerations int           // 8
+
+	// Recycling replaces a worker after so many connections, so much time, or
+	// above so much resident memory. 0 is never.
+	RecycleConnections uint64
+	RecycleAge         time.Duration
+	RecycleRSS         uint64 // bytes
+
+	LogLevel string // debug, info, warn or error; "info"
+
+	// Reload returns the configuration of the next generation. nil means: the
+	// same again. It is called in the master, on a goroutine of its own, and
+	// ctx ends when the master gives up waiting.
+	Reload func(ctx context.Context) (*Server, error)
+
+	// The rest is fixed while the master runs; a reload that changes it is
+	// refused with the name of the field.
+
+	Control   string // path of the control socket; "" none
+	PIDFile   string // "" none
+	LogFile   string // takes the place of standard error; reopened on USR1; "" none
+	LogFormat string // auto, console or json; "auto"
+
+	// Logger replaces the log that LogFile, LogFormat and LogLevel describe,
+	// in the master only.
+	Logger *zap.Logger
+
+	// Version is shown by status and compared in the handshake.
+	Version string
+
+	master atomic.Pointer[master.Master] // set by Run in the first process
+}

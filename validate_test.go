@@ -1,0 +1,66 @@
+package prefork
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+
+	"prefork/worker"
+)
+
+func nothing(context.Context, *worker.Conn) error { return nil }
+
+func TestZeroServerWithAHandlerIsValid(t *testing.T) {
+	s := &Server{Handler: worker.HandlerFunc(nothing)}
+	if problems := s.Validate(); len(problems) > 0 {
+		t.Errorf("Validate() = %v", problems)
+	}
+	if got := s.listen(); len(got) != 1 || got[0] != DefaultListen {
+		t.Errorf("listen() = %v, want %s", got, DefaultListen)
+	}
+}
+
+func TestValidateReportsEveryProblemAtOnce(t *testing.T) {
+	s := &Server{
+		Listen:     []string{"127.0.0.1:1", "tcp://127.0.0.1:99999"},
+		Handler:    worker.HandlerFunc(nothing),
+		NewHandler: func() worker.Handler { return nil },
+		Mode:       "thread",
+		Workers:    -1,
+		MaxWorkers: -2,
+		MinSpare:   3,
+		MaxSpare:   2,
+	}
+	text := errors.Join(s.Validate()...).Error()
+	for _, want := range []string{"unknown scheme", "port", "several programs", "mode", "workers: -1", "max_workers: -2", "max_spare: 2 is less"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("problems lack %q:\n%s", want, text)
+		}
+	}
+}
+
+func TestRunRefusesAServerWithoutAProgram(t *testing.T) {
+	err := (&Server{}).Run(context.Background())
+	if ExitCode(err) != 78 || !strings.Contains(err.Error(), "no program") {
+		t.Errorf("Run = %v with exit code %d, want 78", err, ExitCode(err))
+	}
+}
+
+func TestReloadRefusesWhatCannotChange(t *testing.T) {
+	s := &Server{Handler: worker.HandlerFunc(nothing), Control: "/run/a"}
+	s.Reload = func(context.Context) (*Server, error) {
+		return &Server{Handler: s.Handler, Control: "/run/b", Workers: -1}, nil
+	}
+	_, err := s.reload(context.Background())
+	if err == nil || !strings.Contains(err.Error(), `control: "/run/a" cannot become "/run/b"`) || !strings.Contains(err.Error(), "workers: -1") {
+		t.Errorf("reload = %v", err)
+	}
+}
+
+func TestForkingPoolIsSizedBySparesAndChildren(t *testing.T) {
+	c := (&Server{Mode: worker.Forking, Workers: 3}).policyConfig()
+	if !c.OneShot || c.MinSpare != 3 || c.Max != DefaultMaxChildren {
+		t.Errorf("policy configuration = %+v", c)
+	}
+}
