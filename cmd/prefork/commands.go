@@ -1,0 +1,211 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"prefork"
+	"prefork/cmd/prefork/internal/config"
+	"prefork/cmd/prefork/internal/control"
+	"prefork/cmd/prefork/internal/nearest"
+)
+
+// targetHelp ends the help text of each client.
+const targetHelp = `
+
+The server is found by itself if one runs for this user; else name it with
+--control, --listen or --config.`
+
+func newReload() *cobra.Command {
+	t := &target{}
+	cmd := &cobra.Command{
+		Use:     "reload",
+		Short:   "load the configuration anew; nothing is dropped",
+		GroupID: groupSteer,
+		Long: `Makes the server read its configuration and start a new generation of workers.
+The old generation serves until the new one is ready, and is kept until it has
+held through its probation. Waits for the outcome: exit 0 if the new generation
+serves; exit 1 with the reason if the old one still does.` + targetHelp,
+		Example: `  prefork reload
+  prefork reload --config /etc/prefork.toml
+  prefork reload --control /run/prefork/control.sock --timeout 5m`,
+		Args: noArgs,
+		RunE: t.command("reload", func(a prefork.Answer) string {
+			return fmt.Sprintf("reloaded: generation %d serves", a.Generation)
+		}),
+	}
+	t.bind(cmd, time.Minute)
+	return cmd
+}
+
+func newDrain() *cobra.Command {
+	t := &target{}
+	cmd := &cobra.Command{
+		Use:     "drain",
+		Short:   "end the server once all connections are answered",
+		GroupID: groupSteer,
+		Long: `Makes the server take no new connections, answer those it has, and end. What is
+not done by its drain_timeout is cut. Waits until the process is gone.` + targetHelp,
+		Example: `  prefork drain
+  prefork drain --listen tcp://127.0.0.1:9999
+  prefork drain --timeout 1m || prefork stop`,
+		Args: noArgs,
+		RunE: t.end("drain", "drained: the server has ended"),
+	}
+	t.bind(cmd, 0)
+	return cmd
+}
+
+func newStop() *cobra.Command {
+	t := &target{}
+	cmd := &cobra.Command{
+		Use:     "stop",
+		Short:   "end the server at once",
+		GroupID: groupSteer,
+		Long: `Ends the server without waiting for its connections: they are cut. Use drain to
+let them finish. Waits until the process is gone.` + targetHelp,
+		Example: `  prefork stop
+  prefork stop --control /run/prefork/control.sock`,
+		Args: noArgs,
+		RunE: t.end("stop", "stopped: the server has ended"),
+	}
+	t.bind(cmd, time.Minute)
+	return cmd
+}
+
+func newScale() *cobra.Command {
+	t := &target{}
+	cmd := &cobra.Command{
+		Use:     "scale N|+N|-N",
+		Short:   "set, raise or lower the number of workers",
+		GroupID: groupSteer,
+		Long: `Sets the number of workers, or changes it by so many. A worker that goes answers
+its connections first. The change lasts until the next reload.` + targetHelp,
+		Example: `  prefork scale 4
+  prefork scale +1
+  prefork scale -1`,
+		Args: oneArg("a number such as 4, +1 or -1"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if _, err := strconv.ParseInt(args[0], 10, 32); err != nil {
+				return usage(cmd, "want a number such as 4, +1 or -1, not %q", args[0])
+			}
+			return t.send(cmd, "scale", url.Values{"n": {args[0]}}, func(a prefork.Answer) string {
+				return "scaled: " + workersText(a.Target)
+			})
+		},
+	}
+	t.bind(cmd, time.Minute)
+	return cmd
+}
+
+func newRecycle() *cobra.Command {
+	t := &target{}
+	cmd := &cobra.Command{
+		Use:     "recycle SLOT",
+		Short:   "replace one worker by a fresh process",
+		GroupID: groupSteer,
+		Long: `Starts a replacement for the worker in a slot, and drains the worker once the
+replacement is ready. "prefork status" shows the slots.` + targetHelp,
+		Example: `  prefork recycle 2
+  prefork recycle 0 --control /run/prefork/control.sock`,
+		Args: oneArg("the slot of a worker"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			slot, err := strconv.ParseUint(args[0], 10, 31)
+			if err != nil {
+				return usage(cmd, `want a slot such as 0 ("prefork status" shows them), not %q`, args[0])
+			}
+			return t.send(cmd, "recycle", url.Values{"slot": {args[0]}}, func(prefork.Answer) string {
+				return fmt.Sprintf("recycling the worker in slot %d", slot)
+			})
+		},
+	}
+	t.bind(cmd, time.Minute)
+	return cmd
+}
+
+func newLogLevel() *cobra.Command {
+	t := &target{}
+	levels := levelNames()
+	cmd := &cobra.Command{
+		Use:       "log-level LEVEL",
+		Short:     "change what is logged: debug, info, warn or error",
+		GroupID:   groupSteer,
+		ValidArgs: levels,
+		Long: `Changes the log level of the master and its workers. The change lasts until the
+next reload.` + targetHelp,
+		Example: `  prefork log-level debug
+  prefork log-level info`,
+		Args: oneArg("debug, info, warn or error"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			for _, l := range levels {
+				if l == args[0] {
+					return t.send(cmd, "log-level", url.Values{"level": {l}}, func(prefork.Answer) string {
+						return "log level: " + l
+					})
+				}
+			}
+			hint := nearest.Hint(args[0], levels)
+			if hint == "" {
+				hint = "; want debug, info, warn or error"
+			}
+			return usage(cmd, "unknown level %q%s", args[0], hint)
+		},
+	}
+	t.bind(cmd, time.Minute)
+	return cmd
+}
+
+// levelNames returns the valid log levels.
+func levelNames() []string {
+	for _, k := range config.Keys() {
+		if k.Name == "log_level" {
+			return k.Choices()
+		}
+	}
+	return nil
+}
+
+// command is the RunE of a command without arguments.
+func (t *target) command(name string, verdict func(prefork.Answer) string) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, _ []string) error { return t.send(cmd, name, nil, verdict) }
+}
+
+// send sends a command and prints the verdict.
+func (t *target) send(cmd *cobra.Command, name string, query url.Values, verdict func(prefork.Answer) string) error {
+	return t.ask(cmd, func(ctx context.Context, c *control.Client) error {
+		a, err := c.Command(ctx, name, query)
+		if err != nil {
+			return failed(name, err)
+		}
+		_, err = fmt.Fprintln(cmd.OutOrStdout(), verdict(a))
+		return err
+	})
+}
+
+// end is the RunE of the commands that end the server.
+func (t *target) end(name, verdict string) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, _ []string) error {
+		return t.ask(cmd, func(ctx context.Context, c *control.Client) error {
+			if _, err := c.End(ctx, name); err != nil {
+				return failed(name, err)
+			}
+			_, err := fmt.Fprintln(cmd.OutOrStdout(), verdict)
+			return err
+		})
+	}
+}
+
+// failed says which command did not work, and why. A reason of several lines
+// is a list of a file's problems, each of which begins its own line.
+func failed(name string, err error) error {
+	if strings.Contains(err.Error(), "\n") {
+		return fmt.Errorf("%s failed:\n%w", name, err)
+	}
+	return fmt.Errorf("%s: %w", name, err)
+}

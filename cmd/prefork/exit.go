@@ -1,0 +1,58 @@
+package main
+
+import (
+	"errors"
+
+	"prefork"
+	"prefork/cmd/prefork/internal/config"
+)
+
+// The exit statuses.
+const (
+	exitOK     = 0
+	exitFailed = 1
+	exitUsage  = 2
+	exitConfig = 78 // EX_CONFIG
+)
+
+// usageError is a command line that cannot be understood. command is where
+// help is.
+type usageError struct {
+	command string
+	err     error
+}
+
+// Error returns the problem and where to read on.
+func (e *usageError) Error() string {
+	return e.err.Error() + "\nsee: " + e.command + " --help"
+}
+
+// Unwrap returns the problem.
+func (e *usageError) Unwrap() error { return e.err }
+
+// exitStatus returns the status that an error stands for.
+func exitStatus(err error) int {
+	var usage *usageError
+	var problems config.Problems
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.As(err, &usage):
+		return exitUsage
+	case errors.As(err, &problems) && problems.Usage():
+		return exitUsage
+	case errors.As(err, &problems):
+		return exitConfig
+	}
+	return prefork.ExitCode(err)
+}
+
+// message is what standard error gets. Problems of a file stand alone, so that
+// editors and other tools find `file:line:` at the beginning of the line.
+func message(err error) string {
+	var problems config.Problems
+	if errors.As(err, &problems) && !problems.Usage() {
+		return problems.Error()
+	}
+	return "prefork: " + err.Error()
+}

@@ -1,0 +1,185 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"prefork/cmd/prefork/internal/config"
+	"prefork/cmd/prefork/internal/nearest"
+	"prefork/worker/handlers"
+)
+
+// newHelp is `prefork help`, which answers an unknown word with the nearest.
+func newHelp(root *cobra.Command) *cobra.Command {
+	return &cobra.Command{
+		Use:     "help [COMMAND]",
+		Short:   "explain a command",
+		GroupID: groupOther,
+		Long:    "Explains prefork, or one of its commands.",
+		Example: `  prefork help
+  prefork help serve`,
+		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+			return commandNames(root), cobra.ShellCompDirectiveNoFileComp
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			about, rest, err := root.Find(args)
+			if err != nil || about == root && len(rest) > 0 {
+				names := commandNames(root)
+				return usage(cmd, "unknown command %q%s", args[0], nearest.Hint(args[0], names))
+			}
+			about.InitDefaultHelpFlag()
+			return about.Help()
+		},
+	}
+}
+
+// printHelp is what --help shows.
+func printHelp(cmd *cobra.Command, _ []string) {
+	var b bytes.Buffer
+	text := cmd.Long
+	if text == "" {
+		text = cmd.Short
+	}
+	fmt.Fprintf(&b, "%s\n\nUsage:\n  %s\n", strings.TrimSpace(text), usageLine(cmd))
+	if cmd.Example != "" {
+		fmt.Fprintf(&b, "\nExamples:\n%s\n", cmd.Example)
+	}
+	writeCommands(&b, cmd)
+	writeFlags(&b, cmd)
+	if cmd.Flags().Lookup("handler") != nil {
+		writeHandlers(&b)
+	}
+	if cmd.HasAvailableSubCommands() {
+		fmt.Fprintf(&b, "\nMore about a command: %s COMMAND --help\n", cmd.CommandPath())
+	}
+	_, _ = cmd.OutOrStdout().Write(b.Bytes()) // a closed pager is no error
+}
+
+func usageLine(cmd *cobra.Command) string {
+	if cmd.HasAvailableSubCommands() {
+		return cmd.CommandPath() + " COMMAND [flags]"
+	}
+	if cmd.HasAvailableFlags() {
+		return cmd.CommandPath() + strings.TrimPrefix(cmd.Use, cmd.Name()) + " [flags]"
+	}
+	return cmd.CommandPath() + strings.TrimPrefix(cmd.Use, cmd.Name())
+}
+
+// writeCommands lists the commands below cmd by their groups.
+func writeCommands(b *bytes.Buffer, cmd *cobra.Command) {
+	groups := cmd.Groups()
+	if len(groups) == 0 {
+		groups = []*cobra.Group{{Title: "Commands"}}
+	}
+	for _, g := range groups {
+		var rows [][2]string
+		for _, c := range cmd.Commands() {
+			if c.GroupID == g.ID && (c.IsAvailableCommand() || c.Name() == "help") {
+				rows = append(rows, [2]string{c.Name(), c.Short})
+			}
+		}
+		writeRows(b, g.Title, rows)
+	}
+}
+
+// writeFlags lists the flags; those of a configuration by the tables of the
+// file.
+func writeFlags(b *bytes.Buffer, cmd *cobra.Command) {
+	table := map[string]string{}
+	if cmd.Flags().Lookup("handler") != nil {
+		for _, k := range config.Keys() {
+			table[k.Flag()] = k.Table
+		}
+	}
+	rows := map[string][][2]string{}
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		if !f.Hidden {
+			rows[table[f.Name]] = append(rows[table[f.Name]], flagRow(f))
+		}
+	})
+	for _, name := range config.TableNames() {
+		title := "Flags"
+		if name != "" {
+			title = strings.ToUpper(name[:1]) + name[1:]
+		}
+		writeRows(b, title, rows[name])
+	}
+}
+
+func flagRow(f *pflag.Flag) [2]string {
+	placeholder, text := pflag.UnquoteUsage(f)
+	left := "    --" + f.Name
+	if f.Shorthand != "" {
+		left = "-" + f.Shorthand + ", --" + f.Name
+	}
+	if placeholder == "duration" {
+		placeholder = "DURATION"
+	}
+	if placeholder != "" && f.NoOptDefVal == "" {
+		left += " " + placeholder
+	}
+	switch f.DefValue {
+	case "", "false", "0", "0s", "0B":
+	default:
+		text += fmt.Sprintf(" (default %s)", f.DefValue)
+	}
+	return [2]string{left, text}
+}
+
+func writeRows(b *bytes.Buffer, title string, rows [][2]string) {
+	if len(rows) == 0 {
+		return
+	}
+	width := 0
+	for _, r := range rows {
+		width = max(width, len(r[0]))
+	}
+	fmt.Fprintf(b, "\n%s:\n", title)
+	for _, r := range rows {
+		fmt.Fprintf(b, "  %-*s  %s\n", width, r[0], wrap(r[1], width+4))
+	}
+}
+
+// columns is how wide a help text may be.
+const columns = 96
+
+// wrap breaks a text between words so that it fits behind an indent of so many
+// columns.
+func wrap(text string, indent int) string {
+	var b strings.Builder
+	at := indent
+	for i, word := range strings.Fields(text) {
+		switch {
+		case i == 0:
+		case at+1+len(word) > columns:
+			b.WriteString("\n" + strings.Repeat(" ", indent))
+			at = indent
+		default:
+			b.WriteByte(' ')
+			at++
+		}
+		b.WriteString(word)
+		at += len(word)
+	}
+	return b.String()
+}
+
+// writeHandlers lists the handlers and their options.
+func writeHandlers(b *bytes.Buffer) {
+	var rows [][2]string
+	for _, name := range handlers.Names() {
+		spec, ok := handlers.Lookup(name)
+		if !ok {
+			continue
+		}
+		rows = append(rows, [2]string{name, spec.Summary})
+		for _, o := range spec.Options {
+			rows = append(rows, [2]string{"  " + o.Key + "=" + strings.Trim(o.DefaultText(), `"`), o.Doc})
+		}
+	}
+	writeRows(b, "Handlers, and their options (--option KEY=VALUE)", rows)
+}

@@ -1,0 +1,232 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"slices"
+
+	"prefork/cmd/prefork/internal/nearest"
+)
+
+// Load reads the file, puts the flags over it and looks at what it all means.
+// file may be empty, flags nil. The error is a Problems with everything that
+// is wrong, and then the Config must not be used.
+func Load(file string, flags *Flags) (Config, error) {
+	if file == "" {
+		return Parse("", nil, flags)
+	}
+	text, err := read(file)
+	if err != nil {
+		return Config{}, Problems{{File: file, What: err.Error()}}
+	}
+	return Parse(file, text, flags)
+}
+
+// Parse is Load with the text of the file.
+func Parse(file string, text []byte, flags *Flags) (Config, error) {
+	l := loader{
+		file: file, config: Default(),
+		keys: map[string]Key{}, origin: map[string]origin{}, bad: map[string]bool{},
+	}
+	for _, k := range Keys() {
+		l.keys[k.Name] = k
+	}
+	doc, problems := parseDocument(text)
+	for _, p := range problems {
+		p.File = file
+		l.problems = append(l.problems, p)
+	}
+	if doc == nil {
+		return Config{}, l.problems.sorted()
+	}
+	l.document(doc)
+	l.flags(flags)
+	l.validate()
+	if err := l.problems.sorted(); err != nil {
+		return Config{}, err
+	}
+	return l.config, nil
+}
+
+// maxFile bounds what is read: far more than any configuration has.
+const maxFile = 1 << 20
+
+func read(file string) ([]byte, error) {
+	info, err := os.Stat(file)
+	if err != nil {
+		return nil, reason(err)
+	}
+	if !info.Mode().IsRegular() {
+		// A pipe or a terminal would be empty when a reload reads it again, and
+		// an empty file is a valid configuration.
+		return nil, errors.New("not a regular file, which a reload could read again")
+	}
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, reason(err)
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err != nil {
+		return nil, reason(err)
+	}
+	if len(text) > maxFile {
+		return nil, fmt.Errorf("more than %d bytes", maxFile)
+	}
+	return text, nil
+}
+
+// reason drops the path from a file error, for the problem names it.
+func reason(err error) error {
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		return path.Err
+	}
+	return err
+}
+
+// origin is where a value came from; the zero value is the default.
+type origin struct {
+	line int    // in the file
+	flag string // with its dashes
+}
+
+// loader is the state of one Parse.
+type loader struct {
+	file     string
+	keys     map[string]Key
+	config   Config
+	origin   map[string]origin // by key, or "options" NUL name
+	bad      map[string]bool   // keys whose value could not be read
+	problems Problems
+}
+
+// add notes a problem with the file itself.
+func (l *loader) add(line int, format string, args ...any) {
+	l.problems = append(l.problems, Problem{File: l.file, Line: line, What: fmt.Sprintf(format, args...)})
+}
+
+// blame notes a problem with the value of a key, wherever it came from.
+func (l *loader) blame(key, what string) {
+	o := l.origin[key]
+	if o.flag != "" {
+		l.problems = append(l.problems, Problem{What: o.flag + ": " + what})
+		return
+	}
+	l.add(o.line, "%s: %s", key, what)
+}
+
+// document takes what the file says.
+func (l *loader) document(doc *document) {
+	for _, name := range slices.Sorted(maps.Keys(doc.values)) {
+		v, line := doc.values[name], doc.line(name)
+		table, isTable := v.(map[string]any)
+		switch k, known := l.keys[name]; {
+		case known:
+			l.assign(k, v, line)
+		case !slices.Contains(Tables(), name):
+			l.unknown(name, "", line, isTable)
+		case !isTable:
+			l.add(line, "%s is a table: write [%s] and its keys below", name, name)
+		case name == OptionsTable:
+			l.config.Options = table
+			for option := range table {
+				l.origin[pathOf(OptionsTable, option)] = origin{line: doc.line(OptionsTable, option)}
+			}
+			l.origin[OptionsTable] = origin{line: line}
+		default:
+			l.table(doc, name, table)
+		}
+	}
+}
+
+// table takes the keys of one table of the file.
+func (l *loader) table(doc *document, name string, table map[string]any) {
+	for _, sub := range slices.Sorted(maps.Keys(table)) {
+		v, line := table[sub], doc.line(name, sub)
+		_, isTable := v.(map[string]any)
+		switch k, known := l.keys[sub]; {
+		case !known:
+			l.unknown(sub, name, line, isTable)
+		case k.Table == name:
+			l.assign(k, v, line)
+		default:
+			l.add(line, "%s does not belong in [%s]; it goes %s", sub, name, place(k))
+		}
+	}
+}
+
+// assign takes one key of the file.
+func (l *loader) assign(k Key, v any, line int) {
+	if first := l.origin[k.Name].line; first > 0 {
+		l.bad[k.Name] = true
+		l.add(max(first, line), "%s is set twice, also on line %d", k.Name, min(first, line))
+		return
+	}
+	l.origin[k.Name] = origin{line: line}
+	if err := k.set(&l.config, v); err != nil {
+		l.bad[k.Name] = true
+		l.add(line, "%s: %v", k.Name, err)
+	}
+}
+
+// unknown notes a key that there is not, with the nearest that there is.
+func (l *loader) unknown(name, table string, line int, isTable bool) {
+	if isTable && table == "" {
+		l.add(line, "unknown table [%s]%s", name, nearest.Hint(name, Tables()))
+		return
+	}
+	where := ""
+	var near, all []string
+	for _, k := range Keys() {
+		all = append(all, k.Name)
+		if k.Table == table {
+			near = append(near, k.Name)
+		}
+	}
+	if table != "" {
+		where = " in [" + table + "]"
+	}
+	hint := nearest.Hint(name, near)
+	if hint == "" {
+		hint = nearest.Hint(name, append(all, Tables()...))
+	}
+	if handler := l.config.Handler; hint == "" && slices.Contains(optionNames(handler), name) {
+		hint = fmt.Sprintf("; options of the handler %s go in [%s]", handler, OptionsTable)
+	}
+	l.add(line, "unknown key %q%s%s", name, where, hint)
+}
+
+// flags puts the command line over the file.
+func (l *loader) flags(f *Flags) {
+	if f == nil {
+		return
+	}
+	fromFile := l.config.Handler
+	for _, k := range Keys() {
+		texts := f.texts[k.Name]
+		if len(texts) == 0 {
+			continue
+		}
+		l.origin[k.Name] = origin{flag: "--" + k.Flag()}
+		delete(l.bad, k.Name)
+		if err := k.setText(&l.config, texts...); err != nil {
+			l.bad[k.Name] = true
+			l.blame(k.Name, err.Error())
+		}
+	}
+	if l.config.Handler != fromFile {
+		l.config.Options = nil // they are another handler's
+	}
+	for name, text := range f.options {
+		if l.config.Options == nil {
+			l.config.Options = map[string]any{}
+		}
+		l.config.Options[name] = text
+		l.origin[pathOf(OptionsTable, name)] = origin{flag: "--option " + name}
+	}
+}

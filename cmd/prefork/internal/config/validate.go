@@ -1,0 +1,141 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"prefork"
+	"prefork/cmd/prefork/internal/nearest"
+	"prefork/worker/handlers"
+)
+
+// validate looks at what the values mean, alone and together. Keys that could
+// not be read are left out: they have been reported.
+func (l *loader) validate() {
+	l.addresses()
+	l.handler()
+	l.spares()
+	if len(l.problems) == 0 {
+		l.server()
+	}
+}
+
+func (l *loader) addresses() {
+	if l.bad["listen"] {
+		return
+	}
+	seen := map[string]bool{}
+	for _, address := range l.config.Listen {
+		if seen[address] {
+			l.blame("listen", fmt.Sprintf("%q is there twice", address))
+			continue
+		}
+		seen[address] = true
+		alone := prefork.Server{Listen: []string{address}, Configure: handlers.Configure}
+		for _, err := range alone.Validate() {
+			l.blame("listen", strings.TrimPrefix(err.Error(), "listen "))
+		}
+	}
+}
+
+func (l *loader) handler() {
+	if l.bad["handler"] {
+		return
+	}
+	name := l.config.Handler
+	spec, ok := handlers.Lookup(name)
+	if !ok {
+		l.blame("handler", fmt.Sprintf("unknown handler %q%s", name, suggest(name, handlers.Names())))
+		return
+	}
+	for _, p := range spec.Check(l.config.Options) {
+		what := fmt.Sprintf("%s: %v", p.Key, p.Err)
+		if errors.Is(p.Err, handlers.ErrUnknownOption) {
+			what = fmt.Sprintf("unknown option %q of handler %s%s", p.Key, name, l.meant(p.Key, optionNames(name)))
+		}
+		l.option(p.Key, what)
+	}
+}
+
+// option notes a problem with one of the handler's options.
+func (l *loader) option(name, what string) {
+	switch o := l.origin[pathOf(OptionsTable, name)]; o.flag {
+	case "":
+		l.add(o.line, "%s", what)
+	default:
+		l.problems = append(l.problems, Problem{What: o.flag + ": " + what})
+	}
+}
+
+// meant guesses what an unknown option is: a misspelt one, or a key of the
+// daemon, for in TOML everything below a table's header belongs to the table.
+func (l *loader) meant(option string, valid []string) string {
+	if hint := nearest.Hint(option, valid); hint != "" {
+		return hint
+	}
+	if k, ok := l.keys[option]; ok {
+		return "; the key " + option + " goes " + place(k)
+	}
+	if len(valid) == 0 {
+		return "; it has none"
+	}
+	return "; it has " + strings.Join(valid, ", ")
+}
+
+// place says where in a file a key belongs.
+func place(k Key) string {
+	if k.Table == "" {
+		return "above the first table"
+	}
+	return "in [" + k.Table + "]"
+}
+
+func (l *loader) spares() {
+	c := &l.config
+	if !l.bad["min_spare"] && !l.bad["max_spare"] && c.MaxSpare > 0 && c.MaxSpare < c.MinSpare {
+		l.blame("max_spare", fmt.Sprintf("%d is below min_spare, which is %d", c.MaxSpare, c.MinSpare))
+	}
+	if c.Mode != "forking" || l.bad["mode"] || l.bad["max_children"] {
+		return
+	}
+	if !l.bad["min_spare"] && c.MinSpare > c.MaxChildren {
+		l.blame("min_spare", fmt.Sprintf("%d is above max_children, which is %d", c.MinSpare, c.MaxChildren))
+	}
+	if !l.bad["workers"] && c.MinSpare == 0 && c.Workers.Min > c.MaxChildren {
+		l.blame("workers", fmt.Sprintf("%d spare workers are above max_children, which is %d", c.Workers.Min, c.MaxChildren))
+	}
+}
+
+// server asks the library, whose word is the last. Its errors begin with the
+// name of the field, which is the key's.
+func (l *loader) server() {
+	s, err := l.config.Server()
+	if err != nil {
+		l.add(0, "%v", err)
+		return
+	}
+	for _, err := range s.Validate() {
+		name, what, ok := strings.Cut(err.Error(), ": ")
+		if _, known := l.keys[name]; ok && known {
+			l.blame(name, what)
+			continue
+		}
+		l.add(0, "%v", err)
+	}
+}
+
+// optionNames returns the names of a handler's options, sorted.
+func optionNames(handler string) []string {
+	spec, ok := handlers.Lookup(handler)
+	if !ok {
+		return nil
+	}
+	names := make([]string, len(spec.Options))
+	for i, o := range spec.Options {
+		names[i] = o.Key
+	}
+	slices.Sort(names)
+	return names
+}

@@ -1,0 +1,235 @@
+package control
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"sync"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"prefork"
+)
+
+// Client asks one server. It may be used from several goroutines. Close lets
+// go of its descriptors.
+type Client struct {
+	path string
+	http *http.Client
+
+	mu     sync.Mutex
+	server *process // that answered first, if the kernel says
+}
+
+// NewClient returns a client of the control socket at path. It connects when
+// asked something.
+func NewClient(path string) *Client {
+	c := &Client{path: path}
+	c.http = &http.Client{Transport: &http.Transport{
+		DialContext:       c.dial,
+		DisableKeepAlives: true,
+	}}
+	return c
+}
+
+// Close closes idle connections and the server's pidfd.
+func (c *Client) Close() {
+	c.http.CloseIdleConnections()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.server != nil {
+		c.server.close()
+		c.server = nil
+	}
+}
+
+// dial connects, and takes hold of the process on the other side before it is
+// told anything that could end it.
+func (c *Client) dial(ctx context.Context, _, _ string) (net.Conn, error) {
+	conn, err := new(net.Dialer).DialContext(ctx, "unix", c.path)
+	if err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.server == nil {
+		c.server = peer(conn)
+	}
+	return conn, nil
+}
+
+// maxAnswer bounds what is read of an answer: a status line of 4096 workers is
+// about 2 MB.
+const maxAnswer = 16 << 20
+
+// Status returns what the server says of itself, and the JSON as it came.
+func (c *Client) Status(ctx context.Context) (prefork.Status, []byte, error) {
+	var s prefork.Status
+	code, body, err := c.do(ctx, http.MethodGet, "/v1/status", nil)
+	if err != nil {
+		return s, nil, err
+	}
+	if code != http.StatusOK {
+		return s, nil, refusal(code, body)
+	}
+	if err := json.Unmarshal(body, &s); err != nil {
+		return s, nil, fmt.Errorf("read status: %w", err)
+	}
+	return s, body, nil
+}
+
+// Command sends a command and waits for its outcome. The error is the server's
+// reason if it refused or failed.
+func (c *Client) Command(ctx context.Context, name string, query url.Values) (prefork.Answer, error) {
+	var a prefork.Answer
+	code, body, err := c.do(ctx, http.MethodPost, "/v1/"+name, query)
+	if err != nil {
+		return a, err
+	}
+	if code != http.StatusOK {
+		return a, refusal(code, body)
+	}
+	if err := json.Unmarshal(body, &a); err != nil {
+		return a, fmt.Errorf("read answer: %w", err)
+	}
+	if !a.OK {
+		return a, refusal(code, body)
+	}
+	return a, nil
+}
+
+// End sends drain or stop and waits until the server's process is gone.
+func (c *Client) End(ctx context.Context, name string) (prefork.Answer, error) {
+	a, err := c.Command(ctx, name, nil)
+	var lost *LostError
+	switch {
+	case errors.As(err, &lost) && name == "stop" && c.gone(ctx):
+		// It was quicker to leave than to say so, which is what was asked.
+		a.OK = true
+		return a, nil
+	case err != nil:
+		return a, err
+	}
+	c.mu.Lock()
+	server := c.server
+	c.mu.Unlock()
+	if server == nil {
+		return a, nil
+	}
+	return a, server.wait(ctx)
+}
+
+// gone waits until the server's process is gone and reports whether it is.
+func (c *Client) gone(ctx context.Context) bool {
+	c.mu.Lock()
+	server := c.server
+	c.mu.Unlock()
+	return server != nil && server.wait(ctx) == nil
+}
+
+// LostError says that the server took the request and went away without an
+// answer.
+type LostError struct{ Err error }
+
+// Error describes the loss.
+func (e *LostError) Error() string {
+	return "the server ended the connection without an answer: " + e.Err.Error()
+}
+
+// Unwrap returns the cause.
+func (e *LostError) Unwrap() error { return e.Err }
+
+func (c *Client) do(ctx context.Context, method, path string, query url.Values) (int, []byte, error) {
+	u := url.URL{Scheme: "http", Host: "prefork", Path: path, RawQuery: query.Encode()}
+	req, err := http.NewRequestWithContext(ctx, method, u.String(), http.NoBody)
+	if err != nil {
+		return 0, nil, fmt.Errorf("make request: %w", err)
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return 0, nil, c.explain(ctx, err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+	if err != nil {
+		return 0, nil, c.explain(ctx, err)
+	}
+	if len(body) > maxAnswer {
+		return 0, nil, fmt.Errorf("the answer has more than %d bytes", maxAnswer)
+	}
+	return resp.StatusCode, body, nil
+}
+
+// explain says in an operator's words why there is no answer.
+func (c *Client) explain(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	var op *net.OpError
+	if !errors.As(err, &op) || op.Op != "dial" {
+		return &LostError{unwrapURL(err)}
+	}
+	switch {
+	case errors.Is(err, syscall.ENOENT):
+		return fmt.Errorf("no server at %s: there is no such socket", c.path)
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return fmt.Errorf("no server at %s: nobody listens there any more", c.path)
+	case errors.Is(err, syscall.EACCES) || errors.Is(err, syscall.EPERM):
+		return fmt.Errorf("no permission to use %s: ask as the server's user or as root", c.path)
+	}
+	return fmt.Errorf("connect to %s: %w", c.path, op.Err)
+}
+
+// unwrapURL drops the made-up URL that net/http puts before its errors.
+func unwrapURL(err error) error {
+	var u *url.Error
+	if errors.As(err, &u) {
+		return u.Err
+	}
+	return err
+}
+
+// refusal is the server's reason, or its HTTP status if it gave none.
+func refusal(code int, body []byte) error {
+	var a prefork.Answer
+	if json.Unmarshal(body, &a) == nil && a.Error != "" {
+		return errors.New(a.Error)
+	}
+	if code == http.StatusNotFound {
+		return errors.New("the server does not know this command; it may be another version of prefork")
+	}
+	text := strings.TrimSpace(string(bytes.ToValidUTF8(body[:min(len(body), 200)], nil)))
+	return fmt.Errorf("the server answered %d %s: %q", code, http.StatusText(code), text)
+}
+
+// peer takes hold of the process that listens on the other side: the kernel
+// notes who called listen (SO_PEERCRED in unix(7)). It returns nil if that is
+// out of sight, as in another PID namespace.
+func peer(conn net.Conn) *process {
+	uc, ok := conn.(*net.UnixConn)
+	if !ok {
+		return nil
+	}
+	raw, err := uc.SyscallConn()
+	if err != nil {
+		return nil
+	}
+	pid := 0
+	if err := raw.Control(func(fd uintptr) {
+		if cred, err := unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED); err == nil {
+			pid = int(cred.Pid)
+		}
+	}); err != nil || pid <= 0 || pid == os.Getpid() {
+		return nil // nobody can wait for their own end
+	}
+	return openProcess(pid)
+}

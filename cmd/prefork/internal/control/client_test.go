@@ -1,0 +1,163 @@
+package control
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+func TestACommandReturnsTheVerdict(t *testing.T) {
+	path := fake(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodPost || r.URL.Path != "/v1/scale" || r.FormValue("n") != "+1" {
+			t.Errorf("request %s %s", r.Method, r.URL)
+		}
+		_, _ = w.Write([]byte(`{"ok":true,"generation":3,"target":"5"}`))
+	})
+	c := NewClient(path)
+	defer c.Close()
+	a, err := c.Command(within(t), "scale", url.Values{"n": {"+1"}})
+	if err != nil || !a.OK || a.Generation != 3 || a.Target != "5" {
+		t.Errorf("answer %+v, %v", a, err)
+	}
+}
+
+func TestARefusalIsTheServersReason(t *testing.T) {
+	for _, c := range []struct {
+		code       int
+		body, want string
+	}{
+		{409, `{"ok":false,"error":"port in use"}`, "port in use"},
+		{403, `{"ok":false,"error":"only root"}`, "only root"},
+		{404, "404 page not found\n", "the server does not know this command; it may be another version of prefork"},
+		{500, "oops\xff", `the server answered 500 Internal Server Error: "oops"`},
+		{200, `{"ok":false}`, `the server answered 200 OK: "{\"ok\":false}"`},
+		{200, `<html>`, "read answer: invalid character '<' looking for beginning of value"},
+	} {
+		path := fake(t, func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(c.code)
+			_, _ = w.Write([]byte(c.body))
+		})
+		client := NewClient(path)
+		_, err := client.Command(within(t), "reload", nil)
+		client.Close()
+		if err == nil || err.Error() != c.want {
+			t.Errorf("%d %q: error %v, want %s", c.code, c.body, err, c.want)
+		}
+	}
+}
+
+func TestAServerThatIsNotThereIsToldInWords(t *testing.T) {
+	path := fake(t, func(http.ResponseWriter, *http.Request) {})
+	stale(t, path+"2")
+	for file, want := range map[string]string{
+		path + "1": "there is no such socket",
+		path + "2": "nobody listens there any more",
+	} {
+		client := NewClient(file)
+		_, _, err := client.Status(within(t))
+		client.Close()
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %s", file, err, want)
+		}
+	}
+}
+
+func TestALostAnswerIsNotAVerdict(t *testing.T) {
+	path := fake(t, func(w http.ResponseWriter, _ *http.Request) { panic(http.ErrAbortHandler) })
+	c := NewClient(path)
+	defer c.Close()
+	var lost *LostError
+	for _, name := range []string{"drain", "stop"} {
+		if _, err := c.End(within(t), name); !errors.As(err, &lost) {
+			t.Errorf("%s: error %v, want a LostError", name, err)
+		}
+	}
+}
+
+func TestTheEndOfWaitingTellsItsCause(t *testing.T) {
+	asked := make(chan struct{})
+	path := fake(t, func(_ http.ResponseWriter, r *http.Request) {
+		close(asked)
+		<-r.Context().Done()
+	})
+	c := NewClient(path)
+	defer c.Close()
+	ctx, cancel := context.WithCancelCause(within(t))
+	cause := errors.New("enough")
+	go func() {
+		<-asked
+		cancel(cause)
+	}()
+	if _, err := c.Command(ctx, "reload", nil); !errors.Is(err, cause) {
+		t.Errorf("error %v, want the cause", err)
+	}
+}
+
+func TestAProcessIsWaitedForUntilItIsGone(t *testing.T) {
+	cmd := exec.Command("/bin/cat")
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Skipf("cannot start a process to wait for: %v", err)
+	}
+	p := openProcess(cmd.Process.Pid)
+	if p == nil {
+		t.Fatal("no pidfd for a process that lives")
+	}
+	defer p.close()
+	ctx, cancel := context.WithCancelCause(within(t))
+	cause := errors.New("enough")
+	cancel(cause)
+	if err := p.wait(ctx); !errors.Is(err, cause) {
+		t.Errorf("wait = %v, want the cause: the process lives", err)
+	}
+	p2 := openProcess(cmd.Process.Pid)
+	defer p2.close()
+	if err := in.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := p2.wait(within(t)); err != nil {
+		t.Errorf("wait = %v, want nil: the process has ended", err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Error(err)
+	}
+	if p := openProcess(cmd.Process.Pid); p != nil {
+		t.Error("a pidfd for a process that is reaped")
+	}
+}
+
+func TestAClientLeavesNoDescriptorBehind(t *testing.T) {
+	path := fake(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(`{"pid":1}`)) })
+	count := func() int {
+		entries, err := os.ReadDir("/proc/self/fd")
+		if err != nil {
+			t.Skipf("no /proc: %v", err)
+		}
+		return len(entries)
+	}
+	ask := func() {
+		c := NewClient(path)
+		if _, _, err := c.Status(within(t)); err != nil {
+			t.Fatal(err)
+		}
+		c.Close()
+	}
+	ask()
+	// The server's half of a connection closes when its goroutine sees the
+	// end, so a few may be left; a leak would be one for each round.
+	before := count()
+	for range 50 {
+		ask()
+	}
+	if after := count(); after > before+10 {
+		t.Errorf("%d descriptors after 50 rounds, %d before", after, before)
+	}
+}

@@ -1,0 +1,125 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"prefork"
+)
+
+// The test binary is prefork itself when asVariable is set, and when a master
+// that it became starts it as a worker.
+const asVariable = "PREFORK_TEST_MAIN"
+
+func TestMain(m *testing.M) {
+	if prefork.IsWorker() || os.Getenv(asVariable) == "1" {
+		main()
+	}
+	os.Exit(m.Run())
+}
+
+// result is how a command ended.
+type result struct {
+	status         int
+	stdout, stderr string
+}
+
+// runHere runs a command in this process.
+func runHere(args ...string) result {
+	var stdout, stderr bytes.Buffer
+	status := run(args, &stdout, &stderr)
+	return result{status, stdout.String(), stderr.String()}
+}
+
+// preforkCommand returns the command as a process of its own, which ends with
+// the test at the latest.
+func preforkCommand(t *testing.T, args ...string) *exec.Cmd {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	t.Cleanup(cancel)
+	cmd := exec.CommandContext(ctx, self, args...)
+	cmd.Env = append(os.Environ(), asVariable+"=1")
+	return cmd
+}
+
+// runProcess runs a command as a process of its own.
+func runProcess(t *testing.T, args ...string) result {
+	t.Helper()
+	var stdout, stderr bytes.Buffer
+	cmd := preforkCommand(t, args...)
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	_ = cmd.Run() // its status says it
+	return result{cmd.ProcessState.ExitCode(), stdout.String(), stderr.String()}
+}
+
+// place gives the test a world without servers, in a directory whose path is
+// short enough for sockets, and returns the directory.
+func place(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "pf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	t.Setenv("RUNTIME_DIRECTORY", "")
+	t.Setenv("XDG_RUNTIME_DIR", "")
+	t.Setenv("TMPDIR", dir)
+	return dir
+}
+
+// fake is a control socket that answers as a test wants.
+func fake(t *testing.T, h http.HandlerFunc) (path string) {
+	t.Helper()
+	path = filepath.Join(place(t), "c.sock")
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &http.Server{Handler: h, ReadHeaderTimeout: time.Minute}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = s.Serve(l)
+	}()
+	t.Cleanup(func() {
+		_ = s.Close()
+		<-ended
+	})
+	return path
+}
+
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// golden compares with testdata/name. PREFORK_GOLDEN=write writes it anew.
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
+	if os.Getenv("PREFORK_GOLDEN") == "write" {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Errorf("%s: got:\n%s\nwant:\n%s", name, got, want)
+	}
+}

@@ -1,0 +1,122 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"prefork"
+	"prefork/cmd/prefork/internal/config"
+	"prefork/cmd/prefork/internal/control"
+)
+
+// source is where a configuration comes from: once at the start, and again at
+// every reload.
+type source struct {
+	file  string
+	flags config.Flags
+	path  string // of the control socket, chosen at the start
+}
+
+func newServe() *cobra.Command {
+	src := &source{}
+	cmd := &cobra.Command{
+		Use:     "serve",
+		Short:   "run a server in the foreground",
+		GroupID: groupServe,
+		Long: `Binds the sockets, starts the workers and serves until it is told to end. Without
+flags: the handler upper on tcp://127.0.0.1:9999, one worker a CPU, a goroutine
+per connection.
+
+A flag that is given wins over the file. Each flag but --config and --option is a
+key of the file too, with underscores for the dashes.
+
+Signals: HUP reloads the file, TERM drains, INT drains and a second one stops,
+QUIT stops, USR1 reopens the log file, TTIN and TTOU add and remove a worker.`,
+		Example: `  prefork serve
+  prefork serve --config /etc/prefork.toml
+  prefork serve --handler http --option root=./public --listen tcp://:8080
+  prefork serve --mode forking --max-children 100 --listen unix:///run/app.sock`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			s, err := src.server()
+			if err != nil {
+				return err
+			}
+			// Signals are the master's business from here on.
+			return s.Run(cmd.Context())
+		},
+	}
+	src.bind(cmd)
+	return cmd
+}
+
+// bind adds the flags of a configuration to a command.
+func (s *source) bind(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&s.file, "config", "", "read the configuration from this `FILE`")
+	cmd.Flags().SortFlags = false // they come in the order of the file
+	s.flags.Bind(cmd.Flags())
+	completeConfig(cmd)
+}
+
+// server returns what the first generation runs.
+func (s *source) server() (*prefork.Server, error) {
+	c, err := config.Load(s.file, &s.flags)
+	if err != nil {
+		return nil, err
+	}
+	if s.path, err = controlPath(c); err != nil {
+		return nil, err
+	}
+	server, err := s.build(c)
+	if err != nil {
+		return nil, err
+	}
+	if s.file != "" {
+		server.Reload = s.reload
+	}
+	return server, nil
+}
+
+// reload reads the file again, under the same flags.
+func (s *source) reload(context.Context) (*prefork.Server, error) {
+	c, err := config.Load(s.file, &s.flags)
+	if err != nil {
+		return nil, err
+	}
+	return s.build(c)
+}
+
+// controlPath returns where the control socket of a new server goes.
+func controlPath(c config.Config) (string, error) {
+	switch c.Control {
+	case config.NoControl:
+		return "", nil
+	case "":
+		return control.DefaultPath(c.Listen[0])
+	}
+	path, err := filepath.Abs(c.Control)
+	if err != nil {
+		return "", fmt.Errorf("control socket: %w", err)
+	}
+	return path, nil
+}
+
+// build makes the server of a configuration. A path that was chosen and not
+// configured stays when the listeners that it was named after change.
+func (s *source) build(c config.Config) (*prefork.Server, error) {
+	server, err := c.Server()
+	if err != nil {
+		return nil, err
+	}
+	server.Version = build().String()
+	server.Control = s.path
+	if c.Control != "" {
+		if server.Control, err = controlPath(c); err != nil {
+			return nil, err
+		}
+	}
+	return server, nil
+}

@@ -1,0 +1,54 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"prefork/cmd/prefork/internal/control"
+)
+
+func newStatus() *cobra.Command {
+	var asJSON bool
+	t := &target{}
+	cmd := &cobra.Command{
+		Use:     "status",
+		Short:   "show the server, its listeners and its workers",
+		GroupID: groupWatch,
+		Long: `Shows what the server is doing: its state and generation, where it listens, what
+all workers have served, how the last reload ended, and a line for each worker.
+SILENT is the time since a worker's last heartbeat, LAG the worst delay of its
+loop.` + targetHelp,
+		Example: `  prefork status
+  prefork status --listen tcp://127.0.0.1:9999
+  prefork status --json | jq .totals.active`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return t.ask(cmd, func(ctx context.Context, c *control.Client) error {
+				s, raw, err := c.Status(ctx)
+				if err != nil {
+					return fmt.Errorf("status: %w", err)
+				}
+				out := cmd.OutOrStdout()
+				if asJSON {
+					var indented bytes.Buffer
+					if err := json.Indent(&indented, bytes.TrimSpace(raw), "", "  "); err != nil {
+						return fmt.Errorf("status: read answer: %w", err)
+					}
+					indented.WriteByte('\n')
+					_, err := out.Write(indented.Bytes())
+					return err
+				}
+				_, err = out.Write(renderStatus(s, time.Now(), painterFor(out)))
+				return err
+			})
+		},
+	}
+	t.bind(cmd, 10*time.Second)
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print the server's JSON")
+	return cmd
+}

@@ -1,0 +1,81 @@
+package main
+
+import (
+	"encoding/json"
+	"net/http"
+	"regexp"
+	"testing"
+	"time"
+
+	"prefork"
+)
+
+const statusJSON = `{"pid":4711,"version":"1.2.3","state":"running","generation":3,"uptime_s":7384.5,"mode":"threading","target":"2-8",
+"listeners":[{"name":"tcp://127.0.0.1:9999","address":"127.0.0.1:9999","queued":0},{"name":"tcp://:0","address":"[::]:40123","queued":12}],
+"totals":{"accepted":1200,"active":3,"handled":1190,"failed":7,"rejected":0,"bytes_in":123456,"bytes_out":9876543210,"restarts":2},
+"workers":[{"slot":0,"pid":4712,"generation":3,"state":"ready","active":2,"accepted":600,"handled":598,"failed":0,"age_s":61,"rss_bytes":12582912,"heap_bytes":1048576,"goroutines":14,"loop_lag_s":0.0012,"silent_s":0.2},
+{"slot":11,"pid":4713,"generation":2,"state":"draining","active":1,"accepted":600,"handled":592,"failed":7,"age_s":273600,"rss_bytes":1023,"heap_bytes":0,"goroutines":7,"loop_lag_s":0,"silent_s":9}],
+"last_reload":{"ok":false,"error":"p.toml:3: mode: unknown mode \"x\"\np.toml:4: unknown key \"y\"","at":"2026-01-02T03:04:05Z"},
+"degraded":"64 crashes in a minute","unknown":{"a":[1,2]}}`
+
+func decodeStatus(t *testing.T) prefork.Status {
+	t.Helper()
+	var s prefork.Status
+	if err := json.Unmarshal([]byte(statusJSON), &s); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+var statusNow = time.Date(2026, 1, 2, 3, 5, 5, 0, time.UTC)
+
+func TestTheStatusTableIsAlignedAndComplete(t *testing.T) {
+	golden(t, "status.golden", string(renderStatus(decodeStatus(t), statusNow, painter{})))
+	golden(t, "status-empty.golden", string(renderStatus(prefork.Status{Version: "1", State: "booting", Mode: "forking", Target: "4"}, statusNow, painter{})))
+}
+
+func TestColoursChangeNothingButTheColours(t *testing.T) {
+	plain := string(renderStatus(decodeStatus(t), statusNow, painter{}))
+	painted := string(renderStatus(decodeStatus(t), statusNow, painter{on: true}))
+	if painted == plain {
+		t.Fatal("nothing is painted")
+	}
+	if got := regexp.MustCompile("\x1b\\[[0-9]+m").ReplaceAllString(painted, ""); got != plain {
+		t.Errorf("without its colours:\n%s\nwant:\n%s", got, plain)
+	}
+}
+
+func TestStatusJSONIsTheServersOwnIndented(t *testing.T) {
+	path := fake(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.Method+" "+r.URL.Path != "GET /v1/status" {
+			t.Errorf("asked %s %s", r.Method, r.URL)
+		}
+		_, _ = w.Write([]byte(statusJSON))
+	})
+	r := runHere("status", "--json", "--control", path)
+	if r.status != 0 {
+		t.Fatalf("%+v", r)
+	}
+	golden(t, "status-json.golden", r.stdout) // fields that this client does not know included
+	if r := runHere("status", "--control", path); r.status != 0 || len(r.stdout) < 100 {
+		t.Errorf("table: %+v", r)
+	}
+}
+
+func TestNumbersReadAsAnOperatorWouldSayThem(t *testing.T) {
+	for seconds, want := range map[float64]string{-1: "0s", 0: "0s", 59.9: "59s", 60: "1m00s", 3599: "59m59s", 3600: "1h00m", 86399: "23h59m", 90000: "1d01h"} {
+		if got := age(seconds); got != want {
+			t.Errorf("age(%v) = %s, want %s", seconds, got, want)
+		}
+	}
+	for n, want := range map[uint64]string{0: "0 B", 1023: "1023 B", 1024: "1.0 KiB", 1536: "1.5 KiB", 1 << 20: "1.0 MiB", 1<<64 - 1: "16.0 EiB"} {
+		if got := bytesText(n); got != want {
+			t.Errorf("bytesText(%d) = %s, want %s", n, got, want)
+		}
+	}
+	for seconds, want := range map[float64]string{0: "0", 0.0012: "1.2ms", 2.25: "2.2s", 75: "1m15s"} {
+		if got := brief(seconds); got != want {
+			t.Errorf("brief(%v) = %s, want %s", seconds, got, want)
+		}
+	}
+}
