@@ -1,0 +1,63 @@
+// Command redis is a small key-value server that speaks Redis's protocol
+// (RESP2): PING, ECHO, SET, GET, DEL, INCR, and as much of CONFIG, COMMAND and
+// QUIT as redis-cli and redis-benchmark ask for.
+//
+//	go run ./examples/redis
+//	redis-cli -p 6380 set greeting hello
+//	redis-benchmark -p 6380 -t ping,set,get,incr -c 50 -n 20000 -P 16 -q
+//
+// # The store is each worker's own
+//
+// Workers share no memory, so each keeps its own keys, and a client talks to
+// one worker for as long as its connection lasts: what is set through one
+// connection need not be there on another, and is gone when its worker is
+// replaced. That is what this example is to show of pre-forking. A store for
+// all needs -workers 1, or a place outside of the workers.
+//
+// # Limits
+//
+// A client cannot take more memory than commandLimits allow, and a worker
+// keeps no more than storeLimit. Breaking the protocol is answered with an
+// error, as Redis does, and ends the connection.
+package main
+
+import (
+	"context"
+	"flag"
+	"log"
+	"os"
+
+	"prefork"
+	"prefork/worker"
+)
+
+func main() {
+	listen := flag.String("listen", "tcp://127.0.0.1:6380", "the `address` to serve")
+	workers := flag.Int("workers", 0, "how many workers, each with its own store; 0 is one a CPU")
+	flag.Parse()
+	keys := newStore(storeLimit) // main runs in every worker: one store each
+	srv := &prefork.Server{
+		Listen:  []string{*listen},
+		Workers: *workers,
+		NewHandler: func() worker.Handler {
+			return &session{StreamHandler: worker.StreamHandler{RBufSize: readBuffer}, store: keys}
+		},
+	}
+	err := srv.Run(context.Background())
+	if err != nil {
+		log.Print(err)
+	}
+	os.Exit(prefork.ExitCode(err))
+}
+
+// session serves one connection.
+type session struct {
+	worker.StreamHandler
+	store *store
+}
+
+// Handle answers commands until the client leaves. The replies to commands
+// that came together leave together: WFile is sent when RFile has to wait.
+func (s *session) Handle(context.Context, *worker.Conn) error {
+	return serve(newReader(s.RFile), replies{s.WFile}, s.store)
+}
