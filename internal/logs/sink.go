@@ -39,7 +39,7 @@ func (s *sink) write(line []byte) error {
 		if s.torn {
 			line = append([]byte{'\n'}, line...)
 		}
-		wrote := 0
+		var wrote int
 		wrote, writeErr = s.writeAll(int(fd), line)
 		if wrote > 0 {
 			s.torn = wrote < len(line)
