@@ -1,0 +1,81 @@
+# `make` lists what can be made.
+.DEFAULT_GOAL := help
+GO ?= go
+FUZZTIME ?= 10s
+
+# Where `make install` puts things; all of it below DESTDIR, for packagers.
+PREFIX ?= /usr/local
+BINDIR ?= $(PREFIX)/bin
+SYSCONFDIR ?= /etc
+UNITDIR ?= $(PREFIX)/lib/systemd/system
+UNITS := prefork.service prefork@.service prefork.socket
+
+.PHONY: help
+help: ## list the targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: bin/prefork ## build the daemon into bin/
+
+# By its sources, so that `sudo make install` after `make build` needs no Go.
+SOURCES := $(shell find . -name '*.go' ! -name '*_test.go' ! -path './bench/*' ! -path './tools/*' ! -path './integration/*') \
+	worker/handlers/index.html go.mod go.sum
+bin/prefork: $(SOURCES)
+	$(GO) build -o $@ ./cmd/prefork
+
+# The units name /usr/local/bin and /etc; what is installed names the real places.
+.PHONY: install
+install: bin/prefork ## install the daemon, its units and a configuration (DESTDIR, PREFIX)
+	install -d "$(DESTDIR)$(BINDIR)" "$(DESTDIR)$(UNITDIR)" "$(DESTDIR)$(SYSCONFDIR)/prefork"
+	install -m 0755 bin/prefork "$(DESTDIR)$(BINDIR)/prefork"
+	@for unit in $(UNITS); do \
+		sed -e 's|/usr/local/bin/prefork|$(BINDIR)/prefork|g' -e 's|/etc/prefork/|$(SYSCONFDIR)/prefork/|g' "deploy/systemd/$$unit" \
+			>"$(DESTDIR)$(UNITDIR)/$$unit" && chmod 0644 "$(DESTDIR)$(UNITDIR)/$$unit" || exit 1; \
+		echo "installed $(DESTDIR)$(UNITDIR)/$$unit"; \
+	done
+	@config="$(DESTDIR)$(SYSCONFDIR)/prefork/prefork.toml"; \
+	if [ -e "$$config" ]; then echo "kept $$config"; \
+	else install -m 0644 deploy/prefork.toml "$$config" && echo "installed $$config"; fi
+
+.PHONY: uninstall
+uninstall: ## remove what install installed, but for a configuration that was changed
+	rm -f "$(DESTDIR)$(BINDIR)/prefork" $(UNITS:%="$(DESTDIR)$(UNITDIR)/%")
+	@config="$(DESTDIR)$(SYSCONFDIR)/prefork/prefork.toml"; \
+	if [ -e "$$config" ] && cmp -s deploy/prefork.toml "$$config"; then rm -f "$$config"; \
+	elif [ -e "$$config" ]; then echo "kept $$config, which was changed"; fi
+	@rmdir "$(DESTDIR)$(SYSCONFDIR)/prefork" 2>/dev/null || true
+
+.PHONY: test
+test: ## run the tests, as the README does
+	$(GO) test ./...
+
+.PHONY: race
+race: ## run the tests under the race detector
+	$(GO) test -race -short ./...
+
+.PHONY: systemd-test
+systemd-test: ## the daemon under a real systemd in a container; root, minutes
+	PREFORK_SYSTEMD_TEST=1 $(GO) test -count=1 -timeout 30m -v ./integration/systemd
+
+.PHONY: lint
+lint: ## gofmt, vet and the linters listed in .golangci.yml
+	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); exit 1; }
+	$(GO) vet ./...
+	cd tools && $(GO) build -o ../bin/golangci-lint github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+	bin/golangci-lint run ./...
+
+.PHONY: fuzz
+fuzz: ## every fuzz target for FUZZTIME each
+	./scripts/fuzz.sh $(FUZZTIME)
+
+.PHONY: bench
+bench: ## the benchmarks of every package, without the tests
+	$(GO) test -run '^$$' -bench . -benchtime 1s ./ipc ./master/policy ./worker
+
+.PHONY: figures
+figures: ## peers and prefork side by side; needs python3 (see docs/benchmarks.md)
+	cd bench && $(GO) run . -rounds 7
+
+.PHONY: clean
+clean: ## remove what was built
+	rm -rf bin
