@@ -65,7 +65,7 @@ func TestHeldWorkerKeepsItsConnectionsAndTakesNoNew(t *testing.T) {
 }
 
 func TestHeldWorkerStillTakesWhatOnlyItServes(t *testing.T) {
-	r := accepting(t, Config{}, Options{Handler: echo}, "127.0.0.1:0", "127.0.0.1:0")
+	r := accepting(t, Config{DrainIdle: 20 * time.Millisecond}, Options{Handler: echo}, "127.0.0.1:0", "127.0.0.1:0")
 	r.send(&ipc.Drain{Hold: true, Own: []string{"l1"}})
 	r.logged("accepting no more, for now")
 	c := r.dial(0)

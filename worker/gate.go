@@ -21,20 +21,25 @@ import (
 const (
 	gateFirst = time.Millisecond // then doubled
 	gateMost  = 60 * time.Millisecond
-	gateStale = time.Second // ten ticks
+	gateStale = time.Second // two ticks of an idle worker
 
-	// Above mean × gateFactor + gateSlack the gate closes. The slack of one
-	// lets the first connections through, the factor keeps large numbers
-	// within five in a hundred.
-	gateFactor = 1.05
-	gateSlack  = 1
+	gateFresh = 5 * time.Millisecond // how long a list of siblings is believed
+
+	// Above mean × gateFactor + gateSlack the gate closes. The slack is for
+	// connections that come and go: how many one happens to hold of them says
+	// nothing, and to wait for a millisecond costs more than to serve one. With
+	// a slack of 1, short connections took twice as long. The factor keeps
+	// large numbers close together.
+	gateFactor = 1.02
+	gateSlack  = 4
 )
 
 // gate is the loop's.
 type gate struct {
 	slot  *ipc.Slot
 	board *ipc.Scoreboard // nil: never closed
-	peers []*ipc.Slot     // the accepting siblings, as of the last look
+	peers []*ipc.Slot     // the siblings, as of the last look
+	seen  int64           // when that was
 
 	until int64         // closed until then
 	delay time.Duration // the current one; 0 while open
@@ -44,16 +49,18 @@ type gate struct {
 // look refreshes the list of siblings. Once a tick is enough: who joins or
 // leaves changes the mean only slowly, and the whole scoreboard is much to read
 // for every connection.
-func (g *gate) look() {
-	if g.board == nil {
-		return
-	}
+func (g *gate) look(now int64) {
 	g.peers = g.peers[:0]
-	for i := range g.board.Len() {
+	sum := g.slot.Accepted.Load()
+	for i := 0; g.board != nil && i < g.board.Len(); i++ {
 		s := g.board.Slot(i)
 		if s != g.slot && s.Generation.Load() == g.slot.Generation.Load() {
 			g.peers = append(g.peers, s)
+			sum += s.Accepted.Load()
 		}
+	}
+	if sum != g.sum || g.changed == 0 {
+		g.sum, g.changed = sum, now
 	}
 }
 
@@ -63,6 +70,7 @@ func (g *gate) above(now int64, mine int) bool {
 	if mine <= gateSlack {
 		return false // the cheap answer, and the most frequent
 	}
+	g.look(now)
 	sum, n := mine, 1
 	for _, s := range g.peers {
 		if ipc.WorkerState(s.State.Load()) == ipc.Accepting && now-s.Beat.Load() < int64(gateStale) {

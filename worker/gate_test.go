@@ -24,7 +24,7 @@ func crew(t *testing.T, now int64, active ...int32) *gate {
 		s.Active.Store(n)
 	}
 	g := &gate{slot: board.Slot(0), board: board}
-	g.look()
+	g.look(now)
 	return g
 }
 
@@ -38,9 +38,10 @@ func TestGateClosesAboveTheMean(t *testing.T) {
 	}{
 		{[]int32{0, 0, 0, 0}, true},
 		{[]int32{1, 0, 0, 0}, true},
-		{[]int32{2, 0, 0, 0}, false},
-		{[]int32{2, 1, 1, 1}, true},
-		{[]int32{3, 1, 1, 1}, false},
+		{[]int32{4, 0, 0, 0}, true},
+		{[]int32{6, 0, 0, 0}, false},
+		{[]int32{8, 3, 3, 3}, true},
+		{[]int32{9, 3, 3, 3}, false},
 		{[]int32{100, 100, 100, 100}, true},
 		{[]int32{107, 100, 100, 100}, true}, // the mean is 101.75
 		{[]int32{110, 100, 100, 100}, false},
@@ -70,7 +71,7 @@ func TestGateCountsOnlyWhoCouldTakeTheConnection(t *testing.T) {
 		}
 		g = crew(t, now, 10, 0)
 		spoil(g.board.Slot(1))
-		g.look()
+		g.seen = 0
 		if !g.open(now, g.mine()) {
 			t.Errorf("a sibling that is %s closes the gate", name)
 		}
