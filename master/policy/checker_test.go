@@ -67,6 +67,7 @@ func newChecker() *checker {
 func (c *checker) step(now time.Duration, ev Event) ([]Action, error) {
 	c.state = c.m.State()
 	before := c.accepting()
+	broken := c.breaksProbation(ev)
 	c.before(now, ev)
 	actions := c.m.Step(now, ev)
 	if len(c.recent) >= 40 {
@@ -90,17 +91,41 @@ func (c *checker) step(now time.Duration, ev Event) ([]Action, error) {
 		if k, ok := a.(Commit); ok {
 			rolled = rolled || k.Generation < c.committed
 		}
-		if err := c.action(a, ev); err != nil {
+		if err := c.action(a); err != nil && !(c.wild && aboutWorker(a)) {
 			return actions, fmt.Errorf("action %d, %s: %w", i, FormatAction(a), err)
 		}
 	}
 	if err := c.after(now); err != nil {
 		return actions, err
 	}
-	if before > 0 && c.accepting() == 0 && drained && !rolled && !c.stopping {
+	if broken && c.m.State() == Probation {
+		return actions, fmt.Errorf("a worker on probation died and nothing was rolled back")
+	}
+	if before > 0 && c.accepting() == 0 && drained && !rolled && !c.stopping && !c.wild {
 		return actions, fmt.Errorf("the last worker that accepts was drained")
 	}
 	return actions, nil
+}
+
+// aboutWorker says whether a is an order to a worker, who may be in any state
+// if the events were wild.
+func aboutWorker(a Action) bool {
+	switch a.(type) {
+	case Accept, DrainWorker, StopWorker, Kill, Dump:
+		return true
+	}
+	return false
+}
+
+// breaksProbation says whether ev is the death of a worker that should have
+// proven its generation.
+func (c *checker) breaksProbation(ev Event) bool {
+	e, ok := ev.(Exited)
+	if !ok || c.wild || c.state != Probation {
+		return false
+	}
+	w := c.workers[e.ID]
+	return w != nil && w.spawned && w.gen == c.committed && !w.draining && !w.stopped && !w.busy
 }
 
 // accepting counts the committed generation's workers that take connections.
@@ -177,156 +202,6 @@ func (c *checker) gone(w *shadow) {
 	c.living[w.gen]--
 }
 
-// worker returns the shadow that an action is about.
-func (c *checker) worker(id ID) (*shadow, error) {
-	w := c.workers[id]
-	switch {
-	case w == nil:
-		return nil, fmt.Errorf("no such worker")
-	case !w.spawned:
-		return nil, fmt.Errorf("not spawned yet")
-	case w.killed:
-		return nil, fmt.Errorf("killed before")
-	}
-	return w, nil
-}
-
-func check(ok bool, format string, args ...any) error {
-	if ok {
-		return nil
-	}
-	return fmt.Errorf(format, args...)
-}
-
-// action checks one action and keeps the books of it.
-func (c *checker) action(a Action, ev Event) error {
-	switch a := a.(type) {
-	case Spawn:
-		return c.spawn(a)
-	case Accept:
-		return c.accept(a)
-	case DrainWorker:
-		return c.drain(a)
-	case StopWorker:
-		w, err := c.worker(a.ID)
-		if err != nil {
-			return err
-		}
-		fine := !w.stopped
-		w.stopped, w.accepting, w.held = true, false, false
-		return check(fine, "stopped before")
-	case Dump:
-		w, err := c.worker(a.ID)
-		if err != nil {
-			return err
-		}
-		fine := !w.dumped && !w.stopped
-		w.dumped, w.accepting, w.held = true, false, false
-		return check(fine, "dumped or stopped before")
-	case Kill:
-		w, err := c.worker(a.ID)
-		if err != nil {
-			return err
-		}
-		w.killed, w.accepting, w.held = true, false, false
-		return check(w.stopped || w.draining || w.dumped || w.dying || c.state == Draining, "killed out of the blue")
-	case Quiesce:
-		again := c.quiesced[a.Generation]
-		c.quiesced[a.Generation] = true
-		return check(!again && !c.retired[a.Generation] && a.Generation <= c.highest, "quiesced twice, or after it retired")
-	case Commit:
-		fine := !c.retired[a.Generation] && a.Generation != c.committed && a.Generation <= c.highest
-		c.committed = a.Generation
-		return check(fine, "cannot be committed")
-	case Retire:
-		fine := !c.retired[a.Generation] && c.living[a.Generation] == 0 && a.Generation != c.committed && a.Generation <= c.highest
-		c.retired[a.Generation] = true
-		return check(fine, "retired twice, or with %d workers, or it serves", c.living[a.Generation])
-	case Load:
-		fine := !c.loading
-		c.loading = true
-		c.covered += c.waiting
-		c.waiting = 0
-		return check(fine, "the last load is not answered")
-	case Verdict:
-		answered := c.covered
-		c.covered = 0
-		if answered == 0 {
-			answered, c.waiting = c.waiting, 0
-		}
-		return check(answered > 0, "nobody waits for it")
-	case Notify:
-		if a.State == NotifyStopping {
-			c.stopped++
-		}
-		return check(c.stopped <= 1, "said twice")
-	case Exit:
-		c.exit = &a
-		return check(len(c.workers) == 0, "%d workers live", len(c.workers))
-	}
-	return nil
-}
-
-func (c *checker) spawn(a Spawn) error {
-	c.spawns++
-	switch {
-	case a.ID <= c.lastID:
-		return fmt.Errorf("id used before")
-	case a.Slot < 0 || a.Slot >= c.slots:
-		return fmt.Errorf("slot out of range")
-	case c.owner[a.Slot] != 0:
-		return fmt.Errorf("slot has worker %d", c.owner[a.Slot])
-	case c.retired[a.Generation] || a.Generation > c.highest:
-		return fmt.Errorf("generation is retired or unknown")
-	}
-	c.lastID = a.ID
-	c.owner[a.Slot] = a.ID
-	c.living[a.Generation]++
-	c.workers[a.ID] = &shadow{id: a.ID, slot: a.Slot, gen: a.Generation}
-	return nil
-}
-
-func (c *checker) accept(a Accept) error {
-	w, err := c.worker(a.ID)
-	if err != nil {
-		return err
-	}
-	fine := w.ready && !w.draining && !w.stopped && !w.dying && (w.held || !w.accepting)
-	helps := c.quiesced[w.gen] // it empties a queue
-	w.held = false
-	w.accepting = !w.busy
-	if w.gen != c.committed && !helps {
-		return fmt.Errorf("generation %d serves", c.committed)
-	}
-	return check(fine, "not in a state to accept")
-}
-
-func (c *checker) drain(a DrainWorker) error {
-	w, err := c.worker(a.ID)
-	if err != nil {
-		return err
-	}
-	if !w.ready || w.draining || w.stopped || w.dying {
-		return fmt.Errorf("not in a state to drain")
-	}
-	if a.Hold {
-		fine := !w.held && w.gen < c.committed && a.Timeout == 0 && !a.Empty
-		w.held = true
-		return check(fine, "held before its successor was committed, or twice")
-	}
-	w.draining, w.accepting, w.held = true, false, false
-	if a.Timeout <= 0 {
-		return fmt.Errorf("no time to drain")
-	}
-	if !a.Empty {
-		return nil
-	}
-	if !c.quiesced[w.gen] {
-		return fmt.Errorf("its queue was not quiesced")
-	}
-	return check(w.gen != c.committed || c.stopping, "generation %d serves", c.committed)
-}
-
 // allowed lists the states that may follow each in one step.
 var allowed = map[State][]State{
 	Booting:   {Booting, Running, Reloading, Killing, Stopped},
@@ -364,10 +239,34 @@ func (c *checker) after(now time.Duration) error {
 			return fmt.Errorf("%d who asked for a reload have no answer", c.waiting+c.covered)
 		}
 	}
+	if limit, has := c.mustWakeBy(); has && (!ok || at > limit) {
+		return fmt.Errorf("must wake by %s, wants to at %s, %v", limit, at, ok)
+	}
+	for _, w := range c.workers {
+		if w.gen < c.committed && w.accepting && !w.held && !c.quiesced[w.gen] {
+			return fmt.Errorf("worker %d still accepts beside generation %d", w.id, c.committed)
+		}
+	}
+	if next := m.NextGeneration(); next != c.highest+1 {
+		return fmt.Errorf("next generation is %d, want %d", next, c.highest+1)
+	}
 	if m.booted && m.serving != nil && m.Generation() != c.committed {
 		return fmt.Errorf("serves generation %d, committed was %d", m.Generation(), c.committed)
 	}
 	return c.inside()
+}
+
+// mustWakeBy returns when the state must end by itself, if it must.
+func (c *checker) mustWakeBy() (time.Duration, bool) {
+	switch {
+	case c.m.state == Probation:
+		return c.m.probation, true
+	case c.m.lame:
+		return c.m.lameUntil, true
+	case c.m.state == Draining:
+		return c.m.killAt, true
+	}
+	return 0, false
 }
 
 // books compares the machine's workers with the shadows.

@@ -32,7 +32,9 @@ func (w *world) apply(a Action) {
 			w.plan(w.after(time.Millisecond), p, Exited{ID: p.id, Signal: 9}, nil)
 		}
 	case Quiesce:
-		w.closed = w.closed || w.c.stopping && a.Generation == w.c.committed
+		if !w.closed && w.c.stopping && a.Generation == w.c.committed {
+			w.closed, w.queued = true, w.backlog
+		}
 	case Commit:
 		w.config.OneShot = w.c.m.serving.config.OneShot
 	}
@@ -65,6 +67,9 @@ func (w *world) spawn(a Spawn) {
 	}
 	w.plan(in, p, Spawned{p.id, int(p.id)}, func() { p.spawned = true })
 	ready := in + 1 + w.after(f.start)
+	if w.healthy {
+		ready = min(ready, 500*time.Millisecond) // every start timeout is longer
+	}
 	switch {
 	case w.chance(f.neverReady):
 		p.hungAt = w.now
@@ -124,7 +129,8 @@ func (w *world) drain(p *proc, a DrainWorker) {
 		return
 	}
 	switch {
-	case p.busy: // goes when it is done, as planned
+	case p.busy: // goes when it is done, as planned, or cuts its connection
+		w.plan(a.Timeout, p, Exited{ID: p.id}, nil)
 	case a.Empty && w.config.OneShot && w.take(p):
 	case w.chance(f.crashesDraining):
 		p.epoch++

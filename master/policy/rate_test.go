@@ -75,77 +75,76 @@ func dieAfter(id ID, after Event, life time.Duration) (Event, time.Duration) {
 	return Exited{ID: id, Code: 1}, life + 1
 }
 
-// spawnsPerMinute plays an hour with nothing but deaths.
+// deathbed is a world in which nothing happens but deaths, once the boot is
+// over.
+type deathbed struct {
+	t         *testing.T
+	w         *world
+	death     func(ID, Event) (Event, time.Duration)
+	perMinute []int
+}
+
+// spawnsPerMinute plays an hour.
 func spawnsPerMinute(t *testing.T, config Config, death func(ID, Event) (Event, time.Duration)) []int {
-	w := &world{c: newChecker(), procs: map[ID]*proc{}, config: config}
-	healthy := true
-	perMinute := make([]int, 60)
-	var handle func(actions []Action)
-	var live func(id ID, after Event)
-	live = func(id ID, after Event) {
-		next, in := death(id, after)
-		if healthy {
-			if _, gone := after.(Ready); gone {
-				next, in = Exited{ID: id, Code: 1}, time.Minute
-			} else {
-				next, in = dieAfter(id, after, 0)
-			}
-		}
-		w.plan(in, nil, next, func() {
-			if _, gone := next.(Exited); !gone {
-				if _, gone := next.(SpawnFailed); !gone {
-					live(id, next)
-				}
-			}
-		})
-	}
-	handle = func(actions []Action) {
-		for _, a := range actions {
-			if s, ok := a.(Spawn); ok {
-				perMinute[min(59, int(w.now/time.Minute))]++
-				live(s.ID, nil)
-			}
-		}
-	}
-	step := func(ev Event) {
-		actions, err := w.c.step(w.now, ev)
-		if err != nil {
-			t.Fatalf("%v\n%s", err, w.c.report())
-		}
-		handle(actions)
-	}
-	step(Boot{Config: config})
-	nextSample := time.Second
-	for w.now < time.Hour {
-		at, ev := nextSample, Event(nil)
+	d := &deathbed{t: t, w: &world{c: newChecker()}, death: death, perMinute: make([]int, 60)}
+	w := d.w
+	d.step(Boot{Config: config})
+	for nextSample := time.Second; w.now < time.Hour; {
 		wake, ok := w.c.m.Wake()
-		if ok && wake < at {
-			at, ev = wake, Tick{}
-		}
-		if len(w.queue) > 0 && w.queue[0].at < at {
+		switch {
+		case len(w.queue) > 0 && w.queue[0].at < nextSample && !(ok && wake <= w.queue[0].at):
 			h := w.popNext()
 			w.now = h.at
-			if h.do != nil {
-				h.do()
-			}
-			step(h.event)
-			healthy = healthy && w.c.m.State() == Booting
-			continue
+			h.do()
+			d.step(h.event)
+		case ok && wake < nextSample:
+			w.now = wake
+			d.step(Tick{})
+		default:
+			w.now = nextSample
+			nextSample += time.Second
+			d.step(d.everyoneBusy())
 		}
-		w.now = at
-		if ev != nil {
-			step(ev)
-			continue
-		}
-		nextSample += time.Second
-		var s Sampled
-		for _, v := range w.c.m.Workers() {
-			s.Samples = append(s.Samples, Sample{ID: v.ID, Active: 1})
-		}
-		step(s)
 	}
 	if state := w.c.m.State(); state != Running {
 		t.Fatalf("is %s, want running", state)
 	}
-	return perMinute
+	return d.perMinute
+}
+
+func (d *deathbed) step(ev Event) {
+	actions, err := d.w.c.step(d.w.now, ev)
+	if err != nil {
+		d.t.Fatalf("%v\n%s", err, d.w.c.report())
+	}
+	for _, a := range actions {
+		if s, ok := a.(Spawn); ok {
+			d.perMinute[min(59, int(d.w.now/time.Minute))]++
+			d.live(s.ID, nil)
+		}
+	}
+}
+
+// live plans what comes after the given event of a worker's life. Who starts
+// during the boot lives for a minute, whatever the death.
+func (d *deathbed) live(id ID, after Event) {
+	next, in := d.death(id, after)
+	if d.w.c.m.State() == Booting {
+		next, in = dieAfter(id, after, time.Minute)
+	}
+	d.w.plan(in, nil, next, func() {
+		switch next.(type) {
+		case Exited, SpawnFailed:
+		default:
+			d.live(id, next)
+		}
+	})
+}
+
+func (d *deathbed) everyoneBusy() Sampled {
+	var s Sampled
+	for _, v := range d.w.c.m.Workers() {
+		s.Samples = append(s.Samples, Sample{ID: v.ID, Active: 1})
+	}
+	return s
 }

@@ -11,7 +11,7 @@ import (
 // says otherwise.
 const simEvents = 1_000_000
 
-// TestSimulation plays random worlds until they have had enough events. Each
+// TestSimulationKeepsThePromises plays random worlds until they have had enough events. Each
 // world has a seed of its own; PREFORK_SIM_SEED plays that one alone.
 func TestSimulationKeepsThePromises(t *testing.T) {
 	limit := simEvents
@@ -41,6 +41,9 @@ func TestSimulationKeepsThePromises(t *testing.T) {
 		worlds++
 	}
 	t.Logf("%d worlds: %+v", worlds, total)
+	if limit >= simEvents && (total.retired == 0 || total.restarts == 0 || total.degraded == 0 || total.emptied == 0) {
+		t.Error("the worlds were too quiet to prove anything")
+	}
 }
 
 // play runs one world.
@@ -57,7 +60,7 @@ func play(t *testing.T, seed uint64, limit int) *world {
 // tally says what the simulation has seen, so that a world in which nothing
 // happens does not pass for a proof.
 type tally struct {
-	events, spawns, generations, retired, restarts, degraded, exits int
+	events, spawns, generations, retired, restarts, degraded, exits, orderly, emptied int
 }
 
 func (s *tally) add(w *world) {
@@ -71,5 +74,9 @@ func (s *tally) add(w *world) {
 	}
 	if w.c.exit != nil {
 		s.exits++
+	}
+	s.orderly += w.orderly
+	if w.orderly > 0 && w.queued > 0 {
+		s.emptied++
 	}
 }

@@ -86,7 +86,7 @@ func (m *Machine) onBusy(w *worker) {
 
 func (m *Machine) onDrained(w *worker) {
 	switch {
-	case w.state == WorkerStarting || w.state == WorkerExiting:
+	case !w.spawned || w.state == WorkerExiting:
 		return
 	case w.state == WorkerDraining:
 		if w.empties && !w.served {

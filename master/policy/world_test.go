@@ -27,6 +27,8 @@ type world struct {
 	closed  bool // no more connections come
 	ends    int  // times that the operator asked for the end
 	rough   bool // by Stop
+	orderly int  // ends that left nothing behind
+	queued  int  // connections in the queue when the end began
 
 	samplingEvery time.Duration
 	reloadSince   time.Duration // when Reloading or Probation began
@@ -115,21 +117,35 @@ func (w *world) pick(of ...time.Duration) time.Duration { return of[w.random.bel
 // newWorld makes a world and its machine from a seed.
 func newWorld(seed uint64) *world {
 	w := &world{c: newChecker(), random: random{seed}, procs: map[ID]*proc{}}
-	w.profile = w.newProfile()
+	w.profile = w.newProfile(seed%8 == 0)
 	w.config = w.newConfig()
+	if seed%8 == 0 { // a busy one-shot service that is to end in good order
+		w.config.OneShot, w.config.LameDuck = true, 0
+		w.config.Max = w.config.MinSpare + w.between(1, 6)
+		w.config.Slots = 0
+		w.profile.arrivals = w.pick(time.Millisecond, 5*time.Millisecond)
+	}
 	w.config.Seed = seed
+	if w.healthy && w.config.OneShot {
+		w.profile.stop = 0
+		w.plan(w.after(w.profile.finish+100*time.Millisecond), nil, Drain{}, nil)
+	}
 	w.samplingEvery = w.pick(100*time.Millisecond, 500*time.Millisecond, time.Second)
 	return w
 }
 
-func (w *world) newProfile() profile {
+func (w *world) newProfile(healthy bool) profile {
 	p := profile{
 		life: w.pick(time.Second, 10*time.Second, time.Minute), start: w.pick(time.Millisecond, 20*time.Millisecond, 300*time.Millisecond),
 		finish: w.pick(time.Millisecond, 100*time.Millisecond, 2*time.Second), pause: w.pick(50*time.Millisecond, time.Second, 20*time.Second),
 		reload: 0.3, scale: 0.3, recycle: 0.2, stop: 0.01, badConfig: 0.2, junk: 0.05,
 		arrivals: w.pick(time.Millisecond, 20*time.Millisecond, time.Second),
 	}
-	switch w.random.below(6) {
+	kind := w.random.below(6)
+	if healthy {
+		kind = 0
+	}
+	switch kind {
 	case 0:
 		w.healthy = true
 	case 1: // things go wrong now and then
@@ -256,9 +272,17 @@ func (w *world) step(ev Event) error {
 // nothingDropped sees that an orderly end in a world without mishaps leaves no
 // connection in the queue, provided there was time.
 func (w *world) nothingDropped() error {
-	if w.c.exit == nil || !w.closed || !w.healthy || w.rough || w.ends != 1 || w.now >= w.c.m.drainBy {
+	if w.c.exit == nil || !w.closed || !w.healthy || w.rough || w.ends != 1 {
 		return nil
 	}
+	if w.now >= w.c.m.drainBy {
+		quick := w.profile.finish <= 100*time.Millisecond && w.profile.start <= 20*time.Millisecond
+		if quick && w.config.DrainTimeout == 0 && w.c.highest == 1 {
+			return fmt.Errorf("nothing is left to do since long, and it does not end before %s", w.c.m.drainBy)
+		}
+		return nil
+	}
+	w.orderly++
 	if w.c.exit.Code != 0 || w.backlog > 0 {
 		return fmt.Errorf("%d connections were left in the queue, exit status %d", w.backlog, w.c.exit.Code)
 	}

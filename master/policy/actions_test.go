@@ -1,0 +1,162 @@
+package policy
+
+import "fmt"
+
+// worker returns the shadow that an action is about.
+func (c *checker) worker(id ID) (*shadow, error) {
+	w := c.workers[id]
+	switch {
+	case w == nil:
+		return nil, fmt.Errorf("no such worker")
+	case !w.spawned:
+		return nil, fmt.Errorf("not spawned yet")
+	case w.killed:
+		return nil, fmt.Errorf("killed before")
+	}
+	return w, nil
+}
+
+func check(ok bool, format string, args ...any) error {
+	if ok {
+		return nil
+	}
+	return fmt.Errorf(format, args...)
+}
+
+// action checks one action and keeps the books of it.
+func (c *checker) action(a Action) error {
+	switch a := a.(type) {
+	case Spawn:
+		return c.spawn(a)
+	case Accept:
+		return c.accept(a)
+	case DrainWorker:
+		return c.drain(a)
+	case StopWorker:
+		w, err := c.worker(a.ID)
+		if err != nil {
+			return err
+		}
+		fine := !w.stopped
+		w.stopped, w.accepting, w.held = true, false, false
+		return check(fine, "stopped before")
+	case Dump:
+		w, err := c.worker(a.ID)
+		if err != nil {
+			return err
+		}
+		fine := !w.dumped && !w.stopped
+		w.dumped, w.accepting, w.held = true, false, false
+		return check(fine, "dumped or stopped before")
+	case Kill:
+		w, err := c.worker(a.ID)
+		if err != nil {
+			return err
+		}
+		w.killed, w.accepting, w.held = true, false, false
+		return check(w.stopped || w.draining || w.dumped || w.dying || c.state == Draining, "killed out of the blue")
+	case Quiesce, Commit, Retire:
+		return c.generation(a)
+	case Load:
+		fine := !c.loading
+		c.loading = true
+		c.covered += c.waiting
+		c.waiting = 0
+		return check(fine, "the last load is not answered")
+	case Verdict:
+		answered := c.covered
+		c.covered = 0
+		if answered == 0 {
+			answered, c.waiting = c.waiting, 0
+		}
+		return check(answered > 0, "nobody waits for it")
+	case Notify:
+		if a.State == NotifyStopping {
+			c.stopped++
+		}
+		return check(c.stopped <= 1, "said twice")
+	case Exit:
+		c.exit = &a
+		return check(len(c.workers) == 0, "%d workers live", len(c.workers))
+	}
+	return nil
+}
+
+func (c *checker) spawn(a Spawn) error {
+	c.spawns++
+	switch {
+	case a.ID <= c.lastID:
+		return fmt.Errorf("id used before")
+	case a.Slot < 0 || a.Slot >= c.slots:
+		return fmt.Errorf("slot out of range")
+	case c.owner[a.Slot] != 0:
+		return fmt.Errorf("slot has worker %d", c.owner[a.Slot])
+	case c.retired[a.Generation] || a.Generation > c.highest:
+		return fmt.Errorf("generation is retired or unknown")
+	}
+	c.lastID = a.ID
+	c.owner[a.Slot] = a.ID
+	c.living[a.Generation]++
+	c.workers[a.ID] = &shadow{id: a.ID, slot: a.Slot, gen: a.Generation}
+	return nil
+}
+
+func (c *checker) accept(a Accept) error {
+	w, err := c.worker(a.ID)
+	if err != nil {
+		return err
+	}
+	fine := w.ready && !w.draining && !w.stopped && !w.dying && (w.held || !w.accepting)
+	helps := c.quiesced[w.gen] // it empties a queue
+	w.held = false
+	w.accepting = !w.busy
+	if w.gen != c.committed && !helps {
+		return fmt.Errorf("generation %d serves", c.committed)
+	}
+	return check(fine, "not in a state to accept")
+}
+
+func (c *checker) drain(a DrainWorker) error {
+	w, err := c.worker(a.ID)
+	if err != nil {
+		return err
+	}
+	if !w.ready || w.draining || w.stopped || w.dying {
+		return fmt.Errorf("not in a state to drain")
+	}
+	if a.Hold {
+		fine := !w.held && w.gen < c.committed && a.Timeout == 0 && !a.Empty
+		w.held = true
+		return check(fine, "held before its successor was committed, or twice")
+	}
+	w.draining, w.accepting, w.held = true, false, false
+	if a.Timeout <= 0 {
+		return fmt.Errorf("no time to drain")
+	}
+	if !a.Empty {
+		return nil
+	}
+	if !c.quiesced[w.gen] {
+		return fmt.Errorf("its queue was not quiesced")
+	}
+	return check(w.gen != c.committed || c.stopping, "generation %d serves", c.committed)
+}
+
+// generation checks the actions that are about one.
+func (c *checker) generation(a Action) error {
+	switch a := a.(type) {
+	case Quiesce:
+		again := c.quiesced[a.Generation]
+		c.quiesced[a.Generation] = true
+		return check(!again && !c.retired[a.Generation] && a.Generation <= c.highest, "quiesced twice, or after it retired")
+	case Commit:
+		fine := !c.retired[a.Generation] && a.Generation != c.committed && a.Generation <= c.highest
+		c.committed = a.Generation
+		return check(fine, "cannot be committed")
+	case Retire:
+		fine := !c.retired[a.Generation] && c.living[a.Generation] == 0 && a.Generation != c.committed && a.Generation <= c.highest
+		c.retired[a.Generation] = true
+		return check(fine, "retired twice, or with %d workers, or it serves", c.living[a.Generation])
+	}
+	return nil
+}
