@@ -14,8 +14,8 @@ import (
 
 // listen reads the channel until its end. What concerns connections goes to
 // the loop; what must work even while the loop hangs is done here: dump, and
-// stop, upon which stopped is closed.
-func (w *worker) listen(stopped chan<- struct{}) {
+// stop, upon which stopped is closed. orphaned is closed at EOF.
+func (w *worker) listen(stopped, orphaned chan<- struct{}) {
 	for {
 		m, fds, err := w.channel.Receive()
 		if err != nil {
@@ -26,6 +26,7 @@ func (w *worker) listen(stopped chan<- struct{}) {
 			if !errors.Is(err, io.EOF) && !errors.Is(err, os.ErrClosed) {
 				w.log.Warn("channel broken", zap.Error(err))
 			}
+			close(orphaned)
 			w.inbox.post(masterGone{})
 			return
 		}

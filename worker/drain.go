@@ -126,6 +126,9 @@ func (l *loop) beginDrain(now int64, d drainOrder) {
 	l.phase = phaseEmptying
 	l.table.beginDrain(now)
 	l.nextTick = now
+	if d.grace > 0 { // the master has closed its listeners to new handshakes
+		l.table.liftHopLimits()
+	}
 	l.setOwn(d.own)
 	for _, ln := range l.listeners {
 		if !ln.own {

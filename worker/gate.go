@@ -41,15 +41,21 @@ type gate struct {
 	peers []*ipc.Slot     // the siblings, as of the last look
 	seen  int64           // when that was
 
+	sum     uint64 // of the connections that all have taken, as of the last look
+	changed int64  // when a look last found another sum
+
 	until int64         // closed until then
 	delay time.Duration // the current one; 0 while open
 	spent time.Duration // in delays since the gate closed
 }
 
-// look refreshes the list of siblings. Once a tick is enough: who joins or
-// leaves changes the mean only slowly, and the whole scoreboard is much to read
-// for every connection.
+// look refreshes the list of siblings, unless it is fresh: the whole scoreboard
+// is much to read for every connection.
 func (g *gate) look(now int64) {
+	if g.seen != 0 && now-g.seen < int64(gateFresh) {
+		return
+	}
+	g.seen = now
 	g.peers = g.peers[:0]
 	sum := g.slot.Accepted.Load()
 	for i := 0; g.board != nil && i < g.board.Len(); i++ {

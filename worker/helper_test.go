@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
@@ -221,6 +222,27 @@ func (p *process) signal(s syscall.Signal) {
 	if err := syscall.Kill(p.pid, s); err != nil {
 		p.t.Fatal(err)
 	}
+}
+
+// stop sends SIGSTOP and waits until every thread stands still: until then the
+// worker may go on accepting.
+func (p *process) stop() {
+	p.t.Helper()
+	p.signal(syscall.SIGSTOP)
+	eventually(p.t, "every thread to stop", func() bool {
+		stats, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", p.pid))
+		if err != nil || len(stats) == 0 {
+			return false
+		}
+		for _, name := range stats {
+			stat, err := os.ReadFile(name)
+			_, state, found := strings.Cut(string(stat), ") ") // after the command's name
+			if err != nil || !found || state[0] != 'T' {
+				return false
+			}
+		}
+		return true
+	})
 }
 
 // exit waits for the process's end.

@@ -150,7 +150,8 @@ func (l *loop) tick(now int64) {
 	if now < l.nextTick {
 		return
 	}
-	l.nextTick = now + int64(l.tickInterval())
+	l.gate.look(now) // for changed, which the interval depends on
+	l.nextTick = now + int64(l.tickInterval(now))
 	if l.needsSweep() {
 		l.table.sweep(now)
 	}

@@ -272,8 +272,7 @@ func TestBadConfigurationIsFatal(t *testing.T) {
 		"configure": {Config{Settings: json.RawMessage(`{"colour":"red"}`)}, Options{
 			Configure: func(s json.RawMessage, _ *Options) error { return errors.New("no colour like " + string(s)) },
 		}, `no colour like {"colour":"red"}`},
-		"configure panics": {Config{}, Options{Configure: func(json.RawMessage, *Options) error { panic("dear me") }}, "dear me"},
-		"useless hook":     {Config{}, Options{Service: new(closedService), Hooks: processing{}}, "ProcessRequest"},
+		"useless hook": {Config{}, Options{Service: new(closedService), Hooks: processing{}}, "ProcessRequest"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m, err := failed(t, c.cfg, c.o)
@@ -283,6 +282,38 @@ func TestBadConfigurationIsFatal(t *testing.T) {
 			}
 			if !strings.Contains(m.Message, c.want) || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("message %q, error %q; want %q in both", m.Message, err, c.want)
+			}
+		})
+	}
+}
+
+// Another try may go better: the master must not give up for good.
+func TestPanicInConfigureIsNoConfigurationError(t *testing.T) {
+	m, err := failed(t, Config{}, Options{Configure: func(json.RawMessage, *Options) error { panic("dear me") }})
+	if exit := new(ExitError); !errors.As(err, &exit) || exit.Code != 1 || m.Code != 1 || !strings.Contains(m.Message, "dear me") {
+		t.Errorf("message %+v, error %#v; want code 1 and the panic", m, err)
+	}
+}
+
+// A worker that still sets itself up must hear that it is to leave: the death
+// of its master, above all, will not be told twice.
+func TestWorkerLeavesWhileItSetsItselfUp(t *testing.T) {
+	for name, tell := range map[string]func(r *rig){
+		"master gone": func(r *rig) { _ = r.channel.Close() },
+		"stop":        func(r *rig) { r.send(&ipc.Stop{}) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			begun, release := make(chan struct{}), make(chan struct{})
+			defer close(release)
+			r := launch(t, Config{}, Options{Configure: func(json.RawMessage, *Options) error {
+				close(begun)
+				<-release
+				return errors.New("too late")
+			}})
+			<-begun
+			tell(r)
+			if err := r.wait(); err != nil {
+				t.Errorf("Run: %v", err)
 			}
 		})
 	}

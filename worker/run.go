@@ -87,7 +87,7 @@ func run(ctx context.Context, o Options, in inheritance) error {
 	if err != nil {
 		return failure(err)
 	}
-	defer channel.Close()
+	defer func() { _ = channel.Close() }()
 	w := &worker{opt: o, channel: channel, log: zap.NewNop(), level: zap.NewAtomicLevel()}
 	defer w.dropCrash()
 	if err := w.openCrash(in.crash); err != nil {
@@ -104,15 +104,56 @@ func run(ctx context.Context, o Options, in inheritance) error {
 	defer w.closeBoard()
 	listeners, err := openListeners(hello.Listeners, in.listener)
 	if err == nil {
-		err = w.setUp(ctx, hello)
+		err = w.makeLog(hello)
 	}
 	if err == nil {
-		return w.work(ctx, listeners)
+		w.inbox.wake, err = newWakeup()
 	}
+	if err == nil {
+		return w.attend(ctx, hello, listeners)
+	}
+	closeListeners(listeners)
+	return w.fail(err)
+}
+
+func closeListeners(listeners []*listener) {
 	for _, ln := range listeners {
 		ln.close()
 	}
-	return w.fail(err)
+}
+
+// attend hears the master from here to the end, also while the program sets
+// itself up, which may take long: a master that dies meanwhile must not leave a
+// worker behind that nobody will ever tell to go.
+func (w *worker) attend(ctx context.Context, hello *ipc.Hello, listeners []*listener) error {
+	stopped, orphaned, listened := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(listened)
+		w.listen(stopped, orphaned)
+	}()
+	defer func() {
+		_ = w.channel.Close()
+		<-listened
+	}()
+	ready := make(chan error, 1)
+	go func() { ready <- w.setUp(ctx, hello) }()
+	select {
+	case err := <-ready:
+		if err == nil {
+			return w.work(ctx, listeners, stopped)
+		}
+		w.inbox.wake.close()
+		closeListeners(listeners)
+		return w.fail(err)
+	case <-stopped:
+	case <-ctx.Done():
+	case <-orphaned:
+	}
+	// It holds no connection. What setUp opens goes with the process.
+	w.log.Info("told to leave before it was ready")
+	w.inbox.wake.close()
+	closeListeners(listeners)
+	return nil
 }
 
 // greet exchanges the Hellos.
@@ -202,17 +243,24 @@ func openListeners(names []ipc.Listener, descriptor func(i int) int) ([]*listene
 	return listeners, nil
 }
 
-// setUp makes the log and the program.
-func (w *worker) setUp(ctx context.Context, hello *ipc.Hello) error {
-	if w.opt.NewLogger != nil {
-		log, level, err := w.opt.NewLogger(hello.LogFormat, hello.LogLevel)
-		if err != nil {
-			return configuration(fmt.Errorf("make log: %w", err))
-		}
-		w.level = level
-		w.log = log.With(zap.String("role", "worker"), zap.Int("slot", hello.Slot),
-			zap.Int("pid", os.Getpid()), zap.Int("generation", hello.Generation))
+// makeLog makes the log as the master wants it.
+func (w *worker) makeLog(hello *ipc.Hello) error {
+	if w.opt.NewLogger == nil {
+		return nil
 	}
+	log, level, err := w.opt.NewLogger(hello.LogFormat, hello.LogLevel)
+	if err != nil {
+		return configuration(fmt.Errorf("make log: %w", err))
+	}
+	w.level = level
+	w.log = log.With(zap.String("role", "worker"), zap.Int("slot", hello.Slot),
+		zap.Int("pid", os.Getpid()), zap.Int("generation", hello.Generation))
+	return nil
+}
+
+// setUp makes the program. A panic in it is no configuration error: another
+// try may go better.
+func (w *worker) setUp(ctx context.Context, hello *ipc.Hello) error {
 	var cfg Config
 	if len(hello.Config) > 0 {
 		if err := json.Unmarshal(hello.Config, &cfg); err != nil {
@@ -220,6 +268,9 @@ func (w *worker) setUp(ctx context.Context, hello *ipc.Hello) error {
 		}
 	}
 	cfg, opt, err := configure(cfg, w.opt)
+	if _, panicked := errors.AsType[*PanicError](err); panicked {
+		return failure(err)
+	}
 	if err != nil {
 		return configuration(err)
 	}
@@ -251,7 +302,7 @@ func clip(text string) string {
 }
 
 // work is the time between Ready and the end.
-func (w *worker) work(ctx context.Context, listeners []*listener) error {
+func (w *worker) work(ctx context.Context, listeners []*listener, stopped <-chan struct{}) error {
 	defer w.cancel(ErrStopped) // of no effect after a drain: no handler is left
 	if w.opt.Service != nil {
 		w.view = newView(w.table, listeners[0].source.addr)
@@ -259,9 +310,7 @@ func (w *worker) work(ctx context.Context, listeners []*listener) error {
 	l, err := newLoop(w, listeners)
 	if err != nil {
 		w.wake.close()
-		for _, ln := range listeners {
-			ln.close()
-		}
+		closeListeners(listeners)
 		return w.fail(err)
 	}
 	w.slot.State.Store(uint32(ipc.Paused))
@@ -270,17 +319,10 @@ func (w *worker) work(ctx context.Context, listeners []*listener) error {
 		return failure(fmt.Errorf("tell master: %w", err))
 	}
 	defer context.AfterFunc(ctx, func() { w.inbox.post(terminated{}) })()
-	stopped, listened := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(listened)
-		w.listen(stopped)
-	}()
 	drained, err := w.supervise(l, stopped)
 	if drained {
 		w.send(&ipc.Drained{Cut: l.cut})
 	}
-	_ = w.channel.Close()
-	<-listened
 	return err
 }
 

@@ -246,12 +246,12 @@ func TestServiceDrainsAfterItsLastAccept(t *testing.T) {
 	r.send(&ipc.Drain{TimeoutMS: long, Own: []string{"l0"}})
 	var conns []*Conn
 	for range 3 {
-		conns = append(conns, within(t, "a connection", h.conns))
-		select {
+		select { // one is still waiting
 		case <-h.drained:
 			t.Fatal("told to drain while connections wait")
 		default:
 		}
+		conns = append(conns, within(t, "a connection", h.conns))
 	}
 	if err := within(t, "the end of Accept", h.refused); !errors.Is(err, net.ErrClosed) {
 		t.Fatalf("Accept: %v, want net.ErrClosed", err)

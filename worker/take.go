@@ -129,6 +129,9 @@ func (l *loop) acceptOne(ln *listener, now int64) verdict {
 	l.watch(ln, false) // to the end of the queue
 	l.turn = (l.turn + 1) % len(l.listeners)
 	l.gate.passed()
+	if l.phase == phaseEmptying {
+		liftHopLimit(fd)
+	}
 	l.welcome(ln, fd, p, now)
 	return acceptSkip
 }

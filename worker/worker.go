@@ -42,14 +42,16 @@ type worker struct {
 // prepare completes a worker whose configuration, options, log and slot are
 // set.
 func (w *worker) prepare(ctx context.Context) error {
-	wake, err := newWakeup()
-	if err != nil {
-		return err
+	if w.inbox.wake == nil {
+		wake, err := newWakeup()
+		if err != nil {
+			return err
+		}
+		w.inbox.wake = wake
 	}
-	w.wake = wake
+	w.wake = w.inbox.wake
 	w.hooks = w.opt.resolveHooks()
-	w.inbox.wake = wake
-	w.table = newTable(w.cfg, w.slot, wake)
+	w.table = newTable(w.cfg, w.slot, w.wake)
 	// The handlers end when the worker says so, not when ctx does: that only
 	// begins a drain.
 	w.ctx, w.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
