@@ -113,7 +113,8 @@ func (s *Server) HandleRequest(ctx context.Context) error {
 	return worker.HandleRequest(ctx, s.workerConfig(), s.workerOptions(), listeners)
 }
 
-func (s *Server) newMaster() (*master.Master, error) {
+// newMaster makes the master, and its log in *made.
+func (s *Server) newMaster(made **zap.Logger) (*master.Master, error) {
 	if problems := s.Validate(); len(problems) > 0 {
 		return nil, &ConfigError{Err: errors.Join(problems...)}
 	}
@@ -239,11 +240,13 @@ func (s *Server) policyConfig() policy.Config {
 			c.MinSpare = min(s.spares(), c.Max)
 		}
 	}
-	// Room for the pool twice over (a reload), for drained generations, and
-	// for an operator who scales it up: 256 bytes a slot.
-	c.Slots = max(64, 4*c.Max)
+	c.Slots = max(leastSlots, c.WithDefaults().Slots)
 	return c
 }
+
+// leastSlots is room on the scoreboard for what reloads and an operator may ask
+// for later: its size is fixed when the master starts. A slot is 256 bytes.
+const leastSlots = 512
 
 // spares is how many ready processes mode forking keeps if nobody says: as many
 // as Workers, else enough to take a small burst while others start.
@@ -276,7 +279,9 @@ func (s *Server) workerConfig() worker.Config {
 	}
 }
 
-func (s *Server) workerOptions() worker.Options {
+// workerOptions are the program's part of a worker, which makes its log in
+// *made once it knows how.
+func (s *Server) workerOptions(made **zap.Logger) worker.Options {
 	return worker.Options{
 		Handler:    s.Handler,
 		NewHandler: s.NewHandler,
@@ -285,7 +290,11 @@ func (s *Server) workerOptions() worker.Options {
 		Configure:  s.Configure,
 		Build:      s.Version,
 		NewLogger: func(format, level string) (*zap.Logger, zap.AtomicLevel, error) {
-			return logs.New(format, level, os.Stderr)
+			log, at, err := logs.New(format, level, os.Stderr)
+			if err == nil {
+				*made = log
+			}
+			return log, at, err
 		},
 	}
 }

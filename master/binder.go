@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 
 	"golang.org/x/sys/unix"
 )
@@ -55,6 +56,10 @@ func (b *binder) bind(ctx context.Context, addresses []string) ([]*listener, err
 				problems = append(problems, err)
 				continue
 			}
+			if slices.Contains(all, l) {
+				problems = append(problems, &ConfigError{fmt.Errorf("listen address %q: systemd's socket for it is there already, by its name", s)})
+				continue
+			}
 			l.key = open.key
 			all, fresh = append(all, l), append(fresh, l)
 		}
@@ -79,7 +84,12 @@ type opening struct {
 func (b *binder) resolve(ctx context.Context, a Address) ([]opening, error) {
 	switch a.Network {
 	case "unix":
-		return []opening{{a.Name, func() (*listener, error) { return bindUnix(a, b.backlog) }}}, nil
+		return []opening{{a.Name, func() (*listener, error) {
+			if l := b.passed.at("unix", a.Path); l != nil {
+				return l, nil
+			}
+			return bindUnix(a, b.backlog)
+		}}}, nil
 	case "systemd":
 		return b.passed.named(a)
 	}
@@ -112,6 +122,12 @@ func (b *binder) resolve(ctx context.Context, a Address) ([]opening, error) {
 // bindAny binds every address: both families on one socket where the kernel
 // has IPv6 and the scheme allows it.
 func (b *binder) bindAny(a Address) (*listener, error) {
+	if a.Network == "tcp" {
+		// A socket unit may have it for one family only.
+		if l := b.passed.at("tcp", fmt.Sprintf("[::]:%d", a.Port), fmt.Sprintf("0.0.0.0:%d", a.Port)); l != nil {
+			return l, nil
+		}
+	}
 	switch a.Network {
 	case "tcp4":
 		return b.bindTCP(a, netip.IPv4Unspecified(), false)
@@ -125,7 +141,12 @@ func (b *binder) bindAny(a Address) (*listener, error) {
 	return l, err
 }
 
+// bindTCP opens a socket, unless a socket unit has one that is bound to the
+// address: who configures an address wants it served, by whoever opened it.
 func (b *binder) bindTCP(a Address, ip netip.Addr, v6only bool) (*listener, error) {
+	if l := b.passed.at("tcp", netip.AddrPortFrom(ip, uint16(a.Port)).String()); l != nil {
+		return l, nil
+	}
 	var sa unix.Sockaddr
 	family := unix.AF_INET
 	if ip.Is4() {

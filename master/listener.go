@@ -1,8 +1,6 @@
 package master
 
 import (
-	"fmt"
-
 	"golang.org/x/sys/unix"
 
 	"prefork/ipc"
@@ -47,51 +45,6 @@ func (l *listener) unlink() {
 		_ = unix.Unlink(l.path)
 	}
 	l.path = ""
-}
-
-// synFilter drops a TCP segment that opens a handshake (SYN without ACK) and
-// lets everything else pass, so that handshakes that have begun still end. A
-// filter on a TCP socket sees the segment from its TCP header on; the flags
-// are byte 13.
-var synFilter = []unix.SockFilter{
-	{Code: unix.BPF_LD | unix.BPF_B | unix.BPF_ABS, K: 13},
-	{Code: unix.BPF_ALU | unix.BPF_AND | unix.BPF_K, K: 0x12},
-	{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: 0x02, Jt: 0, Jf: 1},
-	{Code: unix.BPF_RET | unix.BPF_K, K: 0},
-	{Code: unix.BPF_RET | unix.BPF_K, K: 0xffffffff},
-}
-
-// quiesce stops new connections from entering the queue while those in it can
-// still be accepted: without it, a connection whose handshake completed
-// between the last accept and the close would be reset. A client whose SYN was
-// dropped tries again a second later and finds the port closed, or a
-// successor.
-func (l *listener) quiesce() error {
-	if l.external || l.quiesced {
-		return nil
-	}
-	l.quiesced = true
-	if l.network == "unix" {
-		l.unlink()
-		return nil
-	}
-	prog := unix.SockFprog{Len: uint16(len(synFilter)), Filter: &synFilter[0]}
-	if err := unix.SetsockoptSockFprog(l.fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &prog); err != nil {
-		return fmt.Errorf("quiesce %s: %w", l.name, err)
-	}
-	return nil
-}
-
-// reopen undoes quiesce on a TCP listener that a reload brings back.
-func (l *listener) reopen() error {
-	if !l.quiesced {
-		return nil
-	}
-	if err := unix.SetsockoptInt(l.fd, unix.SOL_SOCKET, unix.SO_DETACH_FILTER, 0); err != nil {
-		return fmt.Errorf("reopen %s: %w", l.name, err)
-	}
-	l.quiesced = false
-	return nil
 }
 
 // reusable says whether a reload may keep the listener.

@@ -138,6 +138,54 @@ func TestQuiesceKeepsTheQueueAndRefusesTheRest(t *testing.T) {
 	c.Close()
 }
 
+// Both ways to stop handshakes, on both families: the second is for kernels
+// that allow the first to the privileged only.
+func TestHandshakesThatHaveBegunEndOnAQuiescedListener(t *testing.T) {
+	for _, address := range []string{"tcp://127.0.0.1:0", "tcp6://[::1]:0", "tcp://:0"} {
+		for name, stop := range map[string]func(l *listener) error{
+			"filter":    (*listener).filterSYN,
+			"hop limit": func(l *listener) error { return l.limitHops(maxHops) },
+		} {
+			l, err := tryBind(address)
+			if errors.Is(err, unix.EADDRNOTAVAIL) || errors.Is(err, unix.EAFNOSUPPORT) {
+				t.Logf("no %s on this machine: %v", address, err)
+				continue
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer l.close()
+			queued, err := net.Dial("tcp", l.address)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer queued.Close()
+			if err := stop(l); errors.Is(err, unix.EPERM) {
+				t.Logf("%s: %v", name, err)
+				continue
+			} else if err != nil {
+				t.Fatalf("%s on %s: %v", name, address, err)
+			}
+			if c, err := net.DialTimeout("tcp", l.address, 50*time.Millisecond); err == nil {
+				c.Close()
+				t.Errorf("%s on %s: a handshake completed", name, address)
+			}
+			if n := acceptAll(t, l); n != 1 {
+				t.Errorf("%s on %s: accepted %d queued connections, want 1", name, address, n)
+			}
+			l.quiesced = true
+			if err := l.reopen(); err != nil {
+				t.Fatalf("%s on %s: %v", name, address, err)
+			}
+			c, err := net.DialTimeout("tcp", l.address, 5*time.Second)
+			if err != nil {
+				t.Fatalf("%s on %s: dial after reopen: %v", name, address, err)
+			}
+			c.Close()
+		}
+	}
+}
+
 func TestQuiesceUnixRemovesTheNameAndKeepsTheQueue(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s")
 	l := bindOne(t, "unix://"+path)

@@ -40,6 +40,8 @@ type Master struct {
 	loading     map[string]*listener // what the loader may keep; nil when none runs
 	passed      *passedSockets
 	stored      map[string]*listener // in the service manager's store
+	left        *leftovers           // of an earlier master
+	hurried     bool                 // told to stop at once, or out of time
 	notify      *systemd.Notifier
 	watchdog    time.Duration // feed it this often; 0 never
 	fed         time.Time
@@ -137,6 +139,8 @@ func (m *Master) acquire(ctx context.Context) (closers []func(), err error) {
 	if problems := m.base.Policy.Validate(); len(problems) > 0 {
 		return closers, &ConfigError{errors.Join(problems...)}
 	}
+	m.watchLeftovers()
+	closers = append(closers, m.closeLeftovers)
 	if m.board, err = ipc.NewScoreboard(m.base.Policy.Slots); err != nil {
 		return closers, err
 	}
@@ -243,9 +247,10 @@ func (m *Master) step(ev policy.Event) {
 	for len(m.queue) > 0 {
 		ev := m.queue[0]
 		actions := m.machine.Step(m.now(), ev)
+		m.hurried = m.hurried || m.machine.State() == policy.Killing
 		if ce := m.log.Check(zap.DebugLevel, "step"); ce != nil {
 			ce.Write(zap.Stringer("state", m.machine.State()),
-				zap.String("event", describe(ev)), zap.Strings("actions", describeAll(actions)))
+				zap.String("event", policy.FormatEvent(ev)), zap.Strings("actions", formatAll(actions)))
 		}
 		for _, a := range actions {
 			m.apply(a)

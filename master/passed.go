@@ -2,6 +2,7 @@ package master
 
 import (
 	"fmt"
+	"slices"
 	"sort"
 	"strings"
 
@@ -105,7 +106,7 @@ func (m *Master) claim() {
 	for name, list := range m.passed.units {
 		for _, l := range list {
 			if !m.current.serves(l) {
-				m.log.Warn("passed socket not used; name it in listen as systemd:NAME",
+				m.log.Warn("passed socket not used: name it or its address in listen",
 					zap.String("listener", name), zap.String("address", l.address))
 			}
 		}
@@ -142,6 +143,19 @@ func (p *passedSockets) named(a Address) ([]opening, error) {
 	return sockets, nil
 }
 
+// at returns the socket unit's socket that is bound to one of the addresses,
+// or nil.
+func (p *passedSockets) at(network string, addresses ...string) *listener {
+	for _, list := range p.units {
+		for _, l := range list {
+			if l.network == network && slices.Contains(addresses, l.address) {
+				return l
+			}
+		}
+	}
+	return nil
+}
+
 // close closes the socket units' sockets when the master ends: the service
 // manager has its own copies.
 func (p *passedSockets) close() {
@@ -157,11 +171,13 @@ func (p *passedSockets) close() {
 // sockets, and the connections queued on them, to its successor.
 func (m *Master) syncStore() {
 	want := map[string]*listener{}
-	if !m.ending() {
-		for _, l := range m.current.listeners {
-			if !l.external {
-				want[l.key] = l
-			}
+	for _, l := range m.current.listeners {
+		// In an orderly end a Unix listener has lost its name, and must not
+		// come back. A TCP listener may: it is closed to new handshakes until
+		// the master of a restart opens it again, for clients who then are
+		// merely late, or until the unit has stopped and systemd closes it.
+		if !l.external && (l.network == "tcp" || !m.ending()) {
+			want[l.key] = l
 		}
 	}
 	for key, l := range m.stored {

@@ -163,14 +163,13 @@ func residentBytes(pid int) uint64 {
 	return pages * uint64(os.Getpagesize())
 }
 
-// describe writes an event or an action for the debug log.
-func describe(v any) string { return fmt.Sprintf("%T%+v", v, v) }
-
-func describeAll(actions []policy.Action) []string {
+// formatAll writes actions for the debug log, notes aside: they are lines of
+// their own.
+func formatAll(actions []policy.Action) []string {
 	out := make([]string, 0, len(actions))
 	for _, a := range actions {
 		if _, isNote := a.(policy.Note); !isNote {
-			out = append(out, describe(a))
+			out = append(out, policy.FormatAction(a))
 		}
 	}
 	return out

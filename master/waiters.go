@@ -174,7 +174,10 @@ func (m *Master) settle() {
 	}
 	target := m.target()
 	serving, starting := m.pool()
-	reached := starting == 0 && serving >= target.fewest && (target.most == 0 || serving <= target.most)
+	reached := starting == 0 && serving >= target.fewest && serving <= target.most
+	if target.most == 0 { // spares come and go under load: never all ready at once
+		reached = starting+serving >= target.fewest
+	}
 	now := time.Now()
 	left := m.waiting.scales[:0]
 	for _, s := range m.waiting.scales {

@@ -1,0 +1,176 @@
+package master
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+	"golang.org/x/sys/unix"
+)
+
+// leftoverGrace is what a worker whose master died may take beyond the drain
+// timeout: it then cuts its connections and waits a second for its handlers.
+const leftoverGrace = 5 * time.Second
+
+// leftovers are processes that an earlier master of this service left in the
+// service's cgroup. They see that their master is gone, finish what they hold
+// and exit by themselves; one that has not by the deadline hangs, and nobody
+// else would ever end it: under KillMode=process systemd does not either. The
+// owner loop owns the value.
+type leftovers struct {
+	pidfds   []int
+	deadline time.Time
+}
+
+// findLeftovers looks for them, which makes sense only before this master has
+// started anything, and only in the main process of a service: then all else
+// in its cgroup is older. Who they were cannot be asked, for with PrivateUsers=
+// each start of the service has a user namespace, and the processes of the one
+// before do not show in /proc.
+func findLeftovers() *leftovers {
+	l := &leftovers{}
+	if os.Getenv("SYSTEMD_EXEC_PID") != strconv.Itoa(os.Getpid()) { // systemd 248 and later
+		return l
+	}
+	for _, pid := range processes(serviceCgroup()) {
+		if pid == os.Getpid() {
+			continue
+		}
+		// Close-on-exec by nature.
+		if fd, err := unix.PidfdOpen(pid, 0); err == nil { // else it has gone since
+			l.pidfds = append(l.pidfds, fd)
+		}
+	}
+	return l
+}
+
+// serviceCgroup returns the directory of this process's cgroup, or "" if that
+// is not a service's.
+func serviceCgroup() string {
+	text, err := os.ReadFile("/proc/self/cgroup")
+	if err != nil {
+		return ""
+	}
+	for line := range bytes.Lines(text) {
+		parts := strings.SplitN(strings.TrimSuffix(string(line), "\n"), ":", 3)
+		if len(parts) != 3 || !strings.HasSuffix(parts[2], ".service") {
+			continue
+		}
+		var mounts []string
+		switch {
+		case parts[0] == "0":
+			mounts = []string{"/sys/fs/cgroup", "/sys/fs/cgroup/unified"}
+		case parts[1] == "name=systemd":
+			mounts = []string{"/sys/fs/cgroup/systemd"}
+		}
+		for _, mount := range mounts {
+			dir := filepath.Join(mount, parts[2])
+			if _, err := os.Stat(filepath.Join(dir, "cgroup.procs")); err == nil {
+				return dir
+			}
+		}
+	}
+	return ""
+}
+
+// processes lists the processes of a cgroup. One that it cannot read, or that
+// belongs to another PID namespace, is left out.
+func processes(cgroup string) []int {
+	if cgroup == "" {
+		return nil
+	}
+	text, err := os.ReadFile(filepath.Join(cgroup, "cgroup.procs"))
+	if err != nil {
+		return nil
+	}
+	var pids []int
+	for field := range strings.FieldsSeq(string(text)) {
+		if pid, err := strconv.Atoi(field); err == nil && pid > 0 {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
+// watchLeftovers begins to wait for what an earlier master left.
+func (m *Master) watchLeftovers() {
+	m.left = findLeftovers()
+	if len(m.left.pidfds) == 0 {
+		return
+	}
+	patience := m.base.Policy.DrainTimeout + leftoverGrace
+	m.left.deadline = time.Now().Add(patience)
+	m.log.Info("workers of an earlier master are finishing",
+		zap.Int("count", len(m.left.pidfds)), zap.Duration("duration", patience))
+	time.AfterFunc(patience, func() { m.post((*Master).killLeftovers) })
+}
+
+// killLeftovers ends those that are still there.
+func (m *Master) killLeftovers() {
+	killed := 0
+	for _, p := range m.left.living() {
+		if err := unix.PidfdSendSignal(int(p.Fd), unix.SIGKILL, nil, 0); err == nil {
+			killed++
+		} else if !errors.Is(err, unix.ESRCH) {
+			m.log.Error("worker of an earlier master not killed", zap.Error(err))
+		}
+	}
+	if killed > 0 {
+		m.log.Warn("workers of an earlier master killed: they did not finish in time", zap.Int("count", killed))
+	}
+	m.left.close()
+}
+
+// closeLeftovers ends the wait with the master: an orderly end lets them
+// finish, for nobody would be left to see to it. One that could not start
+// leaves them to the next.
+func (m *Master) closeLeftovers() {
+	defer m.left.close()
+	if m.result == nil {
+		return
+	}
+	if !m.hurried && len(m.left.living()) > 0 {
+		wait := time.Until(m.left.deadline)
+		if err := m.notify.Extend(wait + extension); err != nil {
+			m.log.Warn("service manager not notified", zap.Error(err))
+		}
+		m.left.wait()
+	}
+	m.killLeftovers()
+}
+
+// wait returns when all have ended or the deadline has come.
+func (l *leftovers) wait() {
+	for left := time.Until(l.deadline); left > 0; left = time.Until(l.deadline) {
+		living := l.living()
+		if len(living) == 0 {
+			return
+		}
+		// One at a time: a pidfd stays readable once its process has ended.
+		_, _ = unix.Poll(living[:1], int(left.Milliseconds())+1) // EINTR: once more
+	}
+}
+
+// living returns those that have not ended.
+func (l *leftovers) living() []unix.PollFd {
+	var living []unix.PollFd
+	for _, fd := range l.pidfds {
+		one := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+		if n, err := unix.Poll(one, 0); n == 0 && err == nil || errors.Is(err, unix.EINTR) {
+			living = append(living, unix.PollFd{Fd: int32(fd), Events: unix.POLLIN})
+		}
+	}
+	return living
+}
+
+func (l *leftovers) close() {
+	for _, fd := range l.pidfds {
+		_ = unix.Close(fd)
+	}
+	l.pidfds = nil
+}

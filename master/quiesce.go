@@ -1,0 +1,86 @@
+package master
+
+import (
+	"errors"
+	"fmt"
+
+	"golang.org/x/sys/unix"
+)
+
+// synFilter drops a TCP segment that opens a handshake (SYN without ACK) and
+// lets everything else pass, so that handshakes that have begun still end. A
+// filter on a TCP socket sees the segment from its TCP header on; the flags
+// are byte 13.
+var synFilter = []unix.SockFilter{
+	{Code: unix.BPF_LD | unix.BPF_B | unix.BPF_ABS, K: 13},
+	{Code: unix.BPF_ALU | unix.BPF_AND | unix.BPF_K, K: 0x12},
+	{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: 0x02, Jt: 0, Jf: 1},
+	{Code: unix.BPF_RET | unix.BPF_K, K: 0},
+	{Code: unix.BPF_RET | unix.BPF_K, K: 0xffffffff},
+}
+
+// quiesce stops new connections from entering the queue while those in it can
+// still be accepted: without it, a connection whose handshake completed
+// between the last accept and the close would be reset. A client whose SYN was
+// dropped tries again a second later and finds the port closed, or a
+// successor.
+func (l *listener) quiesce() error {
+	if l.external || l.quiesced {
+		return nil
+	}
+	l.quiesced = true
+	if l.network == "unix" {
+		l.unlink()
+		return nil
+	}
+	err := l.filterSYN()
+	if errors.Is(err, unix.EPERM) { // some kernels want CAP_NET_ADMIN for it
+		err = l.limitHops(maxHops)
+	}
+	if err != nil {
+		return fmt.Errorf("quiesce %s: %w", l.name, err)
+	}
+	return nil
+}
+
+func (l *listener) filterSYN() error {
+	prog := unix.SockFprog{Len: uint16(len(synFilter)), Filter: &synFilter[0]}
+	return unix.SetsockoptSockFprog(l.fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &prog)
+}
+
+// maxHops is a hop limit that no client's segment arrives with: systems send
+// with 64 or 128. The 255 of some routers would only be accepted as ever.
+const maxHops = 255
+
+// limitHops does what filterSYN does, without any privilege: the kernel drops
+// segments with fewer hops left (IP_MINTTL of ip(7), IPV6_MINHOPCOUNT). It
+// asks the listener about a SYN but not about the ACK of a handshake that has
+// begun. A connection that such an ACK completes inherits the limit, and its
+// worker lifts it; until then the client's kernel sends again.
+func (l *listener) limitHops(hops int) error {
+	if err := unix.SetsockoptInt(l.fd, unix.IPPROTO_IP, unix.IP_MINTTL, hops); err != nil {
+		return err
+	}
+	family, err := unix.GetsockoptInt(l.fd, unix.SOL_SOCKET, unix.SO_DOMAIN)
+	if err != nil || family != unix.AF_INET6 {
+		return err
+	}
+	return unix.SetsockoptInt(l.fd, unix.IPPROTO_IPV6, unix.IPV6_MINHOPCOUNT, hops)
+}
+
+// reopen undoes quiesce on a TCP listener that a reload brings back, or that
+// an earlier master left in the service manager's store.
+func (l *listener) reopen() error {
+	if !l.quiesced || l.network != "tcp" {
+		return nil
+	}
+	err := unix.SetsockoptInt(l.fd, unix.SOL_SOCKET, unix.SO_DETACH_FILTER, 0)
+	if errors.Is(err, unix.ENOENT) { // there is none
+		err = nil
+	}
+	if err := errors.Join(err, l.limitHops(0)); err != nil {
+		return fmt.Errorf("reopen %s: %w", l.name, err)
+	}
+	l.quiesced = false
+	return nil
+}
