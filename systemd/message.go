@@ -108,8 +108,11 @@ func (f Field) check() error {
 // statusField makes a field of any text. systemd shows a status on one line
 // and drops one that is not UTF-8, so control characters become spaces, what
 // is not UTF-8 the replacement character, and a long text ends in an ellipsis.
+// Backslashes are doubled: systemd takes one for an escape, and one at the end
+// of a line would swallow the line after it.
 func statusField(text string) Field {
 	text = strings.ToValidUTF8(text, "\uFFFD")
+	text = strings.ReplaceAll(text, `\`, `\\`)
 	text = strings.Map(func(r rune) rune {
 		if r < ' ' || r == 0x7f {
 			return ' '

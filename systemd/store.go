@@ -12,7 +12,7 @@ const maxName = 255
 
 // Store gives the manager copies of descriptors to keep under name (FDSTORE=1,
 // FDNAME=); fds stay the caller's. A name may hold several descriptors and is
-// of at most 255 printable ASCII characters without ':'; EscapeName makes one
+// of at most 255 printable ASCII characters without ':' and '\'; EscapeName makes one
 // of any text. The manager drops descriptors on which poll reports a hang-up or
 // an error, and silently ignores the message unless the unit has
 // FileDescriptorStoreMax= with room. Files returns them in the next
@@ -28,7 +28,7 @@ func (n *Notifier) StoreUnpolled(name string, fds ...int) error {
 }
 
 func (n *Notifier) store(name string, fds []int, more ...Field) error {
-	if err := checkName(name); err != nil {
+	if err := checkStored(name); err != nil {
 		return fmt.Errorf("store descriptors: %w", err)
 	}
 	if len(fds) == 0 {
@@ -41,10 +41,19 @@ func (n *Notifier) store(name string, fds []int, more ...Field) error {
 // Remove makes the manager close every descriptor stored under name
 // (FDSTOREREMOVE=1). A name that holds none is no error.
 func (n *Notifier) Remove(name string) error {
-	if err := checkName(name); err != nil {
+	if err := checkStored(name); err != nil {
 		return fmt.Errorf("remove stored descriptors: %w", err)
 	}
 	return n.Send(Field{"FDSTOREREMOVE", "1"}, Field{"FDNAME", name})
+}
+
+// checkStored refuses what systemd would store under another name: it drops
+// the backslashes of a notification.
+func checkStored(name string) error {
+	if strings.Contains(name, `\`) {
+		return fmt.Errorf("descriptor name %q has a backslash; EscapeName makes a name without", name)
+	}
+	return checkName(name)
 }
 
 func checkName(name string) error {
@@ -68,12 +77,14 @@ func checkPassedName(name string) error {
 }
 
 // EscapeName makes a descriptor name of any text: bytes that a name must not
-// have, and the backslash, become \xNN. The result may be too long.
+// have, and the percent sign, become %NN. The result may be too long. It is
+// not the \xNN of unit names, for systemd takes a backslash in a notification
+// for an escape of its own and drops it.
 func EscapeName(text string) string {
 	var b strings.Builder
 	for i := range len(text) {
-		if c := text[i]; c < ' ' || c >= 0x7f || c == ':' || c == '\\' {
-			fmt.Fprintf(&b, `\x%02x`, c)
+		if c := text[i]; c < ' ' || c >= 0x7f || c == ':' || c == '\\' || c == '%' {
+			fmt.Fprintf(&b, "%%%02x", c)
 		} else {
 			b.WriteByte(c)
 		}
@@ -86,10 +97,10 @@ func EscapeName(text string) string {
 func UnescapeName(name string) string {
 	var b strings.Builder
 	for len(name) > 0 {
-		if len(name) >= 4 && name[0] == '\\' && name[1] == 'x' {
-			if c, err := strconv.ParseUint(name[2:4], 16, 8); err == nil {
+		if len(name) >= 3 && name[0] == '%' {
+			if c, err := strconv.ParseUint(name[1:3], 16, 8); err == nil {
 				b.WriteByte(byte(c))
-				name = name[4:]
+				name = name[3:]
 				continue
 			}
 		}

@@ -55,10 +55,11 @@ type UnitOptions struct {
 	// own directories: those of Unix sockets elsewhere, for instance.
 	WritePaths []string
 
-	// KillMode is what systemd does to the workers when the unit stops or the
-	// master dies: "mixed" kills them when the master has gone, "process"
-	// leaves them to finish by themselves.
-	KillMode string // "mixed"
+	// KillMode is what systemd does to the workers when the master dies:
+	// "process" leaves them to finish by themselves beside its successor,
+	// "mixed" kills them at once, "control-group" drains them before it starts
+	// another master.
+	KillMode string // "process"
 
 	Watchdog     time.Duration // 30 s; negative: none
 	StartTimeout time.Duration // 60 s
@@ -96,7 +97,7 @@ func (o UnitOptions) withDefaults() UnitOptions {
 	}
 	def(&o.Config, directory+"/"+file)
 	def(&o.Control, "%t/"+o.runtime()+"/control.sock")
-	def(&o.KillMode, "mixed")
+	def(&o.KillMode, "process")
 	span(&o.Watchdog, 30*time.Second)
 	span(&o.StartTimeout, time.Minute)
 	span(&o.StopTimeout, 45*time.Second)
@@ -228,6 +229,10 @@ func (o UnitOptions) serviceSection(u *unitText) {
 	u.set("Restart", "on-failure")
 	u.set("RestartSec", span(o.RestartDelay))
 	u.set("RestartPreventExitStatus", "78")
+	if o.KillMode == "process" {
+		u.comment("When the master dies, its workers answer what they hold, beside the next master's;\n" +
+			"that one ends those that do not finish. In an orderly stop the master ends them all.")
+	}
 	u.set("KillMode", o.KillMode)
 	u.set("TimeoutStartSec", span(o.StartTimeout))
 	u.comment("For a master that hangs: one that drains asks for more time as it goes.")
