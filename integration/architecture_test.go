@@ -1,0 +1,192 @@
+package integration
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// pkg is what go list says of a package.
+type pkg struct {
+	ImportPath string
+	Imports    []string
+	Deps       []string
+	Standard   bool
+}
+
+// packages lists the module's packages, tests aside.
+func packages(t *testing.T) map[string]pkg {
+	t.Helper()
+	command := exec.Command("go", "list", "-json=ImportPath,Imports,Deps", "prefork/...")
+	var stderr bytes.Buffer
+	command.Stderr = &stderr
+	out, err := command.Output()
+	if err != nil {
+		t.Fatalf("go list: %v\n%s", err, stderr.String())
+	}
+	found := make(map[string]pkg)
+	decoder := json.NewDecoder(bytes.NewReader(out))
+	for {
+		var p pkg
+		if err := decoder.Decode(&p); errors.Is(err, io.EOF) {
+			return found
+		} else if err != nil {
+			t.Fatalf("decode go list: %v", err)
+		}
+		found[p.ImportPath] = p
+	}
+}
+
+// under reports whether path is the package or lies below it.
+func under(path, root string) bool { return path == root || strings.HasPrefix(path, root+"/") }
+
+// arrows say what a room may import of this module, itself and what lies
+// below it aside. Rooms not named here are held to nothing by this list.
+var arrows = []struct {
+	room    string
+	imports []string
+}{
+	{"prefork/ipc", nil},
+	{"prefork/systemd", nil},
+	{"prefork/internal/logs", []string{"prefork/systemd"}},
+	{"prefork/master/policy", nil},
+	{"prefork/master", []string{"prefork/ipc", "prefork/systemd", "prefork/internal/logs"}},
+	{"prefork/worker/poll", nil},
+	{"prefork/worker", []string{"prefork/ipc", "prefork/internal/logs"}},
+	{"prefork", []string{"prefork/master", "prefork/worker", "prefork/ipc", "prefork/systemd", "prefork/internal/logs"}},
+}
+
+// taboos say what may never be among the dependencies of a room, however far
+// away.
+var taboos = []struct {
+	room string
+	deps []string
+	why  string
+}{
+	{"prefork/master", []string{"prefork/worker"}, "the master knows workers by their messages alone"},
+	{"prefork/worker", []string{"prefork/master", "prefork/systemd"}, "a worker knows nothing of its master but the channel"},
+	{"prefork/master/policy", []string{"os", "net", "syscall", "golang.org/x/sys/unix", "go.uber.org/zap", "log", "log/slog"}, "policy is pure"},
+	{"prefork/ipc", []string{"go.uber.org/zap", "log", "log/slog"}, "ipc returns errors and does not log"},
+	{"prefork/systemd", []string{"go.uber.org/zap", "log", "log/slog"}, "systemd returns errors and does not log"},
+	{"prefork", []string{"github.com/spf13/cobra", "github.com/pelletier/go-toml/v2"}, "a library user compiles no command line"},
+}
+
+func TestArrowsBetweenTheRooms(t *testing.T) {
+	all := packages(t)
+	for _, arrow := range arrows {
+		for path, p := range all {
+			// The root is a room of its own; all others include what is below.
+			if arrow.room == "prefork" && path != "prefork" || !under(path, arrow.room) {
+				continue
+			}
+			if owner := innermost(path); owner != arrow.room {
+				continue
+			}
+			for _, imported := range p.Imports {
+				if !under(imported, "prefork") || under(imported, arrow.room) && arrow.room != "prefork" {
+					continue
+				}
+				if !slices.ContainsFunc(arrow.imports, func(room string) bool { return under(imported, room) }) {
+					t.Errorf("%s imports %s; its arrows are %v", path, imported, arrow.imports)
+				}
+			}
+		}
+		if _, ok := all[arrow.room]; !ok {
+			t.Errorf("there is no room %s", arrow.room)
+		}
+	}
+}
+
+// innermost is the narrowest room of arrows that a package belongs to.
+func innermost(path string) string {
+	best := ""
+	for _, arrow := range arrows {
+		if under(path, arrow.room) && len(arrow.room) > len(best) {
+			best = arrow.room
+		}
+	}
+	return best
+}
+
+func TestNoRoomReachesWhatItMustNot(t *testing.T) {
+	all := packages(t)
+	for _, taboo := range taboos {
+		p := all[taboo.room]
+		// What "time" itself pulls in is no reach of the room's own.
+		own := p.Deps
+		if taboo.room == "prefork/master/policy" {
+			own = withoutDepsOf(t, p.Deps, p.Imports)
+		}
+		for _, dep := range own {
+			for _, bad := range taboo.deps {
+				if dep == bad || strings.Contains(bad, ".") && under(dep, bad) || strings.HasPrefix(bad, "prefork/") && under(dep, bad) {
+					t.Errorf("%s depends on %s: %s", taboo.room, dep, taboo.why)
+				}
+			}
+		}
+	}
+}
+
+// withoutDepsOf removes from deps what only the standard packages among the
+// imports bring along: the imports themselves stay.
+func withoutDepsOf(t *testing.T, deps, imports []string) []string {
+	t.Helper()
+	out, err := exec.Command("go", append([]string{"list", "-f", `{{if .Standard}}{{join .Deps "\n"}}{{end}}`}, imports...)...).Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	brought := strings.Fields(string(out))
+	return slices.DeleteFunc(slices.Clone(deps), func(dep string) bool {
+		return slices.Contains(brought, dep) && !slices.Contains(imports, dep)
+	})
+}
+
+// A clock or a generator of chance in the policy would end its replays.
+func TestPolicyReadsNoClock(t *testing.T) {
+	out, err := exec.Command("go", "list", "-f", "{{.Dir}}", "prefork/master/policy").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := strings.TrimSpace(string(out))
+	grep := exec.Command("grep", "-nE", `time\.(Now|Since|Until|After|Sleep|NewTimer|NewTicker|Tick)\(|math/rand|^\s*go (func|[a-z])`, "-r", "--include=*.go", "--exclude=*_test.go", dir)
+	if out, err := grep.Output(); err == nil {
+		t.Errorf("the policy reads a clock, draws lots or starts a goroutine:\n%s", out)
+	}
+}
+
+// The library needs two modules; what the command or the tests need is not in
+// what its users compile.
+func TestLibraryNeedsTwoModules(t *testing.T) {
+	out, err := exec.Command("go", "list", "-deps", "-f", "{{with .Module}}{{.Path}}{{end}}", "prefork", "prefork/worker/handlers").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	allowed := []string{"prefork", "golang.org/x/sys", "go.uber.org/zap", "go.uber.org/multierr"} // the last is zap's
+	for _, module := range strings.Fields(string(out)) {
+		if !slices.Contains(allowed, module) {
+			t.Errorf("the library compiles module %s", module)
+		}
+	}
+}
+
+// Only the command links the libraries of the command line, and nothing
+// imports the benchmarks.
+func TestOnlyTheCommandLinksItsLibraries(t *testing.T) {
+	for path, p := range packages(t) {
+		for _, dep := range p.Deps {
+			for _, library := range []string{"github.com/spf13/cobra", "github.com/pelletier/go-toml/v2"} {
+				if under(dep, library) && !under(path, "prefork/cmd/prefork") {
+					t.Errorf("%s depends on %s", path, dep)
+				}
+			}
+			if under(dep, "prefork/bench") {
+				t.Errorf("%s depends on %s", path, dep)
+			}
+		}
+	}
+}

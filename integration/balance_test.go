@@ -1,0 +1,141 @@
+package integration
+
+import (
+	"sync"
+	"syscall"
+	"testing"
+)
+
+// spread returns how far the busiest stands above the mean of n.
+func spread(t *testing.T, what string, counts map[string]int, n int) float64 {
+	t.Helper()
+	total, most := 0, 0
+	for _, count := range counts {
+		total += count
+		most = max(most, count)
+	}
+	ratio := float64(most) * float64(n) / float64(total)
+	t.Logf("%s: %v, busiest/mean %.3f", what, counts, ratio)
+	return ratio
+}
+
+func TestConnectionsOneAtATimeSpreadOverTheWorkers(t *testing.T) {
+	s := Start(t, line(4))
+	network, address := s.Address("")
+	counts := make(map[string]int)
+	for range times(3000) {
+		pid, err := Asks(network, address, "pid")
+		if err != nil {
+			t.Fatal(err)
+		}
+		counts[pid]++
+	}
+	if ratio := spread(t, "one at a time", counts, 4); ratio > 1.25 {
+		t.Errorf("busiest/mean %.3f, at most 1.25", ratio)
+	}
+}
+
+func TestLongLivedConnectionsSpreadOverTheWorkers(t *testing.T) {
+	s := Start(t, line(4))
+	counts := make(map[string]int)
+	holdMany(t, s, 400, counts)
+	if ratio := spread(t, "long-lived", counts, 4); ratio > 1.10 {
+		t.Errorf("busiest/mean %.3f, at most 1.10", ratio)
+	}
+	s.WaitStatus("400 active connections", func(status *Status) bool { return status.Totals.Active == 400 })
+}
+
+// Taking turns would give a newcomer as many new connections as those have
+// who hold a hundred already. The gate gives it more.
+func TestNewWorkersCatchUpWithLongLivedConnections(t *testing.T) {
+	s := Start(t, line(2))
+	counts := make(map[string]int)
+	holdMany(t, s, 200, counts)
+	s.Do("scale?n=4")
+	holdMany(t, s, 200, counts)
+	if ratio := spread(t, "long-lived, two workers later", counts, 4); ratio > 1.20 {
+		t.Errorf("busiest/mean %.3f, at most 1.20 (1.50 without a gate)", ratio)
+	}
+}
+
+// holdMany opens n connections, eight at a time, that stay open until the end
+// of the test, and counts them by worker.
+func holdMany(t *testing.T, s *Server, n int, counts map[string]int) {
+	t.Helper()
+	network, address := s.Address("")
+	var mu sync.Mutex
+	var group sync.WaitGroup
+	for range 8 {
+		group.Go(func() {
+			for range n / 8 {
+				pid, err := hold(t, network, address)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				mu.Lock()
+				counts[pid]++
+				mu.Unlock()
+			}
+		})
+	}
+	group.Wait()
+}
+
+// A stopped worker is given no connection once the gate sees that it has
+// stopped, and none that it does not hold is lost.
+func TestStoppedWorkerStrandsNobody(t *testing.T) {
+	s := Start(t, line(4))
+	network, address := s.Address("")
+	held := s.Dial()
+	stopped := held.WorkerPID()
+	stop(t, stopped)
+	t.Cleanup(func() { _ = syscall.Kill(stopped, syscall.SIGCONT) })
+	before, err := s.Status()
+	if err != nil {
+		t.Fatal(err)
+	}
+	counts := make(map[string]int)
+	var mu sync.Mutex
+	var group sync.WaitGroup
+	for range 4 {
+		group.Go(func() {
+			for range times(500) / 4 {
+				pid, err := Asks(network, address, "pid")
+				if err != nil {
+					t.Error("a connection was stranded:", err)
+					return
+				}
+				mu.Lock()
+				counts[pid]++
+				mu.Unlock()
+			}
+		})
+	}
+	group.Wait()
+	spread(t, "beside a stopped worker", counts, 3)
+	after, err := s.Status()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if w := after.Worker(stopped); w == nil || w.Active != before.Worker(stopped).Active || len(counts) != 3 {
+		t.Errorf("the stopped worker took connections: before %v; after %v; served by %v", before, after, counts)
+	}
+	kill(t, stopped, syscall.SIGCONT)
+	if pid := held.WorkerPID(); pid != stopped {
+		t.Errorf("the held connection moved from %d to %d", stopped, pid)
+	}
+}
+
+// hold opens a connection that stays open until the end of the test, and
+// returns the pid of its worker.
+func hold(t *testing.T, network, address string) (string, error) {
+	client, err := TryDial(t, network, address)
+	if err != nil {
+		return "", err
+	}
+	if _, err := client.Write([]byte("pid\n")); err != nil {
+		return "", err
+	}
+	return client.ReadLine(Patience)
+}

@@ -1,0 +1,73 @@
+package integration
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// programs are built at most once a run, into one directory that
+// RemovePrograms deletes.
+var programs struct {
+	mu    sync.Mutex
+	dir   string
+	built map[string]*program
+}
+
+type program struct {
+	once sync.Once
+	path string
+	err  error
+}
+
+// Program builds the main package with the given import path and returns the
+// binary. It may be called from any test, at any time.
+func Program(tb testing.TB, importPath string) string {
+	tb.Helper()
+	programs.mu.Lock()
+	if programs.dir == "" {
+		dir, err := os.MkdirTemp("", "prefork-integration-")
+		if err != nil {
+			programs.mu.Unlock()
+			tb.Fatal(err)
+		}
+		programs.dir, programs.built = dir, make(map[string]*program)
+	}
+	p := programs.built[importPath]
+	if p == nil {
+		p = &program{path: filepath.Join(programs.dir, filepath.Base(importPath))}
+		programs.built[importPath] = p
+	}
+	programs.mu.Unlock()
+	p.once.Do(func() { p.err = build(p.path, importPath) })
+	if p.err != nil {
+		tb.Fatal(p.err)
+	}
+	return p.path
+}
+
+func build(path, importPath string) error {
+	args := []string{"build", "-o", path}
+	if os.Getenv("PREFORK_TEST_RACE") != "" {
+		args = append(args, "-race")
+	}
+	out, err := exec.Command("go", append(args, importPath)...).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("build %s: %w\n%s", importPath, err, strings.TrimSpace(string(out)))
+	}
+	return nil
+}
+
+// RemovePrograms deletes what Program built. TestMain calls it last.
+func RemovePrograms() error {
+	programs.mu.Lock()
+	defer programs.mu.Unlock()
+	if programs.dir == "" {
+		return nil
+	}
+	return os.RemoveAll(programs.dir)
+}

@@ -1,0 +1,245 @@
+package integration
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// Command is the prefork binary serving, with its configuration in a file.
+type Command struct {
+	*Server
+	t       *testing.T
+	binary  string
+	control string
+	config  string
+}
+
+// serve starts prefork with the configuration, and waits until it serves.
+func serve(t *testing.T, config string) *Command {
+	t.Helper()
+	dir := shortDir(t)
+	c := &Command{t: t, binary: Program(t, "prefork/cmd/prefork"), control: filepath.Join(dir, "control"), config: filepath.Join(dir, "prefork.toml")}
+	c.write(config)
+	c.Server = StartCommand(t, c.control, exec.Command(c.binary, "serve", "--config", c.config, "--control", c.control))
+	c.WaitState("running")
+	return c
+}
+
+func (c *Command) write(config string) {
+	c.t.Helper()
+	if err := os.WriteFile(c.config, []byte(config), 0o600); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// run runs prefork with the arguments and this server's control socket.
+func (c *Command) run(args ...string) (code int, stdout, stderr string) {
+	c.t.Helper()
+	return execute(c.t, exec.Command(c.binary, append(args, "--control", c.control)...))
+}
+
+func execute(t *testing.T, command *exec.Cmd) (code int, stdout, stderr string) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	command.Stdout, command.Stderr = &out, &errs
+	err := command.Run()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	return command.ProcessState.ExitCode(), out.String(), errs.String()
+}
+
+const goodConfig = `listen = ["tcp://127.0.0.1:0"]
+workers = 2
+probation = "50ms"
+`
+
+func TestCommandReloadGivesTheVerdict(t *testing.T) {
+	c := serve(t, goodConfig)
+	network, address := c.Address("")
+	if code, stdout, stderr := c.run("reload"); code != 0 || !strings.Contains(stdout, "2") {
+		t.Errorf("reload: exit %d, %q, %q", code, stdout, stderr)
+	}
+	for name, test := range map[string]struct{ config, says string }{
+		"unknown key":  {goodConfig + "worker = 3\n", "prefork.toml:4:"},
+		"bad mode":     {goodConfig + "mode = \"treading\"\n", "threading"},
+		"port in use":  {strings.Replace(goodConfig, `tcp://127.0.0.1:0`, occupied(t), 1), "in use"},
+		"no TOML":      {"listen = [\n", "prefork.toml:"},
+		"all problems": {goodConfig + "mode = \"treading\"\nhandler = \"uper\"\n", "upper"},
+	} {
+		c.write(test.config)
+		code, stdout, stderr := c.run("reload")
+		if code != 1 || !strings.Contains(stderr, test.says) {
+			t.Errorf("%s: exit %d, %q, %q; want exit 1 and %q", name, code, stdout, stderr, test.says)
+		}
+		status, err := c.Status()
+		if err != nil || status.Generation != 2 || status.LastReload.OK || !strings.Contains(status.LastReload.Error, test.says) {
+			t.Errorf("%s: status %v, last reload %+v, %v", name, status, status.LastReload, err)
+		}
+	}
+	if answer, err := Asks(network, address, "still here"); answer != "STILL HERE" {
+		t.Error(answer, err)
+	}
+	c.write(goodConfig)
+	if code, _, stderr := c.run("reload"); code != 0 {
+		t.Errorf("reload of a mended file: exit %d, %q", code, stderr)
+	}
+}
+
+func TestCommandsDriveARunningServer(t *testing.T) {
+	c := serve(t, goodConfig)
+	network, address := c.Address("")
+	if code, stdout, _ := c.run("status"); code != 0 || !strings.Contains(stdout, "running") || !strings.Contains(stdout, address) {
+		t.Errorf("status: exit %d, %q", code, stdout)
+	}
+	code, stdout, _ := c.run("status", "--json")
+	var status Status
+	if err := json.Unmarshal([]byte(stdout), &status); err != nil || code != 0 || status.PID != c.PID || len(status.Workers) != 2 {
+		t.Errorf("status --json: exit %d, %v, %+v", code, err, status)
+	}
+	for _, step := range []struct {
+		args    []string
+		workers int
+	}{{[]string{"scale", "4"}, 4}, {[]string{"scale", "+1"}, 5}, {[]string{"scale", "-1"}, 4}, {[]string{"recycle", "0"}, 4}} {
+		if code, _, stderr := c.run(step.args...); code != 0 {
+			t.Errorf("%v: exit %d, %q", step.args, code, stderr)
+		}
+		c.WaitWorkers(step.workers)
+	}
+	if code, _, stderr := c.run("log-level", "debug"); code != 0 {
+		t.Errorf("log-level: exit %d, %q", code, stderr)
+	}
+	if code, _, _ := c.run("scale", "many"); code != 2 && code != 1 {
+		t.Errorf("scale many: exit %d", code)
+	}
+	if code, _, stderr := c.run("drain"); code != 0 {
+		t.Errorf("drain: exit %d, %q", code, stderr)
+	}
+	if code := c.WaitExit(); code != 0 {
+		t.Errorf("the drained server: exit %d", code)
+	}
+	if !Refused(network, address) {
+		t.Error("somebody still listens")
+	}
+	if code, _, stderr := c.run("status"); code != 1 || stderr == "" {
+		t.Errorf("status of no server: exit %d, %q", code, stderr)
+	}
+}
+
+func TestCommandStopStopsAtOnce(t *testing.T) {
+	c := serve(t, goodConfig)
+	client := c.Dial()
+	client.Ask("held")
+	if code, _, stderr := c.run("stop"); code != 0 {
+		t.Errorf("stop: exit %d, %q", code, stderr)
+	}
+	if code := c.WaitExit(); code != 0 {
+		t.Errorf("the stopped server: exit %d", code)
+	}
+}
+
+func TestBadConfigurationExits78WithEveryProblem(t *testing.T) {
+	binary, path := Program(t, "prefork/cmd/prefork"), filepath.Join(shortDir(t), "bad.toml")
+	if err := os.WriteFile(path, []byte("mode = \"treading\"\nworkers = -1\nhandler = \"uper\"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, command := range []string{"check", "serve"} {
+		code, stdout, stderr := execute(t, exec.Command(binary, command, "--config", path))
+		if code != 78 {
+			t.Errorf("%s: exit %d", command, code)
+		}
+		for n := 1; n <= 3; n++ {
+			if want := fmt.Sprintf("bad.toml:%d:", n); !strings.Contains(stdout+stderr, want) {
+				t.Errorf("%s does not say %s: %q, %q", command, want, stdout, stderr)
+			}
+		}
+	}
+}
+
+// The client of the socketserver documentation: ten times over it connects,
+// sends one line, receives and closes.
+const socketserverClient = `
+import socket, sys
+host, port = sys.argv[1], int(sys.argv[2])
+for i in range(10):
+    data = "hello world %d" % i
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as sock:
+        sock.connect((host, port))
+        sock.sendall(bytes(data + "\n", "utf-8"))
+        received = str(sock.recv(1024), "utf-8")
+    assert received == data.upper() + "\n", received
+print("ok")
+`
+
+// drivePython runs the client, or says why it cannot.
+func drivePython(t *testing.T, address string) {
+	t.Helper()
+	python, err := exec.LookPath("python3")
+	if err != nil {
+		t.Log("no python3: the client from the socketserver documentation is not run")
+		return
+	}
+	host, port, _ := strings.Cut(address, ":")
+	if code, stdout, stderr := execute(t, exec.Command(python, "-c", socketserverClient, host, port)); code != 0 || stdout != "ok\n" {
+		t.Errorf("python client: exit %d, %q, %q", code, stdout, stderr)
+	}
+}
+
+// Without a word of configuration prefork serves the upper handler, and its
+// clients find it.
+func TestServeWithoutArguments(t *testing.T) {
+	if l := occupy(t, "127.0.0.1:9999"); l != nil {
+		_ = l.Close()
+	} else {
+		t.Skip("port 9999 is in use")
+	}
+	binary := Program(t, "prefork/cmd/prefork")
+	runtime := "XDG_RUNTIME_DIR=" + shortDir(t)
+	environment := append(os.Environ(), runtime, "RUNTIME_DIRECTORY=")
+	command := exec.Command(binary, "serve")
+	command.Env = environment
+	s := StartCommand(t, "", command)
+	waitServing(t, s, "tcp", "127.0.0.1:9999")
+	drivePython(t, "127.0.0.1:9999")
+	client := DialClient(t, "tcp", "127.0.0.1:9999")
+	for _, text := range []string{"one", "two", "three"} {
+		if answer := client.Ask(text); answer != strings.ToUpper(text) {
+			t.Errorf("%q: %q", text, answer)
+		}
+	}
+	_ = client.Close()
+	for _, args := range [][]string{{"status"}, {"reload"}, {"drain"}} {
+		command := exec.Command(binary, args...)
+		command.Env = environment
+		if code, stdout, stderr := execute(t, command); code != 0 {
+			t.Errorf("%v: exit %d, %q, %q", args, code, stdout, stderr)
+		}
+	}
+	if code := s.WaitExit(); code != 0 {
+		t.Errorf("exit status %d", code)
+	}
+}
+
+// A reload by HUP and a drain by TERM of the real binary, under load.
+func TestCommandServesThroughSignals(t *testing.T) {
+	c := serve(t, goodConfig+"handler = \"echo\"\n")
+	network, address := c.Address("")
+	if answer, err := Asks(network, address, "echo"); answer != "echo" {
+		t.Fatal(answer, err)
+	}
+	c.Signal(syscall.SIGHUP)
+	c.WaitStatus("generation 2", func(s *Status) bool { return s.Generation == 2 && s.State == "running" })
+	c.Signal(syscall.SIGTERM)
+	if code := c.WaitExit(); code != 0 {
+		t.Errorf("exit status %d", code)
+	}
+}

@@ -1,0 +1,101 @@
+package integration
+
+import (
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"prefork/integration/testconf"
+)
+
+// As the first process of a container the master serves, reaps what it did
+// not start, and drains on TERM.
+func TestRunsAsPID1(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("a new PID namespace needs root")
+	}
+	c := line(2)
+	c.Control = shortDir(t) + "/control"
+	c.Listen = []string{"tcp://127.0.0.1:0"}
+	config := shortDir(t) + "/config.json"
+	if err := testconf.Write(config, c); err != nil {
+		t.Fatal(err)
+	}
+	// The shell is PID 1, mounts the namespace's own /proc, and becomes the
+	// server.
+	command := exec.Command("sh", "-c", `mount --make-rprivate / && mount -t proc proc /proc && exec "$@"`, "sh",
+		Program(t, "prefork/integration/testserver"), "-leash", "-config", config)
+	command.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID | syscall.CLONE_NEWNS}
+	s := startOrSkip(t, c.Control, command)
+	status := s.WaitState("running")
+	if status.PID != 1 {
+		t.Errorf("the master thinks it is process %d", status.PID)
+	}
+	base := s.Footprint()
+	for range 5 {
+		adoptAndReap(t, s)
+	}
+	s.WaitFootprint(base)
+	s.Do("reload")
+
+	network, address := s.Address("")
+	load := storm(t, PerRequest, network, address)
+	waitOK(t, 50, load)
+	s.Signal(syscall.SIGTERM)
+	if code := s.WaitExit(); code != 0 {
+		t.Errorf("exit status %d", code)
+	}
+	if tally := load.Stop(); tally.Lost() != 0 {
+		t.Errorf("connections lost: %v", tally)
+	}
+}
+
+// startOrSkip starts a command that the machine may not allow even to root.
+func startOrSkip(t *testing.T, control string, command *exec.Cmd) *Server {
+	t.Helper()
+	probe := exec.Command("sh", "-c", "mount --make-rprivate / && mount -t proc proc /proc")
+	probe.SysProcAttr = &syscall.SysProcAttr{Cloneflags: command.SysProcAttr.Cloneflags}
+	if out, err := probe.CombinedOutput(); err != nil {
+		t.Skipf("no PID namespace with a /proc of its own here: %v: %s", err, out)
+	}
+	return StartCommand(t, control, command)
+}
+
+// adoptAndReap makes a worker leave an orphan that the master inherits, and
+// waits until it is gone for good.
+func adoptAndReap(t *testing.T, s *Server) {
+	t.Helper()
+	before := strings.Count(s.Log.Text(), `"orphan reaped"`)
+	client := s.Dial()
+	answer := client.Ask("orphan 0.2")
+	if pid, err := strconv.Atoi(answer); err != nil || pid < 1 {
+		t.Fatalf("orphan: %q", answer)
+	}
+	_ = client.Close()
+	Wait(t, "the orphan to be reaped", func() (bool, string) {
+		f := s.footprint()
+		return strings.Count(s.Log.Text(), `"orphan reaped"`) > before && f.Zombies == 0, f.String()
+	})
+}
+
+func TestRunsAsSubreaper(t *testing.T) {
+	s := Launch(t, line(2), "-subreaper")
+	s.WaitState("running")
+	base := s.Footprint()
+	adoptAndReap(t, s)
+	// The exits of its own workers are not stolen by the reaping of others.
+	for _, w := range s.WaitWorkers(2).Workers {
+		kill(t, w.PID, syscall.SIGKILL)
+		exitLine(t, s, w.PID)
+	}
+	s.WaitWorkers(2)
+	adoptAndReap(t, s)
+	s.WaitFootprint(base)
+	s.Signal(syscall.SIGTERM)
+	if code := s.WaitExit(); code != 0 {
+		t.Errorf("exit status %d", code)
+	}
+}

@@ -1,0 +1,311 @@
+package integration
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// A worker younger than this at its death is braked by the backoff, which is
+// right but not what these tests are about.
+const grown = 1.2 // seconds
+
+// victim waits for grown workers and picks one of them at random.
+func victim(t *testing.T, s *Server, random *rand.Rand) Worker {
+	t.Helper()
+	var old []Worker
+	s.WaitStatus("a worker old enough", func(status *Status) bool {
+		old = nil
+		for _, w := range status.Serving() {
+			if w.AgeS > grown {
+				old = append(old, w)
+			}
+		}
+		return len(old) > 0
+	})
+	return old[random.IntN(len(old))]
+}
+
+// replaced waits until the victim is gone and the pool is whole again, and
+// checks that status and /proc tell the same story at every look.
+func replaced(t *testing.T, s *Server, gone, workers, restarts int) {
+	t.Helper()
+	var accepted uint64
+	s.WaitStatus("a replacement", func(status *Status) bool {
+		pids, slots := make(map[int]bool), make(map[int]bool)
+		for _, w := range status.Workers {
+			if pids[w.PID] || slots[w.Slot] || w.Generation != 1 {
+				t.Errorf("status names a worker twice, or one of a generation that never was: %v", status)
+			}
+			pids[w.PID], slots[w.Slot] = true, true
+		}
+		if len(status.Workers) > workers || status.Totals.Restarts > uint64(restarts) || status.Totals.Accepted < accepted {
+			t.Errorf("status is off: at most %d workers and %d restarts, accepted was %d: %v", workers, restarts, accepted, status)
+		}
+		accepted = status.Totals.Accepted
+		return status.Worker(gone) == nil && len(status.Serving()) == workers && status.Totals.Restarts == uint64(restarts)
+	})
+	for _, pid := range Children(s.PID) {
+		if stateOf(pid) == 'Z' && pid == gone {
+			t.Errorf("worker %d is a zombie though status has forgotten it", pid)
+		}
+	}
+}
+
+// onlyLostBy fails for anything lost that was not in a killed worker's hands,
+// and for any connect that failed.
+func onlyLostBy(t *testing.T, killed map[int]bool, loads ...*Running) (lost int) {
+	t.Helper()
+	for _, load := range loads {
+		tally := load.Stop()
+		t.Logf("%s clients: %v", load.Load.Kind, tally)
+		if n := tally.Count(NoListener) + tally.Count(Unreached) + tally.Count(Wrong) + tally.Count(Timeout); n != 0 {
+			t.Errorf("a worker's death was felt by others: %v", tally)
+		}
+		for pid, n := range tally.LostBy() {
+			lost += n
+			if pid != 0 && !killed[pid] {
+				t.Errorf("%d requests lost by worker %d, which nobody killed", n, pid)
+			}
+		}
+	}
+	return lost
+}
+
+func TestFiftyKilledWorkersCostOnlyTheirOwnConnections(t *testing.T) {
+	const workers = 8
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(seed, 0))
+	c := line(workers)
+	c.CrashBudget = 1000
+	s := Start(t, c)
+	s.WaitWorkers(workers)
+	base := s.Footprint()
+	network, address := s.Address("")
+	killed := make(map[int]bool)
+	start := func() []*Running { return startLoads(t.Context(), network, address, Persistent, PerRequest) }
+
+	// First as it comes: the worker dies while it works.
+	n := times(50)
+	loads := start()
+	for i := range n / 2 {
+		w := victim(t, s, random)
+		killed[w.PID] = true
+		kill(t, w.PID, syscall.SIGKILL)
+		replaced(t, s, w.PID, workers, i+1)
+	}
+	onlyLostBy(t, killed, loads...)
+
+	// Then with the worker stopped before, so that status can be held to the
+	// very number of connections that were in its hands.
+	loads = start()
+	held := 0
+	for i := n / 2; i < n; i++ {
+		w := victim(t, s, random)
+		killed[w.PID] = true
+		stop(t, w.PID)
+		status, err := s.Status()
+		if err != nil {
+			t.Fatal(err)
+		}
+		held += status.Worker(w.PID).Active + 1 // one may be accepted and not yet counted
+		kill(t, w.PID, syscall.SIGKILL)
+		replaced(t, s, w.PID, workers, i+1)
+	}
+	if lost := onlyLostBy(t, killed, loads...); lost > held {
+		t.Errorf("%d connections lost, but only %d were in the killed workers' hands", lost, held)
+	}
+	s.WaitFootprint(base)
+	status := s.WaitStatus("nothing in hand", func(status *Status) bool { return status.Totals.Active == 0 })
+	if status.State != "running" || status.Degraded != "" || len(status.Serving()) != workers {
+		t.Errorf("after the storm: %v %s", status, status.Degraded)
+	}
+	if logged := s.Log.Count("msg", "worker exited", "signal", float64(syscall.SIGKILL)); logged != n {
+		t.Errorf("%d of %d deaths are in the log", logged, n)
+	}
+}
+
+func kill(t *testing.T, pid int, sig syscall.Signal) {
+	t.Helper()
+	if err := syscall.Kill(pid, sig); err != nil {
+		t.Fatalf("send %v to %d: %v", sig, pid, err)
+	}
+}
+
+// stop sends SIGSTOP and waits until the process has stopped.
+func stop(t *testing.T, pid int) {
+	t.Helper()
+	kill(t, pid, syscall.SIGSTOP)
+	Wait(t, "the worker to stop", func() (bool, string) {
+		state := stateOf(pid)
+		return state == 'T', string(rune(state))
+	})
+}
+
+// All workers at once: nobody is refused, for the master holds the sockets.
+func TestDeathOfAllWorkersRefusesNobody(t *testing.T) {
+	s := Start(t, line(2))
+	for _, w := range s.WaitWorkers(2).Workers {
+		kill(t, w.PID, syscall.SIGKILL)
+	}
+	for range 20 {
+		if answer := s.Dial().Ask("upper x"); answer != "X" {
+			t.Error(answer)
+		}
+	}
+	s.WaitStatus("two new workers", func(status *Status) bool {
+		return len(status.Serving()) == 2 && status.Totals.Restarts == 2
+	})
+}
+
+// A crash loop is braked and said to be one; it ends when the cause does.
+func TestCrashLoopIsBrakedAndReported(t *testing.T) {
+	c := line(2)
+	c.CrashBudget = 3
+	s := Start(t, c)
+	for range 4 {
+		for _, w := range s.WaitStatus("workers", func(status *Status) bool { return len(status.Serving()) > 0 }).Serving() {
+			kill(t, w.PID, syscall.SIGKILL)
+			s.WaitStatus("the death to be seen", func(status *Status) bool { return status.Worker(w.PID) == nil })
+		}
+	}
+	s.WaitStatus("degraded", func(status *Status) bool { return status.Degraded != "" })
+	Wait(t, "an error in the log", func() (bool, string) {
+		return s.Log.Count("level", "error", "role", "master") == 1, Tail(s.Log.Text(), 5)
+	})
+	if answer := s.Dial().Ask("upper at last"); answer != "AT LAST" {
+		t.Error(answer)
+	}
+}
+
+// A worker whose messages cannot be trusted is replaced.
+func TestCorruptMessageCostsOneWorker(t *testing.T) {
+	s := Start(t, line(2))
+	client := s.Dial()
+	pid := client.WorkerPID()
+	client.Send("corrupt")
+	s.WaitStatus("the corrupt worker to be replaced", func(status *Status) bool {
+		return status.Worker(pid) == nil && len(status.Serving()) == 2
+	})
+	s.Log.WaitText(t, "this is no message")
+}
+
+// A worker whose loop hangs is made to say where, and replaced.
+func TestHungWorkerIsDumpedAndKilled(t *testing.T) {
+	c := line(2)
+	c.WorkerTimeout, c.PollInterval = 1500*time.Millisecond, 50*time.Millisecond
+	s := Start(t, c)
+	client := s.Dial()
+	pid := client.WorkerPID()
+	if answer := client.Ask("wedge"); answer != "wedged" {
+		t.Fatal(answer)
+	}
+	s.WaitStatus("the hung worker to be replaced", func(status *Status) bool {
+		return status.Worker(pid) == nil && len(status.Serving()) == 2
+	})
+	exit := exitLine(t, s, pid)
+	evidence, _ := exit["evidence"].(string)
+	if !strings.Contains(evidence, "ServiceActions") || !strings.Contains(evidence, "goroutine ") {
+		t.Errorf("the evidence does not say where it hung: %v", exit)
+	}
+	if s.Log.Count("msg", "worker hung", "pid", float64(pid)) != 1 {
+		t.Error("the log does not say once that the worker hung")
+	}
+}
+
+// exitLine waits for the log's one line about a worker's exit.
+func exitLine(t *testing.T, s *Server, pid int) Line {
+	t.Helper()
+	var found []Line
+	Wait(t, fmt.Sprintf("the exit of worker %d in the log", pid), func() (bool, string) {
+		found = nil
+		for _, line := range s.Log.Lines() {
+			if line["msg"] == "worker exited" && line["pid"] == float64(pid) {
+				found = append(found, line)
+			}
+		}
+		return len(found) > 0, Tail(s.Log.Text(), 5)
+	})
+	if len(found) != 1 {
+		t.Errorf("the exit is logged %d times: %v", len(found), found)
+	}
+	return found[0]
+}
+
+// way is a thing that a program can do to its process that no recover stops,
+// and what its exit then looks like.
+type way struct {
+	command  string
+	code     int
+	evidence string // in the line of the exit
+	text     string // anywhere in the log
+}
+
+// The runtime writes the first line of a fatal error, other than a panic's, to
+// standard error alone and not to the crash output as well (panic.go: fatal
+// prints before it marks the thread as dying), so that line is in the log and
+// the stack is in the evidence.
+var ways = []way{
+	{"exit 3", 3, "", ""},
+	{"nil", 2, "nil pointer dereference", "nil pointer dereference"},
+	{"fatal", 2, "raceOnMap", "fatal error: concurrent map"},
+}
+
+// isEvident checks the log's line about the worker that went that way with one
+// connection.
+func (w way) isEvident(t *testing.T, s *Server, pid int) {
+	t.Helper()
+	exit := exitLine(t, s, pid)
+	if exit["exit_code"] != float64(w.code) || exit["level"] != "warn" || exit["connections_lost"] != float64(1) {
+		t.Errorf("exit %v; want a warning with code %d and one connection lost", exit, w.code)
+	}
+	if evidence, _ := exit["evidence"].(string); !strings.Contains(evidence, w.evidence) {
+		t.Errorf("evidence %q does not tell of %q", evidence, w.evidence)
+	}
+	s.Log.WaitText(t, w.text)
+}
+
+// Each kind of crash is in the log once, with its code and the runtime's last
+// words.
+func TestCrashLeavesEvidence(t *testing.T) {
+	c := line(2)
+	c.CrashBudget = 1000
+	s := Start(t, c)
+	for _, way := range ways {
+		t.Run(way.command, func(t *testing.T) {
+			client := s.Dial()
+			pid := client.WorkerPID()
+			client.Send(way.command)
+			client.WaitClosed()
+			way.isEvident(t, s, pid)
+			s.WaitStatus("a replacement", func(status *Status) bool { return len(status.Serving()) == 2 })
+		})
+	}
+}
+
+// The counters of a worker outlive it.
+func TestTotalsSurviveTheirWorkers(t *testing.T) {
+	s := Start(t, line(1))
+	for i := range 10 {
+		client := s.Dial()
+		client.Ask("upper " + strconv.Itoa(i))
+		_ = client.Close()
+	}
+	handled := func(n uint64) func(*Status) bool {
+		return func(status *Status) bool { return status.Totals.Handled == n && status.Totals.Active == 0 }
+	}
+	s.WaitStatus("ten handled", handled(10))
+	kill(t, s.WaitWorkers(1).Workers[0].PID, syscall.SIGKILL)
+	s.WaitStatus("a replacement", func(status *Status) bool {
+		return status.Totals.Restarts == 1 && len(status.Serving()) == 1
+	})
+	status := s.WaitStatus("ten handled still", handled(10))
+	if status.Totals.Accepted != 10 || status.Totals.BytesIn == 0 || status.Totals.BytesOut == 0 {
+		t.Errorf("totals %+v", status.Totals)
+	}
+}

@@ -1,0 +1,251 @@
+package integration
+
+import (
+	"fmt"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"prefork/integration/testconf"
+)
+
+// storm is a load of many impatient clients: a connect that is not answered
+// at once is given up, so that they are always connecting.
+func storm(t *testing.T, kind Kind, network, address string) *Running {
+	return Load{
+		Kind: kind, Network: network, Address: address,
+		Clients: 16, Pause: 200 * time.Microsecond, PerConn: 3, Dial: 300 * time.Millisecond,
+	}.Start(t.Context())
+}
+
+// Clients connect as fast as they can while the server drains and stops. What
+// never became a connection is no loss; what did must be answered.
+func TestStopAnswersEveryCompletedHandshake(t *testing.T) {
+	socket := filepath.Join(shortDir(t), "s")
+	for _, test := range []struct {
+		name   string
+		config func() testconf.Config
+		kind   Kind
+	}{
+		{"threading", func() testconf.Config { return line(4) }, PerRequest},
+		{"threading, a few requests a connection", func() testconf.Config { return line(4) }, Persistent},
+		{"sequential", func() testconf.Config {
+			c := line(4)
+			c.Mode = "sequential"
+			return c
+		}, PerRequest},
+		{"forking", func() testconf.Config {
+			c := line(0)
+			c.Mode, c.MinSpare, c.MaxChildren = "forking", 4, 20
+			return c
+		}, PerRequest},
+		{"unix", func() testconf.Config {
+			c := line(4)
+			c.Listen = []string{"unix://" + socket}
+			return c
+		}, PerRequest},
+		{"http", func() testconf.Config { return web(4) }, KeepAlive},
+		{"during probation", func() testconf.Config {
+			c := line(4)
+			c.Probation = time.Minute
+			return c
+		}, PerRequest},
+		{"with a lame duck", func() testconf.Config {
+			c := line(4)
+			c.LameDuck = 100 * time.Millisecond
+			return c
+		}, PerRequest},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			for range times(5) {
+				s := Start(t, test.config())
+				network, address := s.Address("")
+				load := storm(t, test.kind, network, address)
+				waitOK(t, 100, load)
+				if test.name == "during probation" {
+					s.Signal(syscall.SIGHUP)
+					s.WaitState("probation")
+				}
+				s.Signal(syscall.SIGTERM)
+				if code := s.WaitExit(); code != 0 {
+					t.Errorf("exit status %d", code)
+				}
+				if tally := load.Stop(); tally.Lost() != 0 {
+					t.Fatalf("connections lost: %v", tally)
+				}
+				if !Refused(network, address) {
+					t.Error("somebody still listens")
+				}
+			}
+		})
+	}
+}
+
+// The queue of a listener, too, is answered before the server leaves.
+func TestStopAnswersTheQueue(t *testing.T) {
+	c := line(1)
+	c.Mode = "sequential"
+	s := Start(t, c)
+	holder := s.Dial()
+	holder.WorkerPID()
+	var queued []*Client
+	for i := range 20 {
+		client := s.Dial()
+		client.Send(fmt.Sprintf("upper queued %d", i))
+		queued = append(queued, client)
+	}
+	s.Signal(syscall.SIGTERM)
+	s.WaitState("draining")
+	_ = holder.Close()
+	receiveQueued(t, queued)
+	if code := s.WaitExit(); code != 0 {
+		t.Errorf("exit status %d", code)
+	}
+}
+
+func TestDrainServesWhatIsInFlightAndSaysSo(t *testing.T) {
+	s := Start(t, line(2))
+	network, address := s.Address("")
+	client := s.Dial()
+	client.WorkerPID()
+	client.Send("sleep 500ms")
+	if code, err := s.Health(); code != 200 {
+		t.Errorf("health while it serves: %d, %v", code, err)
+	}
+	verdict := make(chan Answer, 1)
+	failed := make(chan error, 1)
+	go func() {
+		a, err := s.Command("drain")
+		verdict <- a
+		failed <- err
+	}()
+	s.WaitState("draining")
+	if code, err := s.Health(); code != 503 {
+		t.Errorf("health while it drains: %d, %v", code, err)
+	}
+	if a, err := s.Command("reload"); err != nil || a.OK {
+		t.Errorf("a reload during the drain: %+v, %v", a, err)
+	}
+	if answer := client.Receive(); answer != "slept" {
+		t.Errorf("answer in flight: %q", answer)
+	}
+	_ = client.Close()
+	if a, err := <-verdict, <-failed; err != nil || !a.OK {
+		t.Errorf("verdict of the drain: %+v, %v", a, err)
+	}
+	if code := s.WaitExit(); code != 0 {
+		t.Errorf("exit status %d", code)
+	}
+	if !Refused(network, address) {
+		t.Error("somebody still listens")
+	}
+}
+
+// A connection that idles is let go of; one that never ends is cut at the
+// deadline, and neither keeps the server.
+func TestDrainEndsIdleAndEndlessConnections(t *testing.T) {
+	c := line(2)
+	c.DrainIdle, c.DrainTimeout = 200*time.Millisecond, 1500*time.Millisecond
+	s := Start(t, c)
+	idle, endless := s.Dial(), s.Dial()
+	idle.WorkerPID()
+	endless.WorkerPID()
+	endless.Send("hang")
+	s.Signal(syscall.SIGTERM)
+	if err := idle.WaitClosed(); Classify(err) != EOF {
+		t.Errorf("the idle connection ended with %v, want an orderly end", err)
+	}
+	endless.WaitClosed()
+	s.WaitExit()
+	s.Log.WaitText(t, "connections cut at the drain deadline")
+}
+
+func TestInterruptDrainsAndTheSecondOneStops(t *testing.T) {
+	for _, second := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
+		s := Start(t, line(2))
+		client := s.Dial()
+		client.WorkerPID()
+		client.Send("hang")
+		s.Signal(syscall.SIGINT)
+		s.WaitState("draining")
+		s.Signal(second)
+		s.WaitExit()
+		client.WaitClosed()
+	}
+}
+
+func TestQuitStopsAtOnce(t *testing.T) {
+	s := Start(t, line(2))
+	workers := s.WaitWorkers(2).Workers
+	client := s.Dial()
+	client.WorkerPID()
+	client.Send("hang")
+	s.Signal(syscall.SIGQUIT)
+	if code := s.WaitExit(); code != 0 {
+		t.Errorf("exit status %d", code)
+	}
+	client.WaitClosed()
+	for _, w := range workers {
+		if Alive(w.PID) {
+			t.Errorf("worker %d outlived its master", w.PID)
+		}
+	}
+}
+
+func TestStopCommandStopsAtOnce(t *testing.T) {
+	s := Start(t, line(2))
+	client := s.Dial()
+	client.WorkerPID()
+	client.Send("hang")
+	s.Do("stop")
+	if code := s.WaitExit(); code != 0 {
+		t.Errorf("exit status %d", code)
+	}
+}
+
+// TERM to a worker alone drains that worker, and another takes its place.
+func TestTERMToAWorkerDrainsIt(t *testing.T) {
+	s := Start(t, line(2))
+	network, address := s.Address("")
+	client := s.Dial()
+	pid := client.WorkerPID()
+	loads := startLoads(t.Context(), network, address, Persistent, PerRequest)
+	waitOK(t, 10, loads...)
+	if err := syscall.Kill(pid, syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if answer := client.Ask("upper served"); answer != "SERVED" {
+		t.Error(answer)
+	}
+	_ = client.Close()
+	s.WaitStatus("a replacement", func(status *Status) bool {
+		return status.Worker(pid) == nil && len(status.Serving()) == 2
+	})
+	waitOK(t, 10, loads...)
+	mustBeSpotless(t, loads...)
+}
+
+// Signals for the master's terminal are none of a worker's business.
+func TestWorkersIgnoreTheTerminalsSignals(t *testing.T) {
+	s := Start(t, line(2))
+	before := s.WaitWorkers(2)
+	for _, w := range before.Workers {
+		for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGPIPE, syscall.SIGTTIN, syscall.SIGTTOU} {
+			if err := syscall.Kill(w.PID, sig); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for range 20 {
+		if answer := s.Dial().Ask("upper x"); answer != "X" {
+			t.Error(answer)
+		}
+	}
+	after := s.WaitWorkers(2)
+	for _, w := range before.Workers {
+		if after.Worker(w.PID) == nil {
+			t.Errorf("worker %d has gone", w.PID)
+		}
+	}
+}

@@ -1,0 +1,215 @@
+package integration
+
+import (
+	"sync"
+	"testing"
+	"time"
+
+	"prefork/integration/testconf"
+)
+
+func forking(spare, most int) testconf.Config {
+	c := line(0)
+	c.Mode, c.MinSpare, c.MaxChildren = "forking", spare, most
+	return c
+}
+
+func TestForkingServesEachConnectionInAProcessOfItsOwn(t *testing.T) {
+	s := Start(t, forking(4, 20))
+	base := s.Footprint()
+	network, address := s.Address("")
+	n := times(100)
+	var mu sync.Mutex
+	pids := make(map[string]int)
+	var group sync.WaitGroup
+	for range 5 {
+		group.Go(func() {
+			for range n / 5 {
+				pid, err := Asks(network, address, "pid")
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				mu.Lock()
+				pids[pid]++
+				mu.Unlock()
+			}
+		})
+	}
+	group.Wait()
+	if len(pids) != n {
+		t.Errorf("%d connections were served by %d processes", n, len(pids))
+	}
+	s.WaitFootprint(base)
+	status := s.WaitStatus("four spares, nothing active", func(status *Status) bool {
+		return len(status.Workers) == 4 && status.Totals.Active == 0 && status.Totals.Handled == uint64(n)
+	})
+	if status.Totals.Restarts != 0 || status.Degraded != "" {
+		t.Errorf("a served connection is no restart: %v", status)
+	}
+}
+
+// active_children and max_children: the busy workers are shown, the spares
+// come on top, and both together never pass the limit.
+func TestForkingNeverPassesMaxChildren(t *testing.T) {
+	s := Start(t, forking(2, 6))
+	network, address := s.Address("")
+	var held []*Client
+	for range 6 {
+		client := DialClient(t, network, address)
+		client.WorkerPID()
+		held = append(held, client)
+	}
+	status := s.WaitStatus("six busy workers", func(status *Status) bool { return len(status.Workers) == 6 && status.Totals.Active == 6 })
+	for _, w := range status.Workers {
+		if w.State != "busy" {
+			t.Errorf("worker %d is %s, not busy", w.PID, w.State)
+		}
+	}
+	waiting := DialClient(t, network, address)
+	waiting.Send("upper after you")
+	s.WaitStatus("the seventh in the queue", func(status *Status) bool {
+		if len(status.Workers) > 6 {
+			t.Errorf("more than max_children: %v", status)
+		}
+		return status.Listeners[0].Queued == 1
+	})
+	_ = held[0].Close()
+	if answer := waiting.Receive(); answer != "AFTER YOU" {
+		t.Error(answer)
+	}
+}
+
+// Whatever a handler does to its process, it costs that one connection.
+func TestForkingCrashCostsOneConnection(t *testing.T) {
+	s := Start(t, forking(4, 20))
+	network, address := s.Address("")
+	bystander := s.Dial()
+	pid := bystander.WorkerPID()
+	load := startLoads(t.Context(), network, address, PerRequest)[0]
+	for _, way := range ways {
+		t.Run(way.command, func(t *testing.T) {
+			waitOK(t, 10, load)
+			client := s.Dial()
+			victim := client.WorkerPID()
+			client.Send(way.command)
+			client.WaitClosed()
+			way.isEvident(t, s, victim)
+			waitOK(t, 10, load)
+		})
+	}
+	mustBeSpotless(t, load)
+	if still := bystander.WorkerPID(); still != pid {
+		t.Errorf("the bystander moved from %d to %d", pid, still)
+	}
+}
+
+func TestForkingReloadsAndScalesUnderLoad(t *testing.T) {
+	s := Start(t, forking(3, 30))
+	network, address := s.Address("")
+	// Few clients: spares that are taken as fast as they start would keep a
+	// scale waiting for its verdict.
+	load := Load{Kind: PerRequest, Network: network, Address: address, Clients: 2, Pause: 20 * time.Millisecond}.Start(t.Context())
+	for range times(10) {
+		waitOK(t, 3, load)
+		s.Do("reload")
+		s.Do("scale?n=%2B1")
+		s.Do("scale?n=-1")
+	}
+	mustBeSpotless(t, load)
+}
+
+// Sequential workers take one connection each and leave the rest in the queue.
+func TestSequentialServesOneConnectionAWorker(t *testing.T) {
+	const workers, clients = 3, 9
+	c := line(workers)
+	c.Mode = "sequential"
+	s := Start(t, c)
+	network, address := s.Address("")
+	replies := make(chan int, clients)
+	var all []*Client
+	for i := range clients {
+		client := DialClient(t, network, address)
+		client.Send("upper x")
+		all = append(all, client)
+		go func() {
+			if answer, err := client.ReadLine(Patience); err == nil && answer == "X" {
+				replies <- i
+			} else {
+				t.Errorf("connection %d: %q, %v", i, answer, err)
+				replies <- -1
+			}
+		}()
+	}
+	for served := 0; served < clients; {
+		batch := make([]int, 0, workers)
+		for range workers {
+			batch = append(batch, <-replies)
+		}
+		served += workers
+		s.WaitStatus("as many served as there are workers, the rest queued", func(status *Status) bool {
+			if status.Totals.Active > workers {
+				t.Errorf("%d connections at once", status.Totals.Active)
+			}
+			return status.Totals.Active == workers && status.Listeners[0].Queued == clients-served
+		})
+		select {
+		case i := <-replies:
+			t.Fatalf("connection %d was served although every worker was taken", i)
+		default:
+		}
+		for _, i := range batch {
+			if i >= 0 {
+				_ = all[i].Close()
+			}
+		}
+	}
+}
+
+func TestSequentialReusesItsProcess(t *testing.T) {
+	c := line(1)
+	c.Mode = "sequential"
+	s := Start(t, c)
+	network, address := s.Address("")
+	pids := make(map[string]bool)
+	for range 10 {
+		pid, err := Asks(network, address, "pid")
+		if err != nil {
+			t.Fatal(err)
+		}
+		pids[pid] = true
+	}
+	if len(pids) != 1 {
+		t.Errorf("ten connections were served by %d processes", len(pids))
+	}
+}
+
+// A panic in one handler is recovered, told with its stack, and costs that
+// connection alone.
+func TestThreadingPanicLeavesTheOthersAlone(t *testing.T) {
+	s := Start(t, line(1))
+	var others []*Client
+	for range 10 {
+		client := s.Dial()
+		client.WorkerPID()
+		others = append(others, client)
+	}
+	for range 5 {
+		client := s.Dial()
+		client.WorkerPID()
+		client.Send("panic of one")
+		client.WaitClosed()
+	}
+	pid := others[0].WorkerPID()
+	for _, client := range others {
+		if client.WorkerPID() != pid {
+			t.Error("a connection moved")
+		}
+	}
+	status := s.WaitStatus("five failures", func(status *Status) bool { return status.Totals.Failed == 5 })
+	if status.Totals.Restarts != 0 || status.Totals.Active != 10 {
+		t.Errorf("after five panics: %v", status)
+	}
+	s.Log.WaitText(t, "handler panic: of one")
+	s.Log.WaitText(t, "commands.go") // the stack
+}

@@ -1,0 +1,118 @@
+package integration
+
+import (
+	"fmt"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// If the master is killed, its workers notice, finish what they hold and
+// leave.
+func TestKilledMasterLeavesNoWorkerAndLosesNoAnswer(t *testing.T) {
+	c := line(4)
+	c.DrainTimeout, c.DrainIdle = 5*time.Second, 200*time.Millisecond
+	s := Start(t, c)
+	workers := s.WaitWorkers(4).Workers
+	network, address := s.Address("")
+	load := startLoads(t.Context(), network, address, PerRequest)[0]
+	var flying []*Client
+	for range 20 {
+		client := s.Dial()
+		client.WorkerPID()
+		client.Send("sleep 700ms")
+		flying = append(flying, client)
+	}
+	idle := s.Dial()
+	idle.WorkerPID()
+	waitOK(t, 50, load)
+	s.WaitStatus("all requests in the workers' hands", func(status *Status) bool { return status.Totals.Active >= 21 })
+
+	s.Signal(syscall.SIGKILL)
+	for i, client := range flying {
+		if answer := client.Receive(); answer != "slept" {
+			t.Errorf("answer %d in flight: %q", i, answer)
+		}
+		_ = client.Close()
+	}
+	if err := idle.WaitClosed(); Classify(err) != EOF {
+		t.Errorf("the idle connection ended with %v, want an orderly end", err)
+	}
+	waitGone(t, workers, c.DrainTimeout)
+	load.Stop() // refusals are all right now
+	if !Refused(network, address) {
+		t.Error("somebody still listens")
+	}
+}
+
+// A connection that never ends is cut at the workers' own deadline.
+func TestOrphanedWorkersLeaveAtTheDrainDeadline(t *testing.T) {
+	c := line(2)
+	c.DrainTimeout = time.Second
+	s := Start(t, c)
+	workers := s.WaitWorkers(2).Workers
+	for range 4 {
+		client := s.Dial()
+		client.WorkerPID()
+		client.Send("hang")
+	}
+	s.Signal(syscall.SIGKILL)
+	waitGone(t, workers, c.DrainTimeout)
+}
+
+// waitGone waits until none of the workers lives. The deadline is theirs; what
+// a loaded machine needs on top of it is the alarm's.
+func waitGone(t *testing.T, workers []Worker, deadline time.Duration) {
+	t.Helper()
+	living := func() (pids []int) {
+		for _, w := range workers {
+			if Alive(w.PID) {
+				pids = append(pids, w.PID)
+			}
+		}
+		return pids
+	}
+	saw, ok := WaitFor(deadline+Patience, func() (bool, string) {
+		pids := living()
+		return len(pids) == 0, fmt.Sprint(pids)
+	})
+	if !ok {
+		t.Errorf("workers %s live %v after their master's death", saw, deadline+Patience)
+	}
+	for _, pid := range living() {
+		_ = syscall.Kill(pid, syscall.SIGKILL)
+	}
+}
+
+// A master killed while it starts, reloads or drains leaves nobody behind
+// either.
+func TestMasterKilledInAnyStateLeavesNoWorker(t *testing.T) {
+	for _, state := range []string{"reloading", "probation", "draining"} {
+		t.Run(state, func(t *testing.T) {
+			t.Parallel()
+			c := line(2)
+			c.DrainTimeout, c.DrainIdle, c.Probation = time.Second, 100*time.Millisecond, time.Minute
+			s := Start(t, c)
+			client := s.Dial()
+			client.WorkerPID()
+			switch state {
+			case "reloading":
+				c.Program.Boot = "never"
+				s.Configure(c)
+				s.Signal(syscall.SIGHUP)
+				s.Log.WaitText(t, "never ready, on command")
+			case "probation":
+				s.Signal(syscall.SIGHUP)
+			case "draining":
+				client.Send("hang")
+				s.Signal(syscall.SIGTERM)
+			}
+			workers := s.WaitState(state).Workers
+			for _, pid := range Children(s.PID) {
+				workers = append(workers, Worker{PID: pid})
+			}
+			s.Signal(syscall.SIGKILL)
+			waitGone(t, workers, c.DrainTimeout)
+		})
+	}
+}

@@ -1,0 +1,295 @@
+package integration
+
+import (
+	"fmt"
+	"net"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+func TestFiftyReloadsUnderThreeLoadsDropNothing(t *testing.T) {
+	text, http := Start(t, line(2)), Start(t, web(2))
+	textBase, httpBase := text.Footprint(), http.Footprint()
+	network, address := text.Address("")
+	loads := startLoads(t.Context(), network, address, Persistent, PerRequest)
+	network, address = http.Address("")
+	loads = append(loads, startLoads(t.Context(), network, address, KeepAlive)...)
+
+	n := times(50)
+	for range n {
+		waitOK(t, 5, loads...)
+		inParallel(func() { text.Do("reload") }, func() { http.Do("reload") })
+	}
+	waitOK(t, 100, loads...)
+	mustBeSpotless(t, loads...)
+	for _, s := range []*Server{text, http} {
+		status := s.WaitWorkers(2)
+		if status.Generation != n+1 || status.Totals.Restarts != 0 || status.Totals.Failed != 0 {
+			t.Errorf("after %d reloads: %v, %d connections failed", n, status, status.Totals.Failed)
+		}
+	}
+	text.WaitFootprint(textBase)
+	http.WaitFootprint(httpBase)
+}
+
+func inParallel(functions ...func()) {
+	var group sync.WaitGroup
+	for _, f := range functions {
+		group.Go(f)
+	}
+	group.Wait()
+}
+
+func TestConnectionsLiveThroughFiftyReloads(t *testing.T) {
+	c := line(2)
+	c.DrainTimeout, c.DrainIdle = 10*time.Minute, 10*time.Minute
+	s := Start(t, c)
+	network, address := s.Address("")
+	load := Load{Kind: Persistent, Network: network, Address: address, Clients: 8, Pause: 5 * time.Millisecond}.Start(t.Context())
+	idle := s.Dial()
+	first := idle.WorkerPID()
+	for range times(50) {
+		waitOK(t, 5, load)
+		s.Do("reload")
+	}
+	if last := idle.WorkerPID(); last != first {
+		t.Errorf("the connection moved from worker %d to %d", first, last)
+	}
+	status, err := s.Status()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if w := status.Worker(first); w == nil || w.State != "draining" || w.Generation != 1 {
+		t.Errorf("worker %d of generation 1 should drain: %v", first, status)
+	}
+	_ = idle.Close()
+	mustBeSpotless(t, load)
+	s.WaitWorkers(2)
+}
+
+func TestReloadAddsAListener(t *testing.T) {
+	c := line(2)
+	c.Listen = []string{"tcp://127.0.0.1:0"}
+	s := Start(t, c)
+	network, address := s.Address("")
+	loads := startLoads(t.Context(), network, address, Persistent, PerRequest)
+	waitOK(t, 10, loads...)
+
+	c.Listen = append(c.Listen, "tcp://127.0.0.2:0")
+	s.Configure(c)
+	s.Do("reload")
+	if _, kept := s.Address("tcp://127.0.0.1:0"); kept != address {
+		t.Errorf("the kept listener moved from %s to %s", address, kept)
+	}
+	network, added := s.Address("tcp://127.0.0.2:0")
+	if answer, err := Asks(network, added, "upper here"); answer != "HERE" {
+		t.Errorf("added listener: %q, %v", answer, err)
+	}
+	waitOK(t, 10, loads...)
+	mustBeSpotless(t, loads...)
+}
+
+// The connections that wait in the queue of a listener that goes are answered
+// all the same, by the generation that had it.
+func TestReloadAnswersTheQueueOfARemovedListener(t *testing.T) {
+	c := line(1)
+	c.Mode = "sequential"
+	unix := filepath.Join(shortDir(t), "s")
+	c.Listen = []string{"tcp://127.0.0.1:0", "tcp://127.0.0.2:0", "unix://" + unix}
+	s := Start(t, c)
+	network, address := s.Address("")
+	goesNetwork, goes := s.Address("tcp://127.0.0.2:0")
+
+	holder := DialClient(t, goesNetwork, goes) // the only worker is taken
+	holder.WorkerPID()
+	var queued []*Client
+	for range 5 {
+		queued = append(queued, DialClient(t, goesNetwork, goes), DialClient(t, "unix", unix))
+	}
+	for i, client := range queued {
+		client.Send(fmt.Sprintf("upper queued %d", i))
+	}
+	load := startLoads(t.Context(), network, address, PerRequest)[0]
+
+	c.Listen = c.Listen[:1]
+	s.Configure(c)
+	s.Do("reload")
+	_ = holder.Close()
+	receiveQueued(t, queued)
+	for network, address := range map[string]string{goesNetwork: goes, "unix": unix} {
+		Wait(t, "the removed listener "+address+" to be gone", func() (bool, string) { return Refused(network, address), "it accepts" })
+	}
+	s.WaitWorkers(1)
+	waitOK(t, 10, load)
+	mustBeSpotless(t, load)
+}
+
+// receiveQueued reads the answer of each client and closes it at once, in the
+// order in which the server comes to them.
+func receiveQueued(t *testing.T, queued []*Client) {
+	t.Helper()
+	var group sync.WaitGroup
+	for i, client := range queued {
+		group.Go(func() {
+			got, err := client.ReadLine(Patience)
+			if want := fmt.Sprintf("QUEUED %d", i); got != want || err != nil {
+				t.Errorf("queued connection %d: %q, %v; want %q", i, got, err, want)
+			}
+			_ = client.Close()
+		})
+	}
+	group.Wait()
+}
+
+func TestReloadChangesModeWorkersAndProgram(t *testing.T) {
+	c := line(1)
+	c.Program.Tag = "one"
+	s := Start(t, c)
+	network, address := s.Address("")
+	loads := startLoads(t.Context(), network, address, PerRequest)
+	if tag := s.Dial().Ask("tag"); tag != "one" {
+		t.Fatalf("tag %q", tag)
+	}
+	for _, step := range []struct {
+		mode    string
+		workers int
+	}{{"sequential", 12}, {"threading", 3}, {"forking", 4}, {"threading", 2}} {
+		c.Mode, c.Workers, c.MinSpare, c.MaxChildren = step.mode, step.workers, 0, 0
+		if step.mode == "forking" {
+			c.MinSpare, c.MaxChildren = 4, 40
+		}
+		c.Program.Tag = fmt.Sprint(step.mode, step.workers)
+		s.Configure(c)
+		s.Do("reload")
+		status, err := s.Status()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if status.Mode != step.mode {
+			t.Errorf("mode %q after a reload to %q", status.Mode, step.mode)
+		}
+		if tag, err := Asks(network, address, "tag"); tag != c.Program.Tag {
+			t.Errorf("tag %q (%v) after a reload to %q", tag, err, c.Program.Tag)
+		}
+		if step.mode != "forking" {
+			s.WaitWorkers(step.workers)
+		}
+		waitOK(t, 20, loads...)
+	}
+	mustBeSpotless(t, loads...)
+}
+
+func TestReloadChangesTheLogLevel(t *testing.T) {
+	c := line(1)
+	c.LogLevel = "info"
+	s := Start(t, c)
+	if n := s.Log.Count("level", "debug"); n != 0 {
+		t.Fatalf("%d debug lines at level info", n)
+	}
+	c.LogLevel = "debug"
+	s.Configure(c)
+	s.Do("reload")
+	s.Do("scale?n=2")
+	Wait(t, "debug lines of the master", func() (bool, string) {
+		return s.Log.Count("level", "debug", "role", "master") > 0, Tail(s.Log.Text(), 3)
+	})
+	s.Do("log-level?level=error")
+	if a, err := s.Command("log-level?level=loud"); err != nil || a.OK || a.Code != 409 || !strings.Contains(a.Error, "loud") {
+		t.Errorf("an unknown level: %+v, %v", a, err)
+	}
+}
+
+func TestConcurrentReloadsCoalesce(t *testing.T) {
+	s := Start(t, line(2))
+	network, address := s.Address("")
+	loads := startLoads(t.Context(), network, address, PerRequest)
+	waitOK(t, 5, loads...)
+	var group sync.WaitGroup
+	answers := make([]Answer, 20)
+	errs := make([]error, 20)
+	for i := range answers {
+		group.Go(func() { answers[i], errs[i] = s.Command("reload") })
+	}
+	group.Wait()
+	for i, a := range answers {
+		if errs[i] != nil || !a.OK {
+			t.Errorf("reload %d: %+v, %v", i, a, errs[i])
+		}
+	}
+	status := s.WaitWorkers(2)
+	// Those that come while a reload runs share the next one. The requests
+	// start within moments of each other, yet not all before the first ends.
+	if status.Generation < 2 || status.Generation > 8 {
+		t.Errorf("20 requests at once made %d reloads", status.Generation-1)
+	}
+	waitOK(t, 5, loads...)
+	mustBeSpotless(t, loads...)
+}
+
+func TestHUPReloads(t *testing.T) {
+	s := Start(t, line(2))
+	c := line(2)
+	c.Program.Tag = "reloaded"
+	s.Configure(c)
+	s.Signal(syscall.SIGHUP)
+	s.WaitStatus("the next generation after its probation", func(status *Status) bool {
+		return status.Generation == 2 && status.State == "running" && status.LastReload.OK && status.LastReload.At != nil
+	})
+	if tag := s.Dial().Ask("tag"); tag != "reloaded" {
+		t.Errorf("tag %q", tag)
+	}
+}
+
+// A reload may not change what is fixed while the master runs, and says which
+// field it was.
+func TestReloadRefusesToMoveTheControlSocket(t *testing.T) {
+	c := line(1)
+	s := Start(t, c)
+	c.Control = filepath.Join(s.Dir, "elsewhere")
+	s.Configure(c)
+	refusesReload(t, s, "control")
+}
+
+// refusesReload asks for a reload that must fail for a reason that contains
+// each of the texts, and checks that nothing else has changed.
+func refusesReload(t *testing.T, s *Server, texts ...string) {
+	t.Helper()
+	before, err := s.Status()
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := s.Command("reload")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a.OK || a.Code != 409 {
+		t.Errorf("reload: HTTP %d, %+v; want a refusal", a.Code, a)
+	}
+	after := s.WaitStatus("the old generation alone", func(status *Status) bool {
+		return status.State == "running" && status.Generation == before.Generation &&
+			len(status.Workers) == len(before.Workers) && len(status.Serving()) == len(before.Workers)
+	})
+	if after.LastReload.OK || after.LastReload.At == nil || after.LastReload.Error != a.Error {
+		t.Errorf("last_reload is %+v, the verdict was %q", after.LastReload, a.Error)
+	}
+	for _, text := range texts {
+		if !strings.Contains(strings.ToLower(a.Error), strings.ToLower(text)) {
+			t.Errorf("the reason %q does not say %q", a.Error, text)
+		}
+	}
+}
+
+// occupied is a TCP address that somebody else listens on.
+func occupied(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	return "tcp://" + l.Addr().String()
+}

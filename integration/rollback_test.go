@@ -1,0 +1,175 @@
+package integration
+
+import (
+	"syscall"
+	"testing"
+	"time"
+
+	"prefork/integration/testconf"
+)
+
+// Each way in which a new generation can fail leaves the old one serving as
+// if nothing had happened: no client notices, the verdict and the status give
+// the reason, and a good configuration is taken right afterwards.
+func TestFailedReloadLeavesTheOldGenerationServing(t *testing.T) {
+	base := line(2)
+	base.StartTimeout = 2 * time.Second
+	with := func(change func(*testconf.Config)) testconf.Config {
+		c := base
+		c.Listen = []string{"tcp://127.0.0.1:0"}
+		change(&c)
+		return c
+	}
+	taken := occupied(t)
+	tests := []struct {
+		name   string
+		config testconf.Config
+		says   []string
+	}{
+		{"bad configuration", with(func(c *testconf.Config) { c.Error = "line 7: no such thing" }), []string{"line 7: no such thing"}},
+		{"unknown mode", with(func(c *testconf.Config) { c.Mode = "treading" }), []string{"treading"}},
+		{"negative workers", with(func(c *testconf.Config) { c.Workers = -1 }), []string{"workers"}},
+		{"bad listen address", with(func(c *testconf.Config) { c.Listen = append(c.Listen, "tcp:/nowhere") }), []string{"tcp:/nowhere"}},
+		{"port in use", with(func(c *testconf.Config) { c.Listen = append(c.Listen, taken) }), []string{taken[len("tcp://"):], "in use"}},
+		{"exits at boot", with(func(c *testconf.Config) { c.Program.Boot = testconf.Exits }), []string{"1"}},
+		{"exits 78 at boot", with(func(c *testconf.Config) { c.Program.Boot = testconf.Exits78 }), []string{"78"}},
+		{"refuses its settings", with(func(c *testconf.Config) { c.Program.Boot = testconf.Refuses }), []string{"the settings make no sense"}},
+		{"panics at boot", with(func(c *testconf.Config) { c.Program.Boot = testconf.Panics }), nil},
+		{"never ready", with(func(c *testconf.Config) { c.Program.Boot, c.StartTimeout = testconf.Never, 300*time.Millisecond }), []string{"not ready"}},
+		{"crashes on probation", with(func(c *testconf.Config) {
+			c.Program.CrashAfter, c.Probation = 150*time.Millisecond, 20*time.Second
+		}), []string{"3"}},
+	}
+	s := Start(t, base)
+	footprint := s.Footprint()
+	network, address := s.Address("")
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			loads := startLoads(t.Context(), network, address, Persistent, PerRequest)
+			waitOK(t, 10, loads...)
+			s.Configure(test.config)
+			refusesReload(t, s, test.says...)
+			waitOK(t, 10, loads...)
+			if test.config.Program.CrashAfter > 0 {
+				mustCostOnlyTheCrashed(t, s, loads...)
+			} else {
+				mustBeSpotless(t, loads...)
+			}
+			s.WaitFootprint(footprint)
+		})
+	}
+	t.Run("unreadable file", func(t *testing.T) {
+		s.Break("{")
+		refusesReload(t, s, "config.json")
+	})
+	s.Configure(base)
+	s.Do("reload")
+	s.WaitWorkers(2)
+	s.WaitFootprint(footprint)
+}
+
+// mustCostOnlyTheCrashed stops the loads and holds what they lost against what
+// the crashed workers had in their hands when they died.
+func mustCostOnlyTheCrashed(t *testing.T, s *Server, loads ...*Running) {
+	t.Helper()
+	held, crashed := 0, make(map[int]bool)
+	for _, line := range s.Log.Lines() {
+		if line["msg"] == "worker exited" && line["exit_code"] == float64(3) {
+			lost, _ := line["connections_lost"].(float64)
+			held += int(lost) + 1 // one may be accepted and not yet counted
+			pid, _ := line["pid"].(float64)
+			crashed[int(pid)] = true
+		}
+	}
+	if lost := onlyLostBy(t, crashed, loads...); len(crashed) == 0 || lost > held {
+		t.Errorf("%d connections lost, but the %d crashed workers held %d", lost, len(crashed), held)
+	}
+}
+
+// The same for HTTP clients that keep their connection: a generation that has
+// served for a moment hands them back to the old one without a lost answer.
+// What fails it is a worker that leaves unasked, upon a TERM that was not its
+// master's: it drains, so nothing is lost with it either.
+func TestRollbackDropsNoKeepAliveClient(t *testing.T) {
+	c := web(2)
+	c.Probation = 20 * time.Second
+	s := Start(t, c)
+	network, address := s.Address("")
+	for range times(5) {
+		loads := startLoads(t.Context(), network, address, KeepAlive)
+		waitOK(t, 20, loads...)
+		before := s.WaitWorkers(2)
+		verdict := make(chan Answer, 1)
+		go func() {
+			a, err := s.Command("reload")
+			if err != nil {
+				t.Error(err)
+			}
+			verdict <- a
+		}()
+		status := s.WaitState("probation")
+		waitOK(t, 20, loads...)
+		kill(t, status.Serving()[0].PID, syscall.SIGTERM)
+		if a := <-verdict; a.OK || a.Error == "" {
+			t.Errorf("verdict %+v after a failed probation", a)
+		}
+		s.WaitStatus("the old generation alone", func(now *Status) bool {
+			return now.Generation == before.Generation && len(now.Serving()) == 2 && len(now.Workers) == 2
+		})
+		waitOK(t, 20, loads...)
+		mustBeSpotless(t, loads...)
+	}
+}
+
+func TestSlowStartIsWaitedFor(t *testing.T) {
+	c := line(2)
+	s := Start(t, c)
+	network, address := s.Address("")
+	loads := startLoads(t.Context(), network, address, Persistent, PerRequest)
+	c.Program = testconf.Program{Boot: testconf.Slow, BootDelay: 300 * time.Millisecond, Tag: "slow"}
+	s.Configure(c)
+	s.Do("reload")
+	if tag := s.Dial().Ask("tag"); tag != "slow" {
+		t.Errorf("tag %q", tag)
+	}
+	mustBeSpotless(t, loads...)
+}
+
+// failure stands for any exit status that is one.
+const failure = -2
+
+// A first generation that cannot start ends the master instead of looping.
+func TestBootFailureEndsTheMaster(t *testing.T) {
+	taken := occupied(t)
+	for _, test := range []struct {
+		name   string
+		change func(*testconf.Config)
+		code   int
+		says   string
+	}{
+		{"exits 78", func(c *testconf.Config) { c.Program.Boot = testconf.Exits78 }, 78, "78"},
+		{"refuses its settings", func(c *testconf.Config) { c.Program.Boot = testconf.Refuses }, 78, "the settings make no sense"},
+		{"exits 1", func(c *testconf.Config) { c.Program.Boot = testconf.Exits }, 1, "worker exited"},
+		{"panics", func(c *testconf.Config) { c.Program.Boot = testconf.Panics }, failure, "boot panic on command"},
+		{"never ready", func(c *testconf.Config) {
+			c.Program.Boot, c.StartTimeout = testconf.Never, 200*time.Millisecond
+		}, 1, "not ready"},
+		{"port in use", func(c *testconf.Config) { c.Listen = []string{taken} }, 1, "in use"},
+		{"bad configuration", func(c *testconf.Config) { c.Mode = "treading" }, 78, "treading"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			c := line(2)
+			test.change(&c)
+			s := Launch(t, c)
+			code := s.WaitExit()
+			if test.code == failure && code > 0 {
+				code = failure
+			}
+			if code != test.code {
+				t.Errorf("exit status %d, want %d", code, test.code)
+			}
+			s.Log.WaitText(t, test.says)
+		})
+	}
+}

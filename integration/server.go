@@ -1,0 +1,315 @@
+package integration
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"prefork/integration/testconf"
+)
+
+// Server is a started master: the test server, unless StartCommand was told
+// otherwise.
+type Server struct {
+	*Control
+	Dir  string // of its own: configuration, control socket, log
+	Log  *Log
+	PID  int
+	tb   testing.TB
+	cmd  *exec.Cmd
+	file string
+
+	done  chan struct{} // closed once the process is reaped
+	state *os.ProcessState
+	leash io.Closer
+	kill  sync.Once
+}
+
+// Start writes the configuration, starts the test server and waits until it
+// serves. Zero Listen is one TCP address; ports are chosen by the kernel.
+func Start(tb testing.TB, c testconf.Config) *Server {
+	tb.Helper()
+	s := Launch(tb, c)
+	s.WaitState("running")
+	return s
+}
+
+// Launch is Start without the wait.
+func Launch(tb testing.TB, c testconf.Config, args ...string) *Server {
+	tb.Helper()
+	dir := shortDir(tb)
+	s := &Server{Dir: dir, file: filepath.Join(dir, "config.json")}
+	if c.Control == "" {
+		c.Control = filepath.Join(dir, "control")
+	}
+	s.Control = NewControl(c.Control)
+	s.tb = tb
+	s.Configure(c)
+	command := exec.Command(Program(tb, "prefork/integration/testserver"), append([]string{"-leash", "-config", s.file}, args...)...)
+	s.start(command)
+	return s
+}
+
+// StartCommand starts any master. control is where its control socket will
+// be, or "" if it has none. It does not wait until it serves.
+func StartCommand(tb testing.TB, control string, command *exec.Cmd) *Server {
+	tb.Helper()
+	s := &Server{Dir: shortDir(tb), tb: tb, Control: NewControl(control)}
+	s.start(command)
+	return s
+}
+
+// shortDir is tb.TempDir with a path that leaves room for a socket's name.
+func shortDir(tb testing.TB) string {
+	dir, err := os.MkdirTemp("", "pf")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
+}
+
+func (s *Server) start(command *exec.Cmd) {
+	s.tb.Helper()
+	path := filepath.Join(s.Dir, "log")
+	log, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		s.tb.Fatal(err)
+	}
+	defer func() { _ = log.Close() }()
+	s.Log = NewLog(path)
+	command.Stderr = log
+	if command.Stdout == nil {
+		command.Stdout = log
+	}
+	if s.leash, err = command.StdinPipe(); err != nil {
+		s.tb.Fatal(err)
+	}
+	if err := command.Start(); err != nil {
+		s.tb.Fatal(err)
+	}
+	s.cmd, s.PID, s.done = command, command.Process.Pid, make(chan struct{})
+	go func() {
+		_ = command.Wait() // the state says it all
+		s.state = command.ProcessState
+		close(s.done)
+	}()
+	s.tb.Cleanup(func() {
+		s.Kill()
+		if s.tb.Failed() {
+			s.tb.Logf("log of %s, the end:\n%s", filepath.Base(command.Path), Tail(s.Log.Text(), 60))
+		}
+	})
+}
+
+// Configure rewrites the configuration file. Control stays what it was, unless
+// c says otherwise.
+func (s *Server) Configure(c testconf.Config) {
+	s.tb.Helper()
+	if len(c.Listen) == 0 {
+		c.Listen = []string{"tcp://127.0.0.1:0"}
+	}
+	if c.Control == "" {
+		c.Control = filepath.Join(s.Dir, "control")
+	}
+	if err := testconf.Write(s.file, c); err != nil {
+		s.tb.Fatal(err)
+	}
+}
+
+// Break replaces the configuration file by text that is no configuration.
+func (s *Server) Break(text string) {
+	s.tb.Helper()
+	if err := os.WriteFile(s.file, []byte(text), 0o600); err != nil {
+		s.tb.Fatal(err)
+	}
+}
+
+// Kill ends the master and all its workers with SIGKILL and waits for the
+// master.
+func (s *Server) Kill() {
+	s.kill.Do(func() {
+		// The children first: they are still the master's, so their pids
+		// cannot mean somebody else.
+		var children []int
+		if !s.Exited() {
+			children = Children(s.PID)
+			_ = s.cmd.Process.Kill()
+		}
+		for _, pid := range children {
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+		}
+		<-s.done
+		_ = s.leash.Close()
+	})
+}
+
+// Exited reports whether the master has gone.
+func (s *Server) Exited() bool {
+	select {
+	case <-s.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// Signal sends a signal to the master.
+func (s *Server) Signal(sig syscall.Signal) {
+	s.tb.Helper()
+	if err := s.cmd.Process.Signal(sig); err != nil {
+		s.tb.Fatalf("send %v: %v", sig, err)
+	}
+}
+
+// WaitExit waits for the end of the master and returns its exit status, or -1
+// if a signal ended it.
+func (s *Server) WaitExit() int {
+	s.tb.Helper()
+	Wait(s.tb, "the master to exit", func() (bool, string) {
+		if s.Exited() {
+			return true, ""
+		}
+		status, err := s.Status()
+		return false, fmt.Sprint(status, err)
+	})
+	return s.state.ExitCode()
+}
+
+// WaitStatus waits until the status satisfies cond, and returns it.
+func (s *Server) WaitStatus(what string, cond func(*Status) bool) *Status {
+	s.tb.Helper()
+	var status *Status
+	Wait(s.tb, what, func() (bool, string) {
+		if s.Exited() {
+			s.tb.Fatalf("the master left with status %d while the test waited for %s", s.state.ExitCode(), what)
+		}
+		var err error
+		if status, err = s.Status(); err != nil {
+			return false, err.Error()
+		}
+		return cond(status), status.String()
+	})
+	return status
+}
+
+// WaitState waits until the master is in that state.
+func (s *Server) WaitState(state string) *Status {
+	s.tb.Helper()
+	return s.WaitStatus("state "+state, func(status *Status) bool { return status.State == state })
+}
+
+// WaitWorkers waits until exactly n workers live, all of the serving
+// generation and all serving.
+func (s *Server) WaitWorkers(n int) *Status {
+	s.tb.Helper()
+	return s.WaitStatus(fmt.Sprintf("exactly %d workers", n), func(status *Status) bool {
+		return len(status.Workers) == n && len(status.Serving()) == n
+	})
+}
+
+// Do sends a command and fails the test unless it succeeds.
+func (s *Server) Do(command string) Answer {
+	s.tb.Helper()
+	a, err := s.Command(command)
+	if err != nil {
+		s.tb.Fatalf("%s: %v", command, err)
+	}
+	if !a.OK || a.Code != 200 {
+		s.tb.Fatalf("%s: HTTP %d, %q", command, a.Code, a.Error)
+	}
+	return a
+}
+
+// Address returns the network and address of the listener with that name, or
+// of the first if name is empty.
+func (s *Server) Address(name string) (network, address string) {
+	s.tb.Helper()
+	status, err := s.Status()
+	if err != nil {
+		s.tb.Fatal(err)
+	}
+	for _, l := range status.Listeners {
+		if name == "" || l.Name == name {
+			return Network(l.Address)
+		}
+	}
+	s.tb.Fatalf("no listener %q in %+v", name, status.Listeners)
+	return "", ""
+}
+
+// Network splits an address as status shows it into what net.Dial wants.
+func Network(address string) (network, addr string) {
+	scheme, rest, found := strings.Cut(address, "://")
+	switch {
+	case found && scheme == "unix":
+		return "unix", rest
+	case found:
+		return "tcp", rest
+	case strings.HasPrefix(address, "/") || strings.HasPrefix(address, "@"):
+		return "unix", address
+	}
+	return "tcp", address
+}
+
+// Dial opens a line connection to the first listener; it is closed with the
+// test.
+func (s *Server) Dial() *Client {
+	s.tb.Helper()
+	network, address := s.Address("")
+	return DialClient(s.tb, network, address)
+}
+
+// Footprint reads what the master holds, once it holds still: what is left of
+// the last control request goes in its own time.
+func (s *Server) Footprint() Footprint {
+	s.tb.Helper()
+	var base Footprint
+	same := 0
+	Wait(s.tb, "the master's footprint to hold still", func() (bool, string) {
+		f := s.footprint()
+		if f.Diff(base) != "" {
+			base, same = f, 0
+		}
+		same++
+		return same >= 5, f.String()
+	})
+	return base
+}
+
+func (s *Server) footprint() Footprint {
+	s.tb.Helper()
+	f, err := FootprintOf(s.PID)
+	if err != nil {
+		s.tb.Fatal(err)
+	}
+	return f
+}
+
+// WaitFootprint waits until the master holds what base says, no more and no
+// less.
+func (s *Server) WaitFootprint(base Footprint) {
+	s.tb.Helper()
+	Wait(s.tb, "the master's footprint to be "+base.String(), func() (bool, string) {
+		diff := s.footprint().Diff(base)
+		return diff == "", diff
+	})
+}
+
+// Refused reports whether nobody listens at the address any more.
+func Refused(network, address string) bool {
+	conn, err := net.Dial(network, address)
+	if err == nil {
+		_ = conn.Close()
+		return false
+	}
+	return errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, os.ErrNotExist)
+}

@@ -1,0 +1,86 @@
+package integration
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// After mv and USR1, new lines land in the new file: the master's, and
+// whatever a worker writes to its standard error.
+func TestUSR1ReopensTheLogFile(t *testing.T) {
+	c := line(2)
+	c.LogFile = filepath.Join(shortDir(t), "server.log")
+	s := Start(t, c)
+	rotated := c.LogFile + ".1"
+	log, old := NewLog(c.LogFile), NewLog(rotated)
+	client := s.Dial()
+	client.Ask("say before the rotation")
+	log.WaitText(t, "before the rotation")
+	if err := os.Rename(c.LogFile, rotated); err != nil {
+		t.Fatal(err)
+	}
+	client.Ask("say into the old file still")
+	old.WaitText(t, "into the old file still")
+
+	s.Signal(syscall.SIGUSR1)
+	log.WaitText(t, "log file reopened")
+	Wait(t, "the worker to write into the new file", func() (bool, string) {
+		client.Ask("say from the worker")
+		return strings.Contains(log.Text(), "from the worker"), log.Text()
+	})
+	s.Do("scale?n=3") // a line of the master's, and a worker born after
+	pid := 0
+	for _, w := range s.WaitWorkers(3).Workers {
+		pid = max(pid, w.PID)
+	}
+	kill(t, pid, syscall.SIGKILL)
+	log.WaitText(t, "worker exited")
+	if text := old.Text(); strings.Contains(text, "worker exited") || strings.Contains(text, "log file reopened") {
+		t.Error("new lines in the old file")
+	}
+}
+
+// A signal of another's table is none of ours.
+func TestUSR2AndPIPEDoNoHarm(t *testing.T) {
+	s := Start(t, line(1))
+	s.Signal(syscall.SIGUSR2)
+	s.Signal(syscall.SIGPIPE)
+	s.Signal(syscall.SIGUSR1) // no log file to reopen
+	if answer := s.Dial().Ask("upper alive"); answer != "ALIVE" {
+		t.Error(answer)
+	}
+	s.WaitWorkers(1)
+}
+
+// Every transition is one line: a reader of the log can follow a life.
+func TestLogTellsTheLifeOfTheServer(t *testing.T) {
+	c := line(2)
+	c.LogLevel = "info"
+	s := Start(t, c)
+	s.Do("reload")
+	c.Error = "no such thing"
+	s.Configure(c)
+	if _, err := s.Command("reload"); err != nil {
+		t.Fatal(err)
+	}
+	s.Signal(syscall.SIGTERM)
+	s.WaitExit()
+	lines := s.Log.Lines()
+	text := s.Log.Text()
+	if n := strings.Count(strings.TrimSpace(text), "\n") + 1; n != len(lines) {
+		t.Errorf("%d of %d lines are no JSON objects:\n%s", n-len(lines), n, text)
+	}
+	for _, want := range []string{"listening", "signal received", "no such thing"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the log does not say %q:\n%s", want, text)
+		}
+	}
+	for _, line := range lines {
+		if line["level"] == "error" && line["msg"] != "reload failed" {
+			t.Errorf("an error in an ordinary life: %v", line)
+		}
+	}
+}

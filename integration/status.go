@@ -1,0 +1,168 @@
+package integration
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"time"
+)
+
+// Status is the part of GET /v1/status that the tests rely on. It is written
+// down here a second time on purpose: the field names are a contract, and a
+// renamed one must fail a test.
+type Status struct {
+	PID        int     `json:"pid"`
+	Version    string  `json:"version"`
+	State      string  `json:"state"`
+	Generation int     `json:"generation"`
+	UptimeS    float64 `json:"uptime_s"`
+	Mode       string  `json:"mode"`
+	Target     string  `json:"target"`
+	Listeners  []struct {
+		Name    string `json:"name"`
+		Address string `json:"address"`
+		Queued  int    `json:"queued"`
+	} `json:"listeners"`
+	Totals struct {
+		Accepted uint64 `json:"accepted"`
+		Active   int    `json:"active"`
+		Handled  uint64 `json:"handled"`
+		Failed   uint64 `json:"failed"`
+		Rejected uint64 `json:"rejected"`
+		BytesIn  uint64 `json:"bytes_in"`
+		BytesOut uint64 `json:"bytes_out"`
+		Restarts uint64 `json:"restarts"`
+	} `json:"totals"`
+	Workers    []Worker `json:"workers"`
+	LastReload struct {
+		OK    bool       `json:"ok"`
+		Error string     `json:"error"`
+		At    *time.Time `json:"at"`
+	} `json:"last_reload"`
+	Degraded string `json:"degraded"`
+}
+
+// Worker is one row of Status.
+type Worker struct {
+	Slot       int     `json:"slot"`
+	PID        int     `json:"pid"`
+	Generation int     `json:"generation"`
+	State      string  `json:"state"`
+	Active     int     `json:"active"`
+	Handled    uint64  `json:"handled"`
+	AgeS       float64 `json:"age_s"`
+	RSSBytes   uint64  `json:"rss_bytes"`
+	SilentS    float64 `json:"silent_s"`
+}
+
+// String is one line for the message of a failed wait.
+func (s *Status) String() string {
+	if s == nil {
+		return "no status"
+	}
+	line := fmt.Sprintf("%s, generation %d, target %s, %d active, %d restarts, workers:",
+		s.State, s.Generation, s.Target, s.Totals.Active, s.Totals.Restarts)
+	for _, w := range s.Workers {
+		line += fmt.Sprintf(" [%d] %d g%d %s active %d;", w.Slot, w.PID, w.Generation, w.State, w.Active)
+	}
+	return line
+}
+
+// Serving returns the workers of the serving generation that take
+// connections.
+func (s *Status) Serving() []Worker {
+	var serving []Worker
+	for _, w := range s.Workers {
+		if w.Generation == s.Generation && (w.State == "ready" || w.State == "busy") {
+			serving = append(serving, w)
+		}
+	}
+	return serving
+}
+
+// Worker returns the row of the worker with that pid, or nil.
+func (s *Status) Worker(pid int) *Worker {
+	for i := range s.Workers {
+		if s.Workers[i].PID == pid {
+			return &s.Workers[i]
+		}
+	}
+	return nil
+}
+
+// Answer is what a command on the control socket returns.
+type Answer struct {
+	Code       int    `json:"-"` // of HTTP
+	OK         bool   `json:"ok"`
+	Error      string `json:"error"`
+	Generation int    `json:"generation"`
+	Target     string `json:"target"`
+}
+
+// Control is a client of a control socket. It holds no connection between
+// calls, so that the master's descriptors can be counted.
+type Control struct{ client *http.Client }
+
+// NewControl returns a client of the socket at path.
+func NewControl(path string) *Control {
+	return &Control{client: &http.Client{Transport: &http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", path)
+		},
+	}}}
+}
+
+// Status asks for the status. It must answer at once, in any state.
+func (c *Control) Status() (*Status, error) {
+	s := new(Status)
+	code, err := c.call(http.MethodGet, "/v1/status", 5*time.Second, s)
+	if err == nil && code != http.StatusOK {
+		err = fmt.Errorf("status: HTTP %d", code)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// Health returns the HTTP status of GET /healthz, or 0 and the reason.
+func (c *Control) Health() (int, error) {
+	return c.call(http.MethodGet, "/healthz", 5*time.Second, nil)
+}
+
+// Command posts to /v1/ followed by command, and waits for the verdict.
+func (c *Control) Command(command string) (Answer, error) {
+	var a Answer
+	code, err := c.call(http.MethodPost, "/v1/"+command, 2*Patience, &a)
+	a.Code = code
+	return a, err
+}
+
+func (c *Control) call(method, path string, limit time.Duration, into any) (int, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, method, "http://prefork"+path, nil)
+	if err != nil {
+		return 0, err
+	}
+	response, err := c.client.Do(request)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = response.Body.Close() }()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		return response.StatusCode, fmt.Errorf("%s %s: %w", method, path, err)
+	}
+	if into == nil {
+		return response.StatusCode, nil
+	}
+	if err := json.Unmarshal(body, into); err != nil {
+		return response.StatusCode, fmt.Errorf("%s %s: answer %q: %w", method, path, body, err)
+	}
+	return response.StatusCode, nil
+}

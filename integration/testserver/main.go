@@ -1,0 +1,112 @@
+// The testserver is a prefork server that misbehaves on command. The tests in
+// package integration build and drive it; it is of no other use.
+//
+// Two levers move it. The configuration file (package testconf) is read again
+// on every reload and says how the workers start. The lines that a client
+// sends say what a handler does: see commands.go.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"prefork"
+	"prefork/integration/testconf"
+	"prefork/worker"
+)
+
+func main() {
+	if prefork.IsWorker() {
+		// The file may have changed since the master read it: a worker takes
+		// its part out of the settings alone.
+		finish((&prefork.Server{Configure: configure, Version: version}).Run(context.Background()))
+	}
+	config := flag.String("config", "", "the configuration `file`")
+	leash := flag.Bool("leash", false, "die when standard input ends, so that no test run leaves a server behind")
+	subreaper := flag.Bool("subreaper", false, "adopt the orphans of the workers")
+	flag.Parse()
+	if *leash {
+		go die()
+	}
+	if *subreaper {
+		if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
+			finish(fmt.Errorf("become a subreaper: %w", err))
+		}
+	}
+	srv, err := load(*config)
+	if err != nil {
+		finish(err)
+	}
+	finish(srv.Run(context.Background()))
+}
+
+const version = "testserver"
+
+func finish(err error) {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "testserver:", err)
+	}
+	os.Exit(prefork.ExitCode(err))
+}
+
+// die waits for the end of standard input and then leaves as hard as a master
+// can.
+func die() {
+	_, _ = io.Copy(io.Discard, os.Stdin)
+	_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+}
+
+// load reads the file and builds the server that it describes.
+func load(path string) (*prefork.Server, error) {
+	c, err := testconf.Read(path)
+	if err != nil {
+		return nil, err
+	}
+	settings, err := json.Marshal(c.Program)
+	if err != nil {
+		return nil, fmt.Errorf("encode settings: %w", err)
+	}
+	return &prefork.Server{
+		Listen:    c.Listen,
+		Configure: configure,
+		Settings:  settings,
+
+		Mode:             worker.Mode(c.Mode),
+		Workers:          c.Workers,
+		MaxWorkers:       c.MaxWorkers,
+		MinSpare:         c.MinSpare,
+		MaxSpare:         c.MaxSpare,
+		MaxChildren:      c.MaxChildren,
+		RequestQueueSize: c.Backlog,
+
+		MaxConnections: c.MaxConnections,
+		DrainIdle:      c.DrainIdle,
+		DrainTimeout:   c.DrainTimeout,
+		LameDuck:       c.LameDuck,
+		StartTimeout:   c.StartTimeout,
+		Probation:      c.Probation,
+		WorkerTimeout:  c.WorkerTimeout,
+		PollInterval:   c.PollInterval,
+
+		CrashBudget:        c.CrashBudget,
+		MaxOldGenerations:  c.MaxOldGenerations,
+		RecycleConnections: c.RecycleConnections,
+		RecycleRSS:         c.RecycleRSS,
+
+		Control:   c.Control,
+		PIDFile:   c.PIDFile,
+		LogFile:   c.LogFile,
+		LogLevel:  c.LogLevel,
+		LogFormat: "json",
+		Version:   version,
+
+		Reload: func(context.Context) (*prefork.Server, error) { return load(path) },
+	}, nil
+}
