@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"sync/atomic"
 
 	"go.uber.org/zap"
 
@@ -49,13 +50,17 @@ func IsWorker() bool { return worker.Inherited() }
 // starts it is the worker and does not return: it ends the process, so that
 // nothing that follows Run in main happens once for each worker too.
 func (s *Server) Run(ctx context.Context) error {
+	var log lastLog
+	defer log.sync()
 	if IsWorker() {
-		os.Exit(ExitCode(worker.Run(ctx, s.workerOptions())))
+		err := worker.Run(ctx, s.workerOptions(&log))
+		log.sync()
+		os.Exit(ExitCode(err))
 	}
 	if os.Getenv(master.WorkerVariable) != "" {
 		return &ConfigError{Err: fmt.Errorf("%s is set but no master has started this process; unset it", master.WorkerVariable)}
 	}
-	m, err := s.newMaster()
+	m, err := s.newMaster(&log)
 	if err != nil {
 		return err
 	}
@@ -110,11 +115,24 @@ func (s *Server) HandleRequest(ctx context.Context) error {
 	for i, l := range sockets {
 		listeners[i] = worker.Listener{Name: l.Name, FD: l.FD}
 	}
-	return worker.HandleRequest(ctx, s.workerConfig(), s.workerOptions(), listeners)
+	var log lastLog
+	defer log.sync()
+	return worker.HandleRequest(ctx, s.workerConfig(), s.workerOptions(&log), listeners)
 }
 
-// newMaster makes the master, and its log in *made.
-func (s *Server) newMaster(made **zap.Logger) (*master.Master, error) {
+// lastLog is the log that was made last in this process. Before the process
+// ends the journal must have read what it was sent, or it cannot tell whose it
+// is.
+type lastLog struct{ atomic.Pointer[zap.Logger] }
+
+func (l *lastLog) sync() {
+	if log := l.Load(); log != nil {
+		_ = log.Sync() // who would hear of it
+	}
+}
+
+// newMaster makes the master, and its log, which made remembers.
+func (s *Server) newMaster(made *lastLog) (*master.Master, error) {
 	if problems := s.Validate(); len(problems) > 0 {
 		return nil, &ConfigError{Err: errors.Join(problems...)}
 	}
@@ -129,6 +147,7 @@ func (s *Server) newMaster(made **zap.Logger) (*master.Master, error) {
 	if s.Logger != nil {
 		log = s.Logger // the level is still the workers'
 	}
+	made.Store(log)
 	o := master.Options{
 		Generation: generation,
 		Control:    s.Control,
@@ -279,9 +298,9 @@ func (s *Server) workerConfig() worker.Config {
 	}
 }
 
-// workerOptions are the program's part of a worker, which makes its log in
-// *made once it knows how.
-func (s *Server) workerOptions(made **zap.Logger) worker.Options {
+// workerOptions are the program's part of a worker, which makes its log once
+// it knows how; made remembers it.
+func (s *Server) workerOptions(made *lastLog) worker.Options {
 	return worker.Options{
 		Handler:    s.Handler,
 		NewHandler: s.NewHandler,
@@ -292,7 +311,7 @@ func (s *Server) workerOptions(made **zap.Logger) worker.Options {
 		NewLogger: func(format, level string) (*zap.Logger, zap.AtomicLevel, error) {
 			log, at, err := logs.New(format, level, os.Stderr)
 			if err == nil {
-				*made = log
+				made.Store(log)
 			}
 			return log, at, err
 		},

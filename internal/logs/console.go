@@ -26,8 +26,13 @@ const (
 // key=value. A value of several lines, such as a stack, follows below the
 // line, each of its lines behind a bar. Objects and namespaces become keys
 // with dots. An encoder is used by one goroutine at a time, as zap does.
+//
+// A native one makes the datagrams of the journal's native protocol instead:
+// the same text is their MESSAGE, and each field is one of theirs too.
 type console struct {
 	colour bool
+	native string // the SYSLOG_IDENTIFIER of datagrams; "" for lines
+	pairs  []byte // the fields of a datagram
 	prefix string // of the keys inside a namespace or an object
 	fields []byte // what stands behind the message
 	below  []byte // what stands below the line
@@ -45,6 +50,7 @@ func (e *console) clone() *console {
 	// Full capacity: the clone's first append must not reach into e's array.
 	c.fields = e.fields[:len(e.fields):len(e.fields)]
 	c.below = e.below[:len(e.below):len(e.below)]
+	c.pairs = e.pairs[:len(e.pairs):len(e.pairs)]
 	return &c
 }
 
@@ -57,24 +63,32 @@ func (e *console) EncodeEntry(entry zapcore.Entry, fields []zapcore.Field) (*buf
 		c.prefix = ""
 		c.add("stack", entry.Stack)
 	}
+	if c.native != "" {
+		return c.datagram(entry), nil
+	}
 	line := buffers.Get()
 	c.paint(line, dim, entry.Time.Format("15:04:05.000"))
 	line.AppendByte(' ')
 	label, colour := levelLabel(entry.Level)
 	c.paint(line, colour, label)
 	line.AppendByte(' ')
+	c.text(line, entry)
+	return line, nil
+}
+
+// text writes what is said, without when and how loudly.
+func (e *console) text(line *buffer.Buffer, entry zapcore.Entry) {
 	if entry.LoggerName != "" {
 		line.AppendString(escape(entry.LoggerName))
 		line.AppendString(": ")
 	}
 	line.AppendString(escape(entry.Message))
-	if len(c.fields) > 0 {
+	if len(e.fields) > 0 {
 		line.AppendByte(' ') // and each field begins with another
-		line.AppendBytes(c.fields)
+		line.AppendBytes(e.fields)
 	}
 	line.AppendByte('\n')
-	line.AppendBytes(c.below)
-	return line, nil
+	line.AppendBytes(e.below)
 }
 
 func levelLabel(l zapcore.Level) (label, colour string) {
@@ -101,6 +115,14 @@ func (e *console) paint(line *buffer.Buffer, colour, text string) {
 
 // add is where every field ends up.
 func (e *console) add(key, value string) {
+	if e.native != "" {
+		e.pair(key, value)
+	}
+	e.show(key, value)
+}
+
+// show adds a field to the text.
+func (e *console) show(key, value string) {
 	name := escape(e.prefix + key)
 	if strings.ContainsRune(strings.TrimRight(value, "\n"), '\n') {
 		e.addBelow(name, value)
@@ -167,9 +189,9 @@ func human(d time.Duration) string {
 	return s
 }
 
-// text returns the value of an array's element, as AddReflected does of a
+// element returns the value of an array's element, as AddReflected does of a
 // value.
-func text(v any) (string, error) {
+func element(v any) (string, error) {
 	switch v := v.(type) {
 	case string:
 		return v, nil
@@ -186,7 +208,7 @@ func list(elements []any) (string, error) {
 	texts := make([]string, len(elements))
 	for i, v := range elements {
 		var err error
-		if texts[i], err = text(v); err != nil {
+		if texts[i], err = element(v); err != nil {
 			return "", err
 		}
 	}
@@ -211,7 +233,7 @@ func (e *console) AddObject(key string, v zapcore.ObjectMarshaler) error {
 }
 
 func (e *console) AddReflected(key string, v any) error {
-	s, err := text(v)
+	s, err := element(v)
 	if err != nil {
 		return err
 	}
@@ -221,16 +243,24 @@ func (e *console) AddReflected(key string, v any) error {
 
 func (e *console) OpenNamespace(key string) { e.prefix += key + "." }
 
+// AddDuration is rounded for people; a datagram's field has the seconds, as
+// JSON does.
+func (e *console) AddDuration(key string, v time.Duration) {
+	if e.native != "" {
+		e.pair(secondsKey(key), strconv.FormatFloat(v.Seconds(), 'g', -1, 64))
+	}
+	e.show(key, human(v))
+}
+
 func (e *console) AddBinary(key string, v []byte) {
 	e.add(key, base64.StdEncoding.EncodeToString(v))
 }
-func (e *console) AddByteString(key string, v []byte)      { e.add(key, string(v)) }
-func (e *console) AddBool(key string, v bool)              { e.add(key, strconv.FormatBool(v)) }
-func (e *console) AddComplex128(key string, v complex128)  { e.add(key, fmt.Sprint(v)) }
-func (e *console) AddComplex64(key string, v complex64)    { e.add(key, fmt.Sprint(v)) }
-func (e *console) AddDuration(key string, v time.Duration) { e.add(key, human(v)) }
-func (e *console) AddFloat64(key string, v float64)        { e.addFloat(key, v, 64) }
-func (e *console) AddFloat32(key string, v float32)        { e.addFloat(key, float64(v), 32) }
+func (e *console) AddByteString(key string, v []byte)     { e.add(key, string(v)) }
+func (e *console) AddBool(key string, v bool)             { e.add(key, strconv.FormatBool(v)) }
+func (e *console) AddComplex128(key string, v complex128) { e.add(key, fmt.Sprint(v)) }
+func (e *console) AddComplex64(key string, v complex64)   { e.add(key, fmt.Sprint(v)) }
+func (e *console) AddFloat64(key string, v float64)       { e.addFloat(key, v, 64) }
+func (e *console) AddFloat32(key string, v float32)       { e.addFloat(key, float64(v), 32) }
 func (e *console) addFloat(key string, v float64, bits int) {
 	e.add(key, strconv.FormatFloat(v, 'g', -1, bits))
 }

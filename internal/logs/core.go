@@ -1,6 +1,7 @@
 package logs
 
 import (
+	"errors"
 	"strings"
 	"time"
 
@@ -12,11 +13,12 @@ import (
 // core is what stands between a logger and its descriptor. Clones made by With
 // share level and out.
 type core struct {
-	level    zap.AtomicLevel
-	enc      zapcore.Encoder
-	out      *sink
-	json     bool // durations become seconds
-	priority bool // each line begins with its syslog priority
+	level  zap.AtomicLevel
+	enc    zapcore.Encoder // of lines
+	out    *sink
+	json   bool     // durations become seconds
+	stream *stream  // the journal's, if out was it; nil otherwise
+	native *console // of datagrams; nil if the journal takes none
 }
 
 var (
@@ -37,6 +39,12 @@ func (c *core) With(fields []zapcore.Field) zapcore.Core {
 	for _, f := range c.adapt(fields) {
 		f.AddTo(clone.enc)
 	}
+	if c.native != nil {
+		clone.native = c.native.clone()
+		for _, f := range fields {
+			f.AddTo(clone.native)
+		}
+	}
 	return &clone
 }
 
@@ -51,7 +59,7 @@ func (c *core) Write(entry zapcore.Entry, fields []zapcore.Field) error {
 	if c.out.lost.Load() > 0 {
 		c.reportLost(entry.Time)
 	}
-	err := c.write(entry, c.adapt(fields))
+	err := c.write(entry, fields)
 	if err != nil {
 		c.out.lost.Add(1)
 	}
@@ -67,23 +75,48 @@ func (c *core) reportLost(now time.Time) {
 	}
 }
 
-// Sync has nothing to do: nothing is buffered.
-func (c *core) Sync() error { return nil }
+// Sync waits a moment until the journal has read what it was sent: of a
+// process that has gone it cannot find out whose line it is. There is nothing
+// else to do, for nothing is buffered.
+func (c *core) Sync() error {
+	if c.native != nil {
+		c.stream.drain()
+	}
+	return nil
+}
 
 func (c *core) write(entry zapcore.Entry, fields []zapcore.Field) error {
-	line, err := c.enc.EncodeEntry(entry, fields)
+	journal := c.stream != nil && c.out.is(c.stream)
+	if journal && c.native != nil {
+		err := c.send(entry, fields)
+		if err == nil || errors.Is(err, errStalled) {
+			return err
+		}
+		// The stream takes lines even if the socket takes no datagrams.
+	}
+	line, err := c.enc.EncodeEntry(entry, c.adapt(fields))
 	if err != nil {
 		return err
 	}
 	defer line.Free()
-	if !c.priority {
+	if !journal {
 		return c.out.write(line.Bytes())
 	}
 	prefixed := buffers.Get()
 	defer prefixed.Free()
-	prefixed.AppendString(priority(entry.Level))
+	prefixed.AppendString("<" + priority(entry.Level) + ">")
 	prefixed.AppendBytes(line.Bytes())
 	return c.out.write(prefixed.Bytes())
+}
+
+// send sends a datagram to the journal.
+func (c *core) send(entry zapcore.Entry, fields []zapcore.Field) error {
+	datagram, err := c.native.EncodeEntry(entry, fields)
+	if err != nil {
+		return err
+	}
+	defer datagram.Free()
+	return c.stream.send(datagram.Bytes())
 }
 
 // adapt turns durations into seconds for JSON, with the unit in the key. It
@@ -101,11 +134,15 @@ func (c *core) adapt(fields []zapcore.Field) []zapcore.Field {
 			fields = append([]zapcore.Field(nil), fields...)
 			copied = true
 		}
-		key := f.Key
-		if !strings.HasSuffix(key, "_s") {
-			key += "_s"
-		}
-		fields[i] = zap.Float64(key, time.Duration(f.Integer).Seconds())
+		fields[i] = zap.Float64(secondsKey(f.Key), time.Duration(f.Integer).Seconds())
 	}
 	return fields
+}
+
+// secondsKey says the unit in a key.
+func secondsKey(key string) string {
+	if strings.HasSuffix(key, "_s") {
+		return key
+	}
+	return key + "_s"
 }

@@ -5,7 +5,13 @@
 //	            ┌─ console ─────► a person            15:04:05.000 INFO  worker ready  slot=2 pid=71
 //	auto ───────┼─ json ────────► a file, a pipe      {"level":"info","ts":"…","msg":"worker ready",…}
 //	(looks at   │
-//	 the file)  └─ json, <N> ───► the journal         <6>{"level":"info",…}
+//	 the file)  └─ native ──────► the journal         MESSAGE=worker ready  slot=2 pid=71
+//	                                                  PRIORITY=6, PREFORK_SLOT=2, PREFORK_PID=71, …
+//
+// The journal is recognised by JOURNAL_STREAM. What is logged goes to its
+// socket, with the fields as the journal's own, so that they can be searched;
+// what the runtime and others write to standard error goes over the stream as
+// ever. Without the socket the lines go there too: <6>{"level":"info",…}.
 //
 // All processes of a server write to one descriptor that they inherit, so the
 // package keeps these promises:

@@ -1,50 +1,225 @@
 package logs
 
 import (
+	"encoding/binary"
 	"strconv"
 	"strings"
+	"sync"
+	"time"
 
+	"go.uber.org/zap/buffer"
 	"go.uber.org/zap/zapcore"
 	"golang.org/x/sys/unix"
 )
 
-// isJournal reports whether fd is the stream that systemd connected to the
-// journal, as named by the value of JOURNAL_STREAM: device and inode number in
-// decimal, with a colon between them. A program that was started with its
-// output redirected inherits the variable but not the stream. See
+// journalSocket is where the journal takes datagrams of its native protocol,
+// see https://systemd.io/JOURNAL_NATIVE_PROTOCOL.
+var journalSocket = "/run/systemd/journal/socket" // another in tests
+
+// stream is the journal: the stream that systemd connected to a service's
+// output, and the socket beside it. Its methods may be called from any
+// goroutine.
+type stream struct {
+	dev, ino uint64
+
+	mu      sync.Mutex // guards the rest
+	fd      int        // of the socket; -1 if there is none. Open as long as the process.
+	stalled bool       // the last datagram found no room: the next does not wait
+}
+
+// journalStream returns the stream if fd is the one that systemd connected to
+// the journal, as named by the value of JOURNAL_STREAM: device and inode number
+// in decimal, with a colon between them; else nil. A program that was started
+// with its output redirected inherits the variable but not the stream. See
 // systemd.exec(5).
-func isJournal(fd int, stream string) bool {
-	device, inode, ok := strings.Cut(stream, ":")
+func journalStream(fd int, value string) *stream {
+	device, inode, ok := strings.Cut(value, ":")
 	if !ok {
-		return false
+		return nil
 	}
 	dev, err := strconv.ParseUint(device, 10, 64)
 	if err != nil {
-		return false
+		return nil
 	}
 	ino, err := strconv.ParseUint(inode, 10, 64)
 	if err != nil {
-		return false
+		return nil
 	}
+	s := &stream{dev: dev, ino: ino, fd: -1}
+	if !s.is(fd) {
+		return nil
+	}
+	return s
+}
+
+// is says whether fd is the stream.
+func (s *stream) is(fd int) bool {
 	var stat unix.Stat_t
 	if err := unix.Fstat(fd, &stat); err != nil {
 		return false
 	}
-	return uint64(stat.Dev) == dev && stat.Ino == ino //nolint:unconvert // 32 bits on mips
+	return uint64(stat.Dev) == s.dev && stat.Ino == s.ino //nolint:unconvert // 32 bits on mips
 }
 
-// priority returns the prefix that the journal takes for a line's syslog
-// priority, see sd-daemon(3).
+// connect opens the socket at path.
+func (s *stream) connect(path string) error {
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return err
+	}
+	if err := unix.Connect(fd, &unix.SockaddrUnix{Name: path}); err != nil {
+		_ = unix.Close(fd)
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.fd = fd
+	return nil
+}
+
+// send sends one datagram. Like a line it waits a moment for a journal that
+// does not keep up.
+func (s *stream) send(datagram []byte) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	err := s.sendLocked(datagram, nil)
+	if err == unix.EMSGSIZE || err == unix.ENOBUFS {
+		err = s.sendFileLocked(datagram)
+	}
+	s.stalled = err == errStalled
+	return err
+}
+
+func (s *stream) sendLocked(datagram, rights []byte) error {
+	deadline := time.Now().Add(patience)
+	if s.stalled {
+		deadline = time.Time{}
+	}
+	for {
+		err := unix.Sendmsg(s.fd, datagram, rights, nil, unix.MSG_NOSIGNAL)
+		switch err {
+		case unix.EINTR:
+		case unix.EAGAIN:
+			if err := awaitRoom(s.fd, deadline); err != nil {
+				return err
+			}
+		default:
+			return err
+		}
+	}
+}
+
+// sendFileLocked sends what is too large for a datagram as a sealed file, as
+// the protocol has it.
+func (s *stream) sendFileLocked(datagram []byte) error {
+	file, err := unix.MemfdCreate("journal-entry", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(file)
+	for len(datagram) > 0 {
+		n, err := unix.Write(file, datagram)
+		if err != nil {
+			return err
+		}
+		datagram = datagram[n:]
+	}
+	const seals = unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_WRITE | unix.F_SEAL_SEAL
+	if _, err := unix.FcntlInt(uintptr(file), unix.F_ADD_SEALS, seals); err != nil {
+		return err
+	}
+	return s.sendLocked(nil, unix.UnixRights(file))
+}
+
+// drain waits until the journal has read all datagrams, or the patience ends.
+func (s *stream) drain() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	deadline := time.Now().Add(patience)
+	for pause := 50 * time.Microsecond; ; pause *= 2 {
+		// What a datagram socket has sent counts as its own until it is read.
+		unread, err := unix.IoctlGetInt(s.fd, unix.SIOCOUTQ)
+		if err != nil || unread == 0 || time.Now().After(deadline) {
+			return
+		}
+		time.Sleep(pause) // the kernel tells nobody
+	}
+}
+
+// newNative makes the encoder of datagrams.
+func newNative(identifier string) *console {
+	if identifier == "" {
+		identifier = "prefork"
+	}
+	return &console{native: identifier}
+}
+
+// datagram makes an entry: the text for people in MESSAGE, the message alone,
+// which is the same each time, in PREFORK_MESSAGE, and each field in one with
+// the same prefix. The time and the sender are added by the journal.
+func (e *console) datagram(entry zapcore.Entry) *buffer.Buffer {
+	text, out := buffers.Get(), buffers.Get()
+	defer text.Free()
+	e.text(text, entry)
+	text.TrimNewline()
+	var b []byte
+	b = appendPair(b, "MESSAGE", text.String())
+	b = appendPair(b, "PRIORITY", priority(entry.Level))
+	b = appendPair(b, "SYSLOG_IDENTIFIER", e.native)
+	b = appendPair(b, fieldPrefix+"MESSAGE", entry.Message)
+	if entry.LoggerName != "" {
+		b = appendPair(b, fieldPrefix+"LOGGER", entry.LoggerName)
+	}
+	out.AppendBytes(b)
+	out.AppendBytes(e.pairs)
+	return out
+}
+
+// fieldPrefix keeps our fields apart from everybody else's.
+const fieldPrefix = "PREFORK_"
+
+// maxFieldName is what the journal allows.
+const maxFieldName = 64
+
+// pair adds a field to the datagram.
+func (e *console) pair(key, value string) {
+	name := strings.Map(func(r rune) rune {
+		switch {
+		case r >= 'a' && r <= 'z':
+			return r - 'a' + 'A'
+		case r >= 'A' && r <= 'Z', r >= '0' && r <= '9':
+			return r
+		}
+		return '_'
+	}, fieldPrefix+e.prefix+key)
+	e.pairs = appendPair(e.pairs, name[:min(len(name), maxFieldName)], value)
+}
+
+// appendPair writes NAME=value, or in the form with a length what has a line
+// break.
+func appendPair(b []byte, name, value string) []byte {
+	b = append(b, name...)
+	if !strings.Contains(value, "\n") {
+		b = append(b, '=')
+	} else {
+		b = append(b, '\n')
+		b = binary.LittleEndian.AppendUint64(b, uint64(len(value)))
+	}
+	b = append(b, value...)
+	return append(b, '\n')
+}
+
+// priority returns the syslog priority of a level, see sd-daemon(3).
 func priority(l zapcore.Level) string {
 	switch {
 	case l <= zapcore.DebugLevel:
-		return "<7>" // debug
+		return "7" // debug
 	case l == zapcore.InfoLevel:
-		return "<6>" // info
+		return "6" // info
 	case l == zapcore.WarnLevel:
-		return "<4>" // warning
+		return "4" // warning
 	case l == zapcore.ErrorLevel:
-		return "<3>" // err
+		return "3" // err
 	}
-	return "<2>" // crit: panics and what ends the process
+	return "2" // crit: panics and what ends the process
 }

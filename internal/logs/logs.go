@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -15,7 +16,7 @@ import (
 
 // The formats.
 const (
-	Auto    = "auto"    // Console on a terminal, else JSON; with priorities into the journal
+	Auto    = "auto"    // Console on a terminal, the journal's own form into the journal, else JSON
 	Console = "console" // for people; in colour on a terminal
 	JSON    = "json"    // one object a line
 )
@@ -69,10 +70,15 @@ func New(format, level string, f *os.File) (*zap.Logger, zap.AtomicLevel, error)
 		}
 		c.enc = newJSON()
 		c.json = true
-		c.priority = format == Auto && isJournal(int(fd), os.Getenv("JOURNAL_STREAM"))
+		if format == Auto {
+			c.stream = journalStream(int(fd), os.Getenv("JOURNAL_STREAM"))
+		}
 	})
 	if err != nil {
 		return nil, none, fmt.Errorf("open log: %w", err)
+	}
+	if c.stream != nil && c.stream.connect(journalSocket) == nil {
+		c.native = newNative(filepath.Base(os.Args[0]))
 	}
 	// zap would report a failed write to standard error, which is what failed;
 	// the core counts lost lines instead.

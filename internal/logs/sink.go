@@ -31,6 +31,14 @@ type sink struct {
 	torn    bool // the last line was cut off in its middle
 }
 
+// is says whether the descriptor is still the stream: it may have been replaced
+// by a log file.
+func (s *sink) is(stream *stream) bool {
+	same := false
+	err := s.raw.Control(func(fd uintptr) { same = stream.is(int(fd)) })
+	return err == nil && same
+}
+
 // write writes one line, which ends in a newline. It may be called from any
 // goroutine; lines do not mix.
 func (s *sink) write(line []byte) error {
