@@ -37,12 +37,31 @@ func TestConnectionsOneAtATimeSpreadOverTheWorkers(t *testing.T) {
 
 func TestLongLivedConnectionsSpreadOverTheWorkers(t *testing.T) {
 	s := Start(t, line(4))
+	everyoneAnswers(t, s, 4)
 	counts := make(map[string]int)
 	holdMany(t, s, 400, counts)
 	if ratio := spread(t, "long-lived", counts, 4); ratio > 1.10 {
 		t.Errorf("busiest/mean %.3f, at most 1.10", ratio)
 	}
 	s.WaitStatus("400 active connections", func(status *Status) bool { return status.Totals.Active == 400 })
+}
+
+// everyoneAnswers connects until n workers have answered: those that the master
+// has just told to accept do so a moment later.
+func everyoneAnswers(t *testing.T, s *Server, n int) {
+	t.Helper()
+	network, address := s.Address("")
+	seen := make(map[string]bool)
+	for range 10000 {
+		pid, err := Asks(network, address, "pid")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if seen[pid] = true; len(seen) == n {
+			return
+		}
+	}
+	t.Fatalf("10000 connections reached %d workers, want %d", len(seen), n)
 }
 
 // Taking turns would give a newcomer as many new connections as those have
@@ -52,6 +71,7 @@ func TestNewWorkersCatchUpWithLongLivedConnections(t *testing.T) {
 	counts := make(map[string]int)
 	holdMany(t, s, 200, counts)
 	s.Do("scale?n=4")
+	everyoneAnswers(t, s, 4)
 	holdMany(t, s, 200, counts)
 	if ratio := spread(t, "long-lived, two workers later", counts, 4); ratio > 1.20 {
 		t.Errorf("busiest/mean %.3f, at most 1.20 (1.50 without a gate)", ratio)
