@@ -201,7 +201,7 @@ func (c *Conn) control(op string, f func(fd int) error) error {
 
 // opError makes of err what net would have returned.
 func (c *Conn) opError(op string, err error) error {
-	if pe, ok := err.(*os.PathError); ok {
+	if pe, ok := errors.AsType[*os.PathError](err); ok {
 		err = pe.Err
 	}
 	var errno syscall.Errno
@@ -212,7 +212,7 @@ func (c *Conn) opError(op string, err error) error {
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		err = os.ErrDeadlineExceeded
 	default:
-		if e, ok := err.(syscall.Errno); ok {
+		if e, ok := errors.AsType[syscall.Errno](err); ok {
 			err = os.NewSyscallError(op, e)
 		}
 	}

@@ -349,10 +349,11 @@ func (w *worker) supervise(l *loop, stopped <-chan struct{}) (drained bool, err 
 	patience := time.NewTimer(stopGrace)
 	defer patience.Stop()
 	select {
-	case <-ended:
+	case err := <-ended:
+		return false, l.verdict(err)
 	case <-patience.C: // it hangs, which is likely why it is to stop
+		return false, nil
 	}
-	return false, nil
 }
 
 // verdict is the loop's error, or else the reason for which it drained.

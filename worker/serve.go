@@ -26,12 +26,10 @@ func protect(f func() error) (err error) {
 // onLoop calls a hook on the loop's own goroutine and logs its panic. A
 // runtime.Goexit there would end the loop and so the worker; the master would
 // see it, and that is the most that can be done for a program that does so.
-func (w *worker) onLoop(hook string, f func()) bool {
-	err := protect(func() error { f(); return nil })
-	if err != nil {
+func (w *worker) onLoop(hook string, f func()) {
+	if err := protect(func() error { f(); return nil }); err != nil {
 		w.logFailure("hook failed", err, zap.String("event", hook))
 	}
-	return err == nil
 }
 
 // verified asks verify_request. A panic is a no.

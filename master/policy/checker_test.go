@@ -23,13 +23,13 @@ type checker struct {
 	retired   map[int]bool
 	living    map[int]int // shadows by generation
 
-	loading           bool // Load is not answered
-	waiting, covered  int  // requests for a reload: not begun, begun
-	verdicts, stopped int  // stopped counts Notify{Stopping}
-	exit              *Exit
-	stopAsked         time.Duration // first Drain, Interrupt or Stop
-	stopping          bool
-	spawns            int
+	loading          bool // Load is not answered
+	waiting, covered int  // requests for a reload: not begun, begun
+	stopped          int  // counts Notify{Stopping}
+	exit             *Exit
+	stopAsked        time.Duration // first Drain, Interrupt or Stop
+	stopping         bool
+	spawns           int
 
 	state  State // before the step at hand
 	recent []record

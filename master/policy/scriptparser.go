@@ -106,8 +106,8 @@ func (p *parser) integer(key string) (n int) {
 	return n
 }
 
-func (p *parser) text(key string) (s string) {
-	p.set(key, &s)
+func (p *parser) reason() (s string) {
+	p.set("err", &s)
 	return s
 }
 
@@ -150,17 +150,17 @@ func (p *parser) event(name string) Event {
 	case "spawned":
 		return Spawned{ID: p.id(), PID: p.integer("pid")}
 	case "spawn-failed":
-		return SpawnFailed{ID: p.id(), Err: p.text("err")}
+		return SpawnFailed{ID: p.id(), Err: p.reason()}
 	case "ready":
 		return Ready{ID: p.id()}
 	case "failed":
-		return Failed{ID: p.id(), Code: p.integer("code"), Message: p.text("err")}
+		return Failed{ID: p.id(), Code: p.integer("code"), Message: p.reason()}
 	case "busy":
 		return Busy{ID: p.id()}
 	case "drained":
 		return Drained{ID: p.id()}
 	case "unfit":
-		return Unfit{ID: p.id(), Err: p.text("err")}
+		return Unfit{ID: p.id(), Err: p.reason()}
 	case "exited":
 		return Exited{ID: p.id(), Code: p.integer("code"), Signal: p.integer("signal")}
 	case "sampled":
@@ -168,7 +168,7 @@ func (p *parser) event(name string) Event {
 	case "reload":
 		return Reload{}
 	case "loaded":
-		return Loaded{Err: p.text("err"), Config: p.config()}
+		return Loaded{Err: p.reason(), Config: p.config()}
 	case "scale":
 		return p.scale()
 	case "recycle":

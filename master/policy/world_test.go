@@ -50,18 +50,17 @@ type profile struct {
 
 // proc is a worker's process.
 type proc struct {
-	id       ID
-	gen      int
-	epoch    int // what was planned for an older one does not happen
-	spawned  bool
-	ready    bool
-	busy     bool
-	taking   bool
-	drained  bool
-	stubborn bool
-	hungAt   time.Duration // 0 if it is not
-	active   int
-	served   uint64
+	id      ID
+	gen     int
+	epoch   int // what was planned for an older one does not happen
+	spawned bool
+	ready   bool
+	busy    bool
+	taking  bool
+	drained bool
+	hungAt  time.Duration // 0 if it is not
+	active  int
+	served  uint64
 }
 
 // happening is something that will happen, unless it is overtaken.
