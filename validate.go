@@ -19,8 +19,16 @@ func (s *Server) Validate() []error {
 	problems = append(problems, s.validateProgram()...)
 	problems = append(problems, s.validatePool()...)
 	problems = append(problems, s.workerConfig().Validate()...)
-	if len(problems) == 0 {
-		problems = append(problems, s.policyConfig().WithDefaults().Validate()...)
+	if len(problems) > 0 {
+		return problems
+	}
+	problems = s.policyConfig().WithDefaults().Validate()
+	g, err := s.generation()
+	if err == nil {
+		err = master.CheckSize(g)
+	}
+	if err != nil {
+		problems = append(problems, err)
 	}
 	return problems
 }

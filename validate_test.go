@@ -3,6 +3,7 @@ package prefork
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -37,6 +38,17 @@ func TestValidateReportsEveryProblemAtOnce(t *testing.T) {
 		if !strings.Contains(text, want) {
 			t.Errorf("problems lack %q:\n%s", want, text)
 		}
+	}
+}
+
+func TestValidateRefusesWhatAWorkerCannotBeTold(t *testing.T) {
+	s := &Server{Handler: worker.HandlerFunc(nothing)}
+	for i := range 1800 {
+		s.Listen = append(s.Listen, fmt.Sprintf("tcp://127.0.0.1:%d", 10000+i))
+	}
+	problems := s.Validate()
+	if len(problems) != 1 || !strings.Contains(problems[0].Error(), "1800 listen addresses") {
+		t.Errorf("Validate() = %v, want one problem about their number", problems)
 	}
 }
 

@@ -130,6 +130,7 @@ func (m *Master) applyCommit(number int) {
 			m.log.Warn("log level not set", zap.Error(err))
 		}
 	}
+	m.refit(g)
 	for _, l := range g.listeners {
 		if err := l.reopen(); err != nil {
 			m.log.Error("listener not reopened", zap.String("listener", l.name), zap.Error(err))

@@ -19,8 +19,22 @@ const defaultBacklog = 4096
 type binder struct {
 	backlog int
 	noReuse bool
-	kept    map[string]*listener // open ones, by key; read only
+	kept    map[string]*listener // open ones that may be kept, by key; read only
 	passed  *passedSockets
+
+	addresses map[*listener]Address // what bind returned was asked for so
+}
+
+func newBinder(queue int, noReuse bool, kept map[string]*listener, passed *passedSockets) *binder {
+	return &binder{backlog: backlog(queue), noReuse: noReuse, kept: kept, passed: passed, addresses: map[*listener]Address{}}
+}
+
+// backlog returns listen(2)'s argument for a configured one.
+func backlog(n int) int {
+	if n <= 0 {
+		return defaultBacklog
+	}
+	return n
 }
 
 // bind returns the listeners for the addresses, in order: those kept where the
@@ -47,8 +61,9 @@ func (b *binder) bind(ctx context.Context, addresses []string) ([]*listener, err
 				continue
 			}
 			seen[open.key] = true
-			if l := b.kept[open.key]; l != nil && l.reusable() {
+			if l := b.kept[open.key]; l != nil {
 				all = append(all, l)
+				b.addresses[l] = a
 				continue
 			}
 			l, err := open.open()
@@ -61,6 +76,7 @@ func (b *binder) bind(ctx context.Context, addresses []string) ([]*listener, err
 				continue
 			}
 			l.key = open.key
+			b.addresses[l] = a
 			all, fresh = append(all, l), append(fresh, l)
 		}
 	}
@@ -246,13 +262,18 @@ func bindUnix(a Address, backlog int) (*listener, error) {
 }
 
 // takeFile makes the file that bind has just created the listener's own and
-// gives it the owner and mode that a asks for.
+// gives it its owner and mode.
 func (l *listener) takeFile(a Address) error {
 	var st unix.Stat_t
 	if err := unix.Lstat(a.Path, &st); err != nil {
 		return os.NewSyscallError("lstat", err)
 	}
 	l.path, l.dev, l.ino = a.Path, st.Dev, st.Ino
+	return a.setFile()
+}
+
+// setFile gives a unix socket's file the owner and mode that a asks for.
+func (a Address) setFile() error {
 	if a.UID >= 0 || a.GID >= 0 {
 		if err := os.Lchown(a.Path, a.UID, a.GID); err != nil {
 			return err
@@ -331,10 +352,7 @@ func Listen(ctx context.Context, addresses []string, backlog int, noReuseAddress
 	if err != nil {
 		return nil, nil, &ConfigError{err}
 	}
-	if backlog <= 0 {
-		backlog = defaultBacklog
-	}
-	b := binder{backlog: backlog, noReuse: noReuseAddress, kept: passed.kept(), passed: passed}
+	b := newBinder(backlog, noReuseAddress, passed.kept(), passed)
 	all, err := b.bind(ctx, addresses)
 	if err != nil {
 		passed.close()

@@ -2,6 +2,11 @@ package master
 
 import (
 	"context"
+	"errors"
+	"fmt"
+
+	"go.uber.org/zap"
+	"golang.org/x/sys/unix"
 
 	"prefork/ipc"
 )
@@ -11,6 +16,7 @@ type generation struct {
 	number    int
 	config    Generation
 	listeners []*listener
+	addresses map[*listener]Address // as this generation wants them
 }
 
 // wire lists the listeners as a Hello names them.
@@ -34,9 +40,10 @@ func (g *generation) serves(l *listener) bool {
 
 // loaded is what the loader's goroutine hands to the owner loop.
 type loaded struct {
-	config Generation
-	all    []*listener
-	err    error
+	config    Generation
+	all       []*listener
+	addresses map[*listener]Address
+	err       error
 }
 
 // load reads a configuration and binds what it adds. It runs on a goroutine
@@ -49,16 +56,52 @@ func (m *Master) load(ctx context.Context, kept map[string]*listener) loaded {
 			return loaded{err: err}
 		}
 	}
-	all, err := m.bind(ctx, config, kept)
-	return loaded{config: config, all: all, err: err}
+	return m.bind(ctx, config, kept)
 }
 
-func (m *Master) bind(ctx context.Context, config Generation, kept map[string]*listener) ([]*listener, error) {
-	b := binder{backlog: config.Backlog, noReuse: config.NoReuseAddress, kept: kept, passed: m.passed}
-	if b.backlog <= 0 {
-		b.backlog = defaultBacklog
+func (m *Master) bind(ctx context.Context, config Generation, kept map[string]*listener) loaded {
+	if err := CheckSize(config); err != nil {
+		return loaded{err: err}
 	}
-	return b.bind(ctx, config.Listen)
+	b := newBinder(config.Backlog, config.NoReuseAddress, kept, m.passed)
+	all, err := b.bind(ctx, config.Listen)
+	return loaded{config: config, all: all, addresses: b.addresses, err: err}
+}
+
+// CheckSize says whether what a worker must be told of a generation fits into
+// one message.
+func CheckSize(g Generation) error {
+	hello := &ipc.Hello{Config: g.Worker}
+	for _, s := range g.Listen {
+		hello.Listeners = append(hello.Listeners, ipc.Listener{Name: s, Network: "unix", Address: s})
+	}
+	const room = 1 << 10 // for the fields that are known only later
+	data, err := ipc.Encode(hello)
+	if err == nil && len(data) > ipc.MaxMessage-room {
+		err = ipc.ErrTooLong
+	}
+	if errors.Is(err, ipc.ErrTooLong) {
+		return &ConfigError{fmt.Errorf("%d listen addresses and %d bytes of settings do not fit into the %d bytes that a worker can be told; configure less",
+			len(g.Listen), len(g.Worker), ipc.MaxMessage)}
+	}
+	return err
+}
+
+// refit gives the listeners what g wants of them and an earlier generation may
+// have wanted otherwise.
+func (m *Master) refit(g *generation) {
+	for _, l := range g.listeners {
+		if l.external {
+			continue
+		}
+		err := unix.Listen(l.fd, backlog(g.config.Backlog)) // only changes the length of the queue
+		if err == nil && l.path != "" {
+			err = g.addresses[l].setFile()
+		}
+		if err != nil {
+			m.log.Warn("listener not changed", zap.String("listener", l.name), zap.Error(err))
+		}
+	}
 }
 
 // own lists the listeners of g that only g will go on serving: all those that
@@ -122,7 +165,7 @@ func (m *Master) reusable() map[string]*listener {
 // adopt makes what was loaded the next generation. If the policy does not want
 // it any more it retires it, and with it what it opened.
 func (m *Master) adopt(got loaded) *generation {
-	g := &generation{number: m.machine.NextGeneration(), config: got.config, listeners: got.all}
+	g := &generation{number: m.machine.NextGeneration(), config: got.config, listeners: got.all, addresses: got.addresses}
 	m.generations[g.number] = g
 	return g
 }

@@ -47,8 +47,18 @@ func (l *listener) unlink() {
 	l.path = ""
 }
 
-// reusable says whether a reload may keep the listener.
-func (l *listener) reusable() bool { return !l.quiesced || l.network == "tcp" }
+// reusable says whether a reload may keep the listener: not if nobody can reach
+// it any more, because its file was removed or replaced.
+func (l *listener) reusable() bool {
+	switch {
+	case l.quiesced:
+		return l.network == "tcp"
+	case l.path == "":
+		return true
+	}
+	var st unix.Stat_t
+	return unix.Lstat(l.path, &st) == nil && st.Dev == l.dev && st.Ino == l.ino
+}
 
 // queued returns how many connections wait to be accepted, or -1 if the
 // kernel does not say (it does for TCP alone).

@@ -25,7 +25,7 @@ func bindOne(t *testing.T, address string) *listener {
 }
 
 func tryBind(addresses ...string) (*listener, error) {
-	b := binder{backlog: 16, passed: &passedSockets{}}
+	b := newBinder(16, false, nil, &passedSockets{})
 	all, err := b.bind(context.Background(), addresses)
 	if err != nil {
 		return nil, err
@@ -274,7 +274,7 @@ func TestBindReportsEveryProblemAndKeepsNothingOpen(t *testing.T) {
 
 func TestBindKeepsWhatIsOpen(t *testing.T) {
 	first := bindOne(t, "tcp://127.0.0.1:0")
-	b := binder{backlog: 16, passed: &passedSockets{}, kept: map[string]*listener{first.key: first}}
+	b := newBinder(16, false, map[string]*listener{first.key: first}, &passedSockets{})
 	all, err := b.bind(context.Background(), []string{"tcp://127.0.0.1:0"})
 	if err != nil || all[0] != first {
 		t.Errorf("bind = %v, %v; want the open listener", all, err)

@@ -110,11 +110,9 @@ func (m *Master) Run(ctx context.Context) error {
 // returned functions release it, in reverse order, also after an error.
 func (m *Master) acquire(ctx context.Context) (closers []func(), err error) {
 	o := &m.options
-	if o.LogFile != "" {
-		if err := (logFile{o.LogFile}).open(); err != nil {
-			return closers, &ConfigError{err}
-		}
-	}
+	// What whoever started this process left open is not for the workers.
+	// Kernels before 5.11 do not know the flag.
+	_ = unix.CloseRange(3, ^uint(0)>>1, unix.CLOSE_RANGE_CLOEXEC)
 	if o.PIDFile != "" {
 		pid, err := lockPIDFile(o.PIDFile)
 		if err != nil {
@@ -146,11 +144,11 @@ func (m *Master) acquire(ctx context.Context) (closers []func(), err error) {
 	}
 	closers = append(closers, func() { _ = m.board.Close() })
 
-	all, err := m.bind(ctx, m.base, m.passed.kept())
-	if err != nil {
-		return closers, err
+	first := m.bind(ctx, m.base, m.passed.kept())
+	if first.err != nil {
+		return closers, first.err
 	}
-	m.current = m.adopt(loaded{config: m.base, all: all})
+	m.current = m.adopt(first)
 	closers = append(closers, m.closeListeners)
 	m.claim()
 	m.syncStore()
@@ -161,6 +159,12 @@ func (m *Master) acquire(ctx context.Context) (closers []func(), err error) {
 			return closers, err
 		}
 		closers = append(closers, control)
+	}
+	if o.LogFile != "" {
+		// Last: until here whoever started the server should see what fails.
+		if err := (logFile{o.LogFile}).open(); err != nil {
+			return closers, err
+		}
 	}
 	return closers, nil
 }

@@ -337,6 +337,53 @@ func TestListenersComeAndGoWithReloads(t *testing.T) {
 	}
 }
 
+func TestReloadChangesKeptListeners(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	next := make(chan Generation, 1)
+	first := generationOf(1, "", "unix://"+path+"?mode=0660", "tcp://127.0.0.1:0")
+	first.Backlog = 10
+	r := start(t, Options{Generation: first, Load: func(context.Context) (Generation, error) { return <-next, nil }})
+	r.serves(1)
+	second := generationOf(1, "", "unix://"+path+"?mode=0606", "tcp://127.0.0.1:0")
+	second.Backlog = 77
+	next <- second
+	if code, a := r.post("reload"); code != http.StatusOK {
+		t.Fatalf("reload = %d %+v", code, a)
+	}
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o606 {
+		t.Errorf("socket file: %v, %v; want mode 0606", info.Mode(), err)
+	}
+	var queue uint32
+	r.untilLoop("the loop", func(m *Master) bool {
+		info, err := unix.GetsockoptTCPInfo(m.current.listeners[1].fd, unix.IPPROTO_TCP, unix.TCP_INFO)
+		if err != nil {
+			t.Fatal(err)
+		}
+		queue = info.Sacked // for a listening socket: the length that its queue may have
+		return true
+	})
+	if queue != 77 {
+		t.Errorf("queue of %d, want 77", queue)
+	}
+}
+
+func TestReloadBindsARemovedSocketFileAnew(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	r := start(t, Options{Generation: generationOf(1, "", "unix://"+path)})
+	r.serves(1)
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if code, a := r.post("reload"); code != http.StatusOK {
+		t.Fatalf("reload = %d %+v", code, a)
+	}
+	c, err := net.Dial("unix", path)
+	if err != nil {
+		t.Fatalf("after the reload: %v", err)
+	}
+	c.Close()
+}
+
 func TestScaleAnswersWhenThePoolHasItsSize(t *testing.T) {
 	r := start(t, Options{Generation: generationOf(1, "", "tcp://127.0.0.1:0")})
 	r.serves(1)
@@ -349,6 +396,10 @@ func TestScaleAnswersWhenThePoolHasItsSize(t *testing.T) {
 			t.Errorf("scale %s = %d %+v, want %d", tt.query, code, a, tt.want)
 		}
 		r.serves(tt.want)
+	}
+	code, a := r.post("scale?n=-5")
+	if code != http.StatusConflict || !strings.Contains(a.Error, "-4 is out of bounds; the pool has 1") {
+		t.Errorf("scale below one worker = %d %+v, want a refusal that says what there is", code, a)
 	}
 	for _, query := range []string{"", "zero", "0"} {
 		if code, a := r.post("scale?n=" + query); code != http.StatusConflict || a.Error == "" {

@@ -77,6 +77,8 @@ func writePID(f *os.File) error {
 // remove removes the file, then lets go of the lock: in this order nobody can
 // lock a file that is about to vanish without noticing.
 func (p *pidFile) remove() {
-	_ = os.Remove(p.path)
+	if sameFile(p.file, p.path) { // not another master's, after ours was deleted
+		_ = os.Remove(p.path)
+	}
 	_ = p.file.Close()
 }

@@ -58,6 +58,7 @@ type waiters struct {
 type scaling struct {
 	reply    reply
 	deadline time.Time
+	clamped  string // why the pool will not have the size that was asked for
 }
 
 func (w *waiters) reload(r reply) { w.reloads = append(w.reloads, r) }
@@ -132,9 +133,23 @@ func (m *Master) drain(ctx context.Context) (Answer, error) {
 
 // scaleTo asks for a new number of workers and waits until they serve.
 func (m *Master) scaleTo(ctx context.Context, ev policy.Scale) (Answer, error) {
-	return m.ask(ctx, func(w *waiters, r reply) {
-		w.scales = append(w.scales, scaling{r, time.Now().Add(m.base.Policy.StartTimeout)})
-	}, ev)
+	r := make(reply, 1)
+	err := m.do(ctx, func(m *Master) {
+		want := ev.N
+		if !ev.Absolute {
+			want += m.target().fewest
+		}
+		m.step(ev)
+		s := scaling{reply: r, deadline: time.Now().Add(m.base.Policy.StartTimeout)}
+		if t := m.target(); t.fewest != want {
+			s.clamped = fmt.Sprintf("%d is out of bounds; the pool has %s", want, t)
+		}
+		m.waiting.scales = append(m.waiting.scales, s)
+	})
+	if err != nil {
+		return Answer{}, err
+	}
+	return r.wait(ctx)
 }
 
 // recycle asks for the worker in a slot to be replaced and waits until it is
@@ -184,6 +199,7 @@ func (m *Master) settle() {
 		a := Answer{OK: reached, Generation: m.machine.Generation(), Target: target.String()}
 		switch {
 		case reached:
+			a.OK, a.Error = s.clamped == "", s.clamped
 		case now.After(s.deadline):
 			a.Error = fmt.Sprintf("%d workers serve, want %s", serving, target)
 		default:
