@@ -20,8 +20,10 @@ build: bin/prefork ## build the daemon into bin/
 # By its sources, so that `sudo make install` after `make build` needs no Go.
 SOURCES := $(shell find . -name '*.go' ! -name '*_test.go' ! -path './bench/*' ! -path './tools/*' ! -path './integration/*') \
 	worker/handlers/index.html go.mod go.sum
+# Static: in mode forking each connection pays for a process start, a quarter of
+# which is the dynamic loader and the threads of the C library.
 bin/prefork: $(SOURCES)
-	$(GO) build -o $@ ./cmd/prefork
+	CGO_ENABLED=0 $(GO) build -o $@ ./cmd/prefork
 
 # The units name /usr/local/bin and /etc; what is installed names the real places.
 .PHONY: install

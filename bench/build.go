@@ -75,6 +75,8 @@ func (b *bench) close() {
 func tool(ctx context.Context, dir, name string, args ...string) error {
 	command := exec.CommandContext(ctx, name, args...)
 	command.Dir = dir
+	// As `make` builds the daemon, and the Go peer likewise.
+	command.Env = append(os.Environ(), "CGO_ENABLED=0")
 	var out bytes.Buffer
 	command.Stdout, command.Stderr = &out, &out
 	err := command.Run()
