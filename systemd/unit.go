@@ -61,7 +61,7 @@ type UnitOptions struct {
 	// another master.
 	KillMode string // "process"
 
-	Watchdog     time.Duration // 30 s; negative: none
+	Watchdog     time.Duration // 60 s: a worker that hangs for 30 s is replaced first; negative: none
 	StartTimeout time.Duration // 60 s
 	StopTimeout  time.Duration // 45 s; each EXTEND_TIMEOUT_USEC moves it
 	RestartDelay time.Duration // 100 ms
@@ -98,7 +98,7 @@ func (o UnitOptions) withDefaults() UnitOptions {
 	def(&o.Config, directory+"/"+file)
 	def(&o.Control, "%t/"+o.runtime()+"/control.sock")
 	def(&o.KillMode, "process")
-	span(&o.Watchdog, 30*time.Second)
+	span(&o.Watchdog, time.Minute)
 	span(&o.StartTimeout, time.Minute)
 	span(&o.StopTimeout, 45*time.Second)
 	span(&o.RestartDelay, 100*time.Millisecond)
