@@ -52,7 +52,7 @@ Start one, and talk to it:
 		&cobra.Group{ID: groupSteer, Title: "Steer it"},
 		&cobra.Group{ID: groupOther, Title: "Other"},
 	)
-	root.AddCommand(newServe(), newCheck(), newStatus(),
+	root.AddCommand(newServe(), newCheck(), newUnit(), newStatus(),
 		newReload(), newDrain(), newStop(), newScale(), newRecycle(), newLogLevel(), newVersion())
 	root.SetHelpCommand(newHelp(root))
 	root.SetCompletionCommandGroupID(groupOther)

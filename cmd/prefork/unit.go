@@ -1,0 +1,182 @@
+package main
+
+import (
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"prefork/cmd/prefork/internal/config"
+	"prefork/master"
+	"prefork/systemd"
+)
+
+// unitFlags say which unit is wanted.
+type unitFlags struct {
+	file         string
+	name         string
+	socket, user bool
+	notifyReload bool
+}
+
+func newUnit() *cobra.Command {
+	f := &unitFlags{}
+	cmd := &cobra.Command{
+		Use:     "unit",
+		Short:   "print a systemd unit for a configuration",
+		GroupID: groupServe,
+		Long: `Prints a service unit that serves the configuration with this binary: hardened,
+with a reload that waits for its outcome, a watchdog, and listeners that outlive
+a master that is killed. What the configuration needs beyond that is opened, and
+a comment beside it says why: ports under 1024, sockets and files elsewhere than
+in the unit's own directories, a site in a home directory.
+
+With --socket it prints the socket unit that goes with it. systemd then opens the
+configured addresses before the server ever runs, and while it restarts.`,
+		Example: `  prefork unit --config /etc/prefork/prefork.toml
+  prefork unit --socket --config /etc/prefork/prefork.toml
+  prefork unit --user --config ~/.config/prefork/prefork.toml`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			text, err := f.unit()
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprint(cmd.OutOrStdout(), text)
+			return err
+		},
+	}
+	cmd.Flags().SortFlags = false
+	cmd.Flags().StringVar(&f.file, "config", "", "the configuration `FILE` that the unit serves")
+	cmd.Flags().StringVar(&f.name, "name", "prefork", "the unit's `NAME`, without its suffix")
+	cmd.Flags().BoolVar(&f.socket, "socket", false, "print the socket unit")
+	cmd.Flags().BoolVar(&f.user, "user", false, "print a unit for your own manager (systemctl --user)")
+	cmd.Flags().BoolVar(&f.notifyReload, "notify-reload", false, "reload by signal (systemd 253 and later); a failed reload then shows in the status alone")
+	return cmd
+}
+
+// unit returns the text of the unit.
+func (f *unitFlags) unit() (string, error) {
+	c, err := config.Load(f.file, nil)
+	if err != nil {
+		return "", err
+	}
+	addresses := make([]master.Address, len(c.Listen))
+	for i, l := range c.Listen {
+		if addresses[i], err = master.ParseAddress(l); err != nil {
+			return "", err
+		}
+	}
+	if f.socket {
+		return f.socketUnit(addresses)
+	}
+	o := systemd.UnitOptions{Name: f.name, User: f.user, NotifyReload: f.notifyReload}
+	if o.Binary, err = os.Executable(); err != nil {
+		return "", fmt.Errorf("find this binary: %w", err)
+	}
+	o.Binary = literal(o.Binary)
+	if f.file != "" {
+		path, err := filepath.Abs(f.file)
+		if err != nil {
+			return "", fmt.Errorf("find configuration: %w", err)
+		}
+		o.Config = literal(path)
+	}
+	f.open(&o, c, addresses)
+	return systemd.ServiceUnit(o)
+}
+
+// open opens what the configuration needs.
+func (f *unitFlags) open(o *systemd.UnitOptions, c config.Config, addresses []master.Address) {
+	written := []string{c.PIDFile, c.LogFile}
+	if filepath.IsAbs(c.Control) {
+		o.Control = literal(c.Control)
+		written = append(written, c.Control)
+	}
+	for _, a := range addresses {
+		switch a.Network {
+		case "systemd":
+			if unit := strings.TrimSuffix(a.Label, ".socket") + ".socket"; !slices.Contains(o.Sockets, unit) {
+				o.Sockets = append(o.Sockets, unit)
+			}
+		case "unix":
+			written = append(written, a.Path)
+		default:
+			o.PrivilegedPorts = o.PrivilegedPorts || a.Port > 0 && a.Port < 1024 && !f.user
+		}
+	}
+	for _, path := range written {
+		dir := filepath.Dir(path)
+		if filepath.IsAbs(path) && !f.owns(dir) && !slices.Contains(o.WritePaths, literal(dir)) {
+			o.WritePaths = append(o.WritePaths, literal(dir))
+		}
+	}
+	for _, path := range []string{o.Binary, o.Config, fmt.Sprint(c.Options["root"])} {
+		o.ReadHome = o.ReadHome || underHome(path)
+	}
+	// A worker that hangs should be replaced before the watchdog takes it for
+	// the whole server.
+	o.Watchdog = max(time.Minute, 2*c.WorkerTimeout)
+	o.StartTimeout = max(time.Minute, 3*c.StartTimeout)
+}
+
+// owns says whether a directory is one of those that the unit makes.
+func (f *unitFlags) owns(dir string) bool {
+	for _, own := range []string{"/run/", "/var/lib/", "/var/log/"} {
+		if dir == own+f.name || strings.HasPrefix(dir, own+f.name+"/") {
+			return true
+		}
+	}
+	return false
+}
+
+func underHome(path string) bool {
+	return strings.HasPrefix(path, "/home/") || strings.HasPrefix(path, "/root/") || path == "/root" || path == "/home"
+}
+
+// literal keeps a percent sign from being a specifier.
+func literal(text string) string { return strings.ReplaceAll(text, "%", "%%") }
+
+// socketUnit returns the unit that opens the configured addresses.
+func (f *unitFlags) socketUnit(addresses []master.Address) (string, error) {
+	o := systemd.SocketOptions{Name: f.name}
+	for _, a := range addresses {
+		stream, err := listenStream(a)
+		if err != nil {
+			return "", &usageError{"prefork unit", err}
+		}
+		o.Listen = append(o.Listen, literal(stream))
+		if a.HasMode {
+			o.Mode = fmt.Sprintf("%04o", a.Mode)
+		}
+	}
+	return systemd.SocketUnit(o)
+}
+
+// listenStream writes an address as ListenStream= takes it.
+func listenStream(a master.Address) (string, error) {
+	port := strconv.Itoa(a.Port)
+	switch {
+	case a.Network == "systemd":
+		return "", fmt.Errorf("listen address %q has no address for a socket unit; write the one that it is to open", a.Name)
+	case a.Network == "unix":
+		return a.Path, nil
+	case a.Port == 0:
+		return "", fmt.Errorf("listen address %q: a socket unit needs a port", a.Name)
+	case a.Host == "" && a.Network == "tcp":
+		return port, nil // both families
+	case a.Host == "" && a.Network == "tcp4":
+		return "0.0.0.0:" + port, nil
+	}
+	ip, err := netip.ParseAddr(a.Host)
+	if err != nil {
+		return "", fmt.Errorf("listen address %q: a socket unit needs an IP address", a.Name)
+	}
+	return netip.AddrPortFrom(ip, uint16(a.Port)).String(), nil
+}
