@@ -2,6 +2,7 @@ package logs
 
 import (
 	"encoding/binary"
+	"errors"
 	"strconv"
 	"strings"
 	"sync"
@@ -86,7 +87,7 @@ func (s *stream) send(datagram []byte) error {
 	if err == unix.EMSGSIZE || err == unix.ENOBUFS {
 		err = s.sendFileLocked(datagram)
 	}
-	s.stalled = err == errStalled
+	s.stalled = errors.Is(err, errStalled)
 	return err
 }
 
@@ -131,10 +132,15 @@ func (s *stream) sendFileLocked(datagram []byte) error {
 	return s.sendLocked(nil, unix.UnixRights(file))
 }
 
-// drain waits until the journal has read all datagrams, or the patience ends.
+// drain waits until the journal has worked through all datagrams, or the
+// patience ends. It takes them one by one, so when it has read an empty one,
+// which it ignores, it is done with those before.
 func (s *stream) drain() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if unix.Sendmsg(s.fd, nil, nil, nil, unix.MSG_NOSIGNAL) != nil {
+		return // full, or gone
+	}
 	deadline := time.Now().Add(patience)
 	for pause := 50 * time.Microsecond; ; pause *= 2 {
 		// What a datagram socket has sent counts as its own until it is read.
