@@ -1,0 +1,74 @@
+// Package deploy_test keeps the files that `make install` installs equal to
+// what package systemd writes.
+package deploy_test
+
+import (
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"prefork/systemd"
+)
+
+var update = flag.Bool("update", false, "write the units anew")
+
+func TestUnitsAreWhatThePackageWrites(t *testing.T) {
+	texts := map[string]string{}
+	add := func(name, text string, err error) {
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		texts[name] = text
+	}
+	text, err := systemd.ServiceUnit(systemd.UnitOptions{})
+	add("prefork.service", text, err)
+	text, err = systemd.ServiceUnit(systemd.UnitOptions{Template: true})
+	add("prefork@.service", text, err)
+	text, err = systemd.SocketUnit(systemd.SocketOptions{Listen: []string{"127.0.0.1:9999"}})
+	add("prefork.socket", text, err)
+
+	for name, want := range texts {
+		path := filepath.Join("systemd", name)
+		if *update {
+			if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			continue
+		}
+		got, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if string(got) != want {
+			t.Errorf("%s is not what the package writes (go test ./deploy -update writes it anew); the package:\n%s", path, want)
+		}
+	}
+	entries, err := os.ReadDir("systemd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if _, ok := texts[e.Name()]; !ok {
+			t.Errorf("nobody writes systemd/%s", e.Name())
+		}
+	}
+}
+
+// The socket unit and the default configuration are about the same address, so
+// that the one can be enabled without a change to the other.
+func TestSocketUnitIsAboutTheConfiguredAddress(t *testing.T) {
+	unit, err := os.ReadFile("systemd/prefork.socket")
+	if err != nil {
+		t.Fatal(err)
+	}
+	config, err := os.ReadFile("prefork.toml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const address = "127.0.0.1:9999"
+	if !strings.Contains(string(unit), "ListenStream="+address+"\n") || !strings.Contains(string(config), `listen = ["tcp://`+address+`"]`) {
+		t.Errorf("want %s in both:\n%s\n%s", address, unit, config)
+	}
+}
