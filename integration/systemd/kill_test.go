@@ -1,0 +1,193 @@
+package systemd
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"testing"
+	"time"
+
+	"prefork/integration"
+	"prefork/integration/testconf"
+)
+
+// fate is what became of a service whose master was killed.
+type fate struct {
+	inFlight error         // of the request that was under way
+	answered time.Duration // from the kill until another master answered; 0 never
+	others   *integration.Tally
+	left     []int // processes of the old incarnation, at the end
+}
+
+func (f fate) String() string {
+	inFlight, answered := "answered", "after "+f.answered.Round(time.Millisecond).String()
+	if f.inFlight != nil {
+		inFlight = "lost (" + string(integration.Classify(f.inFlight)) + ")"
+	}
+	if f.answered == 0 {
+		answered = "never"
+	}
+	return fmt.Sprintf("in flight: %s; another master answers: %s; other clients: %v; left behind: %d",
+		inFlight, answered, f.others, len(f.left))
+}
+
+// killMaster kills the master under load, with a request under way.
+func killMaster(t *testing.T, s *Service) fate {
+	t.Helper()
+	s.Start()
+	s.WaitWorkers(2)
+	old := s.Processes()
+	request := s.Begin()
+	load := s.Load(4, 1)
+	master := s.MainPID()
+
+	var f fate
+	killed := time.Now()
+	s.Kill("KILL", master)
+	// The clients may still be served by the old workers; a status comes from
+	// a new master.
+	isBack := func() (bool, string) {
+		status, err := s.Status()
+		if err != nil || status.PID == master || status.State != "running" || s.Ask() != nil {
+			return false, ""
+		}
+		f.answered = time.Since(killed)
+		return true, ""
+	}
+	// The request outlives the next start, if the kill mode lets it.
+	if _, ok := integration.WaitFor(8*time.Second, isBack); ok {
+		served(t, load, 20)
+	}
+	f.inFlight = request.Finish()
+	if f.answered == 0 {
+		integration.WaitFor(integration.Patience, isBack)
+	}
+	f.others = load.Stop()
+	integration.WaitFor(10*time.Second, func() (bool, string) {
+		f.left = slices.DeleteFunc(s.Processes(), func(pid int) bool { return !slices.Contains(old, pid) })
+		return len(f.left) == 0, ""
+	})
+	return f
+}
+
+// measureEnv makes the slow part of the measurement run too.
+const measureEnv = "PREFORK_SYSTEMD_MEASURE"
+
+// The measurement behind docs/adr/0012-killmode.md: what each way to kill
+// leaves of the work in hand.
+func TestKillModesMeasured(t *testing.T) {
+	m := here(t)
+	for _, mode := range []struct {
+		name, lines string
+		slow        bool
+	}{
+		{"process", "KillMode=process", false},
+		{"mixed", "KillMode=mixed", false},
+		{"mixed without SIGKILL", "KillMode=mixed\nSendSIGKILL=no", true},
+		{"control-group", "KillMode=control-group", true},
+		{"control-group without SIGKILL", "KillMode=control-group\nSendSIGKILL=no", true},
+		{"none", "KillMode=none", false},
+	} {
+		t.Run(mode.name, func(t *testing.T) {
+			if mode.slow && os.Getenv(measureEnv) != "1" {
+				t.Skipf("waits for drains and restarts that do not come: %s=1 runs it", measureEnv)
+			}
+			s := instance(t, m, "killmode", "")
+			s.DropIn("[Service]\n" + mode.lines + "\n")
+			t.Logf("%s: %v", mode.name, killMaster(t, s))
+		})
+	}
+}
+
+func TestAMasterThatIsKilledCostsNoConnectionAndNoAnswer(t *testing.T) {
+	s := instance(t, here(t), "kill", "")
+	f := killMaster(t, s)
+	t.Log(f)
+	if f.inFlight != nil {
+		t.Errorf("the request under way: %v", f.inFlight)
+	}
+	if f.others.Bad() != 0 {
+		t.Errorf("failed: %v", f.others)
+	}
+	if f.answered == 0 || f.answered > 2*time.Second {
+		t.Errorf("another master answered after %v, want 2 s at most", f.answered)
+	}
+	if len(f.left) > 0 {
+		t.Errorf("left of the old incarnation: %v", f.left)
+	}
+	status := s.WaitWorkers(2)
+	if pid := s.MainPID(); pid != status.PID {
+		t.Errorf("systemd takes %d for the master, which is %d", pid, status.PID)
+	}
+	if state, n := s.Property("ActiveState"), s.Property("NRestarts"); state != "active" || n != "1" {
+		t.Errorf("state %q after %s restarts", state, n)
+	}
+}
+
+// wedged is a service one of whose workers has a loop that hangs: it will not
+// notice that its master is gone. Stopping it with a signal would not do: when
+// a process group is orphaned the kernel continues what is stopped in it.
+func wedged(t *testing.T, name string) *Service {
+	t.Helper()
+	s := instance(t, here(t), name, "")
+	s.testServer(testconf.Config{DrainTimeout: time.Second, WorkerTimeout: -1}, "")
+	s.Start()
+	s.WaitWorkers(2)
+	conn, err := s.m.Dial("tcp", s.Address, answerTime)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := io.WriteString(conn, "wedge\n"); err != nil {
+		t.Fatal(err)
+	}
+	if err := expect(bufio.NewReader(conn), "wedged\n"); err != nil {
+		t.Fatal(err)
+	}
+	integration.Wait(t, "a silent worker", func() (bool, string) {
+		status, err := s.Status()
+		if err != nil {
+			return false, err.Error()
+		}
+		for _, w := range status.Workers {
+			if w.SilentS > 2 {
+				return true, ""
+			}
+		}
+		return false, fmt.Sprint(status.Workers)
+	})
+	return s
+}
+
+// A worker that hangs when its master dies would stay for ever: systemd leaves
+// it alone, and so does everybody else but the next master.
+func TestTheNextMasterEndsWorkersThatDoNotFinish(t *testing.T) {
+	s := wedged(t, "leftover")
+	master, old := s.MainPID(), s.Processes()
+	s.Kill("KILL", master)
+	s.another(master, old)
+	s.WaitJournal("workers of an earlier master are finishing")
+	s.WaitJournal("workers of an earlier master killed")
+}
+
+// A stop does not leave them either.
+func TestAStopEndsWhatAnEarlierMasterLeft(t *testing.T) {
+	s := wedged(t, "leftstop")
+	master := s.MainPID()
+	s.Kill("KILL", master)
+	integration.Wait(t, "another master", func() (bool, string) {
+		pid := s.MainPID()
+		return pid != 0 && pid != master && s.Property("ActiveState") == "active", fmt.Sprint(pid)
+	})
+	if left := s.Processes(); len(left) != 4 {
+		t.Errorf("%d processes, want the master's three and the one that hangs", len(left))
+	}
+	if _, err := s.Systemctl("stop"); err != nil {
+		t.Error(err)
+	}
+	if left := s.Processes(); len(left) > 0 {
+		t.Errorf("left in the cgroup: %v", left)
+	}
+}

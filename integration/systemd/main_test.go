@@ -1,0 +1,140 @@
+package systemd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"prefork/integration"
+)
+
+func TestMain(m *testing.M) {
+	if text := os.Getenv(keeperEnv); text != "" {
+		os.Exit(keep(text))
+	}
+	code := m.Run()
+	for what, err := range map[string]error{
+		"close container": machines.close(), "remove programs": integration.RemovePrograms(),
+	} {
+		if err != nil {
+			fmt.Fprintf(os.Stderr, "%s: %v\n", what, err)
+			code = max(code, 1)
+		}
+	}
+	os.Exit(code)
+}
+
+// machines are booted at most once a run, by the root file system below them.
+var machines pool
+
+type pool struct {
+	mu     sync.Mutex // guards booted
+	booted map[string]*booted
+}
+
+type booted struct {
+	once    sync.Once
+	machine *Machine
+	err     error
+}
+
+// on returns the machine over lower, with the daemon installed.
+func (p *pool) on(lower string) (*Machine, error) {
+	p.mu.Lock()
+	if p.booted == nil {
+		p.booted = map[string]*booted{}
+	}
+	b := p.booted[lower]
+	if b == nil {
+		b = &booted{}
+		p.booted[lower] = b
+	}
+	p.mu.Unlock()
+	b.once.Do(func() {
+		if b.machine, b.err = Boot(lower); b.err == nil {
+			_, b.err = install(b.machine, "install")
+		}
+	})
+	return b.machine, b.err
+}
+
+func (p *pool) close() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var problems []error
+	for _, b := range p.booted {
+		if b.machine != nil {
+			problems = append(problems, b.machine.Close())
+		}
+	}
+	p.booted = nil
+	return errors.Join(problems...)
+}
+
+// root is the module's directory.
+var root = filepath.Join("..", "..")
+
+// install runs make with a target for the machine's file system.
+func install(m *Machine, target string, more ...string) (string, error) {
+	args := append([]string{"-C", root, target, "DESTDIR=" + m.Path("/")}, more...)
+	out, err := exec.Command("make", args...).CombinedOutput()
+	if err != nil {
+		return string(out), fmt.Errorf("make %s: %w\n%s", target, err, out)
+	}
+	return string(out), nil
+}
+
+// here returns the machine over this one's own system, or skips the test.
+func here(t *testing.T) *Machine {
+	t.Helper()
+	need(t)
+	m, err := machines.on("/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+// need skips the test where no container can be booted.
+func need(t *testing.T) {
+	t.Helper()
+	if os.Getenv("PREFORK_SYSTEMD_TEST") != "1" {
+		t.Skip("takes minutes: make systemd-test (PREFORK_SYSTEMD_TEST=1) runs it")
+	}
+	if os.Getuid() != 0 {
+		t.Skip("a container needs root")
+	}
+	for _, tool := range []string{"systemd-nspawn", "nsenter", "make"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			t.Skipf("%s is not installed (Debian: systemd-container, util-linux, make)", tool)
+		}
+	}
+	if why := canMount(); why != nil {
+		t.Skipf("no overlay can be mounted here: %v", why)
+	}
+}
+
+// canMount tries, once and in a mount namespace of its own, whether there is
+// an overlay over / with its upper half in memory.
+var canMount = sync.OnceValue(func() error {
+	dir, err := os.MkdirTemp("", "prefork-systemd-")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(dir)
+	const script = `mount -t tmpfs t "$1" && mkdir "$1/u" "$1/w" "$1/r" && mount -t overlay o -o "lowerdir=/,upperdir=$1/u,workdir=$1/w" "$1/r"`
+	cmd := exec.CommandContext(context.Background(), "sh", "-c", script, "sh", dir)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: unix.CLONE_NEWNS}
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%w: %s", err, out)
+	}
+	return nil
+})

@@ -1,0 +1,344 @@
+package systemd
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"prefork/integration"
+)
+
+// commandTime bounds a command inside the container.
+const commandTime = 3 * time.Minute
+
+// Service is one unit of a test's own: an instance of prefork@.service. It is
+// stopped, and its files are removed, when the test ends; its journal is shown
+// if the test failed.
+type Service struct {
+	t       *testing.T
+	m       *Machine
+	Name    string // of the instance
+	Unit    string
+	Port    int
+	Address string
+}
+
+var ports atomic.Int32
+
+// instance makes a service with the default configuration on a port of its
+// own. more goes to the end of the file.
+func instance(t *testing.T, m *Machine, name, more string) *Service {
+	t.Helper()
+	port := 10000 + int(ports.Add(1))
+	s := &Service{t: t, m: m, Name: name, Unit: "prefork@" + name + ".service", Port: port, Address: fmt.Sprintf("127.0.0.1:%d", port)}
+	s.Configure(more)
+	t.Cleanup(s.end)
+	return s
+}
+
+// end stops the unit, whatever state it is in, and removes all of it.
+func (s *Service) end() {
+	if s.t.Failed() {
+		s.t.Logf("journal of %s:\n%s", s.Unit, s.m.try("journalctl", "-u", s.Unit, "-o", "short-monotonic", "-n", "200", "--no-hostname"))
+		s.t.Logf("%s", s.m.try("systemctl", "status", s.Unit))
+	}
+	for _, args := range [][]string{
+		{"systemctl", "kill", "--kill-who=all", "--signal=KILL", s.Unit},
+		{"systemctl", "stop", s.Unit},
+		{"systemctl", "reset-failed", s.Unit},
+		{"rm", "-rf", "/run/systemd/system/" + s.Unit + ".d"},
+		{"systemctl", "daemon-reload"},
+	} {
+		s.m.try(args...)
+	}
+	if strings.Contains(s.Unit, "@") { // the installed configuration stays
+		s.m.try("rm", "-f", s.ConfigPath())
+	}
+}
+
+// ConfigPath is the configuration's path inside the container.
+func (s *Service) ConfigPath() string { return "/etc/prefork/" + s.Name + ".toml" }
+
+// Control is the control socket's path inside the container.
+func (s *Service) Control() string { return "/run/prefork-" + s.Name + "/control.sock" }
+
+// Configure writes the configuration anew.
+func (s *Service) Configure(more string) {
+	s.t.Helper()
+	s.write(s.ConfigPath(), fmt.Sprintf("listen = [\"tcp://%s\"]\nworkers = 2\n%s\n", s.Address, more))
+}
+
+// DropIn writes a drop-in for the unit and makes systemd read it.
+func (s *Service) DropIn(text string) {
+	s.t.Helper()
+	s.write("/run/systemd/system/"+s.Unit+".d/test.conf", text)
+	s.m.must(s.t, "systemctl", "daemon-reload")
+}
+
+func (s *Service) write(path, text string) { s.m.write(s.t, path, text) }
+
+// Start starts the unit and fails the test if it does not.
+func (s *Service) Start() {
+	s.t.Helper()
+	s.m.must(s.t, "systemctl", "start", s.Unit)
+}
+
+// Systemctl runs a verb on the unit.
+func (s *Service) Systemctl(verb string) (string, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), commandTime)
+	defer cancel()
+	return s.m.Run(ctx, "systemctl", verb, s.Unit)
+}
+
+// Property returns one property of the unit.
+func (s *Service) Property(name string) string { return s.m.property(s.t, s.Unit, name) }
+
+// WaitProperty waits until a property has a value.
+func (s *Service) WaitProperty(name, want string) {
+	s.t.Helper()
+	integration.Wait(s.t, name+"="+want, func() (bool, string) {
+		got := s.Property(name)
+		return got == want, got
+	})
+}
+
+// MainPID is the master as systemd knows it.
+func (s *Service) MainPID() int {
+	s.t.Helper()
+	return atoi(s.t, s.Property("MainPID"))
+}
+
+// Processes are those in the unit's cgroup, by the container's numbers.
+func (s *Service) Processes() []int {
+	s.t.Helper()
+	group := s.Property("ControlGroup")
+	if group == "" {
+		return nil
+	}
+	out, err := s.m.Run(context.Background(), "cat", "/sys/fs/cgroup"+group+"/cgroup.procs")
+	if err != nil {
+		return nil // removed with its last process
+	}
+	var pids []int
+	for _, field := range strings.Fields(out) {
+		pids = append(pids, atoi(s.t, field))
+	}
+	return pids
+}
+
+// Status asks the master.
+func (s *Service) Status() (integration.Status, error) {
+	var status integration.Status
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	out, err := s.m.Run(ctx, "prefork", "status", "--json", "--control", s.Control())
+	if err != nil {
+		return status, err
+	}
+	return status, json.Unmarshal([]byte(out), &status)
+}
+
+// WaitWorkers waits until n workers of the serving generation are ready.
+func (s *Service) WaitWorkers(n int) integration.Status {
+	s.t.Helper()
+	var status integration.Status
+	integration.Wait(s.t, fmt.Sprintf("%d ready workers", n), func() (bool, string) {
+		var err error
+		if status, err = s.Status(); err != nil {
+			return false, err.Error()
+		}
+		ready := 0
+		for _, w := range status.Workers {
+			if w.Generation == status.Generation && (w.State == "ready" || w.State == "busy") {
+				ready++
+			}
+		}
+		return status.State == "running" && ready == n, fmt.Sprintf("%s, %d ready", status.State, ready)
+	})
+	return status
+}
+
+// Ask has one line answered.
+func (s *Service) Ask() error {
+	conn, err := s.m.Dial("tcp", s.Address, answerTime)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	return exchange(conn, bufio.NewReader(conn))
+}
+
+// Begin begins a request.
+func (s *Service) Begin() *Request {
+	s.t.Helper()
+	r, err := s.m.Begin("tcp", s.Address)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { _ = r.conn.Close() })
+	return r
+}
+
+// Load sets clients going, and waits until they are served.
+func (s *Service) Load(count, lines int) *Clients {
+	s.t.Helper()
+	c := (&Clients{Machine: s.m, Address: s.Address, Count: count, Lines: lines}).Start()
+	s.t.Cleanup(func() { c.Stop() })
+	s.Served(c, 20)
+	return c
+}
+
+// Served waits until so many more lines are answered.
+func (s *Service) Served(c *Clients, more int) {
+	s.t.Helper()
+	served(s.t, c, more)
+}
+
+func served(t *testing.T, c *Clients, more int) {
+	t.Helper()
+	want := c.Tally().Count(integration.OK) + more
+	integration.Wait(t, fmt.Sprintf("%d more answers", more), func() (bool, string) {
+		return c.Tally().Count(integration.OK) >= want, c.Tally().String()
+	})
+}
+
+// Kill sends a signal to a process of the container's.
+func (s *Service) Kill(signal string, pids ...int) {
+	s.t.Helper()
+	command := "kill -" + signal // the shell's own: a small system has no program for it
+	for _, pid := range pids {
+		command += " " + strconv.Itoa(pid)
+	}
+	s.m.must(s.t, "sh", "-c", command)
+}
+
+// Entry is one line of the journal.
+type Entry map[string]any
+
+// Journal returns the unit's lines that journalctl finds with more arguments.
+func (s *Service) Journal(args ...string) []Entry {
+	s.t.Helper()
+	s.m.must(s.t, "journalctl", "--sync")
+	return s.m.journal(s.t, append([]string{"-u", s.Unit}, args...)...)
+}
+
+// WaitJournal waits for a line whose text contains all of the words.
+func (s *Service) WaitJournal(words ...string) Entry {
+	s.t.Helper()
+	var found Entry
+	integration.Wait(s.t, fmt.Sprintf("%q in the journal", words), func() (bool, string) {
+		for _, e := range s.Journal() {
+			text, _ := e["MESSAGE"].(string)
+			if containsAll(text, words) {
+				found = e
+				return true, ""
+			}
+		}
+		return false, s.m.try("journalctl", "-u", s.Unit, "-n", "5")
+	})
+	return found
+}
+
+func containsAll(text string, words []string) bool {
+	for _, w := range words {
+		if !strings.Contains(text, w) {
+			return false
+		}
+	}
+	return true
+}
+
+// journal runs journalctl and decodes its lines.
+func (m *Machine) journal(t *testing.T, args ...string) []Entry {
+	t.Helper()
+	out := m.must(t, append([]string{"journalctl", "--output=json", "--all"}, args...)...)
+	var entries []Entry
+	for line := range strings.Lines(out) {
+		var e Entry
+		if err := json.Unmarshal([]byte(line), &e); err != nil {
+			if strings.HasPrefix(line, "-- ") {
+				continue
+			}
+			t.Fatalf("journalctl %v printed %q: %v", args, line, err)
+		}
+		entries = append(entries, e)
+	}
+	return entries
+}
+
+func (m *Machine) property(t *testing.T, unit, name string) string {
+	t.Helper()
+	return strings.TrimSuffix(m.must(t, "systemctl", "show", "--value", "--property="+name, unit), "\n")
+}
+
+// must runs a command that must succeed.
+func (m *Machine) must(t *testing.T, args ...string) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), commandTime)
+	defer cancel()
+	out, err := m.Run(ctx, args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// try runs a command that may fail and returns what it printed.
+func (m *Machine) try(args ...string) string {
+	ctx, cancel := context.WithTimeout(context.Background(), commandTime)
+	defer cancel()
+	out, _ := m.Run(ctx, args...)
+	return out
+}
+
+// write puts a file into the container, with the directories above it.
+func (m *Machine) write(t *testing.T, path, text string) {
+	t.Helper()
+	outside := m.Path(path)
+	if err := os.MkdirAll(filepath.Dir(outside), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(outside, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// exitCode returns the status of a command that failed, or 0.
+func exitCode(err error) int {
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		return exit.ExitCode()
+	}
+	return 0
+}
+
+func atoi(t *testing.T, text string) int {
+	t.Helper()
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		t.Fatalf("%q is no number", text)
+	}
+	return n
+}
+
+// copyFile copies a program.
+func copyFile(from, to string) error {
+	data, err := os.ReadFile(from)
+	if err != nil {
+		return err
+	}
+	if err := os.Remove(to); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err // it may be running: never written to, but replaced
+	}
+	return os.WriteFile(to, data, 0o755)
+}

@@ -1,0 +1,97 @@
+package systemd
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"prefork/integration"
+)
+
+// another waits for a new master that serves, and fails if the old one's
+// workers stay.
+func (s *Service) another(master int, old []int) {
+	s.t.Helper()
+	integration.Wait(s.t, "another master", func() (bool, string) {
+		pid := s.MainPID()
+		return pid != 0 && pid != master && s.Property("ActiveState") == "active", fmt.Sprint(pid)
+	})
+	s.WaitWorkers(2)
+	integration.Wait(s.t, "the end of the old incarnation", func() (bool, string) {
+		left := slices.DeleteFunc(s.Processes(), func(pid int) bool { return !slices.Contains(old, pid) })
+		return len(left) == 0, fmt.Sprint(left)
+	})
+}
+
+func TestAMasterThatHangsIsReplacedByTheWatchdog(t *testing.T) {
+	s := instance(t, here(t), "watchdog", "")
+	s.DropIn("[Service]\nWatchdogSec=3s\nTimeoutAbortSec=1s\n")
+	s.Start()
+	s.WaitWorkers(2)
+	master, old := s.MainPID(), s.Processes()
+	load := s.Load(2, 1)
+	s.Kill("STOP", master)
+	s.another(master, old)
+	s.Served(load, 20)
+	if tally := load.Stop(); tally.Bad() != 0 {
+		t.Errorf("failed: %v", tally) // the workers served on until the new one's took over
+	}
+	s.WaitJournal("Watchdog timeout (limit 3s)!")
+	if n := s.Property("NRestarts"); n != "1" {
+		t.Errorf("%s restarts", n)
+	}
+}
+
+// Nobody but the watchdog would notice: the master's own patience with silent
+// workers is switched off.
+func TestAQuorumOfWorkersThatHangsIsReplacedByTheWatchdog(t *testing.T) {
+	s := instance(t, here(t), "quorum", "[timeouts]\nworker_timeout = \"0s\"\ndrain_timeout = \"1s\"")
+	s.DropIn("[Service]\nWatchdogSec=3s\nTimeoutAbortSec=1s\n")
+	s.Start()
+	status := s.WaitWorkers(2)
+	master, old := s.MainPID(), s.Processes()
+	for _, w := range status.Workers {
+		s.Kill("STOP", w.PID)
+	}
+	s.WaitJournal("Watchdog timeout (limit 3s)!")
+	s.another(master, old)
+	if err := s.Ask(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestWorkersThatHangAreReplacedBeforeTheWatchdogBites(t *testing.T) {
+	s := instance(t, here(t), "hang", "[timeouts]\nworker_timeout = \"2s\"")
+	s.DropIn("[Service]\nWatchdogSec=12s\n")
+	s.Start()
+	status := s.WaitWorkers(2)
+	master := s.MainPID()
+	for _, w := range status.Workers {
+		s.Kill("STOP", w.PID)
+	}
+	integration.Wait(t, "other workers", func() (bool, string) {
+		now, err := s.Status()
+		if err != nil {
+			return false, err.Error()
+		}
+		for _, w := range now.Workers {
+			if w.PID == status.Workers[0].PID || w.PID == status.Workers[1].PID || w.State != "ready" {
+				return false, fmt.Sprint(now.Workers)
+			}
+		}
+		return len(now.Workers) == 2, fmt.Sprint(now.Workers)
+	})
+	if err := s.Ask(); err != nil {
+		t.Error(err)
+	}
+	s.WaitJournal("worker exited", "hung")
+	if pid, n := s.MainPID(), s.Property("NRestarts"); pid != master || n != "0" {
+		t.Errorf("master %d became %d in %s restarts", master, pid, n)
+	}
+	for _, e := range s.Journal() {
+		if text, _ := e["MESSAGE"].(string); strings.Contains(text, "Watchdog timeout") {
+			t.Error(text)
+		}
+	}
+}
