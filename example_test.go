@@ -152,6 +152,7 @@ func ExampleServer_HandleRequest() {
 		Listen:     []string{"unix://" + path},
 		NewHandler: func() worker.Handler { return new(shout) },
 	}
+	defer srv.Close() // server_close()
 	done := make(chan error, 1)
 	go func() { done <- srv.HandleRequest(context.Background()) }()
 

@@ -64,6 +64,7 @@ func (s *Server) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	_ = s.Close() // what HandleRequest may have bound, or the master could not
 	s.master.Store(m)
 	return m.Run(ctx)
 }
@@ -96,28 +97,6 @@ func ExitCode(err error) int {
 		return workerExit.Code
 	}
 	return 1
-}
-
-// HandleRequest serves one connection in this process and returns:
-// socketserver's handle_request. It waits for Timeout at most (0: until ctx
-// ends), calling the TimeoutHandler if no connection came. No master and no
-// worker is started.
-func (s *Server) HandleRequest(ctx context.Context) error {
-	if problems := s.Validate(); len(problems) > 0 {
-		return &ConfigError{Err: errors.Join(problems...)}
-	}
-	sockets, release, err := master.Listen(ctx, s.listen(), s.RequestQueueSize, s.NoReuseAddress)
-	if err != nil {
-		return err
-	}
-	defer release()
-	listeners := make([]worker.Listener, len(sockets))
-	for i, l := range sockets {
-		listeners[i] = worker.Listener{Name: l.Name, FD: l.FD}
-	}
-	var log lastLog
-	defer log.sync()
-	return worker.HandleRequest(ctx, s.workerConfig(), s.workerOptions(&log), listeners)
 }
 
 // lastLog is the log that was made last in this process. Before the process
@@ -231,6 +210,9 @@ func (s *Server) policyConfig() policy.Config {
 	workers := s.Workers
 	if workers == 0 {
 		workers = runtime.NumCPU()
+		if s.MaxWorkers > 0 {
+			workers = min(workers, s.MaxWorkers)
+		}
 	}
 	c := policy.Config{
 		Min:                     workers,

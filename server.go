@@ -16,7 +16,7 @@ import (
 // a Service serves on tcp://127.0.0.1:9999 with one worker a CPU, a goroutine
 // per connection.
 //
-// Fields must not change after Run. In a reload, Reload returns a new Server
+// Fields must not change after Run or HandleRequest. In a reload, Reload returns a new Server
 // whose fields replace these, those of the last group aside.
 type Server struct {
 	// Listen holds the addresses to serve: tcp://host:port (both families if
@@ -34,7 +34,7 @@ type Server struct {
 	Settings   json.RawMessage // handed to Configure in each worker
 
 	Mode       worker.Mode // worker.Threading
-	Workers    int         // workers, or the fewest if MaxWorkers is larger; one a CPU
+	Workers    int         // workers, or the fewest if MaxWorkers is larger; one a CPU, MaxWorkers at most
 	MaxWorkers int         // Workers
 	MinSpare   int         // idle workers to keep: 1 when dynamic; Workers, or four a CPU, when forking
 	MaxSpare   int         // idle workers to keep at most; MinSpare+2
@@ -93,5 +93,6 @@ type Server struct {
 	// Version is shown by status and compared in the handshake.
 	Version string
 
-	master atomic.Pointer[master.Master] // set by Run in the first process
+	master  atomic.Pointer[master.Master] // set by Run in the first process
+	oneShot oneShot                       // of HandleRequest
 }

@@ -33,24 +33,221 @@ func handleOne(t *testing.T, srv *prefork.Server) chan error {
 	t.Helper()
 	done := make(chan error, 1)
 	go func() { done <- srv.HandleRequest(t.Context()) }()
+	t.Cleanup(func() { _ = srv.Close() })
 	return done
+}
+
+// greeting reads what greet says, to the end.
+func greeting(c net.Conn) error {
+	defer c.Close()
+	got, err := io.ReadAll(c)
+	if err == nil && string(got) != "hello\n" {
+		err = fmt.Errorf("got %q", got)
+	}
+	return err
 }
 
 func TestHandleRequestServesOneConnectionAndNoMore(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s")
-	done := handleOne(t, &prefork.Server{Listen: []string{"unix://" + path}, Handler: greet})
-	c, err := dial("unix", path, done)
+	srv := &prefork.Server{Listen: []string{"unix://" + path}, Handler: greet}
+	done := handleOne(t, srv)
+	first, err := dial("unix", path, done)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, err := io.ReadAll(c); string(got) != "hello\n" || err != nil {
-		t.Errorf("got %q, %v", got, err)
+	if err := greeting(first); err != nil {
+		t.Error(err)
 	}
 	if err := <-done; err != nil {
 		t.Errorf("HandleRequest: %v", err)
 	}
-	if _, err := net.Dial("unix", path); err == nil {
-		t.Error("somebody listens still")
+	second, err := net.Dial("unix", path)
+	if err != nil {
+		t.Fatalf("nobody listens between two calls: %v", err)
+	}
+	if err := srv.HandleRequest(t.Context()); err != nil {
+		t.Errorf("the second HandleRequest: %v", err)
+	}
+	if err := greeting(second); err != nil {
+		t.Errorf("who came between two calls: %v", err)
+	}
+}
+
+func TestHandleRequestInALoopAnswersEverybody(t *testing.T) {
+	const clients, each = 4, 20
+	for name, goroutines := range map[string]int{"one loop": 1, "several": 3} {
+		address := freePort(t)
+		srv := &prefork.Server{Listen: []string{"tcp://" + address}, Handler: greet}
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		defer cancel()
+		served, ended := make(chan error), make(chan struct{})
+		for range goroutines {
+			go func() {
+				for {
+					err := srv.HandleRequest(ctx)
+					select {
+					case served <- err:
+					case <-ended:
+						return
+					}
+				}
+			}()
+		}
+		bound := make(chan error, 1)
+		probe, err := dial("tcp", address, bound)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answered := make(chan error)
+		go func() { answered <- greeting(probe) }()
+		for range clients {
+			go func() {
+				for range each {
+					c, err := net.DialTimeout("tcp", address, patience)
+					if err == nil {
+						_ = c.SetDeadline(time.Now().Add(patience))
+						err = greeting(c)
+					}
+					answered <- err
+				}
+			}()
+		}
+		want := clients*each + 1
+		for answers, calls := 0, 0; answers < want || calls < want; {
+			select {
+			case err := <-answered:
+				if answers++; err != nil {
+					t.Errorf("%s: a client: %v", name, err)
+				}
+			case err := <-served:
+				if calls++; err != nil {
+					t.Fatalf("%s: HandleRequest: %v", name, err)
+				}
+			}
+		}
+		close(ended)
+		_ = srv.Close()
+	}
+}
+
+func TestHandleRequestHearsAllListenersInTurn(t *testing.T) {
+	dir := t.TempDir()
+	busy, quiet := filepath.Join(dir, "busy"), filepath.Join(dir, "quiet")
+	srv := &prefork.Server{
+		Listen:  []string{"unix://" + busy, "unix://" + quiet},
+		Handler: greet,
+		Timeout: time.Millisecond,
+	}
+	if err := srv.HandleRequest(t.Context()); err != nil { // it binds
+		t.Fatal(err)
+	}
+	defer srv.Close()
+	for range 3 {
+		c, err := net.Dial("unix", busy)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+	}
+	c, err := net.Dial("unix", quiet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv.Timeout = 0
+	for range 2 {
+		if err := srv.HandleRequest(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_ = c.SetDeadline(time.Now().Add(patience))
+	if err := greeting(c); err != nil {
+		t.Errorf("the client of the quiet listener, after two calls: %v", err)
+	}
+}
+
+func TestCloseEndsTheListeningAndHandleRequestBindsAnew(t *testing.T) {
+	path, address := filepath.Join(t.TempDir(), "s"), freePort(t)
+	srv := &prefork.Server{
+		Listen:  []string{"unix://" + path, "tcp://" + address},
+		Handler: greet,
+	}
+	if err := srv.Close(); err != nil { // nothing is open
+		t.Errorf("Close: %v", err)
+	}
+	for range 3 {
+		done := handleOne(t, srv)
+		c, err := dial("tcp", address, done)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := greeting(c); err != nil {
+			t.Error(err)
+		}
+		if err := <-done; err != nil {
+			t.Errorf("HandleRequest: %v", err)
+		}
+		if err := errors.Join(srv.Close(), srv.Close()); err != nil {
+			t.Errorf("Close: %v", err)
+		}
+		if _, err := net.Dial("tcp", address); !errors.Is(err, unix.ECONNREFUSED) {
+			t.Errorf("dialing after Close: %v, want a refusal", err)
+		}
+		if _, err := os.Lstat(path); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("the socket's file after Close: %v", err)
+		}
+	}
+}
+
+func TestCloseEndsTheCallThatWaits(t *testing.T) {
+	address := freePort(t)
+	srv := &prefork.Server{Listen: []string{"tcp://" + address}, Handler: greet}
+	first := handleOne(t, srv)
+	c, err := dial("tcp", address, first) // it has bound
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(greeting(c), <-first); err != nil {
+		t.Fatal(err)
+	}
+	waiting := make(chan error, 1)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	go func() { waiting <- srv.HandleRequest(ctx) }()
+	// Whether it waits already or begins just now: it ends, or binds anew.
+	for tick := time.NewTicker(2 * time.Millisecond); ; {
+		_ = srv.Close()
+		select {
+		case err := <-waiting:
+			if !errors.Is(err, net.ErrClosed) {
+				t.Errorf("HandleRequest: %v, want net.ErrClosed", err)
+			}
+			if _, err := net.Dial("tcp", address); !errors.Is(err, unix.ECONNREFUSED) {
+				t.Errorf("dialing after the end: %v, want a refusal", err)
+			}
+			tick.Stop()
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+func TestHandlerMayCloseItsServer(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	srv := &prefork.Server{Listen: []string{"unix://" + path}}
+	srv.Handler = worker.HandlerFunc(func(ctx context.Context, c *worker.Conn) error {
+		_ = srv.Close()
+		return greet(ctx, c)
+	})
+	done := handleOne(t, srv)
+	c, err := dial("unix", path, done)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(greeting(c), <-done); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Lstat(path); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the socket's file after the call: %v", err)
 	}
 }
 
@@ -69,6 +266,7 @@ func TestHandleRequestGivesUpAfterTheTimeout(t *testing.T) {
 		Handler: h,
 		Timeout: 10 * time.Millisecond,
 	}
+	defer srv.Close()
 	if err := srv.HandleRequest(t.Context()); err != nil {
 		t.Errorf("HandleRequest: %v", err)
 	}

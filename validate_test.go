@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -74,5 +75,24 @@ func TestForkingPoolIsSizedBySparesAndChildren(t *testing.T) {
 	c := (&Server{Mode: worker.Forking, Workers: 3}).policyConfig()
 	if !c.OneShot || c.MinSpare != 3 || c.Max != DefaultMaxChildren {
 		t.Errorf("policy configuration = %+v", c)
+	}
+}
+
+func TestWorkersAreOneACPUButMaxWorkersAtMost(t *testing.T) {
+	cpus := runtime.NumCPU()
+	for _, test := range []struct{ workers, most, wantMin, wantMax int }{
+		{0, 0, cpus, cpus},
+		{0, 1, 1, 1},
+		{0, cpus + 3, cpus, cpus + 3},
+		{2, 5, 2, 5},
+	} {
+		s := &Server{Handler: worker.HandlerFunc(nothing), Workers: test.workers, MaxWorkers: test.most}
+		if problems := s.Validate(); len(problems) > 0 {
+			t.Errorf("Workers %d, MaxWorkers %d: %v", test.workers, test.most, problems)
+		}
+		if c := s.policyConfig(); c.Min != test.wantMin || c.Max != test.wantMax {
+			t.Errorf("Workers %d, MaxWorkers %d: from %d to %d, want from %d to %d",
+				test.workers, test.most, c.Min, c.Max, test.wantMin, test.wantMax)
+		}
 	}
 }

@@ -338,34 +338,3 @@ func sockaddrString(sa unix.Sockaddr) string {
 	}
 	return ""
 }
-
-// Socket is a listening socket opened by Listen.
-type Socket struct {
-	Name string
-	FD   int
-}
-
-// Listen opens listening sockets without a Master, for serving in this
-// process. The returned function closes them. A backlog of 0 is 4096.
-func Listen(ctx context.Context, addresses []string, backlog int, noReuseAddress bool) ([]Socket, func(), error) {
-	passed, err := receiveSockets()
-	if err != nil {
-		return nil, nil, &ConfigError{err}
-	}
-	b := newBinder(backlog, noReuseAddress, passed.kept(), passed)
-	all, err := b.bind(ctx, addresses)
-	if err != nil {
-		passed.close()
-		return nil, nil, err
-	}
-	sockets := make([]Socket, len(all))
-	for i, l := range all {
-		sockets[i] = Socket{Name: l.key, FD: l.fd}
-	}
-	return sockets, func() {
-		for _, l := range all {
-			l.close()
-		}
-		passed.close()
-	}, nil
-}

@@ -1,0 +1,191 @@
+package prefork
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+
+	"go.uber.org/zap"
+
+	"prefork/master"
+	"prefork/worker"
+)
+
+// HandleRequest serves one connection in this process and returns:
+// socketserver's handle_request. It waits for Timeout at most (0: until ctx
+// ends), calling the TimeoutHandler if no connection came. No master and no
+// worker is started.
+//
+// The first call binds, and the sockets stay open between calls, so that who
+// comes meanwhile waits in the queue for the next one. Close closes them; a
+// call after that binds anew. Several goroutines may call it at once, for a
+// connection each; a Handler that they share must allow it.
+//
+// A call that waits while Close is called returns an error that is
+// net.ErrClosed, without having served anybody. Run closes the sockets as Close
+// does, and binds its own; but what systemd passed is passed only once, and
+// remains with whichever of the two came first.
+func (s *Server) HandleRequest(ctx context.Context) error {
+	if problems := s.Validate(); len(problems) > 0 {
+		return &ConfigError{Err: errors.Join(problems...)}
+	}
+	b, listeners, err := s.oneShot.join(ctx, func(sockets *master.Sockets) ([]worker.Listener, error) {
+		return s.bind(ctx, sockets)
+	})
+	if err != nil {
+		return err
+	}
+	defer s.oneShot.leave(b)
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer context.AfterFunc(b.ctx, func() { cancel(net.ErrClosed) })()
+	defer s.oneShot.log.sync()
+	o := s.workerOptions(&s.oneShot.log)
+	o.NewLogger = s.oneShot.once(o.NewLogger)
+	err = worker.HandleRequest(ctx, s.workerConfig(), o, listeners)
+	if errors.Is(err, context.Canceled) && errors.Is(context.Cause(ctx), net.ErrClosed) {
+		err = fmt.Errorf("handle request: %w", net.ErrClosed)
+	}
+	return err
+}
+
+// Close closes what HandleRequest listens on, and removes the files of Unix
+// sockets: socketserver's server_close. Connections that wait in the queue are
+// reset. Sockets that systemd passed stay open, as systemd keeps them open too.
+//
+// It may be called from any goroutine, a handler's too, and more than once; the
+// error is always nil. It does not wait: if calls of HandleRequest are under
+// way, the last of them to return closes the sockets. For them it is as if
+// their context had ended: one that waits returns, one that serves a connection
+// has DrainTimeout to finish. Run is not concerned; see Shutdown.
+func (s *Server) Close() error {
+	s.oneShot.close()
+	return nil
+}
+
+// bind opens the sockets of HandleRequest.
+func (s *Server) bind(ctx context.Context, sockets *master.Sockets) ([]worker.Listener, error) {
+	all, err := sockets.Open(ctx, s.listen(), s.RequestQueueSize, s.NoReuseAddress)
+	if err != nil {
+		return nil, err
+	}
+	listeners := make([]worker.Listener, len(all))
+	for i, l := range all {
+		listeners[i] = worker.Listener{Name: l.Name, FD: l.FD}
+	}
+	return listeners, nil
+}
+
+// oneShot is what HandleRequest keeps from one call to the next.
+type oneShot struct {
+	mu      sync.Mutex // guards the rest, but for log
+	sockets master.Sockets
+	current *binding // nil unless the sockets are open
+	level   zap.AtomicLevel
+
+	log lastLog // of the first call, for all: in a service each has a descriptor for good
+}
+
+// binding is the time from a bind to the close that follows. The fields below
+// ctx are guarded by oneShot.mu.
+type binding struct {
+	ctx  context.Context // ends when Close is called
+	end  context.CancelFunc
+	gone chan struct{} // closed when the sockets are
+
+	listeners []worker.Listener
+	turn      int // the listener that the next call looks at first
+	calls     int // of HandleRequest, under way
+}
+
+// binder opens the sockets at the first call.
+type binder func(*master.Sockets) ([]worker.Listener, error)
+
+// join counts a call in, which binds if nobody has, and returns the listeners
+// in the order in which it is to look at them: they take turns, or one that is
+// always busy would hide the others.
+func (o *oneShot) join(ctx context.Context, bind binder) (*binding, []worker.Listener, error) {
+	for {
+		b, listeners, err := o.tryJoin(bind)
+		if listeners != nil || err != nil {
+			return b, listeners, err
+		}
+		// The descriptors and the addresses are in use until the last is done.
+		select {
+		case <-b.gone:
+		case <-ctx.Done():
+			return nil, nil, ctx.Err()
+		}
+	}
+}
+
+// tryJoin is join, without listeners if the binding is about to end.
+func (o *oneShot) tryJoin(bind binder) (*binding, []worker.Listener, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.current == nil {
+		listeners, err := bind(&o.sockets)
+		if err != nil {
+			return nil, nil, err
+		}
+		o.current = &binding{gone: make(chan struct{}), listeners: listeners}
+		o.current.ctx, o.current.end = context.WithCancel(context.Background())
+	}
+	b := o.current
+	if b.ctx.Err() != nil {
+		return b, nil, nil
+	}
+	b.calls++
+	first := b.turn % len(b.listeners)
+	b.turn++
+	return b, append(b.listeners[first:len(b.listeners):len(b.listeners)], b.listeners[:first]...), nil
+}
+
+// leave counts a call out.
+func (o *oneShot) leave(b *binding) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	b.calls--
+	o.releaseLocked(b)
+}
+
+func (o *oneShot) close() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.current != nil {
+		o.current.end()
+		o.releaseLocked(o.current)
+	}
+}
+
+// releaseLocked closes the sockets if that was asked for and nobody uses them.
+func (o *oneShot) releaseLocked(b *binding) {
+	if b.calls > 0 || b.ctx.Err() == nil {
+		return
+	}
+	o.sockets.Close()
+	o.current = nil
+	close(b.gone)
+}
+
+// loggerMaker is the type of worker.Options.NewLogger.
+type loggerMaker = func(format, level string) (*zap.Logger, zap.AtomicLevel, error)
+
+// once returns a newLogger that makes a log the first time, and returns the
+// same again later.
+func (o *oneShot) once(newLogger loggerMaker) loggerMaker {
+	return func(format, level string) (*zap.Logger, zap.AtomicLevel, error) {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		if log := o.log.Load(); log != nil {
+			return log, o.level, nil
+		}
+		log, at, err := newLogger(format, level) // which remembers it in o.log
+		if err == nil {
+			o.level = at
+		}
+		return log, at, err
+	}
+}
