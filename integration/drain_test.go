@@ -3,6 +3,7 @@ package integration
 import (
 	"fmt"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -224,6 +225,38 @@ func TestTERMToAWorkerDrainsIt(t *testing.T) {
 	})
 	waitOK(t, 10, loads...)
 	mustBeSpotless(t, loads...)
+}
+
+// The replacement does not wait for the connections of the one that leaves.
+func TestTERMToAWorkerDrainsItAndLeavesNoHole(t *testing.T) {
+	c := line(1)
+	c.DrainIdle, c.DrainTimeout = time.Hour, time.Hour
+	s := Start(t, c)
+	old := s.Dial()
+	pid := old.WorkerPID()
+	kill(t, pid, syscall.SIGTERM)
+	status := s.WaitStatus("a replacement beside the old worker", func(status *Status) bool {
+		return status.Worker(pid) != nil && len(status.Workers) == 2 && len(status.Serving()) == 1
+	})
+	if w := status.Worker(pid); w.State != "draining" {
+		t.Errorf("the old worker is shown as %s", w.State)
+	}
+	for range 3 {
+		if answer := old.Ask("upper served"); answer != "SERVED" {
+			t.Error(answer)
+		}
+		if other := s.Dial().WorkerPID(); other == pid {
+			t.Error("a new connection went to the worker that leaves")
+		}
+	}
+	_ = old.Close()
+	s.WaitWorkers(1)
+	if status, err := s.Status(); err != nil || status.Totals.Restarts != 0 {
+		t.Errorf("%v, %v; nothing has crashed", status, err)
+	}
+	if text := s.Log.Text(); !strings.Contains(text, "told to leave") || strings.Contains(text, "left unasked") {
+		t.Error("the log does not say why the worker left")
+	}
 }
 
 // Signals for the master's terminal are none of a worker's business.

@@ -27,6 +27,7 @@ var examples = []Message{
 	&Drained{Cut: 2},
 	&Drain{Hold: true, TimeoutMS: 30_000, GraceMS: 250, Own: []string{"main"}},
 	&Resume{},
+	&LameDuck{},
 	&Stop{},
 	&Dump{},
 	&LogLevel{Level: "debug"},

@@ -19,6 +19,7 @@ import (
 //	  │◄─────────────────── report(counters) │ once a second, and when busy
 //	  │── drain(hold) ──────────────────────►│ stops accepting, stays warm
 //	  │── resume ───────────────────────────►│ accepts again (a rollback)
+//	  │── lame_duck ────────────────────────►│ if the server ends: says so if asked
 //	  │── drain(deadline) ──────────────────►│ stops accepting for good
 //	  │◄───────────────────────────── drained│ nothing in hand; exits 0
 //	  │                                      │
@@ -65,6 +66,7 @@ const (
 	TypeDrained  Type = "drained"
 	TypeDrain    Type = "drain"
 	TypeResume   Type = "resume"
+	TypeLameDuck Type = "lame_duck"
 	TypeStop     Type = "stop"
 	TypeDump     Type = "dump"
 	TypeLogLevel Type = "log_level"
@@ -115,10 +117,14 @@ type Failed struct {
 const (
 	StateIdle = "idle"
 	StateBusy = "busy"
+
+	// StateDraining says that the worker has begun to drain and that it was
+	// not the master who asked for it.
+	StateDraining = "draining"
 )
 
-// Report carries what the scoreboard does not: State on a change in mode
-// forking, and the runtime's figures once a second otherwise.
+// Report carries what the scoreboard does not: State on a change that the
+// master must hear of, and the runtime's figures once a second otherwise.
 type Report struct {
 	State      string `json:"state,omitempty"`
 	LoopLagNS  int64  `json:"loop_lag_ns,omitempty"` // the worst delay of the loop since the last report
@@ -152,6 +158,11 @@ type Drain struct {
 // with Hold.
 type Resume struct{}
 
+// LameDuck says that the whole server is going to end, and not only this worker
+// or its generation: health checks should fail from here on. It changes nothing
+// else, and comes before the Drain.
+type LameDuck struct{}
+
 // Stop makes the worker exit at once, whatever it holds.
 type Stop struct{}
 
@@ -181,6 +192,7 @@ func (*Report) Type() Type   { return TypeReport }
 func (*Drained) Type() Type  { return TypeDrained }
 func (*Drain) Type() Type    { return TypeDrain }
 func (*Resume) Type() Type   { return TypeResume }
+func (*LameDuck) Type() Type { return TypeLameDuck }
 func (*Stop) Type() Type     { return TypeStop }
 func (*Dump) Type() Type     { return TypeDump }
 func (*LogLevel) Type() Type { return TypeLogLevel }
@@ -198,6 +210,7 @@ var makers = map[Type]func() Message{
 	TypeDrained:  func() Message { return new(Drained) },
 	TypeDrain:    func() Message { return new(Drain) },
 	TypeResume:   func() Message { return new(Resume) },
+	TypeLameDuck: func() Message { return new(LameDuck) },
 	TypeStop:     func() Message { return new(Stop) },
 	TypeDump:     func() Message { return new(Dump) },
 	TypeLogLevel: func() Message { return new(LogLevel) },

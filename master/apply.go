@@ -31,6 +31,8 @@ func (m *Master) apply(a policy.Action) {
 		}
 	case policy.DrainWorker:
 		m.applyDrain(a)
+	case policy.LameDuck:
+		m.sendTo(a.ID, &ipc.LameDuck{})
 	case policy.StopWorker:
 		m.sendTo(a.ID, &ipc.Stop{})
 	case policy.Dump:

@@ -100,11 +100,15 @@ func (m *Master) message(w *worker, msg ipc.Message) {
 	case *ipc.Failed:
 		m.step(policy.Failed{ID: w.id, Code: msg.Code, Message: msg.Message})
 	case *ipc.Report:
-		if msg.State == ipc.StateBusy {
+		switch msg.State {
+		case ipc.StateBusy:
 			m.step(policy.Busy{ID: w.id})
-			return
+		case ipc.StateDraining:
+			w.serving = false
+			m.step(policy.Leaving{ID: w.id})
+		default:
+			w.report = *msg
 		}
-		w.report = *msg
 	case *ipc.Drained:
 		if msg.Cut > 0 {
 			m.log.Warn("connections cut at the drain deadline", m.about(w, zap.Int("connections", msg.Cut))...)

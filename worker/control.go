@@ -41,7 +41,7 @@ func (w *worker) listen(stopped, orphaned chan<- struct{}) {
 			w.dump()
 		case *ipc.LogLevel:
 			w.setLevel(o.Level)
-		case *ipc.Resume, *ipc.Drain:
+		case *ipc.Resume, *ipc.Drain, *ipc.LameDuck:
 			w.inbox.post(o)
 		default:
 			w.log.Debug("message ignored", zap.String("event", string(m.Type())))

@@ -47,6 +47,7 @@ type drainOrder struct {
 	own     []string
 	limit   time.Duration // of emptying; 0 is none but timeout
 	latest  bool          // replaces the deadline of a drain that is under way
+	unasked bool          // by the master, who is to hear of it
 }
 
 // drain is the loop's knowledge of a final drain. Times are ipc.Now's.
@@ -117,6 +118,9 @@ func (l *loop) beginDrain(now int64, d drainOrder) {
 			l.drain.deadline = deadline
 		}
 		return
+	}
+	if d.unasked && l.channel != nil {
+		l.send(&ipc.Report{State: ipc.StateDraining})
 	}
 	l.drain.deadline = deadline
 	l.drain.grace = now + int64(d.grace)

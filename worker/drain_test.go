@@ -234,6 +234,28 @@ func TestFinalDrainEmptiesItsOwnListeners(t *testing.T) {
 	}
 }
 
+// A master that may not filter SYNs limits hops on its listeners, and what a
+// connection inherits of that would cut its client off.
+func TestFinalDrainLiftsTheHopLimit(t *testing.T) {
+	limited := make(chan error, 1)
+	r := accepting(t, Config{DrainIdle: patience}, Options{Handler: HandlerFunc(func(_ context.Context, c *Conn) error {
+		limited <- c.control("set", func(fd int) error {
+			return unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_MINTTL, 255)
+		})
+		_, err := io.Copy(c, c)
+		return err
+	})})
+	c := r.dial(0)
+	if err := within(t, "the hop limit", limited); err != nil {
+		t.Fatal(err)
+	}
+	r.send(&ipc.Drain{TimeoutMS: long, GraceMS: 30, Own: []string{"l0"}})
+	r.hasState(ipc.Draining)
+	ask(t, c, "a", "a")
+	_ = c.Close()
+	r.drained()
+}
+
 func TestDeadlineEndsEmptyingToo(t *testing.T) {
 	r := accepting(t, Config{Mode: Sequential, DrainIdle: time.Hour}, Options{Handler: echo})
 	ask(t, r.dial(0), "x", "x")
@@ -277,6 +299,30 @@ func TestEndOfContextDrains(t *testing.T) {
 	r.cancel()
 	expectEOF(t, c)
 	r.drained()
+	if !r.saidDraining() {
+		t.Error("did not tell the master, who could have replaced it at once")
+	}
+}
+
+func TestDrainThatTheMasterWantsIsNoNewsToIt(t *testing.T) {
+	r := accepting(t, Config{}, Options{Handler: echo})
+	r.send(&ipc.Drain{TimeoutMS: long})
+	r.drained()
+	if r.saidDraining() {
+		t.Error("told the master of its own drain")
+	}
+}
+
+// saidDraining says whether the worker reported a drain of its own.
+func (r *rig) saidDraining() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, m := range r.messages {
+		if report, ok := m.(*ipc.Report); ok && report.State == ipc.StateDraining {
+			return true
+		}
+	}
+	return false
 }
 
 func TestStopEndsAtOnce(t *testing.T) {

@@ -85,6 +85,12 @@ type (
 	// (handle_timeout).
 	TimeoutHandler interface{ HandleTimeout() }
 
+	// LameDucker hears once, before the worker begins to drain, that the whole
+	// server is going to end and not only this worker or its generation: health
+	// checks should fail from then on. A Service hears it even if there are
+	// Hooks. It must not block.
+	LameDucker interface{ HandleLameDuck() }
+
 	// ServiceActions is called once a poll tick (service_actions). It must
 	// not block.
 	ServiceActions interface{ ServiceActions() }

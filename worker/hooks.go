@@ -7,6 +7,7 @@ type hooks struct {
 	failed  ErrorHandler
 	timeout TimeoutHandler
 	actions ServiceActions
+	lame    []LameDucker
 }
 
 // hookValue returns what may implement hooks: Hooks, or else the one value
@@ -31,5 +32,11 @@ func (o *Options) resolveHooks() hooks {
 	h.failed, _ = v.(ErrorHandler)
 	h.timeout, _ = v.(TimeoutHandler)
 	h.actions, _ = v.(ServiceActions)
+	if d, ok := v.(LameDucker); ok {
+		h.lame = append(h.lame, d)
+	}
+	if d, ok := o.Service.(LameDucker); ok && o.Hooks != nil {
+		h.lame = append(h.lame, d)
+	}
 	return h
 }

@@ -67,6 +67,7 @@ type loop struct {
 	cut     int        // connections closed at the deadline
 	service bool       // Service.Serve has not returned
 	stopped bool       // told to end at once
+	lame    bool       // the hooks know that the server ends
 
 	exhaustion exhaustion
 	drain      drain
@@ -210,14 +211,19 @@ func (l *loop) obey(now int64) {
 			l.resume()
 		case *ipc.Drain:
 			l.obeyDrain(now, o)
+		case *ipc.LameDuck:
+			l.lameDuck()
 		case *ipc.Stop:
 			l.stopNow()
 		case masterGone:
 			l.log.Warn("master is gone, draining", zap.Duration("duration", l.cfg.DrainTimeout))
+			l.lameDuck()
 			l.beginDrain(now, l.orphanDrain())
 		case terminated:
 			l.log.Info("asked to end, draining", zap.Duration("duration", l.cfg.DrainTimeout))
-			l.beginDrain(now, drainOrder{timeout: l.cfg.DrainTimeout})
+			l.beginDrain(now, drainOrder{timeout: l.cfg.DrainTimeout, unasked: true})
+		case listenerLost:
+			l.listenerLost(now, o.err)
 		case serviceEnded:
 			l.serviceEnded(now, o.err)
 		case drainEnded:
@@ -225,6 +231,17 @@ func (l *loop) obey(now int64) {
 				l.logFailure("service did not drain", o.err)
 			}
 		}
+	}
+}
+
+// lameDuck tells the program that the server is going to end.
+func (l *loop) lameDuck() {
+	if l.lame {
+		return
+	}
+	l.lame = true
+	for _, d := range l.hooks.lame {
+		l.onLoop("lame duck", d.HandleLameDuck)
 	}
 }
 
@@ -271,5 +288,5 @@ func (l *loop) serviceEnded(now int64, err error) {
 	}
 	l.logFailure("service ended early", err)
 	l.reason = failure(err)
-	l.beginDrain(now, drainOrder{timeout: l.cfg.DrainTimeout})
+	l.beginDrain(now, drainOrder{timeout: l.cfg.DrainTimeout, unasked: true})
 }

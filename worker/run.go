@@ -39,6 +39,7 @@ func Run(ctx context.Context, o Options) error {
 	if runtime.GOMAXPROCS(0) < 2 {
 		runtime.GOMAXPROCS(2)
 	}
+	nameProcess()
 	terminate, restore := catchSignals()
 	defer restore()
 	ctx, cancel := signalled(ctx, terminate)
@@ -147,6 +148,7 @@ func (w *worker) attend(ctx context.Context, hello *ipc.Hello, listeners []*list
 		return w.fail(err)
 	case <-stopped:
 	case <-ctx.Done():
+		w.send(&ipc.Report{State: ipc.StateDraining})
 	case <-orphaned:
 	}
 	// It holds no connection. What setUp opens goes with the process.

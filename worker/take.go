@@ -1,6 +1,8 @@
 package worker
 
 import (
+	"errors"
+	"fmt"
 	"time"
 
 	"go.uber.org/zap"
@@ -78,15 +80,21 @@ func (l *loop) watch(ln *listener, on bool) {
 	if ln.watched == on {
 		return
 	}
-	var err error
 	if on {
-		err = l.poller.Add(ln.fd)
-	} else {
-		err = l.poller.Remove(ln.fd)
+		err := l.poller.Add(ln.fd)
+		ln.watched = err == nil
+		switch {
+		case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.ENOMEM):
+			// All processes of a user share fs.epoll.max_user_watches.
+			l.pause(ln, err, ipc.Now())
+		case err != nil:
+			l.giveUp(ln, err)
+		}
+		return
 	}
-	ln.watched = on
-	if err != nil {
-		l.abandon(ln, err)
+	ln.watched = false
+	if err := l.poller.Remove(ln.fd); err != nil && !ln.closed {
+		l.giveUp(ln, err)
 	}
 }
 
@@ -192,13 +200,56 @@ func (l *loop) refused(ln *listener, v verdict, errno unix.Errno, now int64) {
 		l.exhaustion.skip(now)
 		l.log.Debug("accept failed", zap.String("listener", ln.source.name), zap.Error(errno))
 	case acceptExhausted:
-		l.table.hungry.Store(true) // a connection that ends is a reason to try again
-		if l.exhaustion.begin(now) {
-			l.log.Warn("accept paused, out of descriptors", zap.String("listener", ln.source.name), zap.Error(errno))
-		}
+		l.pause(ln, errno, now)
 	case acceptBroken:
-		l.abandon(ln, errno)
+		if errno == unix.EINVAL && l.hears(ln) {
+			l.abandon(ln, errno) // it is shut down, for a successor as well
+			return
+		}
+		l.giveUp(ln, errno)
 	}
+}
+
+// pause waits for the process or the machine to have room again.
+func (l *loop) pause(ln *listener, err error, now int64) {
+	l.table.hungry.Store(true) // a connection that ends is a reason to try again
+	if l.exhaustion.begin(now) {
+		text := "accept paused, out of descriptors"
+		if !errors.Is(err, unix.EMFILE) && !errors.Is(err, unix.ENFILE) {
+			text = "accept paused, out of kernel memory"
+		}
+		l.log.Warn(text, zap.String("listener", ln.source.name), zap.Error(err))
+	}
+}
+
+// hears says whether the worker has another listener than ln.
+func (l *loop) hears(ln *listener) bool {
+	for _, o := range l.listeners {
+		if o != ln && !o.closed {
+			return true
+		}
+	}
+	return false
+}
+
+// listenerLost is the order to leave after a listener was given up.
+type listenerLost struct{ err error }
+
+// giveUp abandons a listener that a successor of this worker could use: it
+// leaves, for the master to replace it. By an order, because the caller may be
+// in the midst of a turn.
+func (l *loop) giveUp(ln *listener, err error) {
+	l.abandon(ln, err)
+	l.inbox.post(listenerLost{fmt.Errorf("listener %q: %w", ln.source.name, err)})
+}
+
+// listenerLost begins the drain of a worker that is deaf, in part or whole.
+func (l *loop) listenerLost(now int64, err error) {
+	if l.draining() || l.taken || l.reason != nil {
+		return // it goes, or does not need the listener any more
+	}
+	l.reason = failure(err)
+	l.beginDrain(now, drainOrder{timeout: l.cfg.DrainTimeout, unasked: true})
 }
 
 // abandon gives a listener up that cannot be used.
@@ -271,9 +322,11 @@ func (l *loop) exhausted(now int64) {
 	if !freed && now < e.retry || !l.mayAccept() {
 		return
 	}
-	for _, ln := range l.listeners {
-		if l.wants(ln) {
-			l.acceptOne(ln, now)
+	// All that are quiet, and one connection: a listener that cannot be watched
+	// must not wait for one that nobody comes to.
+	for i := range l.listeners {
+		ln := l.listeners[(l.turn+i)%len(l.listeners)]
+		if l.wants(ln) && l.acceptOne(ln, now) != acceptNothing {
 			return
 		}
 	}

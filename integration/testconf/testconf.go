@@ -52,7 +52,7 @@ type Config struct {
 
 // Program is the part that travels to the workers as their settings.
 type Program struct {
-	Kind string `json:"kind,omitempty"` // "line" or "http"; "line"
+	Kind string `json:"kind,omitempty"` // "line", "http" or "site" (the handler http); "line"
 	Tag  string `json:"tag,omitempty"`  // the answer to "tag": tells configurations apart
 
 	// Boot is what a worker does instead of becoming ready.

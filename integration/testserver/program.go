@@ -37,6 +37,9 @@ func configure(settings json.RawMessage, o *worker.Options) error {
 		service := handlers.HTTPServer(server)
 		service.LameDuck = p.HTTPLameDuck
 		o.Service = service
+	case "site":
+		spec, _ := handlers.Lookup("http")
+		return spec.Configure(map[string]any{"lame_duck": "1h"}, o)
 	default:
 		return fmt.Errorf("unknown program %q", p.Kind)
 	}

@@ -31,6 +31,10 @@ type DrainWorker struct {
 	Timeout time.Duration
 }
 
+// LameDuck tells a worker that the whole server is going to end, so that it can
+// say so to whoever asks for its health. It serves on as before.
+type LameDuck struct{ ID ID }
+
 // StopWorker tells a worker over its channel to exit at once.
 type StopWorker struct{ ID ID }
 
@@ -120,6 +124,7 @@ func (Load) action()        {}
 func (Spawn) action()       {}
 func (Accept) action()      {}
 func (DrainWorker) action() {}
+func (LameDuck) action()    {}
 func (StopWorker) action()  {}
 func (Kill) action()        {}
 func (Dump) action()        {}

@@ -32,6 +32,14 @@ func (c *checker) action(a Action) error {
 		return c.accept(a)
 	case DrainWorker:
 		return c.drain(a)
+	case LameDuck:
+		w, err := c.worker(a.ID)
+		if err != nil {
+			return err
+		}
+		fine := c.stopping && w.ready && !w.lame && !w.stopped && !w.dying
+		w.lame = true
+		return check(fine, "told of an end that is none, or twice")
 	case StopWorker:
 		w, err := c.worker(a.ID)
 		if err != nil {

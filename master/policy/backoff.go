@@ -31,12 +31,7 @@ func (b *brake) crash(now time.Duration, fast bool, c *Config, r *random) (delay
 	b.score = b.score*math.Exp2(-age) + 1
 	b.scoredAt = now
 	if fast {
-		delay = c.BackoffCap
-		if shift := min(b.streak, 32); c.BackoffBase <= c.BackoffCap>>shift {
-			delay = c.BackoffBase << shift
-		}
-		b.streak++
-		b.lastFast = now
+		delay = b.prolong(now, c)
 	}
 	if !b.degraded && b.score > c.CrashBudget {
 		b.degraded, spent = true, true
@@ -47,6 +42,28 @@ func (b *brake) crash(now time.Duration, fast bool, c *Config, r *random) (delay
 		b.calmAt = now + time.Duration(halvings*float64(c.CrashHalfLife)) + 1
 	}
 	return r.around(delay), spent
+}
+
+// prolong adds one to the streak and returns the delay that it has come to.
+func (b *brake) prolong(now time.Duration, c *Config) time.Duration {
+	delay := c.BackoffCap
+	if shift := min(b.streak, 32); c.BackoffBase <= c.BackoffCap>>shift {
+		delay = c.BackoffBase << shift
+	}
+	b.streak++
+	b.lastFast = now
+	return delay
+}
+
+// early counts a worker that left soon after its Ready, which was no crash and
+// costs no budget, and returns how long the replacement waits: whoever makes
+// workers leave as fast as they come must not make the machine spin.
+func (b *brake) early(now time.Duration, c *Config, r *random) time.Duration {
+	delay := b.prolong(now, c)
+	if b.degraded {
+		delay = c.BackoffCap
+	}
+	return r.around(delay)
 }
 
 // survived tells the brake that a worker lived through its first FastDeath at

@@ -45,6 +45,7 @@ type shadow struct {
 	draining, stopped, killed, dumped bool
 	dying                             bool // said or was found so: failed, unfit, drained
 	busy                              bool
+	lame                              bool // knows that the server ends
 }
 
 // record is one step, kept for the report of a failure.
@@ -111,7 +112,7 @@ func (c *checker) step(now time.Duration, ev Event) ([]Action, error) {
 // if the events were wild.
 func aboutWorker(a Action) bool {
 	switch a.(type) {
-	case Accept, DrainWorker, StopWorker, Kill, Dump:
+	case Accept, DrainWorker, LameDuck, StopWorker, Kill, Dump:
 		return true
 	}
 	return false
@@ -168,6 +169,10 @@ func (c *checker) before(now time.Duration, ev Event) {
 		c.dying(ev.ID)
 	case Drained:
 		c.dying(ev.ID)
+	case Leaving:
+		if w := c.workers[ev.ID]; w != nil && w.spawned {
+			w.draining, w.accepting, w.held = true, false, false
+		}
 	case Busy:
 		if w := c.workers[ev.ID]; w != nil {
 			w.busy, w.accepting = true, false
@@ -245,6 +250,11 @@ func (c *checker) after(now time.Duration) error {
 	for _, w := range c.workers {
 		if w.gen < c.committed && w.accepting && !w.held && !c.quiesced[w.gen] {
 			return fmt.Errorf("worker %d still accepts beside generation %d", w.id, c.committed)
+		}
+	}
+	for _, w := range c.workers {
+		if state == Draining && w.accepting && !w.lame {
+			return fmt.Errorf("worker %d does not know that the server ends", w.id)
 		}
 	}
 	if next := m.NextGeneration(); next != c.highest+1 {

@@ -41,6 +41,8 @@
 //   - After Step, Wake is in the future: the machine never spins.
 //   - A crash is answered by one replacement, which waits longer the faster and
 //     the more often workers die. Exits that the machine asked for cost nothing.
+//   - A worker that says that it leaves is replaced before it has gone, unless it
+//     left as soon as it came.
 //
 // # How it is built
 //

@@ -19,11 +19,23 @@ func (m *Machine) onDrain() {
 	m.do(Notify{State: NotifyStopping, Status: "draining"})
 	lameDuck := m.serving.config.LameDuck
 	m.abandonReload(Draining)
+	m.announceEnd()
 	if lameDuck > 0 {
 		m.lame, m.lameUntil = true, m.now+lameDuck
 		return
 	}
 	m.beginDrain()
+}
+
+// announceEnd tells everyone whom a client may still ask that the server ends.
+func (m *Machine) announceEnd() {
+	for _, g := range m.generations {
+		for _, w := range g.members {
+			if w.serves() || w.state == WorkerDraining {
+				m.do(LameDuck{ID: w.id})
+			}
+		}
+	}
 }
 
 // onStop ends everything at once.

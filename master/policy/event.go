@@ -44,6 +44,10 @@ type Busy struct{ ID ID }
 // to exit 0.
 type Drained struct{ ID ID }
 
+// Leaving says that a worker has begun to drain without the master's asking:
+// somebody told that worker alone to go. Its exit follows.
+type Leaving struct{ ID ID }
+
 // Unfit says that a worker cannot be trusted any more: it sent a message that
 // is none, does not read its channel, or closed it and stays.
 type Unfit struct {
@@ -114,6 +118,7 @@ func (Ready) event()       {}
 func (Failed) event()      {}
 func (Busy) event()        {}
 func (Drained) event()     {}
+func (Leaving) event()     {}
 func (Unfit) event()       {}
 func (Exited) event()      {}
 func (Sampled) event()     {}

@@ -1,6 +1,9 @@
 package policy
 
-import "fmt"
+import (
+	"fmt"
+	"time"
+)
 
 // onExited notes the exit, once, and acts on it.
 func (m *Machine) onExited(w *worker, ev Exited) {
@@ -26,6 +29,8 @@ func (m *Machine) onExited(w *worker, ev Exited) {
 	switch {
 	case w.spent() || why == causeLost:
 		// It cost its connection and nothing else.
+	case w.cause == causeLeaving && w.gen == m.serving && m.state == Probation:
+		m.rollBack(w.reason()) // it went because it had failed
 	case draining && !w.gen.emptying:
 		// Its place was given up before.
 	default:
@@ -115,25 +120,34 @@ func (m *Machine) afterCrash(w *worker) {
 func (m *Machine) delay(w *worker) {
 	g := w.gen
 	c := &g.config
-	fast := true
-	m.observe(g)
-	if w.everReady {
-		lived := m.now - w.readyAt
-		if fast = lived <= c.FastDeath; !fast {
-			m.brake.survived(w.readyAt + c.FastDeath)
-		}
-	}
-	wait, spent := m.brake.crash(m.now, fast, c, &m.random)
+	wait, spent := m.brake.crash(m.now, m.short(w), c, &m.random)
 	if spent {
 		m.note(Error, "service degraded", nil, Field{"generation", g.number},
 			Field{"backoff", c.BackoffCap}, Field{"error", m.brake.String()})
 		m.do(Notify{Status: m.status()})
 	}
-	if wait > 0 {
-		g.pending = append(g.pending, m.now+wait)
-		m.note(Info, "replacement delayed", nil, Field{"slot", w.slot}, Field{"generation", g.number},
-			Field{"backoff", wait}, Field{"attempt", m.brake.streak})
+	m.postpone(w, wait)
+}
+
+// short says whether w's life was so short that its replacement must wait.
+func (m *Machine) short(w *worker) bool {
+	m.observe(w.gen)
+	limit := w.gen.config.FastDeath
+	if !w.everReady || m.now-w.readyAt <= limit {
+		return true
 	}
+	m.brake.survived(w.readyAt + limit)
+	return false
+}
+
+// postpone keeps w's place empty for a while.
+func (m *Machine) postpone(w *worker, wait time.Duration) {
+	if wait <= 0 {
+		return
+	}
+	w.gen.pending = append(w.gen.pending, m.now+wait)
+	m.note(Info, "replacement delayed", nil, Field{"slot", w.slot}, Field{"generation", w.gen.number},
+		Field{"backoff", wait}, Field{"attempt", m.brake.streak})
 }
 
 // observe tells the brake who of g has survived its first moments.

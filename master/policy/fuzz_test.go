@@ -98,6 +98,8 @@ func fuzzEvent(c *checker, kind, arg byte) Event {
 		return Interrupt{}
 	case 17:
 		return Stop{}
+	case 19, 28:
+		return Leaving{id}
 	case 18:
 		return Boot{Config: fuzzConfig(arg)}
 	}

@@ -161,6 +161,8 @@ func (m *Machine) handle(ev Event) {
 		m.withWorker(ev.ID, ev, m.onBusy)
 	case Drained:
 		m.withWorker(ev.ID, ev, m.onDrained)
+	case Leaving:
+		m.withWorker(ev.ID, ev, m.onLeaving)
 	case Unfit:
 		m.withWorker(ev.ID, ev, func(w *worker) { m.onUnfit(w, ev) })
 	case Exited:

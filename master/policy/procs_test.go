@@ -103,11 +103,31 @@ func (w *world) fate(p *proc, from time.Duration) {
 		w.plan(at, p, nil, func() { p.hungAt, p.taking = w.now, false })
 	case w.chance(f.unfit):
 		w.plan(at, p, Unfit{p.id, "bad message"}, func() { p.taking = false })
+	case w.chance(f.told):
+		w.plan(at, p, Leaving{p.id}, func() { w.leave(p) })
 	case w.chance(f.leaves):
 		w.plan(at, p, Drained{p.id}, func() {
 			p.epoch++
 			p.taking, p.drained = false, true
 			w.plan(time.Millisecond, p, Exited{ID: p.id}, nil)
+		})
+	}
+}
+
+// leave lets a worker go that somebody else than the machine told to, or that
+// found that it cannot go on.
+func (w *world) leave(p *proc) {
+	f := &w.profile
+	p.epoch++
+	p.taking, p.drained = false, true
+	switch {
+	case w.chance(f.ignoresDrain):
+	case w.chance(f.crashesDraining):
+		w.plan(1+w.after(f.finish), p, Exited{ID: p.id, Code: 1}, nil)
+	default:
+		w.plan(1+w.after(f.finish), p, Drained{p.id}, func() {
+			p.epoch++
+			w.plan(w.after(time.Millisecond), p, Exited{ID: p.id}, nil)
 		})
 	}
 }

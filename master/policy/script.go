@@ -36,6 +36,8 @@ func FormatEvent(ev Event) string {
 		l.id(ev.ID)
 	case Drained:
 		l.id(ev.ID)
+	case Leaving:
+		l.id(ev.ID)
 	case Unfit:
 		l.id(ev.ID).put("err", ev.Err)
 	case Exited:
@@ -72,6 +74,8 @@ func FormatAction(a Action) string {
 		l.word("accept").put("id", a.ID)
 	case DrainWorker:
 		l.word("drain-worker").put("id", a.ID).flag("hold", a.Hold).flag("empty", a.Empty).put("timeout", a.Timeout)
+	case LameDuck:
+		l.word("lame-duck").put("id", a.ID)
 	case StopWorker:
 		l.word("stop-worker").put("id", a.ID)
 	case Kill:
@@ -121,6 +125,8 @@ func eventName(ev Event) string {
 		return "busy"
 	case Drained:
 		return "drained"
+	case Leaving:
+		return "leaving"
 	case Unfit:
 		return "unfit"
 	case Exited:

@@ -159,6 +159,8 @@ func (p *parser) event(name string) Event {
 		return Busy{ID: p.id()}
 	case "drained":
 		return Drained{ID: p.id()}
+	case "leaving":
+		return Leaving{ID: p.id()}
 	case "unfit":
 		return Unfit{ID: p.id(), Err: p.reason()}
 	case "exited":

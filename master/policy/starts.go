@@ -44,6 +44,9 @@ func (m *Machine) onReady(w *worker) {
 		level = Debug
 	}
 	m.note(level, "worker ready", w, Field{"duration", m.now - w.started})
+	if m.state == Draining {
+		m.do(LameDuck{ID: w.id}) // before it can be asked
+	}
 	switch {
 	case g == m.coming: // waits for commit
 	case g == m.serving && m.serves():
@@ -98,6 +101,30 @@ func (m *Machine) onDrained(w *worker) {
 		m.condemn(w, causeServed, "")
 	default:
 		m.condemn(w, causeLeft, "left unasked")
+	}
+}
+
+// onLeaving gives away the place of a worker that drains because somebody else
+// told it to, or because it cannot go on. It is a recycling whose replacement
+// comes late. One that drains already does so by the machine's word.
+func (m *Machine) onLeaving(w *worker) {
+	if !w.spawned || !w.alive() {
+		return
+	}
+	m.note(Info, "worker leaves", w, Field{"event", string(causeLeaving)})
+	c := &w.gen.config
+	early := !w.spent() && m.peopled(w.gen) && m.short(w)
+	patience := c.KillDelay
+	if w.state == WorkerStarting {
+		m.enter(w, WorkerExiting) // it has nothing to finish
+	} else {
+		m.enter(w, WorkerDraining)
+		patience += c.DrainTimeout
+	}
+	w.held, w.leaving, w.cause = false, true, causeLeaving
+	w.deadline(m.now+patience, dueKill)
+	if early {
+		m.postpone(w, m.brake.early(m.now, c, &m.random))
 	}
 }
 

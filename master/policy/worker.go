@@ -61,7 +61,8 @@ const (
 	causeTooOld     cause = "too many old generations"
 	causeDrain      cause = "drained"
 	causeStop       cause = "stopped"
-	causeServed     cause = "served" // one-shot
+	causeServed     cause = "served"        // one-shot
+	causeLeaving    cause = "told to leave" // not by the machine
 
 	causeFailed  cause = "failed"    // it said so before Ready
 	causeSlow    cause = "not ready" // in time
@@ -75,7 +76,7 @@ const (
 // intended says whether the machine wanted the worker to go for this cause.
 func (c cause) intended() bool {
 	switch c {
-	case causeScaled, causeIdle, causeRecycled, causeReplaced, causeRolledBack, causeTooOld, causeDrain, causeStop, causeServed:
+	case causeScaled, causeIdle, causeRecycled, causeReplaced, causeRolledBack, causeTooOld, causeDrain, causeStop, causeServed, causeLeaving:
 		return true
 	}
 	return false

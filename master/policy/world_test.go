@@ -38,7 +38,7 @@ type world struct {
 // those that say otherwise.
 type profile struct {
 	spawnFails, failsStart, fatal, diesStarting, neverReady float64
-	crashes, hangs, unfit, leaves                           float64 // within a life
+	crashes, hangs, unfit, leaves, told                     float64 // within a life
 	ignoresDrain, crashesDraining, ignoresStop              float64
 	badConfig                                               float64
 	reload, scale, recycle, stop                            float64 // what the operator does
@@ -147,9 +147,10 @@ func (w *world) newProfile(healthy bool) profile {
 	switch kind {
 	case 0:
 		w.healthy = true
+		p.told = 0.1 // which is nothing wrong
 	case 1: // things go wrong now and then
 		p.spawnFails, p.failsStart, p.diesStarting, p.neverReady = 0.01, 0.02, 0.02, 0.01
-		p.crashes, p.hangs, p.unfit, p.leaves, p.lossy = 0.1, 0.02, 0.02, 0.05, 0.1
+		p.crashes, p.hangs, p.unfit, p.leaves, p.told, p.lossy = 0.1, 0.02, 0.02, 0.05, 0.05, 0.1
 		p.ignoresDrain, p.crashesDraining, p.ignoresStop = 0.05, 0.05, 0.1
 	case 2: // starts go wrong
 		p.spawnFails, p.failsStart, p.fatal, p.diesStarting, p.neverReady = 0.1, 0.2, 0.1, 0.2, 0.1
@@ -157,10 +158,10 @@ func (w *world) newProfile(healthy bool) profile {
 	case 3: // everyone dies soon
 		p.crashes, p.lossy, p.life = 1, 0.5, 100*time.Millisecond
 	case 4: // nobody obeys
-		p.ignoresDrain, p.ignoresStop, p.hangs = 0.7, 0.7, 0.2
+		p.ignoresDrain, p.ignoresStop, p.hangs, p.told = 0.7, 0.7, 0.2, 0.3
 	case 5: // chaos
 		p.spawnFails, p.failsStart, p.fatal, p.diesStarting, p.neverReady = 0.05, 0.1, 0.02, 0.1, 0.05
-		p.crashes, p.hangs, p.unfit, p.leaves, p.lossy = 0.3, 0.1, 0.1, 0.1, 0.3
+		p.crashes, p.hangs, p.unfit, p.leaves, p.told, p.lossy = 0.3, 0.1, 0.1, 0.1, 0.2, 0.3
 		p.ignoresDrain, p.crashesDraining, p.ignoresStop = 0.2, 0.2, 0.2
 		p.junk = 0.2
 	}
@@ -348,8 +349,8 @@ func (w *world) operate() {
 	case w.chance(p.junk) && w.procs[id] == nil:
 		w.plan(1, nil, []Event{
 			Ready{id}, Busy{id}, Drained{id}, Exited{ID: id, Code: 1}, Spawned{id, 1}, SpawnFailed{id, "junk"},
-			Failed{id, 78, "junk"}, Unfit{id, "junk"}, Boot{}, Tick{},
-		}[w.random.below(10)], nil)
+			Failed{id, 78, "junk"}, Unfit{id, "junk"}, Boot{}, Tick{}, Leaving{id},
+		}[w.random.below(11)], nil)
 	}
 	w.plan(w.after(p.pause), nil, nil, w.operate)
 }

@@ -82,13 +82,15 @@ func readOnly(next http.Handler) http.Handler {
 	})
 }
 
-// serveHealth tells a load balancer whether to send more: the answer of a
-// worker that drains closes its connection as well.
+// serveHealth tells a load balancer whether to send more to this address: not
+// if the server is going to end. If only this worker or its generation is,
+// others answer there, and the client is led to them by the Connection: close
+// of every answer during a drain.
 func serveHealth(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	select {
-	case <-Draining(r.Context()):
+	case <-Leaving(r.Context()):
 		w.WriteHeader(http.StatusServiceUnavailable)
 		_, _ = io.WriteString(w, "draining\n")
 	default:

@@ -186,27 +186,41 @@ func TestHTTPWithoutARootSaysSo(t *testing.T) {
 	}
 }
 
-func TestHealthTellsOfTheDrain(t *testing.T) {
+// A load balancer must hear that the server ends, while it still serves.
+func TestHealthTellsThatTheServerEnds(t *testing.T) {
+	r := start(t, map[string]any{"lame_duck": "1h"})
+	c := r.dial()
+	c.mustGet(t, "/healthz", "ok\n", false)
+	r.service.HandleLameDuck()
+	for range 2 {
+		if err := c.send("/healthz"); err != nil {
+			t.Fatal(err)
+		}
+		resp, err := http.ReadResponse(c.r, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		if resp.StatusCode != http.StatusServiceUnavailable || resp.Close {
+			t.Errorf("%s, close %t; want 503 on a connection that stays", resp.Status, resp.Close)
+		}
+		if body, err := io.ReadAll(resp.Body); string(body) != "draining\n" || err != nil {
+			t.Errorf("body %q, %v", body, err)
+		}
+		r.service.HandleLameDuck() // the second time is no news
+	}
+}
+
+// The end of one worker, as in a reload, is nothing that a load balancer
+// should act upon: its next connection finds another.
+func TestHealthIsGoodWhileOnlyThisWorkerDrains(t *testing.T) {
 	r := start(t, map[string]any{"lame_duck": "1h"})
 	c := r.dial()
 	c.mustGet(t, "/healthz", "ok\n", false)
 	drained := make(chan error, 1)
 	go func() { drained <- r.drain(t.Context()) }()
 	<-r.service.draining
-	if err := c.send("/healthz"); err != nil {
-		t.Fatal(err)
-	}
-	resp, err := http.ReadResponse(c.r, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusServiceUnavailable {
-		t.Errorf("%s, want 503", resp.Status)
-	}
-	if body, err := io.ReadAll(resp.Body); string(body) != "draining\n" || err != nil {
-		t.Errorf("body %q, %v", body, err)
-	}
+	c.mustGet(t, "/healthz", "ok\n", true)
 	if err := <-drained; err != nil {
 		t.Error(err)
 	}

@@ -50,6 +50,8 @@ type HTTPService struct {
 	server   *http.Server
 	begin    sync.Once     // of the drain
 	draining chan struct{} // closed when the drain begins
+	duck     sync.Once     // of the end
+	leaving  chan struct{} // closed when the server, not only this worker, is to end
 	emptied  chan struct{} // hears when the last connection has left; holds one
 
 	live sync.WaitGroup // one per connection
@@ -70,6 +72,7 @@ func HTTPServer(srv *http.Server) *HTTPService {
 	s := &HTTPService{
 		server:   srv,
 		draining: make(chan struct{}),
+		leaving:  make(chan struct{}),
 		emptied:  make(chan struct{}, 1),
 		conns:    make(map[*httpConn]struct{}),
 	}
@@ -90,6 +93,21 @@ func Draining(ctx context.Context) <-chan struct{} {
 	ch, _ := ctx.Value(drainingKey{}).(chan struct{})
 	return ch
 }
+
+// leavingKey finds the channel of Leaving in a request's context.
+type leavingKey struct{}
+
+// Leaving returns a channel that is closed when the whole server is going to
+// end, which is what a health check should tell a load balancer. A reload or
+// the end of a single worker is no such thing: others take over, and Draining
+// is closed alone. It is nil for a request that no HTTPService serves.
+func Leaving(ctx context.Context) <-chan struct{} {
+	ch, _ := ctx.Value(leavingKey{}).(chan struct{})
+	return ch
+}
+
+// HandleLameDuck implements worker.LameDucker.
+func (s *HTTPService) HandleLameDuck() { s.duck.Do(func() { close(s.leaving) }) }
 
 // Serve accepts from l, and once l is closed it waits for the last connection.
 func (s *HTTPService) Serve(l net.Listener) error {
@@ -193,7 +211,7 @@ func (s *HTTPService) wrapHandler() {
 }
 
 // wrapContext makes the requests' contexts end at the drain's deadline, and
-// Draining work.
+// Draining and Leaving work.
 func (s *HTTPService) wrapContext() {
 	base := s.server.BaseContext
 	s.server.BaseContext = func(l net.Listener) context.Context {
@@ -201,6 +219,7 @@ func (s *HTTPService) wrapContext() {
 		if base != nil {
 			ctx = base(l)
 		}
+		ctx = context.WithValue(ctx, leavingKey{}, s.leaving)
 		ctx, cancel := context.WithCancel(context.WithValue(ctx, drainingKey{}, s.draining))
 		s.mu.Lock()
 		s.end = cancel

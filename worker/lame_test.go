@@ -1,0 +1,86 @@
+package worker
+
+import (
+	"context"
+	"net"
+	"sync/atomic"
+	"testing"
+
+	"prefork/ipc"
+)
+
+// duck is a Service, or Hooks, that counts how often it was told of the
+// server's end.
+type duck struct {
+	told     atomic.Int32
+	drained  atomic.Bool
+	tooLate  atomic.Bool // told after Drain
+	finished chan struct{}
+}
+
+func (d *duck) HandleLameDuck() {
+	d.tooLate.Store(d.drained.Load())
+	d.told.Add(1)
+}
+
+func (d *duck) Serve(l net.Listener) error {
+	for {
+		c, err := l.Accept()
+		if err != nil {
+			<-d.finished
+			return err
+		}
+		go func() {
+			buf := make([]byte, 1)
+			for n, err := c.Read(buf); err == nil; n, err = c.Read(buf) {
+				_, _ = c.Write(buf[:n])
+			}
+			_ = c.Close()
+		}()
+	}
+}
+
+func (d *duck) Drain(context.Context) error {
+	d.drained.Store(true)
+	close(d.finished)
+	return nil
+}
+
+func TestProgramIsToldOnceThatTheServerEnds(t *testing.T) {
+	service, hooks := &duck{finished: make(chan struct{})}, &duck{}
+	r := accepting(t, Config{}, Options{Service: service, Hooks: hooks})
+	r.send(&ipc.LameDuck{})
+	r.send(&ipc.LameDuck{})
+	eventually(t, "the news", func() bool { return service.told.Load() > 0 && hooks.told.Load() > 0 })
+	c := r.dial(0)
+	ask(t, c, "x", "x") // it serves on, also who comes later
+	_ = c.Close()
+	r.send(&ipc.Drain{TimeoutMS: long})
+	r.drained()
+	if s, h := service.told.Load(), hooks.told.Load(); s != 1 || h != 1 {
+		t.Errorf("told the service %d times, the hooks %d times", s, h)
+	}
+	if service.tooLate.Load() {
+		t.Error("told after the drain had begun")
+	}
+}
+
+func TestDrainOfTheWorkerAloneIsNotTheServersEnd(t *testing.T) {
+	service := &duck{finished: make(chan struct{})}
+	r := accepting(t, Config{}, Options{Service: service})
+	r.send(&ipc.Drain{TimeoutMS: long})
+	r.drained()
+	if n := service.told.Load(); n != 0 {
+		t.Errorf("told %d times of an end that is none", n)
+	}
+}
+
+func TestDeathOfTheMasterIsTheServersEnd(t *testing.T) {
+	service := &duck{finished: make(chan struct{})}
+	r := accepting(t, Config{}, Options{Service: service})
+	_ = r.channel.Close()
+	_ = r.wait()
+	if n := service.told.Load(); n != 1 || service.tooLate.Load() {
+		t.Errorf("told %d times, too late: %t", n, service.tooLate.Load())
+	}
+}
