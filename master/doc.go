@@ -29,8 +29,8 @@
 //
 // # Ends
 //
-// A child is watched through a pidfd in Go's netpoller, so a waiting master
-// costs one goroutine a worker and no thread. Only that child is reaped: never
+// A worker is watched through a pidfd in Go's netpoller, so a waiting master
+// costs one goroutine a worker and no thread. Only that process is reaped: never
 // waitpid(-1), which would steal the exits of processes that the embedding
 // program started. As PID 1 or subreaper the master also reaps the orphans
 // that it inherits.

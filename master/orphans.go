@@ -18,7 +18,7 @@ func inheritsOrphans() bool {
 	return err == nil && on != 0
 }
 
-// reapOrphans reaps the ended children that nobody watches. known says which
+// reapOrphans reaps the ended processes that nobody watches. known says which
 // pids are watched. A watched one at the head of the kernel's list ends the
 // search: its watcher is about to reap it, and its exit searches again.
 func reapOrphans(known func(pid int) bool) (reaped []int) {

@@ -15,7 +15,7 @@ import (
 	"prefork/systemd"
 )
 
-// worker is what the master holds of one child. The owner loop owns it; the
+// worker is what the master holds of one process that it started. The owner loop owns it; the
 // reader and the exit watcher use only the channel and the pidfd.
 type worker struct {
 	id         policy.ID
@@ -112,7 +112,7 @@ func (w *worker) open(channel, pidfd int) error {
 	return nil
 }
 
-// abandon ends and reaps a child that cannot be watched. It has run for less
+// abandon ends and reaps a worker that cannot be watched. It has run for less
 // than a millisecond and holds no connection.
 func abandon(pid, pidfd int) {
 	_ = unix.Kill(pid, unix.SIGKILL)
@@ -122,13 +122,13 @@ func abandon(pid, pidfd int) {
 	}
 }
 
-// exit is how a child ended.
+// exit is how a worker ended.
 type exit struct {
 	code   int
 	signal int
 }
 
-// watch waits for the child's end and reaps it. It uses no thread: a pidfd is
+// watch waits for the worker's end and reaps it. It uses no thread: a pidfd is
 // pollable, and Wait4 with WNOHANG is asked only once it is ready.
 func (w *worker) watch() (exit, error) {
 	raw, err := w.pidfd.SyscallConn()

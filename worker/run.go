@@ -290,17 +290,8 @@ func (w *worker) fail(err error) error {
 	if !ok {
 		exit = failure(err)
 	}
-	w.send(&ipc.Failed{Code: exit.Code, Message: clip(err.Error())})
+	w.send(&ipc.Failed{Code: exit.Code, Message: err.Error()})
 	return exit
-}
-
-// clip keeps a text far from the size that a message may have.
-func clip(text string) string {
-	const most = 8 << 10
-	if len(text) > most {
-		return text[:most] + " …"
-	}
-	return text
 }
 
 // work is the time between Ready and the end.
