@@ -88,8 +88,8 @@ func mustCostOnlyTheCrashed(t *testing.T, s *Server, loads ...*Running) {
 
 // The same for HTTP clients that keep their connection: a generation that has
 // served for a moment hands them back to the old one without a lost answer.
-// What fails it is a worker that leaves unasked, upon a TERM that was not its
-// master's: it drains, so nothing is lost with it either.
+// What fails it is the death of a worker that happens to hold nothing, so that
+// whatever is lost was lost by the rollback.
 func TestRollbackDropsNoKeepAliveClient(t *testing.T) {
 	c := web(2)
 	c.Probation = 20 * time.Second
@@ -107,9 +107,21 @@ func TestRollbackDropsNoKeepAliveClient(t *testing.T) {
 			}
 			verdict <- a
 		}()
-		status := s.WaitState("probation")
+		s.WaitState("probation")
+		newcomer := Load{Kind: KeepAlive, Network: network, Address: address, Clients: 1, Pause: 5 * time.Millisecond}.Start(t.Context())
+		loads = append(loads, newcomer)
 		waitOK(t, 20, loads...)
-		kill(t, status.Serving()[0].PID, syscall.SIGTERM)
+		var idle int
+		s.WaitStatus("one new worker with the newcomer and one with nothing", func(now *Status) bool {
+			active := 0
+			for _, w := range now.Serving() {
+				if active += w.Active; w.Active == 0 {
+					idle = w.PID
+				}
+			}
+			return active == 1 && idle != 0
+		})
+		kill(t, idle, syscall.SIGKILL)
 		if a := <-verdict; a.OK || a.Error == "" {
 			t.Errorf("verdict %+v after a failed probation", a)
 		}
