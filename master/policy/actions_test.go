@@ -37,7 +37,8 @@ func (c *checker) action(a Action) error {
 		if err != nil {
 			return err
 		}
-		fine := c.stopping && w.ready && !w.lame && !w.stopped && !w.dying
+		// One that is dying may be told: it does no harm, and no good.
+		fine := c.stopping && w.ready && !w.lame && !w.stopped
 		w.lame = true
 		return check(fine, "told of an end that is none, or twice")
 	case StopWorker:
