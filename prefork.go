@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"prefork/internal/logs"
+	"prefork/ipc"
 	"prefork/master"
 	"prefork/master/policy"
 	"prefork/worker"
@@ -57,8 +58,8 @@ func (s *Server) Run(ctx context.Context) error {
 		log.sync()
 		os.Exit(ExitCode(err))
 	}
-	if os.Getenv(master.WorkerVariable) != "" {
-		return &ConfigError{Err: fmt.Errorf("%s is set but no master has started this process; unset it", master.WorkerVariable)}
+	if os.Getenv(ipc.WorkerVariable) != "" {
+		return &ConfigError{Err: fmt.Errorf("%s is set but no master has started this process; unset it", ipc.WorkerVariable)}
 	}
 	m, err := s.newMaster(&log)
 	if err != nil {

@@ -45,6 +45,10 @@ const (
 	MaxFiles = 8
 )
 
+// WorkerVariable is 1 in the environment of a process that was started as a
+// worker.
+const WorkerVariable = "PREFORK_WORKER"
+
 // The descriptors that a worker inherits. Listeners follow, in the order of
 // Hello.Listeners.
 const (

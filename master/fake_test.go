@@ -23,7 +23,7 @@ type fault struct {
 // TestMain lets the test binary be its own workers: the master executes the
 // running image, which is this one.
 func TestMain(m *testing.M) {
-	if os.Getenv(WorkerVariable) == "1" {
+	if os.Getenv(ipc.WorkerVariable) == "1" {
 		os.Exit(fakeWorker())
 	}
 	os.Exit(m.Run())

@@ -37,16 +37,12 @@ type worker struct {
 func environment() []string {
 	var env []string
 	for _, kv := range systemd.Environ(os.Environ()) {
-		if !strings.HasPrefix(kv, WorkerVariable+"=") {
+		if !strings.HasPrefix(kv, ipc.WorkerVariable+"=") {
 			env = append(env, kv)
 		}
 	}
-	return append(env, WorkerVariable+"=1")
+	return append(env, ipc.WorkerVariable+"=1")
 }
-
-// WorkerVariable is set in the environment of a process that was started as a
-// worker.
-const WorkerVariable = "PREFORK_WORKER"
 
 // image is the running program itself, even if its file was replaced since: a
 // half-finished deployment never mixes versions inside a generation.

@@ -9,9 +9,6 @@ import (
 	"prefork/ipc"
 )
 
-// envWorker marks the process that a master has started as a worker.
-const envWorker = "PREFORK_WORKER"
-
 // Inherited reports whether a master has started this process as a worker:
 // PREFORK_WORKER is 1 and descriptor 3 is a channel. If so, the first call takes
 // the variable out of the environment and marks every inherited descriptor
@@ -21,14 +18,14 @@ const envWorker = "PREFORK_WORKER"
 func Inherited() bool { return inherited() }
 
 var inherited = sync.OnceValue(func() bool {
-	if os.Getenv(envWorker) != "1" {
+	if os.Getenv(ipc.WorkerVariable) != "1" {
 		return false
 	}
 	kind, err := unix.GetsockoptInt(ipc.ChannelFD, unix.SOL_SOCKET, unix.SO_TYPE)
 	if err != nil || kind != unix.SOCK_SEQPACKET {
 		return false // the variable stays, so that Run can say what is wrong
 	}
-	_ = os.Unsetenv(envWorker) // fails only for a malformed name
+	_ = os.Unsetenv(ipc.WorkerVariable) // fails only for a malformed name
 	// Run marks those that the master names; this also covers what the program
 	// starts before Run. Kernels before 5.11 do not know the flag.
 	_ = unix.CloseRange(ipc.ChannelFD, ^uint(0)>>1, unix.CLOSE_RANGE_CLOEXEC)
