@@ -252,11 +252,14 @@ func (t *trial) ask(line string) string {
 	return ask(c, line)
 }
 
-// ask sends a line, returns the answer, and closes c.
+// ask sends a line, returns the answer, and closes c. It sends nothing if line
+// is empty: to a handler that reads nothing it would be a race with its close.
 func ask(c net.Conn, line string) string {
 	defer c.Close()
-	_, err := fmt.Fprintln(c, line)
-	must(err)
+	if line != "" {
+		_, err := fmt.Fprintln(c, line)
+		must(err)
+	}
 	answer, err := bufio.NewReader(c).ReadString('\n')
 	must(err)
 	return strings.TrimSuffix(answer, "\n")
