@@ -125,11 +125,22 @@ func (w *world) leave(p *proc) {
 	case w.chance(f.crashesDraining):
 		w.plan(1+w.after(f.finish), p, Exited{ID: p.id, Code: 1}, nil)
 	default:
-		w.plan(1+w.after(f.finish), p, Drained{p.id}, func() {
+		// The drain that a worker begins by itself ends at its own deadline.
+		w.plan(1+min(w.after(f.finish), w.drainTimeout(p)), p, Drained{p.id}, func() {
 			p.epoch++
 			w.plan(w.after(time.Millisecond), p, Exited{ID: p.id}, nil)
 		})
 	}
+}
+
+// drainTimeout is what p was configured with.
+func (w *world) drainTimeout(p *proc) time.Duration {
+	for _, g := range w.c.m.generations {
+		if g.number == p.gen {
+			return g.config.DrainTimeout
+		}
+	}
+	return 0 // its generation is gone, and so is p
 }
 
 func (w *world) serve(p *proc) {
