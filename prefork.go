@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"runtime"
 	"sync/atomic"
@@ -27,6 +28,8 @@ type (
 	Status = master.Status
 	// Answer is the answer to a command.
 	Answer = master.Answer
+	// Event is a line of the master's log, as GET /v1/stream tells it.
+	Event = master.Event
 )
 
 // The errors of Run.
@@ -81,6 +84,45 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	return m.Shutdown(ctx)
 }
 
+// ErrNotRunning is returned by the methods that ask the master of a Server
+// whose Run has not begun, or is a worker's.
+var ErrNotRunning = errors.New("the server is not running")
+
+// Status describes the server as it is now, as GET /v1/status does. It may be
+// called from any goroutine of the process whose Run is the master.
+func (s *Server) Status(ctx context.Context) (Status, error) {
+	m := s.master.Load()
+	if m == nil {
+		return Status{}, ErrNotRunning
+	}
+	return m.Status(ctx)
+}
+
+// Events returns what the master has logged at level info and above since the
+// event numbered after, oldest first, as far as it is kept: the last 256 are.
+// It waits until there is something to tell. The error is ctx's, ErrNotRunning,
+// or another once the server has ended. It may be called like Status.
+func (s *Server) Events(ctx context.Context, after uint64) ([]Event, error) {
+	m := s.master.Load()
+	if m == nil {
+		return nil, ErrNotRunning
+	}
+	return m.Events(ctx, after)
+}
+
+// ServeStream answers with server-sent events, as GET /v1/stream on the control
+// socket does: an event "status" each second and an event "log" for each line
+// of the master's log. It asks nobody for permission; whoever offers it decides
+// whom to.
+func (s *Server) ServeStream(w http.ResponseWriter, r *http.Request) {
+	m := s.master.Load()
+	if m == nil {
+		http.Error(w, ErrNotRunning.Error(), http.StatusServiceUnavailable)
+		return
+	}
+	m.ServeStream(w, r)
+}
+
 // ExitCode returns the exit status that an error of Run asks for: 0, 1, or 78
 // for a configuration that cannot work.
 func ExitCode(err error) int {
@@ -129,14 +171,15 @@ func (s *Server) newMaster(made *lastLog) (*master.Master, error) {
 	}
 	made.Store(log)
 	o := master.Options{
-		Generation: generation,
-		Control:    s.Control,
-		PIDFile:    s.PIDFile,
-		LogFile:    s.LogFile,
-		LogFormat:  s.LogFormat,
-		Log:        log,
-		Level:      level,
-		Build:      s.Version,
+		Generation:     generation,
+		Control:        s.Control,
+		ControlHandler: s.ControlHandler,
+		PIDFile:        s.PIDFile,
+		LogFile:        s.LogFile,
+		LogFormat:      s.LogFormat,
+		Log:            log,
+		Level:          level,
+		Build:          s.Version,
 	}
 	if s.Reload != nil {
 		o.Load = s.reload
@@ -247,7 +290,7 @@ func (s *Server) policyConfig() policy.Config {
 }
 
 // leastSlots is room on the scoreboard for what reloads and an operator may ask
-// for later: its size is fixed when the master starts. A slot is 256 bytes.
+// for later: its size is fixed when the master starts. A slot is 512 bytes.
 const leastSlots = 512
 
 // spares is how many ready processes mode forking keeps if nobody says: as many

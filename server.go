@@ -3,6 +3,7 @@ package prefork
 import (
 	"context"
 	"encoding/json"
+	"net/http"
 	"sync/atomic"
 	"time"
 
@@ -85,6 +86,10 @@ type Server struct {
 	PIDFile   string // "" none
 	LogFile   string // takes the place of standard error; reopened on USR1; "" none
 	LogFormat string // auto, console or json; "auto"
+
+	// ControlHandler answers what the control socket does not know by itself,
+	// such as GET /metrics, for the server's own user and root only.
+	ControlHandler http.Handler
 
 	// Logger replaces the log that LogFile, LogFormat and LogLevel describe,
 	// in the master only.

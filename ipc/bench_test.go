@@ -58,7 +58,7 @@ func BenchmarkCount(b *testing.B) {
 		s.Active.Add(1)
 		s.Active.Add(-1)
 		s.Handled.Add(1)
-		s.Observe(time.Millisecond)
+		s.Latency.Observe(time.Millisecond)
 		s.Beat.Store(Now())
 	}
 }

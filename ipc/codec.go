@@ -14,15 +14,14 @@ type envelope struct {
 }
 
 // Encode returns the datagram for m. It fails with ErrTooLong if that would
-// pass MaxMessage. The text of a Failed is cut to MaxText first: a worker's
-// reason must arrive, however much it has to say.
+// pass MaxMessage. The text of a Failed is cut to MaxText first, and what a
+// Report says of the work at hand to MaxDoing: they must arrive, however much
+// the worker has to say.
 func Encode(m Message) ([]byte, error) {
 	if m == nil || m.Type() == "" {
 		return nil, errors.New("encode message: no type")
 	}
-	if f, ok := m.(*Failed); ok && f != nil && len(f.Message) > MaxText {
-		m = &Failed{Code: f.Code, Message: cut(f.Message, MaxText)}
-	}
+	m = shortened(m)
 	body, err := json.Marshal(m)
 	if err != nil {
 		return nil, fmt.Errorf("encode %s: %w", m.Type(), err)
@@ -38,6 +37,23 @@ func Encode(m Message) ([]byte, error) {
 		return nil, fmt.Errorf("encode %s of %d bytes: %w", m.Type(), len(data), ErrTooLong)
 	}
 	return data, nil
+}
+
+// shortened returns m, or a copy of it whose text fits.
+func shortened(m Message) Message {
+	switch m := m.(type) {
+	case *Failed:
+		if m != nil && len(m.Message) > MaxText {
+			return &Failed{Code: m.Code, Message: cut(m.Message, MaxText)}
+		}
+	case *Report:
+		if m != nil && len(m.Doing) > MaxDoing {
+			short := *m
+			short.Doing = cut(m.Doing, MaxDoing)
+			return &short
+		}
+	}
+	return m
 }
 
 // Decode reads one datagram. Unknown fields are ignored and an unknown type

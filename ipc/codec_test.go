@@ -23,7 +23,7 @@ var examples = []Message{
 	},
 	&Ready{},
 	&Failed{Code: 78, Message: "no such handler: \"uper\"\nvalid: upper, echo <&>"},
-	&Report{State: StateBusy, LoopLagNS: 1, HeapBytes: 1 << 63, Goroutines: 3},
+	&Report{State: StateBusy, LoopLagNS: 1, HeapBytes: 1 << 63, Goroutines: 3, Doing: "127.0.0.1:50514 GET /", DoingNS: 7},
 	&Drained{Cut: 2},
 	&Drain{Hold: true, TimeoutMS: 30_000, GraceMS: 250, Own: []string{"main"}},
 	&Resume{},

@@ -41,6 +41,9 @@ const (
 	// longer. Even if each byte is escaped, the message fits.
 	MaxText = 16 << 10
 
+	// MaxDoing bounds Report.Doing, in bytes; Encode cuts what is longer.
+	MaxDoing = 256
+
 	// MaxFiles bounds the descriptors that travel with one message.
 	MaxFiles = 8
 )
@@ -134,6 +137,11 @@ type Report struct {
 	LoopLagNS  int64  `json:"loop_lag_ns,omitempty"` // the worst delay of the loop since the last report
 	HeapBytes  uint64 `json:"heap_bytes,omitempty"`
 	Goroutines int    `json:"goroutines,omitempty"`
+
+	// Doing names the answer that has been under way for the longest time, and
+	// DoingNS says for how long; both are empty if there is none.
+	Doing   string `json:"doing,omitempty"` // at most MaxDoing bytes
+	DoingNS int64  `json:"doing_ns,omitempty"`
 }
 
 // Drained says that a drain has ended: the worker holds no connection and

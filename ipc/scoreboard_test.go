@@ -143,7 +143,7 @@ func helperWriter() error {
 	slot := s.Slot(helperSlot)
 	slot.PID.Store(int32(os.Getpid()))
 	slot.Beat.Store(Now())
-	slot.Latency[LatencyBuckets-1].Store(9)
+	slot.Age.Counts[Buckets-1].Store(9)
 	fmt.Println("counting")
 	for {
 		slot.Accepted.Add(1)
@@ -165,7 +165,7 @@ func TestCountersSurviveTheirWriter(t *testing.T) {
 	}
 	h.kill()
 	total := slot.Accepted.Load()
-	if total < 1000 || slot.PID.Load() != int32(h.cmd.Process.Pid) || slot.Latency[LatencyBuckets-1].Load() != 9 {
+	if total < 1000 || slot.PID.Load() != int32(h.cmd.Process.Pid) || slot.Age.Counts[Buckets-1].Load() != 9 {
 		t.Errorf("after the writer's death: accepted %d, pid %d", total, slot.PID.Load())
 	}
 	if beat := slot.Beat.Load(); beat < before-1e9 || beat > Now()+1e9 {

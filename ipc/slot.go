@@ -2,8 +2,6 @@ package ipc
 
 import (
 	"fmt"
-	"math"
-	"math/bits"
 	"sync/atomic"
 	"time"
 	"unsafe"
@@ -11,9 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// slotSize is two pairs of cache lines: neighbours never share a line, nor the
-// adjacent line that the prefetcher takes along.
-const slotSize = 256
+// slotSize is a multiple of two cache lines: neighbours never share a line, nor
+// the adjacent line that the prefetcher takes along.
+const slotSize = 512
 
 // WorkerState is what a worker says of itself in its slot.
 type WorkerState uint32
@@ -64,10 +62,12 @@ type Slot struct {
 	BytesIn    atomic.Uint64
 	BytesOut   atomic.Uint64
 
-	_ [slotSize - 8 - 4*4 - 6*8 - 8*LatencyBuckets]byte
+	_ [96 - 8 - 4*4 - 6*8]byte
 
-	// Latency counts handled connections by duration, as Observe sorts them.
-	Latency [LatencyBuckets]atomic.Uint64
+	Latency Histogram // answers, by the time that the handler took for them
+	Age     Histogram // handled connections, by how long they were in hand
+
+	_ [slotSize - 96 - 2*histogramSize]byte
 }
 
 // The array fails to compile if Slot does not have the size it promises.
@@ -82,36 +82,6 @@ func (s *Slot) Reset() {
 	for i := range words {
 		atomic.StoreUint64(&words[i], 0)
 	}
-}
-
-// The latency histogram: bucket i holds durations under 2^i × 64 µs, the last
-// everything above.
-const (
-	LatencyBuckets = 20
-	latencyUnit    = 64 * time.Microsecond
-)
-
-// Observe counts one connection's duration in the latency histogram. Only the
-// worker that holds the slot calls it, from any goroutine.
-func (s *Slot) Observe(d time.Duration) {
-	// The bit length of d in units is the bucket: 0 for none, 1 for one,
-	// 2 for two and three. A clock that went back counts as no time at all.
-	i := bits.Len64(uint64(max(d, 0) / latencyUnit))
-	s.Latency[min(i, LatencyBuckets-1)].Add(1)
-}
-
-// LatencyBound returns the upper bound of bucket i of the latency histogram:
-// durations in it are shorter. Bucket 0 ends at 64 µs, each next one twice as
-// far, bucket 18 at 16.8 s; the last has no end, which reads as the longest
-// duration. It panics if i is no bucket.
-func LatencyBound(i int) time.Duration {
-	switch {
-	case i < 0 || i >= LatencyBuckets:
-		panic(fmt.Sprintf("latency bucket %d of %d", i, LatencyBuckets))
-	case i == LatencyBuckets-1:
-		return math.MaxInt64
-	}
-	return latencyUnit << i
 }
 
 // Now returns CLOCK_MONOTONIC in nanoseconds, the clock of Slot.Beat. Unlike

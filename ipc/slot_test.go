@@ -1,7 +1,6 @@
 package ipc
 
 import (
-	"math"
 	"sync"
 	"testing"
 	"time"
@@ -30,7 +29,8 @@ func TestTheLayoutOfASlotIsFixed(t *testing.T) {
 		{"BytesIn", unsafe.Offsetof(s.BytesIn), 56},
 		{"BytesOut", unsafe.Offsetof(s.BytesOut), 64},
 		{"Latency", unsafe.Offsetof(s.Latency), 96},
-		{"the end", unsafe.Sizeof(s), 256},
+		{"Age", unsafe.Offsetof(s.Age), 296},
+		{"the end", unsafe.Sizeof(s), 512},
 	} {
 		if f.offset != f.want {
 			t.Errorf("%s is at %d, want %d", f.name, f.offset, f.want)
@@ -60,66 +60,11 @@ func TestASlotMayBeReadDuringReset(t *testing.T) {
 		}
 	})
 	for range 1000 {
-		if s.Active.Load() != 0 || s.State.Load() != 0 || s.Latency[3].Load() != 0 {
+		if s.Active.Load() != 0 || s.State.Load() != 0 || s.Latency.Counts[3].Load() != 0 {
 			t.Error("read what nobody wrote")
 		}
 	}
 	wg.Wait()
-}
-
-func TestADurationIsCountedInTheBucketThatHoldsIt(t *testing.T) {
-	const unit = 64 * time.Microsecond
-	for _, test := range []struct {
-		d    time.Duration
-		want int
-	}{
-		{math.MinInt64, 0},
-		{-1, 0},
-		{0, 0},
-		{unit - 1, 0},
-		{unit, 1},
-		{2*unit - 1, 1},
-		{2 * unit, 2},
-		{time.Millisecond, 4},
-		{time.Second, 14},
-		{LatencyBound(18) - 1, 18},
-		{LatencyBound(18), 19},
-		{time.Hour, 19},
-		{math.MaxInt64, 19},
-	} {
-		var s Slot
-		s.Observe(test.d)
-		for i := range s.Latency {
-			want := uint64(0)
-			if i == test.want {
-				want = 1
-			}
-			if got := s.Latency[i].Load(); got != want {
-				t.Errorf("%v: bucket %d holds %d, want %d", test.d, i, got, want)
-			}
-		}
-	}
-}
-
-func TestTheBoundsOfTheHistogramAreWhatObserveUses(t *testing.T) {
-	if LatencyBound(0) != 64*time.Microsecond || LatencyBound(18) != 1<<18*64*time.Microsecond {
-		t.Errorf("bounds are %v to %v", LatencyBound(0), LatencyBound(18))
-	}
-	for i := range LatencyBuckets {
-		var s Slot
-		if i > 0 {
-			s.Observe(LatencyBound(i - 1))
-		}
-		s.Observe(LatencyBound(i) - 1)
-		if want := uint64(min(i, 1) + 1); s.Latency[i].Load() != want {
-			t.Errorf("bucket %d does not begin at the bound of the one before and end at its own", i)
-		}
-	}
-	for _, i := range []int{-1, LatencyBuckets} {
-		if !panics(func() { LatencyBound(i) }) {
-			t.Errorf("there is a bucket %d", i)
-		}
-	}
 }
 
 func TestEveryStateHasAName(t *testing.T) {

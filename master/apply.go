@@ -69,6 +69,7 @@ func (m *Master) applySpawn(a policy.Spawn) {
 		return
 	}
 	m.workers[a.ID] = w
+	m.account(a.Slot).Workers++
 	m.follow(w)
 	m.step(policy.Spawned{ID: a.ID, PID: w.pid})
 	m.send(w, &ipc.Hello{
@@ -186,6 +187,11 @@ func (m *Master) finishLoad(got loaded) {
 func (m *Master) applyVerdict(a policy.Verdict) {
 	now := time.Now()
 	m.lastReload = LastReload{OK: a.Err == "", Error: a.Err, At: &now}
+	if a.Err == "" {
+		m.reloads.OK++
+	} else {
+		m.reloads.Failed++
+	}
 	m.waiting.reloaded(Answer{OK: a.Err == "", Error: a.Err, Generation: a.Generation}, m.ending())
 }
 

@@ -101,13 +101,14 @@ func allowed(r *http.Request) bool {
 func (m *Master) controlHandler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, r *http.Request) {
-		var s Status
-		if err := m.do(r.Context(), func(m *Master) { s = m.status() }); err != nil {
+		s, err := m.Status(r.Context())
+		if err != nil {
 			writeJSON(w, http.StatusServiceUnavailable, Answer{Error: err.Error()})
 			return
 		}
 		writeJSON(w, http.StatusOK, s)
 	})
+	mux.HandleFunc("GET /v1/stream", m.ServeStream)
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) {
 		ending := true
 		if err := m.do(r.Context(), func(m *Master) { ending = m.ending() }); err != nil || ending {
@@ -158,6 +159,9 @@ func (m *Master) controlHandler() http.Handler {
 		}
 		return answer, err
 	})
+	if m.options.ControlHandler != nil {
+		mux.Handle("/", m.options.ControlHandler)
+	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !allowed(r) {
 			writeJSON(w, http.StatusForbidden, Answer{Error: "only the server's user and root may use its control socket"})

@@ -132,11 +132,12 @@ func (m *Master) exited(w *worker, e exit, err error) {
 	if lost := slot.Active.Load(); lost > 0 && !clean {
 		w.last = append(w.last, zap.Int32("connections_lost", lost))
 		m.totals.Failed += uint64(lost)
+		m.slots[w.slot].Failed += uint64(lost)
 	}
+	m.bury(w, slot, e.cpu)
 	if words := w.evidence(); words != "" && !clean {
 		w.last = append(w.last, zap.String("evidence", words))
 	}
-	m.totals.add(slot)
 	slot.Reset()
 	m.step(policy.Exited{ID: w.id, Code: e.code, Signal: e.signal})
 	delete(m.workers, w.id)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -22,6 +23,8 @@ type Master struct {
 	options Options
 	base    Generation // the first configuration, for reloads without Load
 	log     *zap.Logger
+	told    *events      // what log has said
+	streams atomic.Int32 // clients of ServeStream
 	started time.Time
 
 	machine *policy.Machine
@@ -45,10 +48,14 @@ type Master struct {
 	notify      *systemd.Notifier
 	watchdog    time.Duration // feed it this often; 0 never
 	fed         time.Time
-	unsent      *policy.Notify // what the service manager had no room for
-	headlined   string         // the policy's last status line
-	told        string         // the service manager's last status line
-	totals      Totals         // of workers that are gone
+	unsent      *policy.Notify   // what the service manager had no room for
+	headlined   string           // the policy's last status line
+	statusLine  string           // the service manager's last one
+	totals      Totals           // of workers that are gone
+	latency     tally            // likewise
+	age         tally            // likewise
+	slots       map[int]*SlotRow // by slot, of workers that are gone; one for each slot that was used
+	reloads     Reloads
 	lastReload  LastReload
 	waiting     waiters
 	queue       []policy.Event // that actions gave rise to
@@ -67,10 +74,13 @@ func New(o Options) *Master {
 	if o.Level == (zap.AtomicLevel{}) {
 		o.Level = zap.NewAtomicLevel()
 	}
+	told := newEvents()
 	return &Master{
 		options:     o,
 		base:        o.Generation,
-		log:         o.Log.With(zap.String("role", "master")),
+		told:        told,
+		log:         told.remember(o.Log).With(zap.String("role", "master")),
+		slots:       map[int]*SlotRow{},
 		machine:     policy.New(),
 		events:      make(chan event, 64),
 		asks:        make(chan ask),

@@ -88,9 +88,9 @@ func (m *Master) tell() {
 	}
 	line := m.headline(m.headlined)
 	var err error
-	if line != m.told {
+	if line != m.statusLine {
 		if err = m.notify.Status(line); err == nil {
-			m.told = line
+			m.statusLine = line
 		}
 	}
 	if err == nil && m.ending() {

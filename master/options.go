@@ -3,6 +3,7 @@ package master
 import (
 	"context"
 	"encoding/json"
+	"net/http"
 
 	"go.uber.org/zap"
 
@@ -19,9 +20,10 @@ type Options struct {
 	// asked for. It runs on a goroutine of its own. nil means: the same again.
 	Load func(ctx context.Context) (Generation, error)
 
-	Control string // path of the control socket; "" none
-	PIDFile string // "" none
-	LogFile string // takes the place of standard error, reopened on USR1; "" none
+	Control        string       // path of the control socket; "" none
+	ControlHandler http.Handler // answers what the control socket itself does not know; nil: 404
+	PIDFile        string       // "" none
+	LogFile        string       // takes the place of standard error, reopened on USR1; "" none
 
 	LogFormat string          // for the workers
 	Log       *zap.Logger     // nil: none

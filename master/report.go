@@ -1,9 +1,10 @@
 package master
 
 import (
-	"bytes"
+	"context"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"time"
 
@@ -48,7 +49,15 @@ func (m *Master) pool() (serving, starting int) {
 	return serving, starting
 }
 
-// status describes the server as it is now.
+// Status describes the server as it is now. It may be called from any
+// goroutine while Run runs; its error is ctx's, or ErrStopped.
+func (m *Master) Status(ctx context.Context) (Status, error) {
+	var s Status
+	err := m.do(ctx, func(m *Master) { s = m.status() })
+	return s, err
+}
+
+// status is Status on the owner loop.
 func (m *Master) status() Status {
 	s := Status{
 		PID:        os.Getpid(),
@@ -61,11 +70,19 @@ func (m *Master) status() Status {
 		Listeners:  make([]ListenerRow, 0, len(m.current.listeners)),
 		Totals:     m.totals,
 		Workers:    make([]WorkerRow, 0, len(m.workers)),
+		Slots:      make([]SlotRow, 0, len(m.slots)),
+		Reloads:    m.reloads,
 		LastReload: m.lastReload,
 		Degraded:   m.machine.Degraded(),
+		CPUS:       ownCPU().Seconds(),
 	}
 	for _, l := range m.current.listeners {
 		s.Listeners = append(s.Listeners, ListenerRow{Name: l.name, Address: l.address, Queued: l.queued()})
+	}
+	latency, age := m.latency, m.age
+	slots := map[int]SlotRow{}
+	for i, row := range m.slots {
+		slots[i] = *row
 	}
 	for _, v := range m.machine.Workers() {
 		w := m.workers[v.ID]
@@ -74,7 +91,13 @@ func (m *Master) status() Status {
 		}
 		slot := m.board.Slot(w.slot)
 		s.Totals.add(slot)
+		latency.add(&slot.Latency)
+		age.add(&slot.Age)
 		row := m.row(w, slot)
+		sum := slots[w.slot]
+		sum.add(slot)
+		sum.CPUS += row.CPUS
+		slots[w.slot] = sum
 		row.State = v.State.String()
 		if v.State == policy.WorkerReady && row.Active > 0 {
 			row.State = policy.WorkerBusy.String()
@@ -82,7 +105,13 @@ func (m *Master) status() Status {
 		s.Totals.Active += row.Active
 		s.Workers = append(s.Workers, row)
 	}
+	for _, row := range slots {
+		s.CPUS += row.CPUS
+		s.Slots = append(s.Slots, row)
+	}
+	slices.SortFunc(s.Slots, func(a, b SlotRow) int { return a.Slot - b.Slot })
 	s.Totals.Restarts = m.machine.Restarts()
+	s.HandlerLatency, s.ConnectionAge = latency.histogram(), age.histogram()
 	return s
 }
 
@@ -102,17 +131,12 @@ func (m *Master) row(w *worker, slot *ipc.Slot) WorkerRow {
 		Goroutines: w.report.Goroutines,
 		LoopLagS:   time.Duration(w.report.LoopLagNS).Seconds(),
 		SilentS:    silence(slot).Seconds(),
+		CPUS:       w.usedCPU().Seconds(),
+		BytesIn:    slot.BytesIn.Load(),
+		BytesOut:   slot.BytesOut.Load(),
+		Doing:      w.report.Doing,
+		DoingS:     time.Duration(w.report.DoingNS).Seconds(),
 	}
-}
-
-// add counts what a worker has done.
-func (t *Totals) add(slot *ipc.Slot) {
-	t.Accepted += slot.Accepted.Load()
-	t.Handled += slot.Handled.Load()
-	t.Failed += slot.Failed.Load()
-	t.Rejected += slot.Rejected.Load()
-	t.BytesIn += slot.BytesIn.Load()
-	t.BytesOut += slot.BytesOut.Load()
 }
 
 // silence is the time since a worker's last heartbeat; 0 before the first,
@@ -144,23 +168,6 @@ func (m *Master) sample() {
 	}
 	m.step(policy.Sampled{Samples: samples})
 	m.tell()
-}
-
-// residentBytes reads a process's resident memory; 0 if it is gone.
-func residentBytes(pid int) uint64 {
-	data, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/statm")
-	if err != nil {
-		return 0
-	}
-	fields := bytes.Fields(data)
-	if len(fields) < 2 {
-		return 0
-	}
-	pages, err := strconv.ParseUint(string(fields[1]), 10, 64)
-	if err != nil {
-		return 0
-	}
-	return pages * uint64(os.Getpagesize())
 }
 
 // formatAll writes actions for the debug log, notes aside: they are lines of

@@ -29,7 +29,8 @@ type worker struct {
 	pidfd      *os.File // non-blocking: waits in the netpoller
 	report     ipc.Report
 	greeted    bool
-	last       []zap.Field // for the log line of its exit
+	cpu        time.Duration // as it was seen last
+	last       []zap.Field   // for the log line of its exit
 }
 
 // environment returns the workers' environment: ours, marked, without what the
@@ -122,6 +123,7 @@ func abandon(pid, pidfd int) {
 type exit struct {
 	code   int
 	signal int
+	cpu    time.Duration // that the process has used
 }
 
 // watch waits for the worker's end and reaps it. It uses no thread: a pidfd is
@@ -132,11 +134,12 @@ func (w *worker) watch() (exit, error) {
 		return exit{}, err
 	}
 	var status unix.WaitStatus
+	var usage unix.Rusage
 	var waitErr error
 	err = raw.Read(func(uintptr) bool {
 		for {
 			var pid int
-			pid, waitErr = unix.Wait4(w.pid, &status, unix.WNOHANG, nil)
+			pid, waitErr = unix.Wait4(w.pid, &status, unix.WNOHANG, &usage)
 			if waitErr != unix.EINTR {
 				return waitErr != nil || pid != 0
 			}
@@ -148,10 +151,11 @@ func (w *worker) watch() (exit, error) {
 	if err != nil {
 		return exit{}, fmt.Errorf("wait for process %d: %w", w.pid, err)
 	}
+	cpu := time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 	if status.Signaled() {
-		return exit{signal: int(status.Signal())}, nil
+		return exit{signal: int(status.Signal()), cpu: cpu}, nil
 	}
-	return exit{code: status.ExitStatus()}, nil
+	return exit{code: status.ExitStatus(), cpu: cpu}, nil
 }
 
 // kill sends SIGKILL through the pidfd, so that it can never reach a process

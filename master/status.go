@@ -14,8 +14,19 @@ type Status struct {
 	Listeners  []ListenerRow `json:"listeners"`
 	Totals     Totals        `json:"totals"`
 	Workers    []WorkerRow   `json:"workers"`
+	Slots      []SlotRow     `json:"slots"` // those that have had a worker
+	Reloads    Reloads       `json:"reloads"`
 	LastReload LastReload    `json:"last_reload"`
-	Degraded   string        `json:"degraded,omitempty"` // why, if the crash budget is spent
+
+	// HandlerLatency is how long handlers took to answer, from the bytes that
+	// they read to the end of their first write after them. ConnectionAge is
+	// how long handled connections were in hand.
+	HandlerLatency Histogram `json:"handler_latency"`
+	ConnectionAge  Histogram `json:"connection_age"`
+
+	CPUS float64 `json:"cpu_s"` // processor time of the master and of all workers that ever lived
+
+	Degraded string `json:"degraded,omitempty"` // why, if the crash budget is spent
 }
 
 // ListenerRow is one listening socket.
@@ -53,6 +64,44 @@ type WorkerRow struct {
 	Goroutines int     `json:"goroutines"`
 	LoopLagS   float64 `json:"loop_lag_s"`
 	SilentS    float64 `json:"silent_s"` // since its last heartbeat
+	CPUS       float64 `json:"cpu_s"`    // processor time, in steps of 10 ms
+	BytesIn    uint64  `json:"bytes_in"`
+	BytesOut   uint64  `json:"bytes_out"`
+
+	// Doing names the answer that has been under way for the longest time:
+	// the client's address, and what the handler says that it does; DoingS
+	// says for how long. They are as old as the worker's last report, a second
+	// at most, and empty if all was answered.
+	Doing  string  `json:"doing,omitempty"`
+	DoingS float64 `json:"doing_s,omitempty"`
+}
+
+// SlotRow counts over all workers that a slot ever had, so that its counters
+// never go back.
+type SlotRow struct {
+	Slot     int     `json:"slot"`
+	Accepted uint64  `json:"accepted"`
+	Handled  uint64  `json:"handled"`
+	Failed   uint64  `json:"failed"`
+	Rejected uint64  `json:"rejected"`
+	BytesIn  uint64  `json:"bytes_in"`
+	BytesOut uint64  `json:"bytes_out"`
+	Workers  uint64  `json:"workers"` // that it has had
+	CPUS     float64 `json:"cpu_s"`
+}
+
+// Histogram is a distribution of durations. Counts has one more element than
+// BoundsS: what was longer than the last bound. Counts are of each bucket alone.
+type Histogram struct {
+	BoundsS []float64 `json:"bounds_s"`
+	Counts  []uint64  `json:"counts"`
+	SumS    float64   `json:"sum_s"`
+}
+
+// Reloads counts the reloads that have ended.
+type Reloads struct {
+	OK     uint64 `json:"ok"`
+	Failed uint64 `json:"failed"`
 }
 
 // LastReload is the last one that ended; At is nil if there was none.

@@ -4,12 +4,16 @@ import (
 	"errors"
 	"net"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
+	"unicode"
 
 	"golang.org/x/sys/unix"
+
+	"prefork/ipc"
 )
 
 // Conn is an accepted connection: a net.Conn over the very descriptor that
@@ -40,6 +44,7 @@ type Conn struct {
 
 	activity
 	deadlines
+	turnaround
 
 	// Guarded by table.mu.
 	next, prev            *Conn
@@ -66,6 +71,20 @@ func (c *Conn) Listener() string { return c.from.name }
 // Draining returns a channel that is closed when the worker begins its final
 // drain, so that a handler that would go on for long can come to an end.
 func (c *Conn) Draining() <-chan struct{} { return c.table.draining }
+
+// Doing says what the handler does with the connection, such as "GET /report",
+// for those who watch the server: status shows it for each worker's longest
+// answer under way, until Doing is called again. What cannot be printed is
+// replaced, and a text of more than ipc.MaxDoing bytes is cut there.
+func (c *Conn) Doing(what string) {
+	what = strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return '?'
+		}
+		return r
+	}, what[:min(len(what), ipc.MaxDoing)])
+	c.doing.Store(&what)
+}
 
 // BytesIn returns how many bytes have been read.
 func (c *Conn) BytesIn() uint64 { return c.bytesIn.Load() }

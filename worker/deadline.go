@@ -50,6 +50,29 @@ type activity struct {
 	waitedWith atomic.Uint64 // bytesIn at that time
 }
 
+// turnaround is how a connection knows how long its handler takes to answer:
+// from the first bytes that it read after its last answer to the end of its
+// next write. Requests that come in one piece, and answers that go in several,
+// count as one.
+type turnaround struct {
+	askedAt atomic.Int64           // in ipc.Now's time; 0: nothing is asked
+	doing   atomic.Pointer[string] // what Doing was told last
+}
+
+// asked notes that there are bytes to be answered.
+func (c *Conn) asked(now int64) {
+	if c.askedAt.Load() == 0 {
+		c.askedAt.Store(now)
+	}
+}
+
+// answered counts an answer.
+func (c *Conn) answered(now int64) {
+	if at := c.askedAt.Load(); at != 0 && c.askedAt.CompareAndSwap(at, 0) {
+		c.table.slot.Latency.Observe(time.Duration(now - at))
+	}
+}
+
 // beforeRead prepares a read: it notes when it began and applies
 // Config.ReadTimeout.
 func (c *Conn) beforeRead() error {
@@ -87,8 +110,10 @@ func (c *Conn) beforeWrite() error {
 func (c *Conn) received(n int) {
 	if n > 0 {
 		c.bytesIn.Add(uint64(n))
+		now := ipc.Now()
+		c.asked(now)
 		if c.table.tracking.Load() {
-			c.lastByte.Store(ipc.Now())
+			c.lastByte.Store(now)
 		}
 	}
 }
@@ -97,8 +122,14 @@ func (c *Conn) received(n int) {
 func (c *Conn) sent(n int) {
 	if n > 0 {
 		c.bytesOut.Add(uint64(n))
-		if c.table.tracking.Load() {
-			c.lastByte.Store(ipc.Now())
+		tracking := c.table.tracking.Load()
+		if !tracking && c.askedAt.Load() == 0 {
+			return
+		}
+		now := ipc.Now()
+		c.answered(now)
+		if tracking {
+			c.lastByte.Store(now)
 		}
 	}
 }

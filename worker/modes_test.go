@@ -58,8 +58,8 @@ func TestThreadingWorkerServesAtOnce(t *testing.T) {
 		return r.slot.BytesIn.Load() == 40 && r.slot.BytesOut.Load() == 40 && r.slot.Handled.Load() == 20
 	})
 	sum := uint64(0)
-	for i := range r.slot.Latency {
-		sum += r.slot.Latency[i].Load()
+	for i := range r.slot.Age.Counts {
+		sum += r.slot.Age.Counts[i].Load()
 	}
 	if sum != 20 {
 		t.Errorf("latency counted for %d connections, want 20", sum)

@@ -46,9 +46,26 @@ func (r *reporter) sample() *ipc.Report {
 
 // report sends the figures to the master.
 func (l *loop) report() {
-	if l.channel != nil {
-		l.send(l.reporter.sample())
+	if l.channel == nil {
+		return
 	}
+	report := l.reporter.sample()
+	if c, since := l.table.longest(); c != nil {
+		report.Doing, report.DoingNS = c.describe(), max(1, ipc.Now()-since)
+	}
+	l.send(report)
+}
+
+// describe says what the handler does with c and for whom.
+func (c *Conn) describe() string {
+	who := c.RemoteAddr().String()
+	if who == "" || who == "@" { // a client of a unix socket, which has no name
+		who = c.from.name
+	}
+	if what := c.doing.Load(); what != nil {
+		return who + " " + *what
+	}
+	return who
 }
 
 // send sends m, whose loss is no reason to stop: if the master is gone, the

@@ -78,7 +78,7 @@ func (t *table) finished(c *Conn) {
 }
 
 // observe counts how long c was in hand.
-func (t *table) observe(c *Conn) { t.slot.Observe(time.Duration(ipc.Now() - c.born)) }
+func (t *table) observe(c *Conn) { t.slot.Age.Observe(time.Duration(ipc.Now() - c.born)) }
 
 // freed tells the loop that something it may wait for has happened.
 func (t *table) freed() {
@@ -130,6 +130,19 @@ func (t *table) sweep(now int64) {
 			c.cut()
 		}
 	}
+}
+
+// longest returns the connection whose answer has been under way for the
+// longest time, and since when; nil if all are answered.
+func (t *table) longest() (slowest *Conn, since int64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for c := t.first; c != nil; c = c.next {
+		if at := c.askedAt.Load(); at != 0 && (slowest == nil || at < since) {
+			slowest, since = c, at
+		}
+	}
+	return slowest, since
 }
 
 // cutAll closes every connection and returns how many there were.

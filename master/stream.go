@@ -1,0 +1,115 @@
+package master
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"time"
+)
+
+// maxStreams bounds the clients of ServeStream at once.
+const maxStreams = 64
+
+// streamTick is how often a stream tells the status.
+const streamTick = time.Second
+
+// streamPatience is how long a client may take to read what it was sent.
+const streamPatience = 10 * time.Second
+
+// streamer serves one client of ServeStream.
+type streamer struct {
+	master *Master
+	w      http.ResponseWriter
+	rc     *http.ResponseController
+	r      *http.Request
+	seen   uint64 // the last event that was sent
+}
+
+// ServeStream answers with server-sent events until the client leaves or the
+// master ends: what the log says, as events named "log" with an Event for
+// data, first those that are kept, and once a second the Status, named
+// "status". Who comes back with Last-Event-ID, or ?after=SEQ, is told only what
+// is new. It asks nobody for permission: on the control socket the socket does.
+func (m *Master) ServeStream(w http.ResponseWriter, r *http.Request) {
+	if n := m.streams.Add(1); n > maxStreams {
+		m.streams.Add(-1)
+		writeJSON(w, http.StatusServiceUnavailable, Answer{Error: fmt.Sprintf("%d clients follow the server already", maxStreams)})
+		return
+	}
+	defer m.streams.Add(-1)
+	s := &streamer{master: m, w: w, rc: http.NewResponseController(w), r: r}
+	if err := s.resume(); err != nil {
+		writeJSON(w, http.StatusBadRequest, Answer{Error: err.Error()})
+		return
+	}
+	h := w.Header()
+	h.Set("Content-Type", "text/event-stream")
+	h.Set("Cache-Control", "no-store")
+	w.WriteHeader(http.StatusOK)
+	s.run()
+}
+
+// resume finds out what the client has seen.
+func (s *streamer) resume() error {
+	after := s.r.Header.Get("Last-Event-ID")
+	if v := s.r.FormValue("after"); v != "" {
+		after = v
+	}
+	if after == "" {
+		return nil
+	}
+	if _, err := fmt.Sscanf(after, "%d", &s.seen); err != nil {
+		return fmt.Errorf("after=%q is not the number of an event", after)
+	}
+	return nil
+}
+
+// run sends until somebody has had enough. A failed write is a client that has
+// left: there is nobody to tell.
+func (s *streamer) run() {
+	tick := time.NewTicker(streamTick)
+	defer tick.Stop()
+	if !s.status() {
+		return
+	}
+	for {
+		es, changed := s.master.told.after(s.seen)
+		for _, e := range es {
+			if !s.send(fmt.Sprintf("id: %d\nevent: log", e.Seq), e) {
+				return
+			}
+			s.seen = e.Seq
+		}
+		select {
+		case <-changed:
+		case <-tick.C:
+			if !s.status() {
+				return
+			}
+		case <-s.r.Context().Done():
+			return
+		case <-s.master.done:
+			es, _ := s.master.told.after(s.seen)
+			for _, e := range es {
+				s.send(fmt.Sprintf("id: %d\nevent: log", e.Seq), e)
+			}
+			return
+		}
+	}
+}
+
+func (s *streamer) status() bool {
+	status, err := s.master.Status(s.r.Context())
+	return err == nil && s.send("event: status", status)
+}
+
+// send writes one event and reports whether the client is still there.
+func (s *streamer) send(head string, v any) bool {
+	data, err := json.Marshal(v)
+	if err != nil {
+		return false
+	}
+	_ = s.rc.SetWriteDeadline(time.Now().Add(streamPatience)) // not every writer can
+	_, err = fmt.Fprintf(s.w, "%s\ndata: %s\n\n", head, data)
+	return err == nil && s.rc.Flush() == nil
+}
