@@ -1,0 +1,111 @@
+package worker
+
+import (
+	"context"
+	"io"
+	"strings"
+	"testing"
+
+	"prefork/ipc"
+)
+
+// counted sums up a histogram.
+func counted(h *ipc.Histogram) (n uint64) {
+	for i := range h.Counts {
+		n += h.Counts[i].Load()
+	}
+	return n
+}
+
+func TestEachAnswerIsCountedOnce(t *testing.T) {
+	for name, h := range map[string]Handler{
+		"by Read and Write": echo,
+		"by io.Copy": HandlerFunc(func(_ context.Context, c *Conn) error {
+			_, err := io.Copy(c, c)
+			return err
+		}),
+		"in pieces": HandlerFunc(func(_ context.Context, c *Conn) error {
+			buf := make([]byte, 8)
+			for {
+				n, err := c.Read(buf)
+				if err != nil {
+					return err
+				}
+				for i := range n {
+					if _, err := c.Write(buf[i : i+1]); err != nil {
+						return err
+					}
+				}
+			}
+		}),
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := accepting(t, Config{}, Options{Handler: h})
+			c := r.dial(0)
+			for range 5 {
+				ask(t, c, "abc", "abc")
+			}
+			eventually(t, "five answers", func() bool { return counted(&r.slot.Latency) == 5 && r.slot.Latency.SumNS.Load() > 0 })
+		})
+	}
+}
+
+func TestWhatNobodyAskedForIsNoAnswer(t *testing.T) {
+	r := accepting(t, Config{}, Options{Handler: HandlerFunc(func(_ context.Context, c *Conn) error {
+		_, err := io.WriteString(c, "hello")
+		return err
+	})})
+	if b, err := io.ReadAll(r.dial(0)); err != nil || string(b) != "hello" {
+		t.Fatalf("read %q, %v", b, err)
+	}
+	eventually(t, "the connection's end", func() bool { return counted(&r.slot.Age) == 1 })
+	if n := counted(&r.slot.Latency); n != 0 {
+		t.Errorf("a greeting was counted as %d answers", n)
+	}
+}
+
+// lastReport returns the newest report of the runtime's figures, or nil.
+func (r *rig) lastReport() *ipc.Report {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for i := len(r.messages) - 1; i >= 0; i-- {
+		if m, ok := r.messages[i].(*ipc.Report); ok && m.State == "" {
+			return m
+		}
+	}
+	return nil
+}
+
+func TestAReportNamesTheLongestAnswer(t *testing.T) {
+	release := make(chan struct{})
+	r := accepting(t, Config{}, Options{Handler: HandlerFunc(func(_ context.Context, c *Conn) error {
+		b := make([]byte, 5)
+		if _, err := io.ReadFull(c, b); err != nil {
+			return err
+		}
+		c.Doing("GET /\x1b[31m " + string(b) + strings.Repeat("x", 10_000))
+		if string(b) == "slow1" {
+			<-release
+		}
+		_, err := c.Write(b)
+		return err
+	})})
+	first := r.dial(0)
+	if _, err := io.WriteString(first, "slow1"); err != nil {
+		t.Fatal(err)
+	}
+	var report *ipc.Report
+	eventually(t, "a report of the answer", func() bool {
+		report = r.lastReport()
+		return report != nil && strings.Contains(report.Doing, "slow1")
+	})
+	if want := first.LocalAddr().String() + " GET /?[31m slow1xxx"; !strings.HasPrefix(report.Doing, want) || report.DoingNS <= 0 || len(report.Doing) > ipc.MaxDoing {
+		t.Errorf("the report says %q for %d ns, want %q and more", report.Doing, report.DoingNS, want)
+	}
+	ask(t, r.dial(0), "quick", "quick")
+	close(release)
+	eventually(t, "a report of no answer", func() bool {
+		report = r.lastReport()
+		return report.Doing == "" && report.DoingNS == 0
+	})
+}
