@@ -15,7 +15,7 @@
 //	the old serves until proven      rollback_test.go
 //	one failure stays one failure    crash_test.go, modes_test.go
 //	no orphans, no zombies, no leaks crash_test.go, orphan_test.go, container_test.go
-//	the operator always knows        signal_test.go, instance_test.go, command_test.go
+//	the operator always knows        signal_test.go, instance_test.go, command_test.go, runbook_test.go
 //	work is spread                   balance_test.go
 //	the arrows                       architecture_test.go
 //	the examples are true            examples_test.go
