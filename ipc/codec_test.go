@@ -32,6 +32,7 @@ var examples = []Message{
 	&Dump{},
 	&LogLevel{Level: "debug"},
 	&Reopen{},
+	&AccessLog{},
 }
 
 func TestEveryMessageSurvivesTheRoundTrip(t *testing.T) {
@@ -90,6 +91,7 @@ func TestTheWireFormatIsFixed(t *testing.T) {
 			`{"type":"drain","body":{"hold":true,"timeout_ms":1,"grace_ms":2,"own":["a"]}}`,
 		},
 		{&LogLevel{Level: "debug"}, `{"type":"log_level","body":{"level":"debug"}}`},
+		{&AccessLog{}, `{"type":"access_log"}`},
 		{&Unknown{Name: "future"}, `{"type":"future"}`},
 		{(*Report)(nil), `{"type":"report"}`},
 	} {

@@ -52,6 +52,8 @@ func TestDescriptorsThatBelongToNoMessageAreClosed(t *testing.T) {
 		{"type without descriptors", `{"type":"report"}`, []int{f, f}, "", 0},
 		{"more than belong", `{"type":"reopen"}`, []int{f, f, f}, "", 1},
 		{"fewer than belong", `{"type":"reopen"}`, nil, "0 descriptors, want 1", 0},
+		{"more than the access log", `{"type":"access_log"}`, []int{f, f}, "", 1},
+		{"no access log", `{"type":"access_log"}`, nil, "0 descriptors, want 1", 0},
 		{"as many as may be", `{"type":"reopen"}`, slices.Repeat([]int{f}, MaxFiles), "", 1},
 		{"too many", `{"type":"reopen"}`, slices.Repeat([]int{f}, MaxFiles+1), "lost descriptors", 0},
 		{"far too many", `{"type":"reopen"}`, slices.Repeat([]int{f}, 253), "lost descriptors", 0},

@@ -12,6 +12,7 @@ import (
 //	master                                worker
 //	  │ fork+exec, channel is fd 3           │
 //	  │── hello(config, listeners, slot) ───►│
+//	  │── access_log(fd) ───────────────────►│ if there is one
 //	  │◄───────────── hello(protocol, build) │
 //	  │                                      │ builds its handler
 //	  │◄─────────────────────────────── ready│  or failed(code, message)
@@ -25,7 +26,8 @@ import (
 //	  │                                      │
 //	  │── stop ─────────────────────────────►│ exits at once
 //	  │── dump ─────────────────────────────►│ goroutines into the crash file
-//	  │── log_level, reopen(fd) ────────────►│ any time after hello
+//	  │── log_level, reopen(fd) ────────────►│ any time after hello,
+//	  │                                      │ as is a new access_log(fd)
 //	  ▼                                      ▼
 //	EOF: the worker is gone              EOF: the master is gone: drain, exit
 const (
@@ -66,18 +68,19 @@ type Type string
 
 // The message types.
 const (
-	TypeHello    Type = "hello"
-	TypeReady    Type = "ready"
-	TypeFailed   Type = "failed"
-	TypeReport   Type = "report"
-	TypeDrained  Type = "drained"
-	TypeDrain    Type = "drain"
-	TypeResume   Type = "resume"
-	TypeLameDuck Type = "lame_duck"
-	TypeStop     Type = "stop"
-	TypeDump     Type = "dump"
-	TypeLogLevel Type = "log_level"
-	TypeReopen   Type = "reopen"
+	TypeHello     Type = "hello"
+	TypeReady     Type = "ready"
+	TypeFailed    Type = "failed"
+	TypeReport    Type = "report"
+	TypeDrained   Type = "drained"
+	TypeDrain     Type = "drain"
+	TypeResume    Type = "resume"
+	TypeLameDuck  Type = "lame_duck"
+	TypeStop      Type = "stop"
+	TypeDump      Type = "dump"
+	TypeLogLevel  Type = "log_level"
+	TypeReopen    Type = "reopen"
+	TypeAccessLog Type = "access_log"
 )
 
 // Message is one datagram of the channel.
@@ -190,6 +193,11 @@ type LogLevel struct {
 // in place of its standard error.
 type Reopen struct{}
 
+// AccessLog carries one descriptor, the access log: right after the master's
+// Hello if there is one, and again when it was reopened. The worker may not be
+// allowed to open the file itself.
+type AccessLog struct{}
+
 // Unknown is a message of a type that this build does not know. It is no
 // error: a newer peer may say more than an older one understands.
 type Unknown struct {
@@ -197,42 +205,45 @@ type Unknown struct {
 }
 
 // Type implements Message, as do the methods below.
-func (*Hello) Type() Type    { return TypeHello }
-func (*Ready) Type() Type    { return TypeReady }
-func (*Failed) Type() Type   { return TypeFailed }
-func (*Report) Type() Type   { return TypeReport }
-func (*Drained) Type() Type  { return TypeDrained }
-func (*Drain) Type() Type    { return TypeDrain }
-func (*Resume) Type() Type   { return TypeResume }
-func (*LameDuck) Type() Type { return TypeLameDuck }
-func (*Stop) Type() Type     { return TypeStop }
-func (*Dump) Type() Type     { return TypeDump }
-func (*LogLevel) Type() Type { return TypeLogLevel }
-func (*Reopen) Type() Type   { return TypeReopen }
+func (*Hello) Type() Type     { return TypeHello }
+func (*Ready) Type() Type     { return TypeReady }
+func (*Failed) Type() Type    { return TypeFailed }
+func (*Report) Type() Type    { return TypeReport }
+func (*Drained) Type() Type   { return TypeDrained }
+func (*Drain) Type() Type     { return TypeDrain }
+func (*Resume) Type() Type    { return TypeResume }
+func (*LameDuck) Type() Type  { return TypeLameDuck }
+func (*Stop) Type() Type      { return TypeStop }
+func (*Dump) Type() Type      { return TypeDump }
+func (*LogLevel) Type() Type  { return TypeLogLevel }
+func (*Reopen) Type() Type    { return TypeReopen }
+func (*AccessLog) Type() Type { return TypeAccessLog }
 func (u *Unknown) Type() Type {
 	return u.Name
 }
 
 // makers is the one list of what can be decoded.
 var makers = map[Type]func() Message{
-	TypeHello:    func() Message { return new(Hello) },
-	TypeReady:    func() Message { return new(Ready) },
-	TypeFailed:   func() Message { return new(Failed) },
-	TypeReport:   func() Message { return new(Report) },
-	TypeDrained:  func() Message { return new(Drained) },
-	TypeDrain:    func() Message { return new(Drain) },
-	TypeResume:   func() Message { return new(Resume) },
-	TypeLameDuck: func() Message { return new(LameDuck) },
-	TypeStop:     func() Message { return new(Stop) },
-	TypeDump:     func() Message { return new(Dump) },
-	TypeLogLevel: func() Message { return new(LogLevel) },
-	TypeReopen:   func() Message { return new(Reopen) },
+	TypeHello:     func() Message { return new(Hello) },
+	TypeReady:     func() Message { return new(Ready) },
+	TypeFailed:    func() Message { return new(Failed) },
+	TypeReport:    func() Message { return new(Report) },
+	TypeDrained:   func() Message { return new(Drained) },
+	TypeDrain:     func() Message { return new(Drain) },
+	TypeResume:    func() Message { return new(Resume) },
+	TypeLameDuck:  func() Message { return new(LameDuck) },
+	TypeStop:      func() Message { return new(Stop) },
+	TypeDump:      func() Message { return new(Dump) },
+	TypeLogLevel:  func() Message { return new(LogLevel) },
+	TypeReopen:    func() Message { return new(Reopen) },
+	TypeAccessLog: func() Message { return new(AccessLog) },
 }
 
 // files returns how many descriptors travel with m. Who sends more than the
 // receiver knows of is newer; who sends fewer is wrong.
 func files(m Message) int {
-	if _, ok := m.(*Reopen); ok {
+	switch m.(type) {
+	case *Reopen, *AccessLog:
 		return 1
 	}
 	return 0
