@@ -57,6 +57,13 @@ type Config struct {
 	// Poller names the multiplexer: "epoll", "poll" or "select".
 	Poller string `json:"poller,omitempty"` // epoll
 
+	// AccessLog says that there is an access log; the master sends its file.
+	// AccessSample is the share of it that is written, of what went well: 0.1 is
+	// one in ten. What failed always is.
+	AccessLog    bool    `json:"access_log,omitempty"`
+	AccessFormat string  `json:"access_format,omitempty"` // AccessJSON
+	AccessSample float64 `json:"access_sample,omitempty"` // 1, everything
+
 	// Settings is the program's own: Options.Configure reads it.
 	Settings json.RawMessage `json:"settings,omitempty"`
 }

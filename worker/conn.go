@@ -45,6 +45,7 @@ type Conn struct {
 	activity
 	deadlines
 	turnaround
+	fate
 
 	// Guarded by table.mu.
 	next, prev            *Conn
@@ -143,6 +144,7 @@ func (c *Conn) Write(b []byte) (int, error) {
 	n, err := c.file.Write(b)
 	c.sent(n)
 	if err != nil {
+		c.met(err)
 		return n, c.opError("write", err)
 	}
 	return n, nil

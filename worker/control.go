@@ -33,6 +33,10 @@ func (w *worker) listen(stopped, orphaned chan<- struct{}) {
 		switch o := m.(type) {
 		case *ipc.Reopen:
 			w.reopen(fds[0]) // Receive gives one with it, and none with the others
+		case *ipc.AccessLog:
+			if err := w.accessFile.open(fds[0]); err != nil {
+				w.log.Warn("access log not opened", zap.Error(err))
+			}
 		case *ipc.Stop:
 			close(stopped)
 			w.inbox.post(o)

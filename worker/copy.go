@@ -161,6 +161,7 @@ func (c *Conn) sendFile(r io.Reader) (total int64, handled bool, err error) {
 			return 0, false, nil // a file system that cannot
 		}
 		if err != nil {
+			c.met(err)
 			return total, true, c.opError("sendfile", err)
 		}
 		if n == 0 {

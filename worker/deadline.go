@@ -202,6 +202,7 @@ func (c *Conn) readFailed(b []byte, err error) (n int, result error, again bool)
 	}
 	if !errors.Is(err, os.ErrDeadlineExceeded) {
 		c.ended.Store(true) // a broken stream has nothing more to say
+		c.met(err)
 		return 0, c.opError("read", err), false
 	}
 	why, again := c.lapsedTruly()
@@ -221,6 +222,7 @@ func (c *Conn) readFailed(b []byte, err error) (n int, result error, again bool)
 		c.ended.Store(true)
 		return 0, io.EOF, false
 	case late != unix.EAGAIN:
+		c.met(late)
 		return 0, c.opError("read", late), false
 	case why == lapsedDrained:
 		return 0, io.EOF, false

@@ -59,6 +59,22 @@ type Service interface {
 	Drain(ctx context.Context) error
 }
 
+// AccessLog is what a Service writes to that logs its own requests. Its methods
+// may be called from any goroutine.
+type AccessLog interface {
+	// Requests says that the Service is to write a line for each request. If
+	// not, the worker writes a record for each connection.
+	Requests() bool
+
+	// Wants says whether something is to be recorded: always if it failed, else
+	// as often as Config.AccessSample says.
+	Wants(failed bool) bool
+
+	// Write appends one line, which ends with a line feed and should not be
+	// longer than 4096 bytes. It does not keep line.
+	Write(line []byte)
+}
+
 // The hooks: a value given as Options.Hooks, or else the shared Handler, may
 // implement any of them. They are called from the worker's accept path, in
 // socketserver's order.
@@ -90,6 +106,10 @@ type (
 	// checks should fail from then on. A Service hears it even if there are
 	// Hooks. It must not block.
 	LameDucker interface{ HandleLameDuck() }
+
+	// AccessLogger is for a Service alone. It hears of the access log once,
+	// before Serve, if there is one.
+	AccessLogger interface{ HandleAccessLog(a AccessLog) }
 
 	// ServiceActions is called once a poll tick (service_actions). It must
 	// not block.

@@ -13,12 +13,13 @@ import (
 // socketserver's handle_request. It waits until a connection comes to one of
 // ls, serves it and returns, whatever became of it; the hooks are called as in
 // a worker. If none came within cfg.Timeout it calls HandleTimeout and returns.
-// cfg.Mode does not matter.
+// cfg.Mode does not matter, and there is no access log.
 //
 // The end of ctx ends the wait, with ctx's error; a connection that is being
 // served then has cfg.DrainTimeout to finish. The descriptors in ls stay the
 // caller's; they must be non-blocking.
 func HandleRequest(ctx context.Context, cfg Config, o Options, ls []Listener) error {
+	cfg.AccessLog = false // there is no master to open it
 	cfg, o, err := configure(cfg, o)
 	if err != nil {
 		return configuration(err)

@@ -59,7 +59,8 @@ func catchSignals() (terminate chan os.Signal, restore func()) {
 	// start over for ever.
 	signal.Ignore(unix.SIGTTIN, unix.SIGTTOU)
 	deaf := make(chan os.Signal, 1)
-	signal.Notify(deaf, unix.SIGINT, unix.SIGHUP, unix.SIGPIPE, unix.SIGUSR1, unix.SIGUSR2)
+	signal.Notify(deaf, unix.SIGINT, unix.SIGHUP, unix.SIGPIPE, unix.SIGUSR1, unix.SIGUSR2,
+		unix.SIGXFSZ) // a log that has reached a limit must not end the worker
 	terminate = make(chan os.Signal, 1)
 	signal.Notify(terminate, unix.SIGTERM)
 	return terminate, func() {
@@ -103,6 +104,7 @@ func run(ctx context.Context, o Options, in inheritance) error {
 		return w.fail(err)
 	}
 	defer w.closeBoard()
+	defer w.closeAccess()
 	listeners, err := openListeners(hello.Listeners, in.listener)
 	if err == nil {
 		err = w.makeLog(hello)
@@ -226,6 +228,14 @@ func (w *worker) closeBoard() {
 		return
 	}
 	_ = unix.Close(w.board.FD())
+}
+
+// closeAccess gives the access log back, unless a handler that was cut may
+// still write to it.
+func (w *worker) closeAccess() {
+	if w.table == nil || w.table.active() == 0 {
+		w.accessFile.close()
+	}
 }
 
 // openListeners looks at the inherited listeners. On error those that it opened

@@ -133,6 +133,7 @@ func (w *worker) conclude(ctx context.Context, c *Conn, err error) {
 			w.slot.Handled.Add(1)
 			w.table.observe(c)
 		}
+		w.recordHandled(c, err)
 		w.table.remove(c)
 		if linger {
 			go w.linger(c)

@@ -15,6 +15,7 @@ type table struct {
 	slot     *ipc.Slot
 	wake     *wakeup
 	draining chan struct{} // closed when the final drain begins
+	access   *accessLog    // nil if there is none; set before the loop starts
 
 	tracking  atomic.Bool  // connections record when they are active
 	drainFrom atomic.Int64 // ipc.Now when the final drain began; 0 before
@@ -74,6 +75,7 @@ func (t *table) remove(c *Conn) {
 func (t *table) finished(c *Conn) {
 	t.slot.Handled.Add(1)
 	t.observe(c)
+	t.recordServed(c)
 	t.remove(c)
 }
 
@@ -161,6 +163,7 @@ func (t *table) cutAll() int {
 // waits until whoever is in a system call on it has left.
 func (c *Conn) cut() {
 	if !c.closed.Load() {
+		c.cutShort.Store(true)
 		go func() { _ = c.Close() }()
 	}
 }

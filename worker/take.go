@@ -155,11 +155,7 @@ func (l *loop) welcome(ln *listener, fd int, p peer, now int64) {
 	l.table.add(c)
 	if !l.verified(c) {
 		l.slot.Rejected.Add(1)
-		linger := l.shutdown(c, true)
-		l.table.remove(c)
-		if linger {
-			go l.linger(c)
-		}
+		l.reject(c)
 		l.taken = l.channel == nil // handle_request has handled it
 		return
 	}
@@ -171,6 +167,29 @@ func (l *loop) welcome(ln *listener, fd int, p peer, now int64) {
 	l.process(c)
 	if l.view != nil {
 		l.view.end()
+	}
+}
+
+// reject lets a connection go that verify_request does not want.
+func (l *loop) reject(c *Conn) {
+	linger := l.shutdown(c, true)
+	leave := func() {
+		l.table.remove(c)
+		if linger {
+			l.linger(c)
+		}
+	}
+	switch access := l.table.access; {
+	case access != nil && !access.Requests():
+		go func() { // the loop does not wait for a disk
+			access.record(c, outcomeRejected, nil)
+			leave()
+		}()
+	case linger:
+		l.table.remove(c)
+		go l.linger(c)
+	default:
+		l.table.remove(c)
 	}
 }
 

@@ -38,6 +38,12 @@ func (c Config) WithDefaults() Config {
 	if c.DrainIdle == 0 {
 		c.DrainIdle = defaultDrainIdle
 	}
+	if c.AccessFormat == "" {
+		c.AccessFormat = AccessJSON
+	}
+	if c.AccessSample == 0 {
+		c.AccessSample = 1
+	}
 	if c.Poller == "" {
 		c.Poller = poll.Epoll
 	}
@@ -83,11 +89,17 @@ func (c Config) Validate() []error {
 	if c.Poller != "" && !slices.Contains(poll.Names(), c.Poller) {
 		report("poller: %q is none of %v", c.Poller, poll.Names())
 	}
+	if c.AccessFormat != "" && !slices.Contains(AccessFormats(), c.AccessFormat) {
+		report("access_format: %q is none of %v", c.AccessFormat, AccessFormats())
+	}
+	if !(c.AccessSample >= 0 && c.AccessSample <= 1) { // NaN is neither
+		report("access_sample: %v is not from 0 to 1", c.AccessSample)
+	}
 	return problems
 }
 
 // check says what is wrong with the program once Configure has run.
-func (o *Options) check() error {
+func (o *Options) check(cfg Config) error {
 	set := 0
 	for _, there := range []bool{o.Handler != nil, o.NewHandler != nil, o.Service != nil} {
 		if there {
@@ -96,6 +108,9 @@ func (o *Options) check() error {
 	}
 	if set != 1 {
 		return fmt.Errorf("options: %d of Handler, NewHandler and Service are set, want exactly one", set)
+	}
+	if _, ok := o.Service.(AccessLogger); !ok && cfg.AccessLog && cfg.AccessFormat == AccessCommon {
+		return errors.New("access_format: common is for programs that serve HTTP, through handlers.HTTPServer; json is for all")
 	}
 	if _, ok := o.hookValue().(Processor); ok && o.Service != nil {
 		return errors.New("options: a Service accepts for itself, so the hook ProcessRequest would never be called")

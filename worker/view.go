@@ -126,7 +126,7 @@ func (v *view) discard() {
 			if !ok {
 				return
 			}
-			_ = c.Close()
+			c.cut()
 		default:
 			return
 		}

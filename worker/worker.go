@@ -32,6 +32,8 @@ type worker struct {
 	table *table
 	view  *view // nil without a Service
 
+	accessFile accessFile // the channel's reader opens it
+
 	ctx    context.Context // of the handlers
 	cancel context.CancelCauseFunc
 
@@ -52,6 +54,12 @@ func (w *worker) prepare(ctx context.Context) error {
 	w.wake = w.inbox.wake
 	w.hooks = w.opt.resolveHooks()
 	w.table = newTable(w.cfg, w.slot, w.wake)
+	w.table.access = newAccessLog(w)
+	if s, ok := w.opt.Service.(AccessLogger); ok && w.table.access != nil {
+		if err := protect(func() error { s.HandleAccessLog(w.table.access); return nil }); err != nil {
+			return err
+		}
+	}
 	// The handlers end when the worker says so, not when ctx does: that only
 	// begins a drain.
 	w.ctx, w.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
@@ -71,7 +79,7 @@ func configure(cfg Config, opt Options) (Config, Options, error) {
 			return cfg, opt, fmt.Errorf("configure program: %w", err)
 		}
 	}
-	return cfg, opt, opt.check()
+	return cfg, opt, opt.check(cfg)
 }
 
 // The loop's orders. What comes over the channel stands for itself, as the

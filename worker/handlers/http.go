@@ -13,6 +13,7 @@ import (
 var httpSpec = Spec{
 	Name:    "http",
 	Summary: "serves a directory's files over HTTP, and /healthz",
+	HTTP:    true,
 	Options: []Option{{
 		Key: "root", Kind: String, Default: "",
 		Doc: "directory to serve; a page that says so if empty",

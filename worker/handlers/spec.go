@@ -16,6 +16,7 @@ type Spec struct {
 	Name    string
 	Summary string   // one line
 	Options []Option // in the order in which they should be shown
+	HTTP    bool     // it serves HTTP, so that the access log can tell its requests
 
 	build func(v values, o *worker.Options) error
 }

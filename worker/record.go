@@ -1,0 +1,200 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"sync/atomic"
+	"time"
+	"unicode/utf8"
+
+	"golang.org/x/sys/unix"
+
+	"prefork/ipc"
+)
+
+// The outcomes of a connection, as its record names them.
+const (
+	outcomeOK       = "ok"
+	outcomeFailed   = "failed"   // the handler returned an error, or called runtime.Goexit
+	outcomePanic    = "panic"    // the handler panicked
+	outcomeTimeout  = "timeout"  // a limit of the configuration, or a deadline of the handler
+	outcomeRejected = "rejected" // verify_request said no
+	outcomeCut      = "cut"      // the worker gave it up: a drain's deadline, or a stop
+	outcomeReset    = "reset"    // the client has gone without a word
+)
+
+// fate is what is known of a connection's end before it has come.
+type fate struct {
+	cutShort   atomic.Bool   // the worker closed it under its handler
+	peerReset  atomic.Bool   // a read or a write has met a reset
+	requestsIn atomic.Uint64 // that its Service counted
+}
+
+// CountRequest counts one request of the connection, for its record in the
+// access log. A handler or a Service whose protocol has requests may call it.
+func (c *Conn) CountRequest() { c.requestsIn.Add(1) }
+
+// met notes what an error of the connection says about its client.
+func (c *Conn) met(err error) {
+	if errors.Is(err, unix.ECONNRESET) || errors.Is(err, unix.EPIPE) {
+		c.peerReset.Store(true)
+	}
+}
+
+// recordHandled records a connection that a Handler has served.
+func (w *worker) recordHandled(c *Conn, err error) {
+	if w.table.access == nil || w.table.access.Requests() {
+		return
+	}
+	outcome := outcomeOK
+	switch {
+	case clean(err) && !c.cutShort.Load():
+	case panicked(err):
+		outcome = outcomePanic
+	default:
+		outcome = c.outcome(context.Cause(w.ctx) != nil, outcomeFailed)
+		if timedOut(err) && outcome == outcomeFailed {
+			outcome = outcomeTimeout
+		}
+	}
+	w.table.access.record(c, outcome, err)
+}
+
+// recordServed records a connection that a Service has closed. What its
+// requests came to is not known here.
+func (t *table) recordServed(c *Conn) {
+	if t.access != nil && !t.access.Requests() {
+		t.access.record(c, c.outcome(false, outcomeOK), nil)
+	}
+}
+
+// outcome says how the connection was ended from outside its handler, or else.
+func (c *Conn) outcome(abandoned bool, otherwise string) string {
+	limit := c.table.cfg.HandlerTimeout
+	switch {
+	case limit > 0 && c.cutShort.Load() && ipc.Now()-c.born >= int64(limit), c.lapsedIdle():
+		return outcomeTimeout
+	case abandoned || c.cutShort.Load():
+		return outcomeCut
+	case c.peerReset.Load():
+		return outcomeReset
+	}
+	return otherwise
+}
+
+// lapsedIdle says that the client was silent for Config.IdleTimeout.
+func (c *Conn) lapsedIdle() bool {
+	if c.table.cfg.IdleTimeout == 0 {
+		return false
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.lapsed == lapsedIdle
+}
+
+func panicked(err error) bool {
+	_, ok := errors.AsType[*PanicError](err)
+	return ok
+}
+
+func timedOut(err error) bool {
+	var timeout interface{ Timeout() bool }
+	return errors.As(err, &timeout) && timeout.Timeout()
+}
+
+// The longest texts of a record in bytes, escapes included; what is longer is
+// cut. Together they are below accessMost.
+const (
+	recordAddress = 512
+	recordError   = 2048
+)
+
+// record writes the record of c, if it is one of the sample.
+func (a *accessLog) record(c *Conn, outcome string, err error) {
+	if !a.Wants(outcome != outcomeOK) {
+		return
+	}
+	buf := accessBuffers.Get().(*[]byte)
+	defer accessBuffers.Put(buf)
+	*buf = a.appendRecord((*buf)[:0], c, outcome, err)
+	a.Write(*buf)
+}
+
+// appendRecord is encoding/json by hand, so that a record costs no garbage.
+func (a *accessLog) appendRecord(b []byte, c *Conn, outcome string, err error) []byte {
+	age := time.Duration(ipc.Now() - c.born)
+	b = append(b, `{"time":"`...)
+	b = time.Now().UTC().AppendFormat(b, time.RFC3339Nano)
+	b = append(b, `","listener":`...)
+	b = appendText(b, c.from.name, recordAddress)
+	b = append(b, `,"remote":`...)
+	b = c.appendRemote(b)
+	b = append(b, a.fixed...)
+	b = append(b, `,"duration_s":`...)
+	b = strconv.AppendFloat(b, age.Seconds(), 'f', 6, 64)
+	b = append(b, `,"bytes_in":`...)
+	b = strconv.AppendUint(b, c.bytesIn.Load(), 10)
+	b = append(b, `,"bytes_out":`...)
+	b = strconv.AppendUint(b, c.bytesOut.Load(), 10)
+	if n := c.requestsIn.Load(); n > 0 {
+		b = append(b, `,"requests":`...)
+		b = strconv.AppendUint(b, n, 10)
+	}
+	b = append(b, `,"outcome":"`...)
+	b = append(b, outcome...)
+	b = append(b, '"')
+	if outcome != outcomeOK && err != nil {
+		b = append(b, `,"error":`...)
+		b = appendText(b, errorText(err), recordError)
+	}
+	return append(b, '}', '\n')
+}
+
+// errorText is err's text. Whose it is we do not know: it may panic.
+func errorText(err error) (text string) {
+	if perr := protect(func() error { text = err.Error(); return nil }); perr != nil {
+		return perr.Error()
+	}
+	return text
+}
+
+// appendRemote appends the client's address as JSON, without the garbage of
+// RemoteAddr where it can.
+func (c *Conn) appendRemote(b []byte) []byte {
+	switch {
+	case c.from.network == "unix":
+		return appendText(b, c.peer.path, recordAddress)
+	case c.peer.zone != 0:
+		return appendText(b, c.RemoteAddr().String(), recordAddress)
+	}
+	b = append(b, '"')
+	b = c.peer.addr.AppendTo(b)
+	return append(b, '"')
+}
+
+// appendText appends s as a JSON string of at most limit bytes. No byte that
+// could end the record, or be anything but text to a terminal, is left as it is.
+func appendText(b []byte, s string, limit int) []byte {
+	const hex = "0123456789abcdef"
+	const reserve = len(`\u0000…"`)
+	b = append(b, '"')
+	end := len(b) + limit
+	for i, r := range s {
+		if len(b)+reserve > end {
+			b = append(b, "…"...)
+			break
+		}
+		switch {
+		case r == '"' || r == '\\':
+			b = append(b, '\\', byte(r))
+		case r < ' ' || r >= 0x7f && r < 0xa0 || r == '\u2028' || r == '\u2029':
+			b = append(b, '\\', 'u', hex[r>>12], hex[r>>8&15], hex[r>>4&15], hex[r&15])
+		case r == utf8.RuneError:
+			b = append(b, `\ufffd`...)
+		default:
+			b = append(b, s[i:i+utf8.RuneLen(r)]...)
+		}
+	}
+	return append(b, '"')
+}

@@ -1,0 +1,55 @@
+package worker
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"net/netip"
+	"strings"
+	"testing"
+	"unicode/utf8"
+)
+
+func TestARecordIsShorterThanAPipesAtom(t *testing.T) {
+	nasty := strings.Repeat("\x00", 64<<10)
+	a := &accessLog{fixed: []byte(`,"slot":12345,"pid":1234567890,"generation":1234567890`)}
+	c := &Conn{from: &source{name: nasty, network: "unix"}, peer: peer{path: nasty}}
+	c.bytesIn.Store(1<<64 - 1)
+	c.bytesOut.Store(1<<64 - 1)
+	c.requestsIn.Store(1<<64 - 1)
+	line := a.appendRecord(nil, c, outcomeRejected, errors.New(nasty))
+	if len(line) > accessMost || !json.Valid(line) || bytes.IndexByte(line, '\n') != len(line)-1 {
+		t.Errorf("%d bytes, want at most %d: %s", len(line), accessMost, line)
+	}
+}
+
+func TestARecordCostsNoGarbage(t *testing.T) {
+	a := &accessLog{fixed: []byte(`,"slot":1,"pid":2,"generation":3`)}
+	c := &Conn{from: &source{name: "tcp://[::1]:80", network: "tcp"}, peer: peer{addr: netip.MustParseAddrPort("[2001:db8::1]:1234")}}
+	b := make([]byte, 0, accessMost)
+	if n := testing.AllocsPerRun(100, func() { b = a.appendRecord(b[:0], c, outcomeOK, nil) }); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+func FuzzText(f *testing.F) {
+	for _, s := range []string{"", "plain", "\"\\\n\r\t\x00\x1b[31m\x7f", "é\u2028\u0085", "\xff\xfe", "😀", strings.Repeat("\x01", 300)} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		const limit = 256
+		b := appendText(nil, s, limit)
+		var back string
+		if err := json.Unmarshal(b, &back); err != nil || len(b) > limit+2 {
+			t.Fatalf("%q became %s: %v", s, b, err)
+		}
+		for _, r := range string(b) {
+			if r < ' ' || r >= 0x7f && r < 0xa0 || r == utf8.RuneError {
+				t.Fatalf("%q became %q", s, b)
+			}
+		}
+		if whole := strings.ToValidUTF8(s, "\ufffd"); 6*len(s) < limit/2 && back != whole && utf8.ValidString(s) {
+			t.Fatalf("%q came back as %q", s, back)
+		}
+	})
+}
