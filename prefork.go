@@ -176,6 +176,7 @@ func (s *Server) newMaster(made *lastLog) (*master.Master, error) {
 		ControlHandler: s.ControlHandler,
 		PIDFile:        s.PIDFile,
 		LogFile:        s.LogFile,
+		AccessLog:      s.AccessLog,
 		LogFormat:      s.LogFormat,
 		Log:            log,
 		Level:          level,
@@ -202,6 +203,7 @@ func (s *Server) reload(ctx context.Context) (master.Generation, error) {
 		{"control", s.Control, next.Control},
 		{"pid_file", s.PIDFile, next.PIDFile},
 		{"log_file", s.LogFile, next.LogFile},
+		{"access_log", s.AccessLog, next.AccessLog},
 		{"log_format", s.LogFormat, next.LogFormat},
 	} {
 		if fixed.was != fixed.is {
@@ -320,6 +322,9 @@ func (s *Server) workerConfig() worker.Config {
 		Poller:         s.Poller,
 		DrainTimeout:   s.DrainTimeout,
 		DrainIdle:      s.DrainIdle,
+		AccessLog:      s.AccessLog != "",
+		AccessFormat:   s.AccessFormat,
+		AccessSample:   s.AccessSample,
 		Settings:       s.Settings,
 	}
 }

@@ -74,6 +74,16 @@ type Server struct {
 
 	LogLevel string // debug, info, warn or error; "info"
 
+	// AccessFormat is what AccessLog has: a JSON object for each connection, or a
+	// line in the common log format for each request, which is for programs that
+	// serve HTTP through handlers.HTTPServer.
+	AccessFormat string // json or common; "json"
+
+	// AccessSample is the share that is recorded, above 0 and up to 1. What
+	// failed always is: a connection whose outcome is not ok, a request that was
+	// answered with 500 or more.
+	AccessSample float64 // 1, everything
+
 	// Reload returns the configuration of the next generation. nil means: the
 	// same again. It is called in the master, on a goroutine of its own, and
 	// ctx ends when the master gives up waiting.
@@ -86,6 +96,10 @@ type Server struct {
 	PIDFile   string // "" none
 	LogFile   string // takes the place of standard error; reopened on USR1; "" none
 	LogFormat string // auto, console or json; "auto"
+
+	// AccessLog is a file for one record a connection or request, reopened on
+	// USR1; "-" is standard output, "" none. HandleRequest writes none.
+	AccessLog string
 
 	// ControlHandler answers what the control socket does not know by itself,
 	// such as GET /metrics, for the server's own user and root only.

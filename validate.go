@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"prefork/master"
+	"prefork/worker"
 )
 
 // Validate returns every problem of the configuration at once, each an error
@@ -45,6 +46,12 @@ func (s *Server) validateProgram() []error {
 		return []error{errors.New("several programs: set one of Handler, NewHandler and Service")}
 	case programs == 0 && s.Configure == nil:
 		return []error{errors.New("no program: set Handler, NewHandler, Service or Configure")}
+	}
+	if s.AccessLog != "" && s.AccessFormat == worker.AccessCommon && programs == 1 {
+		// Only a worker knows what Configure makes.
+		if _, ok := s.Service.(worker.AccessLogger); !ok {
+			return []error{errors.New("access_format: common is for programs that serve HTTP, through handlers.HTTPServer; json is for all")}
+		}
 	}
 	return nil
 }

@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"runtime"
 	"strings"
 	"testing"
 
 	"prefork/worker"
+	"prefork/worker/handlers"
 )
 
 func nothing(context.Context, *worker.Conn) error { return nil }
@@ -53,6 +55,22 @@ func TestValidateRefusesWhatAWorkerCannotBeTold(t *testing.T) {
 	}
 }
 
+func TestValidateRefusesTheCommonFormatForWhatIsNoHTTP(t *testing.T) {
+	s := &Server{Handler: worker.HandlerFunc(nothing), AccessLog: "-", AccessFormat: "common"}
+	problems := s.Validate()
+	if len(problems) != 1 || !strings.HasPrefix(problems[0].Error(), "access_format: common is for") {
+		t.Errorf("Validate() = %v, want one problem about the format", problems)
+	}
+	s.Handler, s.Service = nil, handlers.HTTPServer(new(http.Server))
+	if problems := s.Validate(); len(problems) > 0 {
+		t.Errorf("Validate() = %v for a program that serves HTTP", problems)
+	}
+	s.AccessSample, s.AccessFormat = 2, "combined"
+	if text := errors.Join(s.Validate()...).Error(); !strings.Contains(text, "access_sample: 2") || !strings.Contains(text, `access_format: "combined"`) {
+		t.Errorf("Validate() = %s", text)
+	}
+}
+
 func TestRunRefusesAServerWithoutAProgram(t *testing.T) {
 	err := (&Server{}).Run(context.Background())
 	if ExitCode(err) != 78 || !strings.Contains(err.Error(), "no program") {
@@ -63,10 +81,11 @@ func TestRunRefusesAServerWithoutAProgram(t *testing.T) {
 func TestReloadRefusesWhatCannotChange(t *testing.T) {
 	s := &Server{Handler: worker.HandlerFunc(nothing), Control: "/run/a"}
 	s.Reload = func(context.Context) (*Server, error) {
-		return &Server{Handler: s.Handler, Control: "/run/b", Workers: -1}, nil
+		return &Server{Handler: s.Handler, Control: "/run/b", AccessLog: "-", AccessSample: 0.5, Workers: -1}, nil
 	}
 	_, err := s.reload(context.Background())
-	if err == nil || !strings.Contains(err.Error(), `control: "/run/a" cannot become "/run/b"`) || !strings.Contains(err.Error(), "workers: -1") {
+	if err == nil || !strings.Contains(err.Error(), `control: "/run/a" cannot become "/run/b"`) || !strings.Contains(err.Error(), "workers: -1") ||
+		!strings.Contains(err.Error(), `access_log: "" cannot become "-"`) || strings.Contains(err.Error(), "access_sample") {
 		t.Errorf("reload = %v", err)
 	}
 }

@@ -78,6 +78,7 @@ func (m *Master) applySpawn(a policy.Spawn) {
 		Listeners: g.wire(), Config: g.config.Worker,
 		LogLevel: m.level(), LogFormat: m.options.LogFormat,
 	})
+	m.sendAccess(w)
 }
 
 func (m *Master) applyDrain(a policy.DrainWorker) {

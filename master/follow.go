@@ -173,6 +173,7 @@ func (m *Master) signal(s os.Signal) {
 	switch {
 	case s == unix.SIGUSR1:
 		m.reopenLog()
+		m.reopenAccess()
 	case entry.event != nil:
 		m.step(entry.event)
 	}
@@ -181,7 +182,9 @@ func (m *Master) signal(s os.Signal) {
 // reopenLog opens the log file afresh, here and in every worker.
 func (m *Master) reopenLog() {
 	if m.options.LogFile == "" {
-		m.log.Info("no log file to reopen")
+		if m.options.AccessLog == "" {
+			m.log.Info("no log file to reopen")
+		}
 		return
 	}
 	if err := (logFile{m.options.LogFile}).open(); err != nil {

@@ -37,6 +37,7 @@ type Master struct {
 	// The owner loop owns the rest.
 	board       *ipc.Scoreboard
 	null        int // /dev/null, the workers' standard input
+	access      accessLog
 	workers     map[policy.ID]*worker
 	generations map[int]*generation
 	current     *generation          // that serves
@@ -89,6 +90,7 @@ func New(o Options) *Master {
 		generations: map[int]*generation{},
 		stored:      map[string]*listener{},
 		null:        -1,
+		access:      accessLog{path: o.AccessLog, fd: -1},
 	}
 }
 
@@ -169,6 +171,12 @@ func (m *Master) acquire(ctx context.Context) (closers []func(), err error) {
 			return closers, err
 		}
 		closers = append(closers, control)
+	}
+	if o.AccessLog != "" {
+		if err := m.access.open(); err != nil {
+			return closers, err
+		}
+		closers = append(closers, m.access.close)
 	}
 	if o.LogFile != "" {
 		// Last: until here whoever started the server should see what fails.

@@ -25,6 +25,10 @@ type Options struct {
 	PIDFile        string       // "" none
 	LogFile        string       // takes the place of standard error, reopened on USR1; "" none
 
+	// AccessLog is the file that workers write their access log to, reopened on
+	// USR1; "-" is standard output, "" none. What they write is Worker's to say.
+	AccessLog string
+
 	LogFormat string          // for the workers
 	Log       *zap.Logger     // nil: none
 	Level     zap.AtomicLevel // of Log; a reload and the control socket set it

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -335,6 +336,34 @@ func TestAccessConfigurationIsChecked(t *testing.T) {
 	for _, c := range []Config{{AccessFormat: "combined"}, {AccessSample: -0.1}, {AccessSample: 1.1}} {
 		if problems := c.Validate(); len(problems) != 1 || !strings.HasPrefix(problems[0].Error(), "access_") {
 			t.Errorf("%+v: %v", c, problems)
+		}
+	}
+}
+
+func TestTheDocumentTellsOfEveryFieldAndOutcome(t *testing.T) {
+	data, err := os.ReadFile("../docs/configuration.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, text, _ := strings.Cut(string(data), "\n## Access log\n")
+	_, sample, found := strings.Cut(text, "\n    {")
+	sample, _, _ = strings.Cut("{"+sample, "\n")
+	decoder := json.NewDecoder(strings.NewReader(sample))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(new(entry)); err != nil || !found {
+		t.Errorf("the document shows %s: %v", sample, err)
+	}
+	fields := reflect.TypeFor[entry]()
+	for i := range fields.NumField() {
+		if name := fields.Field(i).Tag.Get("json"); !strings.Contains(text, "`"+name+"`") {
+			t.Errorf("the document does not explain %s", name)
+		}
+	}
+	for _, outcome := range []string{
+		outcomeOK, outcomeFailed, outcomePanic, outcomeTimeout, outcomeRejected, outcomeCut, outcomeReset,
+	} {
+		if !strings.Contains(text, "\n| `"+outcome+"` |") {
+			t.Errorf("the document does not explain the outcome %s", outcome)
 		}
 	}
 }

@@ -94,7 +94,7 @@ func (f *unitFlags) unit() (string, error) {
 
 // open opens what the configuration needs.
 func (f *unitFlags) open(o *systemd.UnitOptions, c config.Config, addresses []master.Address) {
-	written := []string{c.PIDFile, c.LogFile}
+	written := []string{c.PIDFile, c.LogFile, c.AccessLog}
 	if filepath.IsAbs(c.Control) {
 		o.Control = literal(c.Control)
 		written = append(written, c.Control)

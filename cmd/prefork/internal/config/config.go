@@ -44,6 +44,10 @@ type Config struct {
 	RecycleConnections uint64
 	RecycleAge         time.Duration
 	RecycleRSS         Size
+
+	AccessLog    string
+	AccessFormat string
+	AccessSample float64
 }
 
 // NoControl as the value of Control means that there is no control socket.

@@ -32,13 +32,13 @@ func (k Key) Choices() []string { return k.choice }
 // Keys returns all settings, in the order of the example file. The handler's
 // options are not among them: they are the handler's to describe.
 func Keys() []Key {
-	keys := make([]Key, 0, len(serviceKeys)+len(limitKeys)+len(timeoutKeys)+len(reloadKeys)+len(recycleKeys))
+	keys := make([]Key, 0, len(serviceKeys)+len(limitKeys)+len(timeoutKeys)+len(reloadKeys)+len(recycleKeys)+len(accessKeys))
 	for _, group := range []struct {
 		table string
 		keys  []Key
 	}{
 		{"", serviceKeys}, {"limits", limitKeys}, {"timeouts", timeoutKeys},
-		{"reload", reloadKeys}, {"recycle", recycleKeys},
+		{"reload", reloadKeys}, {"recycle", recycleKeys}, {"access", accessKeys},
 	} {
 		for _, k := range group.keys {
 			k.Table = group.table
@@ -49,7 +49,9 @@ func Keys() []Key {
 }
 
 // Tables returns the names of the tables that a file may have.
-func Tables() []string { return []string{"limits", "timeouts", "reload", "recycle", OptionsTable} }
+func Tables() []string {
+	return []string{"limits", "timeouts", "reload", "recycle", "access", OptionsTable}
+}
 
 var serviceKeys = []Key{
 	{
@@ -228,6 +230,25 @@ var recycleKeys = []Key{
 		Name: "recycle_rss", Value: "SIZE", Default: `"0B"`,
 		Help:  "replace a worker above so much resident memory; 0B is never",
 		field: func(c *Config) any { return &c.RecycleRSS },
+	},
+}
+
+var accessKeys = []Key{
+	{
+		Name: "access_log", Value: "PATH", Default: `""`, Fixed: true,
+		Help:  "a file with a record of each connection; - is standard output; empty has none",
+		field: func(c *Config) any { return &c.AccessLog },
+	},
+	{
+		Name: "access_format", Value: "FORMAT", Default: `"json"`,
+		Help:   "json, or common: a line for each request of the handler http",
+		choice: []string{"json", "common"},
+		field:  func(c *Config) any { return &c.AccessFormat },
+	},
+	{
+		Name: "access_sample", Value: "SHARE", Default: "1.0", max: 1,
+		Help:  "the share that is recorded, above 0 and up to 1; what failed always is",
+		field: func(c *Config) any { return &c.AccessSample },
 	},
 }
 

@@ -51,6 +51,10 @@ func (c Config) Server() (*prefork.Server, error) {
 		RecycleAge:         c.RecycleAge,
 		RecycleRSS:         uint64(c.RecycleRSS),
 
+		AccessLog:    c.AccessLog,
+		AccessFormat: c.AccessFormat,
+		AccessSample: c.AccessSample,
+
 		LogLevel:  c.LogLevel,
 		LogFormat: c.LogFormat,
 		LogFile:   c.LogFile,

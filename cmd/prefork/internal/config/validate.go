@@ -8,6 +8,7 @@ import (
 
 	"prefork"
 	"prefork/cmd/prefork/internal/nearest"
+	"prefork/worker"
 	"prefork/worker/handlers"
 )
 
@@ -17,6 +18,7 @@ func (l *loader) validate() {
 	l.addresses()
 	l.handler()
 	l.spares()
+	l.access()
 	if len(l.problems) == 0 {
 		l.server()
 	}
@@ -105,6 +107,19 @@ func (l *loader) spares() {
 	}
 	if !l.bad["workers"] && c.MinSpare == 0 && c.Workers.Min > c.MaxChildren {
 		l.blame("workers", fmt.Sprintf("%d spare workers are above max_children, which is %d", c.Workers.Min, c.MaxChildren))
+	}
+}
+
+func (l *loader) access() {
+	c := &l.config
+	if !l.bad["access_sample"] && c.AccessSample == 0 {
+		l.blame("access_sample", "above 0, not 0")
+	}
+	if l.bad["access_log"] || l.bad["access_format"] || l.bad["handler"] || c.AccessLog == "" || c.AccessFormat != worker.AccessCommon {
+		return
+	}
+	if spec, ok := handlers.Lookup(c.Handler); ok && !spec.HTTP {
+		l.blame("access_format", fmt.Sprintf("common is for a handler that serves HTTP, which %s does not; json is for all", c.Handler))
 	}
 }
 

@@ -196,6 +196,9 @@ func (k Key) setFloat(field *float64, v any) error {
 	if f < float64(k.min) {
 		return fmt.Errorf("at least %d, not %v", k.min, f)
 	}
+	if k.max > 0 && f > float64(k.max) {
+		return fmt.Errorf("at most %d, not %v", k.max, f)
+	}
 	*field = f
 	return nil
 }
