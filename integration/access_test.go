@@ -252,3 +252,43 @@ func TestAnAccessLogThatCannotBeOpenedIsSaidAtTheStart(t *testing.T) {
 		t.Errorf("common for upper: exit %d, %q", code, stderr)
 	}
 }
+
+// The stream of a container. Whoever reads it may be slow: the clients are not.
+func TestAnAccessLogOnAPipeThatNobodyReadsStopsNobody(t *testing.T) {
+	dir := shortDir(t)
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = r.Close() }()
+	control := filepath.Join(dir, "control")
+	command := exec.Command(Program(t, "prefork/cmd/prefork"), "serve", "--listen", "tcp://127.0.0.1:0",
+		"--workers", "2", "--control", control, "--access-log", "-")
+	command.Stdout = w
+	s := StartCommand(t, control, command)
+	_ = w.Close()
+	s.WaitState("running")
+	network, address := s.Address("")
+	visits := 0
+	for ; visits < 2000 && !strings.Contains(s.Log.Text(), "access log not written"); visits++ {
+		if _, err := visit(network, address, "x"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.Log.WaitText(t, "access log not written")
+	s.Do("drain")
+	if code := s.WaitExit(); code != 0 {
+		t.Errorf("exit %d", code)
+	}
+	data, err := io.ReadAll(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "what came")
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(readAccess(t, path)); n < 100 || n > visits {
+		t.Errorf("%d records of %d visits", n, visits)
+	}
+}

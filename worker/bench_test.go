@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,7 +18,7 @@ import (
 	"prefork/ipc"
 )
 
-// The benchmarks compare a worker process with a process that serves the same
+// The benchmarks compare a worker process, without and with an access log, with a process that serves the same
 // with plain net, and report what the server's process has used of the CPU per
 // operation: the client shares the cores, so elapsed time says little. Compare
 // them interleaved: -bench . -count 7.
@@ -94,12 +95,15 @@ func benchmark(b *testing.B, run func(b *testing.B, addr string)) {
 		b.Fatal(err)
 	}
 	defer board.Close()
-	for _, program := range []string{"buffered echo", "net"} {
+	for _, program := range []string{"buffered echo", "access log", "net"} {
 		b.Run(program, func(b *testing.B) {
 			var pid int
-			if program == "net" {
+			switch program {
+			case "net":
 				pid = startPlain(b, fd)
-			} else {
+			case "access log":
+				pid = startLogged(b, board, fd)
+			default:
 				w := spawn(b, program, Config{}, board, 0, fd)
 				w.accept()
 				pid = w.pid
@@ -112,6 +116,23 @@ func benchmark(b *testing.B, run func(b *testing.B, addr string)) {
 			b.ReportMetric(float64(cpu(b, pid)-before)/float64(b.N)/1e3, "cpu-us/op")
 		})
 	}
+}
+
+// startLogged starts the buffered echo with a record of each connection in a
+// file.
+func startLogged(b *testing.B, board *ipc.Scoreboard, fd int) int {
+	b.Helper()
+	f, err := os.OpenFile(filepath.Join(b.TempDir(), "access"), os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer f.Close()
+	w := spawn(b, "buffered echo", Config{AccessLog: true}, board, 0, fd)
+	if err := w.channel.Send(&ipc.AccessLog{}, int(f.Fd())); err != nil {
+		b.Fatal(err)
+	}
+	w.accept()
+	return w.pid
 }
 
 func startPlain(b *testing.B, fd int) int {
