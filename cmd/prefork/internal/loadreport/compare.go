@@ -1,0 +1,157 @@
+package loadreport
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"prefork/internal/load"
+)
+
+// notable is the difference from which Compare colours a figure: less than
+// that is what two equal runs differ by.
+const notable = 0.05
+
+// Compare writes two runs side by side and by how much b differs from a. It
+// says first what makes the comparison doubtful: other plans, or a generator
+// that was at its limit.
+func Compare(w io.Writer, a, b *load.Result, o TextOptions) error {
+	t := &text{p: painter{on: o.Color}, width: o.width()}
+	for _, side := range []struct {
+		name string
+		r    *load.Result
+	}{{"A", a}, {"B", b}} {
+		what := fmt.Sprintf("%s: %s", clean(side.r.Target, 200), planText(side.r.Plan))
+		if !side.r.Started.IsZero() {
+			what += ", " + side.r.Started.UTC().Format(time.DateTime) + " UTC"
+		}
+		t.line(side.name, what, t.p.none)
+		for i, warning := range side.r.Generator.Warnings {
+			if i == mostWarnings {
+				break
+			}
+			t.line("warning", clean(warning, 400), t.p.yellow)
+		}
+	}
+	if others := differences(a, b); len(others) > 0 {
+		t.line("doubtful", "the runs differ in "+strings.Join(others, ", ")+"; what follows compares unlike things", t.p.yellow)
+	}
+	t.b.WriteByte('\n')
+	t.sides(a, b)
+	_, err := io.WriteString(w, t.b.String())
+	return err
+}
+
+// differences names what was asked of one run and not of the other.
+func differences(a, b *load.Result) []string {
+	var list []string
+	differ := func(what, of, than string) {
+		if of != than {
+			list = append(list, fmt.Sprintf("%s (%s, %s)", what, orNone(of), orNone(than)))
+		}
+	}
+	p, q := a.Plan, b.Plan
+	differ("mode", p.Mode, q.Mode)
+	differ("connections", fmt.Sprint(p.Connections), fmt.Sprint(q.Connections))
+	differ("pipeline", fmt.Sprint(max(p.Pipeline, 1)), fmt.Sprint(max(q.Pipeline, 1)))
+	differ("rate", p.Rate, q.Rate)
+	differ("duration", plain(p.DurationS), plain(q.DurationS))
+	differ("limit", fmt.Sprint(p.Limit), fmt.Sprint(q.Limit))
+	differ("warm-up", plain(p.WarmupS), plain(q.WarmupS))
+	differ("timeout", plain(p.TimeoutS), plain(q.TimeoutS))
+	differ("loops", fmt.Sprint(p.Loops), fmt.Sprint(q.Loops))
+	differ("payload", p.Payload, q.Payload)
+	differ("expectation", p.Expect, q.Expect)
+	if way(a) != way(b) {
+		differ("correction", a.Correction, b.Correction)
+	}
+	return list
+}
+
+// way is the manner of a correction without its interval, which is a result.
+func way(r *load.Result) string {
+	words := strings.Fields(r.Correction)
+	return strings.Join(words[:min(len(words), 2)], " ")
+}
+
+func orNone(s string) string {
+	if s == "" {
+		return "none"
+	}
+	return clean(s, 40)
+}
+
+// side reads a figure of a run; ok is false if the run has none.
+type side func(*load.Result) (value float64, ok bool)
+
+func (t *text) sides(a, b *load.Result) {
+	table := newTable(t.p, "", "A", "B", "DIFFERENCE")
+	table.flush[0] = true
+	add := func(name string, of side, write func(float64) string, moreIsBetter bool) {
+		table.add(append(cells(name), t.pair(a, b, of, write, moreIsBetter)...)...)
+	}
+	add("rate", always(func(r *load.Result) float64 { return r.RequestsPS }), asRate.write, true)
+	add("errors", always(func(r *load.Result) float64 { return float64(r.Failed()) }), asCount.write, false)
+	add("error rate", always(errorRate), share, false)
+	for _, class := range load.Classes() {
+		if a.Errors[class]+b.Errors[class] > 0 {
+			add("  "+string(class), always(func(r *load.Result) float64 { return float64(r.Errors[class]) }), asCount.write, false)
+		}
+	}
+	add("server CPU/request", func(r *load.Result) (float64, bool) {
+		seconds, err := cpuPerRequest(r)
+		return seconds * 1e6, err == nil
+	}, cost, false)
+	for _, q := range points() {
+		add(q.name, quantileOf(q, func(r *load.Result) *load.Latency { return &r.Corrected }), duration, false)
+	}
+	for _, q := range points() {
+		add(q.name+" uncorrected", quantileOf(q, func(r *load.Result) *load.Latency { return &r.Uncorrected }), duration, false)
+	}
+	table.render(&t.b)
+}
+
+func always(of func(*load.Result) float64) side {
+	return func(r *load.Result) (float64, bool) { return of(r), true }
+}
+
+func quantileOf(q point, which func(*load.Result) *load.Latency) side {
+	return func(r *load.Result) (float64, bool) {
+		l := which(r)
+		return q.of(l), l.Count > 0
+	}
+}
+
+// pair is a line of the comparison without its name.
+func (t *text) pair(a, b *load.Result, of side, write func(float64) string, moreIsBetter bool) []cell {
+	x, hasX := of(a)
+	y, hasY := of(b)
+	row := cells("-", "-", "")
+	if hasX {
+		row[0].text = write(x)
+	}
+	if hasY {
+		row[1].text = write(y)
+	}
+	if !hasX || !hasY {
+		return row
+	}
+	switch {
+	case x == y:
+		row[2].text = "same"
+		return row
+	case x == 0:
+		row[2].text = "from none"
+	default:
+		row[2].text = fmt.Sprintf("%+.1f %%", (y-x)/x*100)
+		if d := (y - x) / x; d > -notable && d < notable {
+			return row
+		}
+	}
+	row[2].paint = t.p.red
+	if (y > x) == moreIsBetter {
+		row[2].paint = t.p.green
+	}
+	return row
+}

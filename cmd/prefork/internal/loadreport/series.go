@@ -1,0 +1,80 @@
+package loadreport
+
+import (
+	"fmt"
+	"slices"
+
+	"prefork/internal/load"
+)
+
+// The bounds of the series in a text.
+const (
+	mostRows      = 20
+	mostMarksHere = 4 // under one row
+)
+
+// series writes what happened when. A long run is gathered into few rows.
+func (t *text) series() {
+	rows := rowsOf(t.r, mostRows)
+	if len(rows) == 0 {
+		return
+	}
+	t.b.WriteByte('\n')
+	table := newTable(t.p, "AT", "RATE", "", "P99", "MAX", "ERRORS", "ACTIVE")
+	table.flush[2] = true
+	most := 0.0
+	for _, r := range rows {
+		most = max(most, r.rate())
+	}
+	room := min(max(t.width-7-9-9-9-8-8-12, 6), 40)
+	for _, r := range rows {
+		failed := cell{text: fmt.Sprint(r.errors)}
+		if r.errors > 0 {
+			failed.paint = t.p.red
+		}
+		table.add(cell{text: plain(r.at)}, cell{text: perSecond(r.rate()) + "/s"}, cell{text: bar(uint64(r.rate()), uint64(most), room)},
+			cell{text: latencyOrNone(r.requests, r.p99)}, cell{text: latencyOrNone(r.requests, r.max)}, failed, cell{text: fmt.Sprint(r.active)})
+		t.marks(table, r)
+	}
+	table.render(&t.b)
+	if len(t.r.Series) > mostRows {
+		fmt.Fprintf(&t.b, "%s\n", t.p.dim(fmt.Sprintf("%s a row; p99 and max are those of its worst second",
+			counted(int(rows[0].span), "second", "seconds"))))
+	}
+}
+
+// latencyOrNone writes no time where nothing was answered.
+func latencyOrNone(answers uint64, seconds float64) string {
+	if answers == 0 {
+		return "-"
+	}
+	return duration(seconds)
+}
+
+// marks notes under a row what happened in it. Of more than there is room for,
+// those that tell of something bad come first.
+func (t *text) marks(table *table, r row) {
+	marks := slices.Clone(r.marks)
+	if len(marks) > mostMarksHere {
+		slices.SortStableFunc(marks, func(a, b load.Mark) int { return rank(a) - rank(b) })
+	}
+	for i, m := range marks {
+		if i == mostMarksHere {
+			table.note(t.p.dim(fmt.Sprintf("        and %d more", len(marks)-i)))
+			return
+		}
+		paint := t.p.yellow
+		if bad(m) {
+			paint = t.p.red
+		}
+		at := fmt.Sprintf("%.2f s", m.AtS)
+		table.note(paint("      ▸ " + at + "  " + markText(m, t.width-10-len(at))))
+	}
+}
+
+func rank(m load.Mark) int {
+	if bad(m) {
+		return 0
+	}
+	return 1
+}

@@ -1,0 +1,234 @@
+package loadreport
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"unicode/utf8"
+
+	"prefork/internal/load"
+)
+
+// TextOptions say how a report for people looks.
+type TextOptions struct {
+	Color bool
+	Width int // of the terminal; 0 is 80
+}
+
+// The widths that a report can be drawn in.
+const (
+	usualWidth = 80
+	leastWidth = 50
+	mostWidth  = 200
+)
+
+func (o TextOptions) width() int {
+	if o.Width == 0 {
+		return usualWidth
+	}
+	return min(max(o.Width, leastWidth), mostWidth)
+}
+
+// Text writes the report for people. It fails if w does, or if the Result
+// carries no histogram that can be read.
+func Text(w io.Writer, r *load.Result, o TextOptions) error {
+	t := &text{r: r, p: painter{on: o.Color}, width: o.width()}
+	t.warnings()
+	t.plan()
+	t.figures()
+	t.latency()
+	if err := t.distribution(); err != nil {
+		return err
+	}
+	t.series()
+	_, err := io.WriteString(w, t.b.String())
+	return err
+}
+
+// text is a report that is being written.
+type text struct {
+	b     strings.Builder
+	r     *load.Result
+	p     painter
+	width int
+}
+
+// line writes a label and what belongs to it, wrapped under itself.
+func (t *text) line(label, what string, paint func(string) string) {
+	const indent = 11
+	for i, part := range wrap(what, t.width-indent) {
+		if i > 0 {
+			label = ""
+		}
+		fmt.Fprintf(&t.b, "%-*s%s\n", indent, label, paint(part))
+	}
+}
+
+// wrap breaks text between words so that no line is longer than width, unless
+// a single word is.
+func wrap(s string, width int) []string {
+	var lines []string
+	line, n := "", 0
+	for word := range strings.FieldsSeq(s) {
+		w := utf8.RuneCountInString(word)
+		if n > 0 && n+1+w > width {
+			lines, line, n = append(lines, line), "", 0
+		}
+		if n > 0 {
+			line, n = line+" ", n+1
+		}
+		line, n = line+word, n+w
+	}
+	return append(lines, line)
+}
+
+// mostWarnings bounds the warnings that are shown of a file that has more.
+const mostWarnings = 20
+
+// warnings stand first: they say which of the figures are not to be believed.
+func (t *text) warnings() {
+	list := t.r.Generator.Warnings
+	for i, w := range list {
+		if i == mostWarnings {
+			t.line("", fmt.Sprintf("and %d more warnings", len(list)-i), t.p.yellow)
+			break
+		}
+		t.line("warning", clean(w, 400), t.p.yellow)
+	}
+	if len(list) > 0 {
+		t.b.WriteByte('\n')
+	}
+}
+
+func (t *text) plan() {
+	plan := t.r.Plan
+	fmt.Fprintf(&t.b, "%s  %s\n", t.p.bold(clean(t.r.Target, 200)), planText(plan))
+	if plan.Mode == "idle" {
+		return
+	}
+	what := "sends " + clean(plan.Payload, 80)
+	if plan.Payload == "" {
+		what = "sends nothing"
+	}
+	if plan.Expect != "" {
+		what += ", expects " + clean(plan.Expect, 80)
+	}
+	t.line("payload", what, t.p.none)
+}
+
+// planText is the plan in one line, as it would be said.
+func planText(p load.Plan) string {
+	parts := []string{clean(p.Mode, 20), counted(p.Connections, "connection", "connections")}
+	if p.Pipeline > 1 {
+		parts = append(parts, fmt.Sprintf("pipeline %d", p.Pipeline))
+	}
+	switch {
+	case p.Rate != "":
+		parts = append(parts, "rate "+clean(p.Rate, 60))
+	case p.Mode != "idle":
+		parts = append(parts, "closed loop")
+	}
+	if p.DurationS > 0 {
+		parts = append(parts, plain(p.DurationS))
+	}
+	if p.Limit > 0 {
+		parts = append(parts, fmt.Sprintf("%d requests", p.Limit))
+	}
+	if p.WarmupS > 0 {
+		parts = append(parts, "warm-up "+plain(p.WarmupS))
+	}
+	if p.Loops > 0 {
+		parts = append(parts, counted(p.Loops, "loop", "loops"))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// figures are what a run comes down to.
+func (t *text) figures() {
+	r := t.r
+	t.b.WriteByte('\n')
+	t.line("requests", fmt.Sprintf("%s in %s, %d in all", t.p.bold(perSecond(r.RequestsPS)+"/s"), plain(r.ElapsedS), r.Requests), t.p.none)
+	if summary := errorsText(r); summary == noErrors {
+		t.line("errors", summary, t.p.green)
+	} else {
+		t.line("errors", summary, t.p.red)
+	}
+	t.line("connected", counted(int(r.Connections), "connection", "connections"), t.p.none)
+	t.line("traffic", fmt.Sprintf("%s in, %s out", bytesText(r.BytesIn), bytesText(r.BytesOut)), t.p.none)
+	if s := r.Server; s != nil {
+		t.line("server", serverText(s), t.p.none)
+	}
+	g := r.Generator
+	what := fmt.Sprintf("%s of CPU, busiest loop %s busy, late by %s at most", duration(g.CPUS), share(g.BusyShare), duration(g.LateMaxS))
+	if g.Unsent > 0 {
+		what += fmt.Sprintf(", %d requests never sent", g.Unsent)
+	}
+	t.line("generator", what, t.p.none)
+}
+
+func serverText(s *load.ServerCost) string {
+	return fmt.Sprintf("%s of CPU a request, %s in %s", cost(s.PerRequestUS), duration(s.CPUS),
+		counted(len(s.PIDs), "process", "processes"))
+}
+
+const noErrors = "none"
+
+// errorsText says what went wrong and how often, by class.
+func errorsText(r *load.Result) string {
+	failed := r.Failed()
+	if failed == 0 {
+		return noErrors
+	}
+	var parts []string
+	for _, class := range load.Classes() {
+		if n := r.Errors[class]; n > 0 {
+			parts = append(parts, fmt.Sprintf("%s %d", class, n))
+		}
+	}
+	return fmt.Sprintf("%d (%s): %s", failed, share(errorRate(r)), strings.Join(parts, ", "))
+}
+
+func errorRate(r *load.Result) float64 {
+	failed := float64(r.Failed())
+	if failed == 0 {
+		return 0
+	}
+	return failed / (failed + float64(r.Requests))
+}
+
+// point is a quantile that reports show.
+type point struct {
+	name string
+	of   func(*load.Latency) float64
+}
+
+// points are the quantiles of all tables, in their order.
+func points() []point {
+	return []point{
+		{"p50", func(l *load.Latency) float64 { return l.P50S }},
+		{"p75", func(l *load.Latency) float64 { return l.P75S }},
+		{"p90", func(l *load.Latency) float64 { return l.P90S }},
+		{"p95", func(l *load.Latency) float64 { return l.P95S }},
+		{"p99", func(l *load.Latency) float64 { return l.P99S }},
+		{"p99.9", func(l *load.Latency) float64 { return l.P999S }},
+		{"p99.99", func(l *load.Latency) float64 { return l.P9999 }},
+		{"max", func(l *load.Latency) float64 { return l.MaxS }},
+	}
+}
+
+func (t *text) latency() {
+	r := t.r
+	if r.Corrected.Count == 0 && r.Uncorrected.Count == 0 {
+		return
+	}
+	t.b.WriteByte('\n')
+	table := newTable(t.p, "LATENCY", "CORRECTED", "UNCORRECTED")
+	table.flush[0] = true
+	for _, q := range points() {
+		table.add(cell{text: q.name}, cell{text: duration(q.of(&r.Corrected)), paint: t.p.bold}, cell{text: duration(q.of(&r.Uncorrected))})
+	}
+	table.render(&t.b)
+	if r.Correction != "" {
+		fmt.Fprintf(&t.b, "%s\n", t.p.dim("corrected by "+clean(r.Correction, 100)))
+	}
+}
