@@ -56,6 +56,8 @@ type Worker struct {
 	AgeS       float64 `json:"age_s"`
 	RSSBytes   uint64  `json:"rss_bytes"`
 	SilentS    float64 `json:"silent_s"`
+	Doing      string  `json:"doing"`
+	DoingS     float64 `json:"doing_s"`
 }
 
 // String is one line for the message of a failed wait.

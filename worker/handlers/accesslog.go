@@ -2,7 +2,6 @@ package handlers
 
 import (
 	"bufio"
-	"context"
 	"io"
 	"net"
 	"net/http"
@@ -36,31 +35,12 @@ func (s *HTTPService) HandleAccessLog(a worker.AccessLog) {
 		})
 		return
 	}
-	s.wrapConnContext()
 	s.server.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if c, ok := r.Context().Value(connKey{}).(*worker.Conn); ok {
+		if c := connOf(r); c != nil {
 			c.CountRequest()
 		}
 		next.ServeHTTP(w, r)
 	})
-}
-
-// connKey finds a request's connection in its context.
-type connKey struct{}
-
-func (s *HTTPService) wrapConnContext() {
-	next := s.server.ConnContext
-	s.server.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
-		if next != nil {
-			ctx = next(ctx, c)
-		}
-		if hc := underlying(c); hc != nil {
-			if wc, ok := hc.Conn.(*worker.Conn); ok {
-				ctx = context.WithValue(ctx, connKey{}, wc)
-			}
-		}
-		return ctx
-	}
 }
 
 // serveLogged serves a request and writes its line, also if the handler panics.

@@ -62,7 +62,7 @@ type HTTPService struct {
 }
 
 // HTTPServer makes a Service of srv, and takes it over: its Handler,
-// BaseContext and ConnState are wrapped, and nothing but the Service may use
+// BaseContext, ConnContext and ConnState are wrapped, and nothing but the Service may use
 // it from then on. It speaks TLS if its TLSConfig has a certificate to show.
 //
 // In the modes sequential and forking a client keeps its worker for as long as
@@ -78,6 +78,7 @@ func HTTPServer(srv *http.Server) *HTTPService {
 	}
 	s.wrapHandler()
 	s.wrapContext()
+	s.wrapConnContext()
 	s.wrapState()
 	return s
 }
@@ -193,8 +194,10 @@ func (s *HTTPService) remove(c *httpConn) {
 	}
 }
 
-// wrapHandler lets every answer during a drain close its connection. One whose
-// handler began before keeps it, for a next request or until LameDuck.
+// wrapHandler tells those who watch the server what is asked for, without the
+// query, which may hold what is not for them. During a drain it lets every
+// answer close its connection; one whose handler began before keeps it, for a
+// next request or until LameDuck.
 func (s *HTTPService) wrapHandler() {
 	next := s.server.Handler
 	if next == nil {
@@ -205,6 +208,9 @@ func (s *HTTPService) wrapHandler() {
 		case <-s.draining:
 			w.Header().Set("Connection", "close")
 		default:
+		}
+		if c := connOf(r); c != nil {
+			c.Doing(r.Method + " " + r.URL.Path)
 		}
 		next.ServeHTTP(w, r)
 	})
@@ -224,6 +230,31 @@ func (s *HTTPService) wrapContext() {
 		s.mu.Lock()
 		s.end = cancel
 		s.mu.Unlock()
+		return ctx
+	}
+}
+
+// connKey finds a request's connection in its context.
+type connKey struct{}
+
+// connOf returns the connection that brought r, or nil.
+func connOf(r *http.Request) *worker.Conn {
+	c, _ := r.Context().Value(connKey{}).(*worker.Conn)
+	return c
+}
+
+// wrapConnContext lets connOf find the connection.
+func (s *HTTPService) wrapConnContext() {
+	next := s.server.ConnContext
+	s.server.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
+		if next != nil {
+			ctx = next(ctx, c)
+		}
+		if hc := underlying(c); hc != nil {
+			if wc, ok := hc.Conn.(*worker.Conn); ok {
+				ctx = context.WithValue(ctx, connKey{}, wc)
+			}
+		}
 		return ctx
 	}
 }
