@@ -169,10 +169,10 @@ func TestStreamsAreLimited(t *testing.T) {
 
 func TestCountersOfASlotOutliveItsWorkers(t *testing.T) {
 	r := start(t, Options{Generation: generationOf(1, "", "tcp://127.0.0.1:0")})
-	s := r.serves(1)
+	r.serves(1)
 	for n := uint64(1); n <= 3; n++ {
 		// The fake worker counts one accept at each Resume.
-		s = r.until("the worker's count", func(s Status) bool { return len(s.Slots) > 0 && s.Totals.Accepted == n })
+		s := r.until("the worker's count", func(s Status) bool { return len(s.Slots) > 0 && s.Totals.Accepted == n })
 		var sum uint64
 		for _, row := range s.Slots {
 			sum += row.Accepted

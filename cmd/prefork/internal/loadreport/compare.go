@@ -137,11 +137,11 @@ func (t *text) pair(a, b *load.Result, of side, write func(float64) string, more
 	if !hasX || !hasY {
 		return row
 	}
-	switch {
-	case x == y:
+	switch x {
+	case y:
 		row[2].text = "same"
 		return row
-	case x == 0:
+	case 0:
 		row[2].text = "from none"
 	default:
 		row[2].text = fmt.Sprintf("%+.1f %%", (y-x)/x*100)
