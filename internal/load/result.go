@@ -1,4 +1,3 @@
-// Package load is a load generator.
 package load
 
 import (
@@ -45,7 +44,8 @@ type Result struct {
 	Requests    uint64           `json:"requests"` // answered as expected
 	RequestsPS  float64          `json:"requests_per_s"`
 	Errors      map[Class]uint64 `json:"errors"`      // only classes that occurred
-	Connections uint64           `json:"connections"` // that were established
+	Connections uint64           `json:"connections"` // that were established, in the warm-up too
+	Standing    int              `json:"standing"`    // connections when the window ended
 	BytesIn     uint64           `json:"bytes_in"`
 	BytesOut    uint64           `json:"bytes_out"`
 
@@ -60,6 +60,9 @@ type Result struct {
 	Marks     []Mark      `json:"marks"`  // what happened to the target meanwhile; needs its control socket
 	Server    *ServerCost `json:"server,omitempty"`
 	Generator Generator   `json:"generator"`
+
+	Examples []string          `json:"examples,omitempty"` // the first failures of each class, in words
+	LostBy   map[string]uint64 `json:"lost_by,omitempty"`  // failures on a connection that stood, by its label
 }
 
 // Failed returns the number of exchanges that ended in an error.

@@ -1,0 +1,328 @@
+package load
+
+import (
+	"golang.org/x/sys/unix"
+)
+
+// available goes on with a connection that could take a request.
+func (l *loop) available(k *conn, now int64) {
+	switch {
+	case l.plan.Mode == Idle:
+	case l.arrivals != nil:
+		l.offer(k)
+		l.dispatch(now)
+	case l.plan.Mode == Churn:
+		if k.takes(l.plan) && l.ticket(now) {
+			l.begin(k, now, now)
+		}
+	default:
+		l.fill(k, now)
+	}
+}
+
+// fill sends as many requests as fit into the pipeline, in one piece.
+func (l *loop) fill(k *conn, now int64) {
+	if l.plan.request.static && len(k.slots) == 1 {
+		if k.takes(l.plan) && l.ticket(now) {
+			k.begin(now, now, l.number())
+			l.inflight++
+			l.write(k, l.plan.request.parts[0].text, now)
+		}
+		return
+	}
+	l.scratch = l.scratch[:0]
+	for k.takes(l.plan) && len(l.scratch) < maxPayload && l.ticket(now) {
+		n := l.number()
+		k.begin(now, now, n)
+		l.inflight++
+		l.scratch = l.plan.request.append(l.scratch, n)
+	}
+	if len(l.scratch) > 0 {
+		l.write(k, l.scratch, now)
+	}
+}
+
+// begin begins one exchange.
+func (l *loop) begin(k *conn, due, now int64) {
+	n := l.number()
+	k.begin(due, now, n)
+	l.inflight++
+	if l.plan.Mode == Churn {
+		l.dial(k, now)
+		return
+	}
+	l.scratch = l.plan.request.append(l.scratch[:0], n)
+	l.write(k, l.scratch, now)
+}
+
+// write sends a piece, and keeps what the socket does not take.
+func (l *loop) write(k *conn, p []byte, now int64) {
+	if len(k.out) > 0 {
+		k.out = append(k.out, p...)
+		return
+	}
+	n, errno := send(k.fd, p)
+	l.part.out += uint64(n)
+	if n == len(p) {
+		return
+	}
+	if errno != 0 && errno != unix.EAGAIN && errno != unix.EINTR {
+		l.fail(k, classify(errno), now, "send: %v", errno)
+		return
+	}
+	k.out = append(k.out[:0], p[n:]...)
+	if errno := l.watch(k, unix.EPOLL_CTL_MOD, unix.EPOLLIN|unix.EPOLLOUT); errno != 0 {
+		l.fail(k, otherwise, now, "epoll_ctl: %v", errno)
+	}
+}
+
+// unload sends what was kept, and reports whether the connection still stands.
+func (l *loop) unload(k *conn) bool {
+	n, errno := send(k.fd, k.out)
+	l.part.out += uint64(n)
+	if errno != 0 && errno != unix.EAGAIN && errno != unix.EINTR {
+		l.fail(k, classify(errno), l.clock(), "send: %v", errno)
+		return false
+	}
+	rest := copy(k.out, k.out[n:])
+	k.out = k.out[:rest]
+	events := uint32(unix.EPOLLIN)
+	if rest > 0 {
+		events |= unix.EPOLLOUT
+	}
+	if errno := l.watch(k, unix.EPOLL_CTL_MOD, events); errno != 0 {
+		l.fail(k, otherwise, l.clock(), "epoll_ctl: %v", errno)
+		return false
+	}
+	return true
+}
+
+// receive reads what has come.
+func (l *loop) receive(k *conn) {
+	n, errno := receive(k.fd, l.buffer)
+	if errno == unix.EAGAIN || errno == unix.EINTR {
+		return
+	}
+	now := l.clock()
+	if errno != 0 {
+		l.lost(k, classify(errno), now, "read: %v", errno)
+		return
+	}
+	if n == 0 {
+		l.hungUp(k, now)
+		return
+	}
+	l.part.in += uint64(n)
+	l.digest(k, l.buffer[:n], now)
+}
+
+// digest takes apart what has come: the answer to the greeting, to one
+// exchange, or to several of a pipeline.
+func (l *loop) digest(k *conn, p []byte, now int64) {
+	if k.state == greeting {
+		n, whole, ok := gather(&k.answer.line, p)
+		switch {
+		case !ok:
+			l.fail(k, notExpected, now, "the answer to the greeting has no end")
+		case whole && n < len(p):
+			l.fail(k, notExpected, now, "more than a line answers the greeting: %.60q", p)
+		case whole:
+			k.label = cut(string(k.answer.line), maxExample)
+			l.welcome(k, now)
+		}
+		return
+	}
+	if l.plan.Mode == Idle {
+		return // a server may say what it likes
+	}
+	e := &l.plan.expect
+	for len(p) > 0 && k.flying > 0 {
+		if !k.answer.begun {
+			k.answer.begin(e, k.head().n)
+		}
+		n, v := k.answer.feed(e, p)
+		if v == more {
+			return
+		}
+		if v == right && k.flying == 1 && n < len(p) {
+			v = wrong // there is more than the answer
+		}
+		switch v {
+		case wrong:
+			l.fail(k, notExpected, now, "the answer is %.60q, expected %s", p, l.plan.expected())
+			return
+		case another:
+			l.refute(k, now)
+		default:
+			l.succeed(k, now)
+		}
+		p = p[n:]
+		if l.over(k, now) {
+			return
+		}
+	}
+	if len(p) > 0 {
+		l.lost(k, notExpected, now, "unasked: %.60q", p)
+		return
+	}
+	l.proceed(k, now)
+}
+
+// over closes a connection that the answer, the mode or the limit of requests
+// ends, and reports whether it did.
+func (l *loop) over(k *conn, now int64) bool {
+	mine := l.plan.Mode == Churn || l.plan.PerConn > 0 && k.asked >= l.plan.PerConn && k.flying == 0
+	if !mine && !(l.plan.target.http && k.answer.http.close) {
+		return false
+	}
+	if k.flying > 0 {
+		l.fail(k, endOfFile, now, "the server said that it closes, with requests in the pipeline")
+		return true
+	}
+	l.shut(k)
+	l.again(k, now, int64(l.plan.Pause))
+	return true
+}
+
+// again goes on with a connection that was closed.
+func (l *loop) again(k *conn, now, pause int64) {
+	switch {
+	case l.plan.Mode == Churn && pause == 0:
+		k.since = now
+		l.available(k, now)
+	default:
+		l.later(k, now+pause)
+	}
+}
+
+// proceed goes on with a connection that has its answer.
+func (l *loop) proceed(k *conn, now int64) {
+	if pause := int64(l.plan.Pause); pause > 0 && l.arrivals == nil {
+		if k.flying == 0 {
+			k.state, k.cut = resting, false
+			l.later(k, now+pause)
+		}
+		return
+	}
+	if !k.queued {
+		k.since = now
+	}
+	l.available(k, now)
+}
+
+// succeed counts the first exchange of a connection as answered.
+func (l *loop) succeed(k *conn, now int64) {
+	s := k.head()
+	if s.due >= l.run.windowBegins {
+		l.part.requests++
+		l.requests++
+		l.finished = now
+		record(l.part.uncorrected, now-s.sent)
+		if l.part.corrected != nil {
+			record(l.part.corrected, now-s.due)
+		}
+	}
+	k.end()
+	l.inflight--
+}
+
+// refute counts an answer with another status than the expected.
+func (l *loop) refute(k *conn, now int64) {
+	if k.head().due >= l.run.windowBegins {
+		l.count1(httpStatus, now)
+		l.run.failures.add(httpStatus, 1, k, "status %d, expected %s", k.answer.http.status, l.plan.expected())
+	}
+	k.end()
+	l.inflight--
+}
+
+func (l *loop) count1(c class, now int64) {
+	l.part.errors[c]++
+	l.errors++
+	l.finished = now
+}
+
+// hungUp goes on when the server has closed the connection.
+func (l *loop) hungUp(k *conn, now int64) {
+	switch {
+	case k.flying > 0 && k.state == ready:
+		switch v := k.answer.end(&l.plan.expect); {
+		case v == right && k.flying == 1:
+			l.succeed(k, now)
+		case v == another && k.flying == 1:
+			l.refute(k, now)
+		case v == wrong:
+			l.fail(k, notExpected, now, "the body is another, expected %s", l.plan.expected())
+			return
+		case k.answer.begun:
+			l.fail(k, short, now, "the server closed in the middle of the answer")
+			return
+		default:
+			l.fail(k, endOfFile, now, "the server closed and sent nothing")
+			return
+		}
+		l.shut(k)
+		l.again(k, now, int64(l.plan.Pause))
+	default:
+		l.lost(k, endOfFile, now, "the server closed the connection")
+	}
+}
+
+// lost goes on with a connection that the server has ended. If it was idle,
+// what that means depends on whether somebody was about to use it.
+func (l *loop) lost(k *conn, c class, now int64, format string, args ...any) {
+	switch {
+	case k.state == resting:
+		l.shut(k)
+		k.state, k.ended, k.cut = resting, c, true
+		l.later(k, now) // when its rest is over is as good as now: nobody else needs it
+	case k.state == ready && k.flying == 0 && l.plan.Mode != Idle && c != notExpected:
+		l.shut(k)
+		l.again(k, now, 0)
+	default:
+		l.fail(k, c, now, format, args...)
+	}
+}
+
+// fail counts the exchanges of a connection, or the one that was to come, as
+// failed, and has the connection opened anew.
+func (l *loop) fail(k *conn, c class, now int64, format string, args ...any) {
+	failed := 0
+	if k.flying == 0 {
+		failed = l.unbegun(now)
+	}
+	for ; k.flying > 0; k.end() {
+		if k.head().due >= l.run.windowBegins {
+			failed++
+		}
+		l.inflight--
+	}
+	for i := range failed {
+		of := c
+		if c == short && i > 0 {
+			of = endOfFile // only one can have been cut in the middle
+		}
+		l.count1(of, now)
+	}
+	if failed > 0 {
+		l.run.failures.add(c, failed, k, format, args...)
+	}
+	l.shut(k)
+	if l.plan.Mode != Idle {
+		// By a timer even if it is at once: what fails again at once would
+		// otherwise come back here from here.
+		l.later(k, now+max(c.pause(), int64(l.plan.Pause)))
+	}
+	if l.plan.Mode != Churn {
+		l.openMore(now)
+	}
+}
+
+// unbegun returns 1 if a failure that no exchange had to do with counts as one:
+// it keeps the next from beginning.
+func (l *loop) unbegun(now int64) int {
+	if now >= l.run.windowBegins && (l.plan.Mode == Idle && !l.stopping || l.ticket(now)) {
+		return 1
+	}
+	return 0
+}

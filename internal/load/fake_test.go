@@ -1,0 +1,104 @@
+package load
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"io"
+	"net"
+	"strings"
+	"testing"
+	"time"
+)
+
+// plain serves each connection of a listener with serve until the test ends,
+// and returns the listener's URL.
+func plain(t testing.TB, serve func(c *net.TCPConn, n int)) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	go func() {
+		for n := 1; ; n++ {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				serve(c.(*net.TCPConn), n)
+				_ = c.Close()
+			}()
+		}
+	}()
+	return "tcp://" + l.Addr().String()
+}
+
+// lines answers each line with what answer makes of the n-th, until that is
+// false.
+func lines(answer func(n int, line string) (string, bool)) func(*net.TCPConn, int) {
+	return func(c *net.TCPConn, _ int) {
+		in := bufio.NewReader(c)
+		for n := 1; ; n++ {
+			text, err := in.ReadString('\n')
+			if err != nil {
+				return
+			}
+			reply, more := answer(n, text)
+			if _, err := io.WriteString(c, reply); err != nil || !more {
+				return
+			}
+		}
+	}
+}
+
+func echo(_ int, line string) (string, bool)  { return line, true }
+func upper(_ int, line string) (string, bool) { return strings.ToUpper(line), true }
+
+// do runs a load that must be possible.
+func do(t testing.TB, o Options) *Result {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	r, err := Do(ctx, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ctx.Err() != nil {
+		t.Fatalf("the run did not end: %+v", r)
+	}
+	return r
+}
+
+// request reads one request of http.
+func request(in *bufio.Reader) (head string, err error) {
+	var b bytes.Buffer
+	for {
+		line, err := in.ReadString('\n')
+		if err != nil {
+			return "", err
+		}
+		if line == "\r\n" {
+			return b.String(), nil
+		}
+		b.WriteString(line)
+	}
+}
+
+// web answers each request of http with what answer makes of its head.
+func web(answer func(n int, head string) (string, bool)) func(*net.TCPConn, int) {
+	return func(c *net.TCPConn, _ int) {
+		in := bufio.NewReader(c)
+		for n := 1; ; n++ {
+			head, err := request(in)
+			if err != nil {
+				return
+			}
+			reply, more := answer(n, head)
+			if _, err := io.WriteString(c, reply); err != nil || !more {
+				return
+			}
+		}
+	}
+}

@@ -1,0 +1,53 @@
+package load
+
+import (
+	"fmt"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// From when on the generator makes its own figures doubtful.
+const (
+	busyLimit = 0.95
+	lateLimit = 10 * time.Millisecond
+)
+
+// generator says how the generator itself fared.
+func (r *Run) generator(elapsed int64, res *Result) Generator {
+	g := Generator{CPUS: r.usage.own.Seconds(), Warnings: []string{}}
+	for _, l := range r.loops {
+		if elapsed > 0 {
+			g.BusyShare = max(g.BusyShare, float64(l.cpuUsed)/float64(elapsed))
+		}
+		g.LateMaxS = max(g.LateMaxS, seconds(l.lateMax))
+		g.Unsent += l.unsent
+	}
+	g.BusyShare = min(g.BusyShare, 1)
+	warn := func(format string, args ...any) { g.Warnings = append(g.Warnings, fmt.Sprintf(format, args...)) }
+	if g.BusyShare > busyLimit {
+		warn("The generator was at its limit: its busiest thread used %.0f %% of its time. The server may be faster than this; use more --loops, or fewer connections.", 100*g.BusyShare)
+	}
+	if late := time.Duration(g.LateMaxS * 1e9); late > lateLimit {
+		warn("The generator was late: it sent a request %v after it was due although a connection was free. The corrected latencies contain that; something else used the processors.", late.Round(100*time.Microsecond))
+	}
+	if g.Unsent > 0 {
+		warn("%d requests were due and never sent, for all connections were waiting for answers: the schedule was faster than the server, and the corrected latencies would have been higher yet. More --connections tell a slow server from too few of them.", g.Unsent)
+	}
+	if n := res.Errors[OutOfPorts]; n > 0 {
+		warn("%d connects failed for want of a local port, which is no fault of the server's: use more --source addresses, such as 127.0.0.2, or persistent connections.", n)
+	}
+	if n := res.Errors[OutOfFiles]; n > 0 {
+		warn("%d connects failed for want of a descriptor, which is no fault of the server's: raise the limit of open files, or use fewer connections.", n)
+	}
+	return g
+}
+
+// ownCPU returns the CPU time of this process.
+func ownCPU() time.Duration {
+	var u unix.Rusage
+	if unix.Getrusage(unix.RUSAGE_SELF, &u) != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}

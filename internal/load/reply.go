@@ -1,0 +1,278 @@
+package load
+
+import (
+	"bytes"
+	"errors"
+)
+
+// The bounds of an answer of http: its header with the trailer, and the line of
+// a chunk's size.
+const (
+	maxHead      = 64 << 10
+	maxChunkLine = 1 << 10
+)
+
+var errReply = errors.New("malformed http reply")
+
+// part of an answer that comes next.
+const (
+	inHead     = iota
+	inBody     // left bytes
+	chunkSize  // a line
+	inChunk    // left bytes
+	chunkEnd   // an empty line
+	inTrailer  // lines, the last of them empty
+	untilClose // all that comes
+)
+
+// reply reads one answer of HTTP/1 in whatever pieces it comes. It allocates
+// only for a header that comes in several.
+type reply struct {
+	state  int
+	status int
+	left   int64
+	size   int    // of the trailer so far
+	held   []byte // an unfinished header or line
+	head   bool   // of a HEAD request: no body
+	close  bool   // the connection ends with it
+}
+
+// reset begins an answer.
+func (r *reply) reset(head bool) { *r = reply{head: head, held: r.held[:0]} }
+
+// wanted says whether the status is one of those expected.
+func (r *reply) wanted(e *expect) bool { return e.low <= r.status && r.status <= e.high }
+
+// feed takes the next piece: how much of it was used, what of that is the body,
+// and whether the answer is whole. It may use less than all; the caller then
+// comes again with the rest.
+func (r *reply) feed(p []byte) (n int, body []byte, done bool, err error) {
+	switch r.state {
+	case inHead:
+		n, done, err = r.header(p)
+		return n, nil, done, err
+	case inBody, inChunk:
+		n = int(min(r.left, int64(len(p))))
+		r.left -= int64(n)
+		if r.left > 0 {
+			return n, p[:n], false, nil
+		}
+		if r.state == inBody {
+			return n, p[:n], true, nil
+		}
+		r.state = chunkEnd
+		return n, p[:n], false, nil
+	case untilClose:
+		return len(p), p, false, nil
+	}
+	n, line, whole, err := r.line(p)
+	if err != nil || !whole {
+		return n, nil, false, err
+	}
+	switch r.state {
+	case chunkSize:
+		if r.left, err = parseChunk(line); err != nil {
+			return n, nil, false, err
+		}
+		r.state = inChunk
+		if r.left == 0 {
+			r.state = inTrailer
+		}
+	case chunkEnd:
+		if len(line) > 0 {
+			return n, nil, false, errReply
+		}
+		r.state = chunkSize
+	default:
+		if r.size += n; r.size > maxHead {
+			return n, nil, false, errReply
+		}
+		done = len(line) == 0
+	}
+	r.held = r.held[:0]
+	return n, nil, done, nil
+}
+
+// line takes a line, without its end.
+func (r *reply) line(p []byte) (n int, line []byte, whole bool, err error) {
+	limit := maxChunkLine
+	if r.state == inTrailer {
+		limit = maxHead
+	}
+	i := bytes.IndexByte(p, '\n')
+	switch {
+	case i < 0 && len(r.held)+len(p) > limit, i > limit:
+		return len(p), nil, false, errReply
+	case i < 0:
+		r.held = append(r.held, p...)
+		return len(p), nil, false, nil
+	}
+	line = p[:i]
+	if len(r.held) > 0 {
+		r.held = append(r.held, line...)
+		line = r.held
+	}
+	return i + 1, bytes.TrimSuffix(line, []byte("\r")), true, nil
+}
+
+// header takes the header, all of it or a piece.
+func (r *reply) header(p []byte) (n int, done bool, err error) {
+	if len(r.held) == 0 {
+		if i := bytes.Index(p, []byte("\r\n\r\n")); i >= 0 {
+			done, err = r.parse(p[:i+2])
+			return i + 4, done, err
+		}
+	}
+	// The end may lie across the pieces.
+	before := len(r.held)
+	take := p[:min(len(p), maxHead+1-min(before, maxHead))]
+	r.held = append(r.held, take...)
+	i := bytes.Index(r.held[max(before-3, 0):], []byte("\r\n\r\n"))
+	if i < 0 {
+		if len(r.held) > maxHead {
+			return len(p), false, errReply
+		}
+		return len(take), false, nil
+	}
+	i += max(before-3, 0)
+	done, err = r.parse(r.held[:i+2])
+	r.held = r.held[:0]
+	return i + 4 - before, done, err
+}
+
+// parse reads a header: lines, each with its end.
+func (r *reply) parse(p []byte) (done bool, err error) {
+	// HTTP/1.1 200 OK
+	if len(p) < len("HTTP/1.1 200\r\n") || string(p[:7]) != "HTTP/1." || p[7] != '0' && p[7] != '1' || p[8] != ' ' {
+		return false, errReply
+	}
+	r.status = 0
+	for _, c := range p[9:12] {
+		if c < '0' || c > '9' {
+			return false, errReply
+		}
+		r.status = r.status*10 + int(c-'0')
+	}
+	if p[12] != ' ' && p[12] != '\r' || r.status < 100 || r.status == 101 {
+		return false, errReply
+	}
+	r.close = p[7] == '0'
+	length, chunked := int64(-1), false
+	for p = p[bytes.IndexByte(p, '\n')+1:]; len(p) > 0; {
+		i := bytes.IndexByte(p, '\n')
+		if i < 0 {
+			return false, errReply
+		}
+		if length, chunked, err = r.field(p[:i], length, chunked); err != nil {
+			return false, err
+		}
+		p = p[i+1:]
+	}
+	if r.status < 200 { // an answer before the answer
+		r.reset(r.head)
+		return false, nil
+	}
+	return r.plan(length, chunked), nil
+}
+
+// field reads a field of the header, if it matters.
+func (r *reply) field(line []byte, length int64, chunked bool) (int64, bool, error) {
+	i := bytes.IndexByte(line, ':')
+	if i <= 0 {
+		return length, chunked, errReply
+	}
+	name, value := line[:i], bytes.TrimSpace(line[i+1:])
+	switch {
+	case i == len("Content-Length") && fold(name, "content-length"):
+		n, err := parseLength(value)
+		if err != nil || length >= 0 && length != n {
+			return length, chunked, errReply
+		}
+		return n, chunked, nil
+	case i == len("Transfer-Encoding") && fold(name, "transfer-encoding"):
+		if !fold(value, "chunked") {
+			return length, chunked, errReply // nothing else was asked for
+		}
+		return length, true, nil
+	case i == len("Connection") && fold(name, "connection"):
+		for len(value) > 0 {
+			word, rest, _ := bytes.Cut(value, []byte(","))
+			word = bytes.TrimSpace(word)
+			if fold(word, "close") {
+				r.close = true
+			} else if fold(word, "keep-alive") {
+				r.close = false
+			}
+			value = rest
+		}
+	}
+	return length, chunked, nil
+}
+
+// plan decides how the body ends, and reports whether there is none.
+func (r *reply) plan(length int64, chunked bool) (done bool) {
+	switch {
+	case r.head, r.status == 204, r.status == 304, length == 0 && !chunked:
+		return true
+	case chunked:
+		r.state = chunkSize
+	case length > 0:
+		r.state, r.left = inBody, length
+	default:
+		r.state, r.close = untilClose, true
+	}
+	return false
+}
+
+// fold compares without regard to case; want is in small letters.
+func fold(p []byte, want string) bool {
+	if len(p) != len(want) {
+		return false
+	}
+	for i, c := range p {
+		if 'A' <= c && c <= 'Z' {
+			c += 'a' - 'A'
+		}
+		if c != want[i] {
+			return false
+		}
+	}
+	return true
+}
+
+func parseLength(p []byte) (int64, error) {
+	if len(p) == 0 || len(p) > 15 {
+		return 0, errReply
+	}
+	var n int64
+	for _, c := range p {
+		if c < '0' || c > '9' {
+			return 0, errReply
+		}
+		n = n*10 + int64(c-'0')
+	}
+	return n, nil
+}
+
+// parseChunk reads the size of a chunk, in hexadecimal and before extensions.
+func parseChunk(line []byte) (int64, error) {
+	if i := bytes.IndexByte(line, ';'); i >= 0 {
+		line = line[:i]
+	}
+	line = bytes.TrimSpace(line)
+	if len(line) == 0 || len(line) > 12 {
+		return 0, errReply
+	}
+	var n int64
+	for _, c := range line {
+		switch {
+		case '0' <= c && c <= '9':
+			n = n*16 + int64(c-'0')
+		case 'a' <= c|0x20 && c|0x20 <= 'f':
+			n = n*16 + int64(c|0x20-'a') + 10
+		default:
+			return 0, errReply
+		}
+	}
+	return n, nil
+}

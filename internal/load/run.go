@@ -1,0 +1,198 @@
+package load
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"net/netip"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Run is a run under way. Its methods may be called from several goroutines.
+type Run struct {
+	plan     *plan
+	schedule schedule // with the warm-up
+	to       sockaddr
+	address  netip.AddrPort // of a tcp target
+	from     []sockaddr
+	unseen   bool // loops may wait without telling the scheduler
+
+	began        time.Time
+	windowBegins int64        // nanoseconds since began
+	windowEnds   atomic.Int64 // math.MaxInt64: when the requests have been made
+	limit        uint64       // of requests, in an open loop with those of the warm-up
+	issued       atomic.Uint64
+	cancelled    atomic.Bool
+
+	loops    []*loop
+	parts    chan *part
+	collect  *collector
+	failures failures
+	marks    marks
+	usage    usage
+	done     chan struct{}
+	result   *Result
+}
+
+// Snapshot is how a run is doing.
+type Snapshot struct {
+	Warming  bool          // the window has not begun
+	Elapsed  time.Duration // since the window began; negative in the warm-up
+	Left     time.Duration // until it ends; 0 if that depends on Requests
+	Requests uint64
+	Errors   uint64
+	Active   int    // connections
+	Last     Second // the last whole second; zero before there is one
+}
+
+// Do runs the load and returns what it measured. An error means that there was
+// no run; exchanges that failed are in the Result. If ctx ends, so does the
+// run, and the Result is about the time until then.
+func Do(ctx context.Context, o Options) (*Result, error) {
+	r, err := Start(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	return r.Wait(), nil
+}
+
+// Start begins a run. It ends by itself; Wait returns the Result.
+func Start(ctx context.Context, o Options) (*Run, error) {
+	p, errs := o.plan()
+	if len(errs) > 0 {
+		return nil, fmt.Errorf("start load: %w", errors.Join(errs...))
+	}
+	p.complete()
+	r := &Run{plan: p, done: make(chan struct{}), parts: make(chan *part, 4*p.Loops), limit: math.MaxUint64}
+	r.collect = newCollector(r)
+	r.unseen = runtime.GOMAXPROCS(0) > p.Loops
+	raiseFiles()
+	if err := r.addresses(ctx); err != nil {
+		return nil, fmt.Errorf("start load: %w", err)
+	}
+	r.schedule = p.schedule.warm(p.Warmup)
+	r.windowBegins = int64(p.Warmup)
+	r.windowEnds.Store(math.MaxInt64)
+	if p.Duration > 0 {
+		r.windowEnds.Store(int64(p.Warmup + p.Duration))
+	}
+	if p.Requests > 0 {
+		r.limit = p.Requests
+		if p.open() {
+			r.limit += r.schedule.before(r.windowBegins)
+		}
+	}
+	for id := range p.Loops {
+		l, err := r.newLoop(id)
+		if err != nil {
+			for _, before := range r.loops {
+				before.epoll.close()
+			}
+			return nil, fmt.Errorf("start load: %w", err)
+		}
+		r.loops = append(r.loops, l)
+	}
+	r.began = time.Now()
+	go r.work(ctx)
+	return r, nil
+}
+
+// addresses resolves both ends.
+func (r *Run) addresses(ctx context.Context) error {
+	var err error
+	if r.to, r.address, err = r.plan.target.resolve(ctx); err != nil {
+		return err
+	}
+	for _, a := range r.plan.source {
+		if a.Is4() != (r.to.family == unix.AF_INET) {
+			return fmt.Errorf("source %v: the target %v is of the other family", a, r.address.Addr())
+		}
+		r.from = append(r.from, ipSockaddr(netip.AddrPortFrom(a, 0)))
+	}
+	return nil
+}
+
+// work waits for the loops and sums up.
+func (r *Run) work(ctx context.Context) {
+	defer close(r.done)
+	defer context.AfterFunc(ctx, r.cancel)()
+	var group sync.WaitGroup
+	for _, l := range r.loops {
+		group.Go(l.work)
+	}
+	ended := make(chan struct{})
+	go func() {
+		r.usage.watch(r, ended)
+	}()
+	r.collect.work(r.parts)
+	group.Wait()
+	close(ended)
+	r.usage.finish()
+	r.result = r.sum()
+}
+
+// cancel ends the run now.
+func (r *Run) cancel() {
+	r.Stop()
+	r.cancelled.Store(true)
+}
+
+// Stop ends the window. Exchanges that have begun are still waited for.
+func (r *Run) Stop() {
+	now := int64(time.Since(r.began))
+	for {
+		end := r.windowEnds.Load()
+		if end <= now || r.windowEnds.CompareAndSwap(end, now) {
+			return
+		}
+	}
+}
+
+// Wait returns what was measured once the run has ended.
+func (r *Run) Wait() *Result {
+	<-r.done
+	return r.result
+}
+
+// Done is closed when the run has ended.
+func (r *Run) Done() <-chan struct{} { return r.done }
+
+// moreTickets lets a loop begin some more of a limited number of requests: few
+// at a time, so that a fast loop does not end before a slow one.
+func (r *Run) moreTickets() uint64 {
+	for {
+		issued := r.issued.Load()
+		if issued >= r.limit {
+			return 0
+		}
+		left := r.limit - issued
+		n := min(left, 1+left/uint64(16*len(r.loops)), 1024)
+		if r.issued.CompareAndSwap(issued, issued+n) {
+			return n
+		}
+	}
+}
+
+// Progress returns how the run is doing. It costs next to nothing.
+func (r *Run) Progress() Snapshot {
+	now := int64(time.Since(r.began))
+	s := Snapshot{Warming: now < r.windowBegins, Elapsed: time.Duration(now - r.windowBegins)}
+	if end := r.windowEnds.Load(); end < math.MaxInt64 && end > now {
+		s.Left = time.Duration(end - max(now, r.windowBegins))
+	}
+	for _, l := range r.loops {
+		s.Requests += l.live.requests.Load()
+		s.Errors += l.live.errors.Load()
+		s.Active += int(l.live.active.Load())
+	}
+	if last := r.collect.latest.Load(); last != nil {
+		s.Last = *last
+	}
+	return s
+}

@@ -1,0 +1,100 @@
+package load
+
+import (
+	"fmt"
+	"math"
+	"time"
+)
+
+// maxShown bounds the payload in the Plan.
+const maxShown = 120
+
+// sum makes the Result once all loops have ended.
+func (r *Run) sum() *Result {
+	elapsed := r.elapsed()
+	t := r.collect.total
+	res := &Result{
+		Version: ResultVersion, Target: r.plan.URL, Started: r.began.Add(time.Duration(r.windowBegins)), Plan: r.plan.summary(),
+		ElapsedS: seconds(elapsed), Requests: t.requests, Errors: make(map[Class]uint64), Connections: t.connections,
+		BytesIn: t.in, BytesOut: t.out, Series: r.collect.series, Standing: r.collect.stood,
+		Examples: r.failures.all(), LostBy: r.failures.lost(),
+	}
+	for c, n := range t.errors {
+		if n > 0 {
+			res.Errors[Classes()[c]] = n
+		}
+	}
+	if elapsed > 0 {
+		res.RequestsPS = float64(t.requests) / seconds(elapsed)
+	}
+	res.Uncorrected = NewLatency(t.uncorrected)
+	corrected := t.corrected
+	res.Correction = "intended send time"
+	if corrected == nil {
+		cycle := r.cycle(t, elapsed)
+		corrected = newHistogram()
+		correct(corrected, t.uncorrected, cycle)
+		res.Correction = fmt.Sprintf("expected interval %v", round(cycle))
+	}
+	res.Corrected = NewLatency(corrected)
+	res.Marks = r.marks.all()
+	if res.Series == nil {
+		res.Series = []Second{}
+	}
+	res.Server = r.usage.server(t.requests)
+	res.Generator = r.generator(elapsed, res)
+	return res
+}
+
+// elapsed returns how long the window was.
+func (r *Run) elapsed() int64 {
+	end := r.windowEnds.Load()
+	if r.plan.Requests > 0 {
+		last := int64(0)
+		for _, l := range r.loops {
+			last = max(last, l.finished)
+		}
+		if last > 0 && r.made() {
+			end = min(end, last)
+		}
+	}
+	if end == math.MaxInt64 {
+		end = int64(time.Since(r.began))
+	}
+	return max(end-r.windowBegins, 0)
+}
+
+// made reports whether all the requests that were asked for have been made.
+func (r *Run) made() bool {
+	n := r.collect.total.requests
+	for _, failed := range r.collect.total.errors {
+		n += failed
+	}
+	return n >= r.plan.Requests
+}
+
+// summary is the plan for people.
+func (p *plan) summary() Plan {
+	payload := string(p.Payload)
+	if p.Payload == nil && !p.target.http {
+		payload = "hello {n}\n"
+	}
+	expect := p.Expect
+	if p.Reply != "" {
+		expect = "reply:" + p.Reply
+	}
+	return Plan{
+		Mode: string(p.Mode), Connections: p.Connections, Pipeline: p.Pipeline, Rate: p.Rate,
+		DurationS: p.Duration.Seconds(), Limit: p.Requests, WarmupS: p.Warmup.Seconds(), TimeoutS: p.Timeout.Seconds(),
+		Loops: p.Loops, Payload: cut(payload, maxShown), Expect: cut(expect, maxShown),
+	}
+}
+
+// round writes nanoseconds with three digits.
+func round(ns int64) time.Duration {
+	grain := int64(1)
+	for ns/grain >= 1000 {
+		grain *= 10
+	}
+	return time.Duration((ns + grain/2) / grain * grain)
+}
