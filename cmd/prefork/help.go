@@ -60,7 +60,7 @@ func printHelp(cmd *cobra.Command, _ []string) {
 }
 
 func usageLine(cmd *cobra.Command) string {
-	if cmd.HasAvailableSubCommands() {
+	if cmd.HasAvailableSubCommands() && cmd.Use == cmd.Name() {
 		return cmd.CommandPath() + " COMMAND [flags]"
 	}
 	if cmd.HasAvailableFlags() {
@@ -123,7 +123,7 @@ func flagRow(f *pflag.Flag) [2]string {
 		left += " " + placeholder
 	}
 	switch f.DefValue {
-	case "", "false", "0", "0s", "0B":
+	case "", "false", "0", "0s", "0B", "[]":
 	default:
 		text += fmt.Sprintf(" (default %s)", f.DefValue)
 	}

@@ -17,6 +17,7 @@ const (
 	groupServe = "serve"
 	groupWatch = "watch"
 	groupSteer = "steer"
+	groupLoad  = "load"
 	groupOther = "other"
 )
 
@@ -50,10 +51,11 @@ Start one, and talk to it:
 		&cobra.Group{ID: groupServe, Title: "Run a server"},
 		&cobra.Group{ID: groupWatch, Title: "Watch it"},
 		&cobra.Group{ID: groupSteer, Title: "Steer it"},
+		&cobra.Group{ID: groupLoad, Title: "Load it"},
 		&cobra.Group{ID: groupOther, Title: "Other"},
 	)
 	root.AddCommand(newServe(), newCheck(), newUnit(), newStatus(),
-		newReload(), newDrain(), newStop(), newScale(), newRecycle(), newLogLevel(), newVersion())
+		newReload(), newDrain(), newStop(), newScale(), newRecycle(), newLogLevel(), newLoad(), newVersion())
 	root.SetHelpCommand(newHelp(root))
 	root.SetCompletionCommandGroupID(groupOther)
 	root.SetFlagErrorFunc(flagError)

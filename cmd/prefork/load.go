@@ -1,0 +1,209 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"prefork/cmd/prefork/internal/loadreport"
+	"prefork/cmd/prefork/internal/nearest"
+	"prefork/internal/load"
+)
+
+func newLoad() *cobra.Command {
+	f := &loadFlags{}
+	cmd := &cobra.Command{
+		Use:     "load URL",
+		Short:   "send requests to a server and say how it answered",
+		GroupID: groupLoad,
+		Long: `Keeps a number of connections to a server asking, checks every answer, and says
+how many there were, how long they took, and what became of the rest. The URL is
+tcp://host:port, unix:///path or http://host:port/path.
+
+Without --rate each connection asks again when it has its answer (a closed loop):
+it finds what the server can do. With --rate requests come at their times
+whatever the server does (an open loop), and each latency counts from the time at
+which its request was due: it finds how long users would wait.
+
+RATE is a number of requests a second, or stages: 500@10s,1000-5000@20s,5000@30s
+holds 500 for ten seconds, rises to 5000 in twenty, and holds that for thirty.
+
+Requests and answers: a line "hello {n}" and one line, for http GET and status
+2xx. {n} in a template or a path is a number that never repeats, {n:8} has
+leading zeros. EXPECT is echo, upper, lines:N, bytes:N, regex:RE, status:200 or
+status:2xx.
+
+Exit status: 0, or 1 if a --fail is true of the run.`,
+		Example: `  prefork load tcp://127.0.0.1:9999 -c 64 -d 10s --expect upper
+  prefork load http://127.0.0.1:8080/ --rate 500@5s,2000@10s --warmup 1s
+  prefork load tcp://127.0.0.1:9999 --churn -n 10000 --source 127.0.0.2
+  prefork load http://127.0.0.1:8080/ --json --fail 'p99>5ms' > run.json
+  prefork load compare before.json after.json`,
+		Args: f.args,
+		RunE: f.run,
+	}
+	f.bind(cmd)
+	cmd.AddCommand(newLoadCompare())
+	return cmd
+}
+
+func newLoadCompare() *cobra.Command {
+	return &cobra.Command{
+		Use:   "compare A.json B.json",
+		Short: "show what differs between two runs",
+		Long: `Reads two runs that load --json printed, and shows their figures side by side with
+what changed from the first to the second.`,
+		Example: `  prefork load compare before.json after.json
+  prefork load compare monday.json today.json | less`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) != 2 {
+				return usage(cmd, "want two files of load --json, not %d", len(args))
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			a, err := loadreport.Read(args[0])
+			if err != nil {
+				return err
+			}
+			b, err := loadreport.Read(args[1])
+			if err != nil {
+				return err
+			}
+			out := cmd.OutOrStdout()
+			return loadreport.Compare(out, a, b, textOptions(out))
+		},
+	}
+}
+
+// args wants a URL, and helps who mistyped compare.
+func (f *loadFlags) args(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 && !strings.Contains(args[0], ":") {
+		if hint := nearest.Hint(args[0], []string{"compare"}); hint != "" {
+			return usage(cmd, "unknown command %q%s", args[0], hint)
+		}
+	}
+	return oneArg("the URL of a server")(cmd, args)
+}
+
+// run runs the load and reports.
+func (f *loadFlags) run(cmd *cobra.Command, args []string) error {
+	f.options.URL = args[0]
+	checks, err := f.complete(cmd)
+	if err != nil {
+		return err
+	}
+	ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	result, err := f.measure(ctx, cmd.ErrOrStderr())
+	if err != nil {
+		return fmt.Errorf("load: %w", err)
+	}
+	stop() // whoever is tired of the reports can still leave
+	if err := f.report(cmd.OutOrStdout(), result); err != nil {
+		return fmt.Errorf("load: %w", err)
+	}
+	var failed []string
+	for _, c := range checks {
+		if yes, why := c.Check(result); yes {
+			failed = append(failed, why)
+		}
+	}
+	if len(failed) > 0 {
+		return errors.New("load: " + strings.Join(failed, "\n"))
+	}
+	return nil
+}
+
+// measure runs the load, with its progress on a terminal and the target's
+// marks.
+func (f *loadFlags) measure(ctx context.Context, stderr io.Writer) (*load.Result, error) {
+	loops := f.options.Loops
+	if loops == 0 {
+		loops = load.DefaultLoops()
+	}
+	// Each loop keeps a processor of Go's, and everybody else needs one.
+	runtime.GOMAXPROCS(max(runtime.GOMAXPROCS(0), loops+1))
+	var watch *marker
+	if f.control != "" {
+		var err error
+		if watch, err = newMarker(ctx, f.control); err != nil {
+			return nil, err
+		}
+		defer watch.close()
+	}
+	run, err := load.Start(ctx, f.options)
+	if err != nil {
+		return nil, err
+	}
+	ended := make(chan struct{})
+	if watch != nil {
+		go func() {
+			defer close(ended)
+			watch.work(ctx, run)
+		}()
+	} else {
+		close(ended)
+	}
+	showProgress(stderr, run)
+	result := run.Wait()
+	<-ended
+	return result, nil
+}
+
+// report writes the result in every form that was asked for.
+func (f *loadFlags) report(out io.Writer, r *load.Result) error {
+	for _, file := range []struct {
+		path  string
+		write func(io.Writer, *load.Result) error
+	}{{f.hgrm, loadreport.Hgrm}, {f.csv, loadreport.CSV}} {
+		if file.path == "" {
+			continue
+		}
+		if err := writeFile(file.path, r, file.write); err != nil {
+			return err
+		}
+	}
+	if f.plot != "" {
+		if err := loadreport.Plot(f.plot, r); err != nil {
+			return err
+		}
+	}
+	if !f.asJSON {
+		return loadreport.Text(out, r, textOptions(out))
+	}
+	e := json.NewEncoder(out)
+	e.SetIndent("", "  ")
+	return e.Encode(r)
+}
+
+func writeFile(path string, r *load.Result, write func(io.Writer, *load.Result) error) error {
+	file, err := os.Create(filepath.Clean(path))
+	if err != nil {
+		return err
+	}
+	if err := write(file, r); err != nil {
+		_ = file.Close()
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	return file.Close()
+}
+
+// textOptions says how a report looks on w.
+func textOptions(w io.Writer) loadreport.TextOptions {
+	o := loadreport.TextOptions{Color: painterFor(w).on}
+	if file, ok := w.(*os.File); ok {
+		o.Width = terminalWidth(file)
+	}
+	return o
+}

@@ -1,0 +1,88 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"prefork/internal/load"
+)
+
+// redraw is how often the line of progress is written anew.
+const redraw = 250 * time.Millisecond
+
+// showProgress keeps a line about the run on w until the run has ended, if w is
+// a terminal.
+func showProgress(w io.Writer, run *load.Run) {
+	file, ok := w.(*os.File)
+	if !ok || !isTerminal(file) {
+		<-run.Done()
+		return
+	}
+	ticker := time.NewTicker(redraw)
+	defer ticker.Stop()
+	var before load.Snapshot
+	for {
+		select {
+		case <-run.Done():
+			_, _ = io.WriteString(w, "\r\x1b[K")
+			return
+		case <-ticker.C:
+			now := run.Progress()
+			line := progressLine(before, now)
+			if width := terminalWidth(file); width > 0 && len(line) >= width {
+				line = line[:width-1]
+			}
+			_, _ = io.WriteString(w, "\r\x1b[K"+line)
+			before = now
+		}
+	}
+}
+
+// progressLine says how a run is doing: the rate since the last look, and the
+// latencies of the last whole second. It is ASCII.
+func progressLine(before, now load.Snapshot) string {
+	if now.Warming {
+		return fmt.Sprintf("warming up, %s left  %d active", brief(-now.Elapsed.Seconds()), now.Active)
+	}
+	rate := 0.0
+	if d := (now.Elapsed - max(before.Elapsed, 0)).Seconds(); d > 0 {
+		rate = float64(now.Requests-min(before.Requests, now.Requests)) / d
+	}
+	line := fmt.Sprintf("%.0f/s  %d active  %d errors", rate, now.Active, now.Errors)
+	if now.Last.Requests > 0 {
+		line += fmt.Sprintf("  p50 %s  p99 %s", tiny(now.Last.P50S), tiny(now.Last.P99S))
+	}
+	if now.Left > 0 {
+		return line + "  " + brief(now.Left.Seconds()) + " left"
+	}
+	return line + fmt.Sprintf("  %d requests", now.Requests)
+}
+
+// tiny is brief for latencies, which may be microseconds.
+func tiny(seconds float64) string {
+	if seconds < 1e-3 {
+		return fmt.Sprintf("%.0fus", seconds*1e6)
+	}
+	return brief(seconds)
+}
+
+// terminalWidth returns the width of a terminal, 0 if it is not known.
+func terminalWidth(f *os.File) int {
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return 0
+	}
+	width := 0
+	if err := raw.Control(func(fd uintptr) {
+		if size, err := unix.IoctlGetWinsize(int(fd), unix.TIOCGWINSZ); err == nil {
+			width = int(size.Col)
+		}
+	}); err != nil {
+		return 0
+	}
+	return width
+}
