@@ -1,0 +1,78 @@
+package load
+
+import (
+	"math"
+	"net"
+	"sync"
+	"testing"
+	"time"
+)
+
+// A server stands still once for a while. An open loop must tell it from what
+// was due meanwhile: most of the requests had to wait, though nearly all were
+// answered quickly once they were sent.
+func TestAStallIsToldByTheCorrectedLatencies(t *testing.T) {
+	const stall = 400 * time.Millisecond
+	var once sync.Once
+	url := plain(t, func(c *net.TCPConn, n int) {
+		lines(func(n int, line string) (string, bool) {
+			if n == 100 {
+				once.Do(func() { <-time.After(stall) })
+			}
+			return line, true
+		})(c, n)
+	})
+	r := do(t, Options{URL: url, Rate: "1000", Connections: 1, Duration: time.Second, Expect: "echo"})
+	if r.Failed() != 0 || r.Requests < 900 || r.Correction != "intended send time" {
+		t.Fatalf("%d requests, errors %v, %s", r.Requests, r.Errors, r.Correction)
+	}
+	// 400 of 1000 requests came due in the stall, and one was sent into it.
+	if r.Corrected.P90S < stall.Seconds()/4 {
+		t.Errorf("corrected p90 %v s does not tell of a stall of %v", r.Corrected.P90S, stall)
+	}
+	if r.Uncorrected.P90S > r.Corrected.P90S/2 || r.Uncorrected.MaxS < stall.Seconds()*0.9 {
+		t.Errorf("uncorrected p90 %v s, max %v s; corrected p90 %v s", r.Uncorrected.P90S, r.Uncorrected.MaxS, r.Corrected.P90S)
+	}
+}
+
+func TestWhatTheServerCouldNotTakeIsUnsentAndToldOf(t *testing.T) {
+	url := plain(t, lines(func(_ int, line string) (string, bool) {
+		<-time.After(20 * time.Millisecond)
+		return line, true
+	}))
+	r := do(t, Options{URL: url, Rate: "10000", Connections: 2, Duration: 300 * time.Millisecond, Expect: "echo"})
+	if r.Requests+r.Failed()+r.Generator.Unsent != 3000 || r.Generator.Unsent < 2000 || len(r.Generator.Warnings) == 0 {
+		t.Errorf("%d requests, %d unsent, warnings %q", r.Requests, r.Generator.Unsent, r.Generator.Warnings)
+	}
+}
+
+func TestACorrectedHistogramIsWhatHdrHistogramWouldHaveRecorded(t *testing.T) {
+	const interval = int64(1000)
+	from, want := newHistogram(), newHistogram()
+	for _, v := range []int64{10, 900, 1000, 1999, 2000, 5500, 1_000_000, 30_000_000_000} {
+		record(from, v)
+		_ = want.RecordCorrectedValue(v, interval)
+	}
+	got := newHistogram()
+	correct(got, from, interval)
+	if d := math.Abs(float64(got.TotalCount()-want.TotalCount())) / float64(want.TotalCount()); d > 0.002 {
+		t.Errorf("%d values, want %d", got.TotalCount(), want.TotalCount())
+	}
+	for _, q := range []float64{1, 25, 50, 90, 99, 99.9, 100} {
+		g, w := float64(got.ValueAtQuantile(q)), float64(want.ValueAtQuantile(q))
+		if math.Abs(g-w) > 0.005*w {
+			t.Errorf("p%v is %v, want %v", q, g, w)
+		}
+	}
+}
+
+func TestACorrectionOfLongWaitsInShortIntervalsEnds(t *testing.T) {
+	from, to := newHistogram(), newHistogram()
+	for i := range int64(1000) {
+		record(from, highest-i*1e9)
+	}
+	correct(to, from, 1)
+	if to.TotalCount() <= from.TotalCount() {
+		t.Error("nothing was added")
+	}
+}
