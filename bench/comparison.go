@@ -7,9 +7,9 @@ import (
 	"syscall"
 	"time"
 
-	"prefork/bench/internal/cpu"
 	"prefork/bench/internal/load"
 	"prefork/bench/internal/stat"
+	"prefork/internal/cpu"
 )
 
 // The servers' names, as the tables show them.

@@ -76,6 +76,7 @@ func Start(ctx context.Context, o Options) (*Run, error) {
 	if err := r.addresses(ctx); err != nil {
 		return nil, fmt.Errorf("start load: %w", err)
 	}
+	r.usage.roots = owners(p.target, r.address)
 	r.schedule = p.schedule.warm(p.Warmup)
 	r.windowBegins = int64(p.Warmup)
 	r.windowEnds.Store(math.MaxInt64)
@@ -127,9 +128,7 @@ func (r *Run) work(ctx context.Context) {
 		group.Go(l.work)
 	}
 	ended := make(chan struct{})
-	go func() {
-		r.usage.watch(r, ended)
-	}()
+	go r.usage.watch(r, ended)
 	r.collect.work(r.parts)
 	group.Wait()
 	close(ended)

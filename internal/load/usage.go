@@ -3,16 +3,20 @@ package load
 import (
 	"sync"
 	"time"
+
+	"prefork/internal/cpu"
 )
 
-// usage is the processor time that the window cost. The goroutine in watch
-// owns it until finish returns.
+// usage is the processor time that the window cost: ours, and that of the
+// server if it is on this machine. mu guards all of it.
 type usage struct {
-	mu     sync.Mutex
-	began  time.Duration // of this process
-	begun  bool
-	closed bool
-	own    time.Duration // in the window
+	mu      sync.Mutex
+	roots   []int         // of the server's processes
+	own     time.Duration // when the window began; then what it cost
+	servers time.Duration
+	begun   bool
+	ended   bool
+	known   bool // servers is
 }
 
 // watch reads the clocks when the window begins.
@@ -26,20 +30,56 @@ func (u *usage) watch(r *Run, ended <-chan struct{}) {
 	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if !u.closed {
-		u.began, u.begun = ownCPU(), true
+	if u.ended {
+		return
 	}
+	u.begun, u.own = true, ownCPU()
+	u.servers, u.known = u.tree()
 }
 
 // finish reads them again.
 func (u *usage) finish() {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.closed = true
-	if u.begun {
-		u.own = ownCPU() - u.began
+	u.ended = true
+	if !u.begun {
+		u.own, u.servers = 0, 0
+		return
 	}
+	u.own = ownCPU() - u.own
+	now, known := u.tree()
+	u.servers, u.known = now-u.servers, u.known && known
 }
 
-// server returns the cost of the server, nil if it is not known.
-func (u *usage) server(uint64) *ServerCost { return nil }
+// tree sums up what the server has used so far.
+func (u *usage) tree() (sum time.Duration, known bool) {
+	for _, root := range u.roots {
+		used, err := cpu.Tree(root)
+		if err != nil {
+			return 0, false
+		}
+		sum += used
+	}
+	return sum, len(u.roots) > 0
+}
+
+// server returns what the server cost, nil if that is not known.
+func (u *usage) server(requests uint64) *ServerCost {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if !u.begun || !u.known {
+		return nil
+	}
+	s := &ServerCost{CPUS: u.servers.Seconds()}
+	if requests > 0 {
+		s.PerRequestUS = s.CPUS * 1e6 / float64(requests)
+	}
+	for _, root := range u.roots {
+		members, err := cpu.Members(root)
+		if err != nil {
+			return nil // it has just ended
+		}
+		s.PIDs = append(s.PIDs, members...)
+	}
+	return s
+}

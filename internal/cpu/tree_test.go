@@ -12,7 +12,7 @@ import (
 
 // The test binary is its own child: it burns CPU time, itself or in children
 // that it waits for, says so, and lives until its input ends.
-const roleVariable = "PREFORK_BENCH_CPU_ROLE"
+const roleVariable = "PREFORK_CPU_ROLE"
 
 func TestMain(m *testing.M) {
 	switch os.Getenv(roleVariable) {
@@ -159,5 +159,19 @@ func TestMachineIsEverythingButIdle(t *testing.T) {
 	}
 	if got, err := Machine(); err != nil || got <= 0 {
 		t.Errorf("Machine = %v, %v", got, err)
+	}
+}
+
+func TestMembersAndRootsAreTheTree(t *testing.T) {
+	parent := child(t, "parent")
+	members, err := Members(parent)
+	if err != nil || len(members) != 2 || members[0] != parent {
+		t.Fatalf("Members = %v, %v", members, err)
+	}
+	if roots, err := Roots([]int{members[1], parent}); err != nil || len(roots) != 1 || roots[0] != parent {
+		t.Errorf("Roots = %v, %v, want %d alone", roots, err, parent)
+	}
+	if _, err := Members(1 << 30); !errors.Is(err, os.ErrProcessDone) {
+		t.Errorf("error is %v, want %v", err, os.ErrProcessDone)
 	}
 }

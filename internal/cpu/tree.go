@@ -155,3 +155,36 @@ func processClock(pid int) (time.Duration, error) {
 	}
 	return 0, fmt.Errorf("read CPU clock of process %d: %w", pid, errno)
 }
+
+// Members returns the process root and all below it, as they are now.
+func Members(root int) ([]int, error) {
+	all, err := processes()
+	if err != nil {
+		return nil, err
+	}
+	if _, ok := all[root]; !ok {
+		return nil, fmt.Errorf("list processes below %d: %w", root, os.ErrProcessDone)
+	}
+	return descendants(all, root), nil
+}
+
+// Roots returns those of the processes that are not below another of them.
+func Roots(pids []int) ([]int, error) {
+	all, err := processes()
+	if err != nil {
+		return nil, err
+	}
+	below := make(map[int]bool, len(pids))
+	for _, pid := range pids {
+		for _, member := range descendants(all, pid)[1:] {
+			below[member] = true
+		}
+	}
+	var roots []int
+	for _, pid := range pids {
+		if !below[pid] {
+			roots = append(roots, pid)
+		}
+	}
+	return roots, nil
+}

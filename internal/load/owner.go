@@ -1,0 +1,150 @@
+package load
+
+import (
+	"encoding/hex"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"prefork/internal/cpu"
+)
+
+// maxTable bounds what is read of the kernel's tables of sockets.
+const maxTable = 64 << 20
+
+// owners returns the processes that hold the listening socket of the target
+// and that were not started by another that does: of a master and its workers,
+// the master. It returns nobody if the target is elsewhere, or if we may not
+// know.
+func owners(t target, address netip.AddrPort) []int {
+	var inodes []string
+	if t.network == "unix" {
+		inodes = unixInodes(table("/proc/net/unix"), t.address)
+	} else if local(address.Addr()) {
+		inodes = append(tcpInodes(table("/proc/net/tcp"), address), tcpInodes(table("/proc/net/tcp6"), address)...)
+	}
+	if len(inodes) == 0 {
+		return nil
+	}
+	roots, err := cpu.Roots(holders(inodes))
+	if err != nil {
+		return nil
+	}
+	for _, root := range roots {
+		members, err := cpu.Members(root)
+		if err != nil || slices.Contains(members, os.Getpid()) {
+			return nil // what the server costs cannot be told from what we do
+		}
+	}
+	return roots
+}
+
+// local reports whether an address is one of this machine's.
+func local(a netip.Addr) bool {
+	if a.IsLoopback() {
+		return true
+	}
+	addresses, err := net.InterfaceAddrs()
+	if err != nil {
+		return false
+	}
+	return slices.ContainsFunc(addresses, func(have net.Addr) bool {
+		prefix, err := netip.ParsePrefix(have.String())
+		return err == nil && prefix.Addr().Unmap() == a.Unmap()
+	})
+}
+
+// table returns the lines of one of the kernel's tables, without its header.
+func table(path string) []string {
+	data, err := os.ReadFile(path)
+	if err != nil || len(data) > maxTable {
+		return nil
+	}
+	lines := strings.Split(string(data), "\n")
+	return lines[1:]
+}
+
+// tcpInodes finds the sockets that listen for an address (proc_net_tcp(5)).
+func tcpInodes(lines []string, want netip.AddrPort) []string {
+	const listens = "0A"
+	var inodes []string
+	for _, line := range lines {
+		f := strings.Fields(line)
+		if len(f) < 10 || f[3] != listens {
+			continue
+		}
+		host, port, _ := strings.Cut(f[1], ":")
+		n, err := strconv.ParseUint(port, 16, 16)
+		a, ok := parseHex(host)
+		if err == nil && ok && uint16(n) == want.Port() && (a.IsUnspecified() || a == want.Addr().Unmap()) {
+			inodes = append(inodes, f[9])
+		}
+	}
+	return inodes
+}
+
+// parseHex reads an address as the table has it: words of four bytes, each the
+// other way around on the machines that Go's Linux mostly runs on.
+func parseHex(text string) (netip.Addr, bool) {
+	raw, err := hex.DecodeString(text)
+	if err != nil || len(raw)%4 != 0 {
+		return netip.Addr{}, false
+	}
+	for i := 0; i < len(raw); i += 4 {
+		slices.Reverse(raw[i : i+4])
+	}
+	a, ok := netip.AddrFromSlice(raw)
+	return a.Unmap(), ok
+}
+
+// unixInodes finds the sockets that listen at a path.
+func unixInodes(lines []string, path string) []string {
+	const accepts = 1 << 16 // __SO_ACCEPTCON
+	var inodes []string
+	for _, line := range lines {
+		// Num RefCount Protocol Flags Type St Inode Path
+		f := strings.Fields(line)
+		if len(f) < 8 || f[7] != path {
+			continue
+		}
+		if flags, err := strconv.ParseUint(f[3], 16, 32); err == nil && flags&accepts != 0 {
+			inodes = append(inodes, f[6])
+		}
+	}
+	return inodes
+}
+
+// holders returns the processes that have one of the sockets open.
+func holders(inodes []string) []int {
+	wanted := make(map[string]bool, len(inodes))
+	for _, inode := range inodes {
+		wanted["socket:["+inode+"]"] = true
+	}
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		return nil
+	}
+	var pids []int
+	for _, e := range entries {
+		pid, err := strconv.Atoi(e.Name())
+		if err != nil {
+			continue
+		}
+		dir := filepath.Join("/proc", e.Name(), "fd")
+		open, err := os.ReadDir(dir)
+		if err != nil {
+			continue // gone, or not ours to see
+		}
+		if slices.ContainsFunc(open, func(fd os.DirEntry) bool {
+			link, err := os.Readlink(filepath.Join(dir, fd.Name()))
+			return err == nil && wanted[link]
+		}) {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
