@@ -96,7 +96,11 @@ func compareStatus(before, now prefork.Status, mark func(kind, text string)) {
 	if n := now.Totals.Restarts; n > before.Totals.Restarts {
 		mark("worker_death", fmt.Sprintf("%d replaced so far", n))
 	}
-	if now.State != before.State {
+	if now.State != before.State && ends(now.State) {
 		mark("other", "the server is "+now.State)
 	}
 }
+
+// ends says whether a server in this state is on its way out. The states of a
+// reload are not worth a mark beside that of the reload.
+func ends(state string) bool { return state == "draining" || state == "killing" || state == "stopped" }

@@ -3,6 +3,7 @@ package load
 import (
 	"bufio"
 	"fmt"
+	"io"
 	"net"
 	"strings"
 	"sync"
@@ -105,7 +106,7 @@ func TestARequestIsWhatWasAskedFor(t *testing.T) {
 				return
 			}
 			var body [6]byte
-			if _, err := in.Read(body[:]); err != nil {
+			if _, err := io.ReadFull(in, body[:]); err != nil {
 				return
 			}
 			mu.Lock()
@@ -116,11 +117,12 @@ func TestARequestIsWhatWasAskedFor(t *testing.T) {
 	})
 	o := Options{
 		URL: url + "/a", Method: "PUT", Header: []string{"X-A:  b", "Host: example"},
-		Payload: []byte("body{n}"), Template: true, Requests: 2, Connections: 1,
+		Payload: []byte("body {n}"), Template: true, Requests: 2, Connections: 1,
 	}
-	o.Payload = []byte("body {n}")
 	do(t, o)
 	want := "PUT /a HTTP/1.1\r\nHost: example\r\nX-A: b\r\nContent-Length: 6\r\nbody 1"
+	mu.Lock()
+	defer mu.Unlock()
 	if len(got) != 2 || got[0] != want || got[1] != strings.Replace(want, "body 1", "body 2", 1) {
 		t.Errorf("got %q\nwant %q", got, want)
 	}

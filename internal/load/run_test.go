@@ -40,9 +40,6 @@ func TestEveryRequestIsAnsweredAndCounted(t *testing.T) {
 				return upper(n, line)
 			}))
 			c.o.Connections, c.o.Requests, c.o.Expect = 8, 500, "upper"
-			if c.o.Greeting != "" {
-				c.o.Expect = "upper"
-			}
 			r := do(t, c.o)
 			if r.Requests != 500 || r.Failed() != 0 {
 				t.Fatalf("%d requests, errors %v %v", r.Requests, r.Errors, r.Examples)
@@ -226,6 +223,8 @@ func TestIdleConnectionsAreHeldAndTheirEndIsNoticed(t *testing.T) {
 	}
 	run.Stop()
 	r := run.Wait()
+	mu.Lock()
+	defer mu.Unlock()
 	if r.Standing != 190 || r.Connections != 200 || r.Errors[EOF] != 10 || r.Failed() != 10 || held != 200 {
 		t.Errorf("%d stand of %d, errors %v", r.Standing, r.Connections, r.Errors)
 	}
