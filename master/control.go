@@ -140,13 +140,8 @@ func (m *Master) controlHandler() http.Handler {
 		return m.ask(r.Context(), (*waiters).drain, policy.Stop{})
 	})
 	command("scale", m.controlScale)
-	command("recycle", func(r *http.Request) (Answer, error) {
-		slot, err := strconv.Atoi(r.FormValue("slot"))
-		if err != nil {
-			return Answer{}, fmt.Errorf("slot=%q is not a number", r.FormValue("slot"))
-		}
-		return m.recycle(r.Context(), slot)
-	})
+	command("recycle", func(r *http.Request) (Answer, error) { return m.controlRecycle(r, false) })
+	command("drain-worker", func(r *http.Request) (Answer, error) { return m.controlRecycle(r, true) })
 	command("log-level", func(r *http.Request) (answer Answer, err error) {
 		name := r.FormValue("level")
 		doErr := m.do(r.Context(), func(m *Master) {
@@ -187,6 +182,15 @@ func (m *Master) controlScale(r *http.Request) (Answer, error) {
 		return Answer{}, fmt.Errorf("n=%d: at least one worker; to end the server, drain it", n)
 	}
 	return m.scaleTo(r.Context(), policy.Scale{N: n, Absolute: absolute})
+}
+
+// controlRecycle reads slot=N.
+func (m *Master) controlRecycle(r *http.Request, now bool) (Answer, error) {
+	slot, err := strconv.Atoi(r.FormValue("slot"))
+	if err != nil {
+		return Answer{}, fmt.Errorf("slot=%q is not a number", r.FormValue("slot"))
+	}
+	return m.recycle(r.Context(), slot, now)
 }
 
 func writeJSON(w http.ResponseWriter, code int, v any) {

@@ -409,18 +409,23 @@ func TestScaleAnswersWhenThePoolHasItsSize(t *testing.T) {
 }
 
 func TestRecycleReplacesTheWorker(t *testing.T) {
-	r := start(t, Options{Generation: generationOf(2, "", "tcp://127.0.0.1:0")})
-	before := r.serves(2)
-	if code, a := r.post("recycle?slot=" + strconv.Itoa(before.Workers[0].Slot)); code != http.StatusOK {
-		t.Errorf("recycle = %d %+v", code, a)
-	}
-	for _, w := range r.serves(2).Workers {
-		if w.PID == before.Workers[0].PID {
-			t.Errorf("process %d is still there", w.PID)
+	for _, command := range []string{"recycle", "drain-worker"} {
+		r := start(t, Options{Generation: generationOf(2, "", "tcp://127.0.0.1:0")})
+		before := r.serves(2)
+		if code, a := r.post(command + "?slot=" + strconv.Itoa(before.Workers[0].Slot)); code != http.StatusOK {
+			t.Errorf("%s = %d %+v", command, code, a)
 		}
-	}
-	if code, a := r.post("recycle?slot=30"); code != http.StatusConflict || !strings.Contains(a.Error, "no worker in slot 30") {
-		t.Errorf("recycle of an empty slot = %d %+v", code, a)
+		for _, w := range r.serves(2).Workers {
+			if w.PID == before.Workers[0].PID {
+				t.Errorf("%s: process %d is still there", command, w.PID)
+			}
+		}
+		if code, a := r.post(command + "?slot=30"); code != http.StatusConflict || !strings.Contains(a.Error, "no worker in slot 30") {
+			t.Errorf("%s of an empty slot = %d %+v", command, code, a)
+		}
+		if code, a := r.post(command); code != http.StatusConflict || !strings.Contains(a.Error, "is not a number") {
+			t.Errorf("%s without a slot = %d %+v", command, code, a)
+		}
 	}
 }
 

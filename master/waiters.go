@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"prefork/master/policy"
@@ -152,23 +153,31 @@ func (m *Master) scaleTo(ctx context.Context, ev policy.Scale) (Answer, error) {
 	return r.wait(ctx)
 }
 
-// recycle asks for the worker in a slot to be replaced and waits until it is
-// gone.
-func (m *Master) recycle(ctx context.Context, slot int) (Answer, error) {
+// recycle asks for the worker in a slot to be replaced, by one that comes first
+// or, if now, that comes later, and waits until it is gone. One that goes
+// already is waited for as well.
+func (m *Master) recycle(ctx context.Context, slot int, now bool) (Answer, error) {
 	r := make(reply, 1)
 	err := m.do(ctx, func(m *Master) {
-		for _, w := range m.workers {
-			if w.slot != slot {
-				continue
-			}
-			if m.waiting.recycles == nil {
-				m.waiting.recycles = map[policy.ID][]reply{}
-			}
-			m.waiting.recycles[w.id] = append(m.waiting.recycles[w.id], r)
-			m.step(policy.Recycle{ID: w.id})
+		refuse := func(format string) {
+			r <- Answer{Error: fmt.Sprintf(format, slot), Generation: m.machine.Generation()}
+		}
+		views := m.machine.Workers()
+		i := slices.IndexFunc(views, func(v policy.WorkerView) bool { return v.Slot == slot })
+		switch {
+		case i < 0 || m.workers[views[i].ID] == nil:
+			refuse("no worker in slot %d")
+			return
+		case views[i].State == policy.WorkerStarting:
+			refuse("the worker in slot %d is only starting")
 			return
 		}
-		r <- Answer{Error: fmt.Sprintf("no worker in slot %d", slot), Generation: m.machine.Generation()}
+		id := views[i].ID
+		if m.waiting.recycles == nil {
+			m.waiting.recycles = map[policy.ID][]reply{}
+		}
+		m.waiting.recycles[id] = append(m.waiting.recycles[id], r)
+		m.step(policy.Recycle{ID: id, Now: now})
 	})
 	if err != nil {
 		return Answer{}, err

@@ -87,7 +87,7 @@ func (c *checker) step(now time.Duration, ev Event) ([]Action, error) {
 		}
 		if d, ok := a.(DrainWorker); ok {
 			w := c.workers[d.ID]
-			drained = drained || w != nil && w.accepting && w.gen == c.committed
+			drained = drained || w != nil && w.accepting && w.gen == c.committed && ev != (Recycle{d.ID, true})
 		}
 		if k, ok := a.(Commit); ok {
 			rolled = rolled || k.Generation < c.committed

@@ -96,8 +96,12 @@ type Scale struct {
 	Absolute bool
 }
 
-// Recycle asks for one worker to be replaced.
-type Recycle struct{ ID ID }
+// Recycle asks for one worker to be replaced: once its replacement accepts or,
+// if Now, at once, whoever is left to accept.
+type Recycle struct {
+	ID  ID
+	Now bool
+}
 
 // Drain asks for an orderly end (SIGTERM).
 type Drain struct{}

@@ -91,7 +91,7 @@ func fuzzEvent(c *checker, kind, arg byte) Event {
 	case 13:
 		return Scale{N: int(int8(arg)), Absolute: true}
 	case 14:
-		return Recycle{id}
+		return Recycle{id, high&1 == 1}
 	case 15:
 		return Drain{}
 	case 16:

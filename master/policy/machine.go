@@ -176,7 +176,7 @@ func (m *Machine) handle(ev Event) {
 	case Scale:
 		m.onScale(ev)
 	case Recycle:
-		m.withWorker(ev.ID, ev, m.onRecycle)
+		m.withWorker(ev.ID, ev, func(w *worker) { m.onRecycle(w, ev.Now) })
 	case Drain, Interrupt:
 		m.onDrain()
 	case Stop:

@@ -2,12 +2,17 @@ package policy
 
 // A worker that is recycled first loses its place, so that the pool misses one
 // and spawns it, and is drained when the pool is complete without it. Until
-// then it accepts as ever.
+// then it accepts as ever. Only one that an operator wants gone now does not wait.
 
-func (m *Machine) onRecycle(w *worker) {
+func (m *Machine) onRecycle(w *worker, now bool) {
 	switch {
 	case w.gen != m.serving || !m.serves() || !w.serves() || w.spent():
 		m.note(Info, "worker not recycled", w, Field{"state", w.state.String()})
+	case now:
+		// An operator who says so knows why: it may be the last that accepts,
+		// and the queue then waits for the one that follows.
+		m.note(Info, "worker to leave", w, Field{"event", "asked for"})
+		m.drain(w, causeRecycled, false, w.gen.config.DrainTimeout)
 	case !w.retiring:
 		m.retireWorker(w, "asked for")
 	}

@@ -58,6 +58,9 @@ func FormatEvent(ev Event) string {
 		}
 	case Recycle:
 		l.id(ev.ID)
+		if ev.Now {
+			l.word("now")
+		}
 	}
 	return l.String()
 }

@@ -174,7 +174,9 @@ func (p *parser) event(name string) Event {
 	case "scale":
 		return p.scale()
 	case "recycle":
-		return Recycle{ID: p.id()}
+		r := Recycle{ID: p.id()}
+		p.set("now", &r.Now)
+		return r
 	case "drain":
 		return Drain{}
 	case "interrupt":

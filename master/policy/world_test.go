@@ -343,7 +343,7 @@ func (w *world) operate() {
 	case w.chance(p.scale / 3):
 		w.plan(1, nil, Scale{N: w.between(-1, 12), Absolute: true}, nil)
 	case w.chance(p.recycle):
-		w.plan(1, nil, Recycle{ID: id}, nil)
+		w.plan(1, nil, Recycle{ID: id, Now: w.chance(0.3)}, nil)
 	case w.chance(p.stop):
 		w.plan(1, nil, []Event{Drain{}, Drain{}, Interrupt{}, Stop{}}[w.random.below(4)], nil)
 	case w.chance(p.junk) && w.procs[id] == nil:
