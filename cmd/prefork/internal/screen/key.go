@@ -1,0 +1,141 @@
+package screen
+
+import "unicode/utf8"
+
+// Key is a key that was pressed: a rune, or one of the names below.
+type Key rune
+
+// The keys that are no runes, and the control characters that have a meaning.
+const (
+	KeyUp Key = -1 - iota
+	KeyDown
+	KeyLeft
+	KeyRight
+	KeyPageUp
+	KeyPageDown
+	KeyHome
+	KeyEnd
+	KeyOther // a sequence of no meaning here
+
+	KeyCtrlC  Key = 3
+	KeyCtrlL  Key = 12
+	KeyEnter  Key = 13
+	KeyEscape Key = 27
+)
+
+// maxSequence bounds an escape sequence; a longer one is taken for noise.
+const maxSequence = 32
+
+// Decoder makes keys of what a terminal sends. Sequences may be split over
+// reads. Its zero value is ready; it belongs to one goroutine.
+type Decoder struct{ rest []byte }
+
+// Feed takes bytes and returns the keys that are complete.
+func (d *Decoder) Feed(b []byte) []Key {
+	d.rest = append(d.rest, b...)
+	var keys []Key
+	for len(d.rest) > 0 {
+		k, n := decode(d.rest)
+		if n == 0 {
+			break
+		}
+		keys = append(keys, k)
+		d.rest = d.rest[n:]
+	}
+	if len(d.rest) == 0 {
+		d.rest = nil
+	}
+	return keys
+}
+
+// Begun says whether a sequence is begun and not complete.
+func (d *Decoder) Begun() bool { return len(d.rest) > 0 }
+
+// Flush ends the sequence that is begun, for nothing followed in time: a lone
+// ESC is the key of that name.
+func (d *Decoder) Flush() []Key {
+	if len(d.rest) == 0 {
+		return nil
+	}
+	k := KeyOther
+	if len(d.rest) == 1 && d.rest[0] == byte(KeyEscape) {
+		k = KeyEscape
+	}
+	d.rest = nil
+	return []Key{k}
+}
+
+// decode reads one key and the number of its bytes, 0 if some are missing.
+func decode(b []byte) (Key, int) {
+	switch {
+	case b[0] != byte(KeyEscape):
+		if !utf8.FullRune(b) {
+			return 0, 0
+		}
+		r, n := utf8.DecodeRune(b)
+		return Key(r), n
+	case len(b) == 1:
+		return 0, 0
+	case b[1] == '[':
+		return decodeCSI(b)
+	case b[1] == 'O':
+		if len(b) == 2 {
+			return 0, 0
+		}
+		return arrow(b[2]), 3
+	}
+	return KeyEscape, 1
+}
+
+// decodeCSI reads a control sequence: ESC [, parameters, intermediates, and a
+// final byte (ECMA-48, 5.4).
+func decodeCSI(b []byte) (Key, int) {
+	for i := 2; i < len(b); i++ {
+		switch c := b[i]; {
+		case i == maxSequence:
+			return KeyOther, i
+		case c >= 0x20 && c <= 0x3f:
+		case c == '~':
+			return numbered(string(b[2:i])), i + 1
+		case c >= 0x40 && c <= 0x7e:
+			return arrow(c), i + 1
+		default: // no part of a sequence: it broke off
+			return KeyOther, i
+		}
+	}
+	return 0, 0
+}
+
+// arrow is the key of a sequence by its final byte, whatever modifies it.
+func arrow(final byte) Key {
+	switch final {
+	case 'A':
+		return KeyUp
+	case 'B':
+		return KeyDown
+	case 'C':
+		return KeyRight
+	case 'D':
+		return KeyLeft
+	case 'H':
+		return KeyHome
+	case 'F':
+		return KeyEnd
+	}
+	return KeyOther
+}
+
+// numbered is the key of a VT220 sequence, ESC [ n ~.
+func numbered(n string) Key {
+	switch n {
+	case "1", "7":
+		return KeyHome
+	case "4", "8":
+		return KeyEnd
+	case "5":
+		return KeyPageUp
+	case "6":
+		return KeyPageDown
+	}
+	return KeyOther
+}

@@ -1,0 +1,166 @@
+package screen
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// The alternate screen, no cursor, and no wrapping at the right edge.
+	enter = "\x1b[?1049h\x1b[?25l\x1b[?7l\x1b[H\x1b[2J"
+	leave = "\x1b[0m\x1b[?7h\x1b[?25h\x1b[?1049l"
+)
+
+// Terminal is a terminal that is taken over. Paint belongs to one goroutine;
+// Keys may run on another; Close may be called from any.
+type Terminal struct {
+	in, out int
+	saved   unix.Termios
+	styles  bool
+	shown   []string // what each line of the screen says
+	stop    [2]int   // a pipe: closing its second end ends Keys
+
+	mu     sync.Mutex // guards closed
+	closed bool
+}
+
+// IsTerminal says whether f is one.
+func IsTerminal(f *os.File) bool {
+	_, err := unix.IoctlGetTermios(descriptor(f), unix.TCGETS)
+	return err == nil
+}
+
+// descriptor is f.Fd without its side effect: that one makes the open file
+// blocking, which others may share. The caller keeps f open.
+func descriptor(f *os.File) int {
+	fd := -1
+	if raw, err := f.SyscallConn(); err == nil {
+		_ = raw.Control(func(n uintptr) { fd = int(n) }) // -1 is no terminal
+	}
+	return fd
+}
+
+// Open takes over the terminal of in and out, which stay the caller's and must
+// stay open until Close. styles says whether Paint shows them.
+func Open(in, out *os.File, styles bool) (*Terminal, error) {
+	t := &Terminal{in: descriptor(in), out: descriptor(out), styles: styles}
+	saved, err := unix.IoctlGetTermios(t.in, unix.TCGETS)
+	if err != nil {
+		return nil, fmt.Errorf("open terminal: %w", err)
+	}
+	t.saved = *saved
+	if err := unix.Pipe2(t.stop[:], unix.O_CLOEXEC); err != nil {
+		return nil, fmt.Errorf("open terminal: %w", err)
+	}
+	raw := t.saved
+	raw.Iflag &^= unix.BRKINT | unix.ICRNL | unix.INPCK | unix.ISTRIP | unix.IXON | unix.INLCR | unix.IGNCR
+	raw.Lflag &^= unix.ECHO | unix.ICANON | unix.IEXTEN | unix.ISIG
+	raw.Cc[unix.VMIN], raw.Cc[unix.VTIME] = 1, 0
+	if err := unix.IoctlSetTermios(t.in, unix.TCSETS, &raw); err != nil {
+		t.closePipe()
+		return nil, fmt.Errorf("open terminal: %w", err)
+	}
+	if err := t.write(enter); err != nil {
+		_ = t.Close() // the first error is the one to tell
+		return nil, err
+	}
+	return t, nil
+}
+
+// Close gives the terminal back as it was and ends Keys. Once is enough.
+func (t *Terminal) Close() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closed {
+		return nil
+	}
+	t.closed = true
+	unix.Close(t.stop[1])
+	err := t.write(leave)
+	if e := unix.IoctlSetTermios(t.in, unix.TCSETSF, &t.saved); e != nil && err == nil {
+		err = fmt.Errorf("restore terminal: %w", e)
+	}
+	return err
+}
+
+func (t *Terminal) closePipe() {
+	unix.Close(t.stop[0])
+	unix.Close(t.stop[1])
+}
+
+// Size returns the columns and rows. A terminal that does not know has 80 by
+// 24.
+func (t *Terminal) Size() (columns, rows int) { return size(t.out) }
+
+// Columns returns the columns of the terminal f, or 0 if f is none.
+func Columns(f *os.File) int {
+	if !IsTerminal(f) {
+		return 0
+	}
+	columns, _ := size(descriptor(f))
+	return columns
+}
+
+func size(fd int) (columns, rows int) {
+	ws, err := unix.IoctlGetWinsize(fd, unix.TIOCGWINSZ)
+	if err != nil || ws.Col == 0 || ws.Row == 0 {
+		return 80, 24
+	}
+	return int(ws.Col), int(ws.Row)
+}
+
+// Clear makes the next Paint draw everything: the terminal has another size,
+// or somebody wrote on it.
+func (t *Terminal) Clear() { t.shown = nil }
+
+// Paint shows the lines from the top of the screen on. The caller has fitted
+// them into it.
+func (t *Terminal) Paint(lines []Line) error {
+	var b strings.Builder
+	if t.shown == nil {
+		b.WriteString("\x1b[0m\x1b[2J")
+	}
+	now := make([]string, len(lines))
+	for i, l := range lines {
+		now[i] = l.ANSI(t.styles)
+		if i < len(t.shown) && t.shown[i] == now[i] || i >= len(t.shown) && now[i] == "" {
+			continue
+		}
+		// The line is erased first: after its last column the cursor stands
+		// on that, and erasing to the right would take it away.
+		b.WriteString("\x1b[" + strconv.Itoa(i+1) + ";1H\x1b[2K" + now[i])
+	}
+	if len(lines) < len(t.shown) {
+		b.WriteString("\x1b[" + strconv.Itoa(len(lines)+1) + ";1H\x1b[J")
+	}
+	t.shown = now
+	if b.Len() == 0 {
+		return nil
+	}
+	return t.write(b.String())
+}
+
+// write writes all of s, whatever signals say.
+func (t *Terminal) write(s string) error {
+	for b := []byte(s); len(b) > 0; {
+		n, err := unix.Write(t.out, b)
+		switch {
+		case err == nil:
+			b = b[n:]
+		case err == unix.EINTR:
+		case err == unix.EAGAIN: // somebody made it non-blocking
+			fds := []unix.PollFd{{Fd: int32(t.out), Events: unix.POLLOUT}}
+			if _, err := unix.Poll(fds, -1); err != nil && err != unix.EINTR {
+				return fmt.Errorf("write terminal: %w", err)
+			}
+		default:
+			return fmt.Errorf("write terminal: %w", err)
+		}
+	}
+	return nil
+}

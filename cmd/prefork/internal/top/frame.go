@@ -1,0 +1,223 @@
+package top
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"prefork"
+	"prefork/cmd/prefork/internal/screen"
+)
+
+// eventsOnce is how many events Text has.
+const eventsOnce = 10
+
+// Frame draws the view for a screen of that size: as many lines as it has
+// rows, each no longer than it has columns. now is the time by the server's
+// clock and zone as far as the client knows it.
+func (m *Model) Frame(width, height int, now time.Time) []screen.Line {
+	var lines []screen.Line
+	switch {
+	case m.help:
+		lines = helpLines()
+	case m.shown().now == nil:
+		lines = []screen.Line{{{Text: "waiting for the server's first word ..."}}}
+	default:
+		lines = m.body(width, height-1, now)
+	}
+	lines = append(lines[:min(len(lines), max(height-1, 0))], make([]screen.Line, max(0, height-1-len(lines)))...)
+	lines = append(lines, m.footer())
+	lines = lines[max(0, len(lines)-height):]
+	for i := range lines {
+		lines[i] = lines[i].Fit(width)
+	}
+	return lines
+}
+
+// Text draws the view for a file or a script: all workers, the last events,
+// and nothing that only a person at the keys needs.
+func (m *Model) Text(width int, now time.Time) []screen.Line {
+	if m.shown().now == nil {
+		return nil
+	}
+	rows := m.rows()
+	lines := append(m.head(now), nil)
+	if len(rows) > 0 {
+		t := newTable(rows, width)
+		t.fit()
+		lines = append(lines, t.header())
+		for i := range rows {
+			lines = append(lines, t.worker(&rows[i], false))
+		}
+	} else {
+		lines = append(lines, noWorkers)
+	}
+	if events := m.events(eventsOnce, now); len(events) > 0 {
+		lines = append(append(lines, nil), events...)
+	}
+	for i := range lines {
+		lines[i] = lines[i].Fit(width)
+	}
+	return lines
+}
+
+var noWorkers = screen.Line{{Text: "no workers", Style: screen.Dim}}
+
+// body shares the rows out: the head, the table, the last events. The table
+// gets two thirds of what the head leaves, or what it needs.
+func (m *Model) body(width, height int, now time.Time) []screen.Line {
+	head := m.head(now)
+	if least := 4; height < len(head)+least {
+		head = head[:max(1, min(len(head), height-least))]
+	}
+	rows := m.rows()
+	room := max(0, height-len(head)-1) // below the table's header
+	told := 0
+	if room >= 5 {
+		told = max(room/3, room-max(1, len(rows)))
+		told = min(told, len(m.shown().events)+1)
+	}
+	lines := append(head, m.table(rows, width, room-told)...)
+	if told > 1 {
+		lines = append(lines, make([]screen.Line, max(0, height-told-len(lines)))...)
+		lines = append(lines, screen.Line{{Text: "EVENTS", Style: screen.Dim}})
+		lines = append(lines, m.events(told-1, now)...)
+	}
+	return lines
+}
+
+// table is the header and so many rows, the selected one among them.
+func (m *Model) table(rows []row, width, room int) []screen.Line {
+	selected := m.position(rows)
+	m.page = max(1, room)
+	if selected < 0 {
+		return []screen.Line{noWorkers}
+	}
+	m.scroll = min(m.scroll, selected, max(0, len(rows)-room))
+	m.scroll = max(m.scroll, selected-room+1, 0)
+	t := newTable(rows, width)
+	t.mark, t.sorted, t.arrow = true, m.sort, "↑"
+	if columns[m.sort].descends != m.reversed {
+		t.arrow = "↓"
+	}
+	t.fit()
+	lines := []screen.Line{t.header()}
+	for i := m.scroll; i < min(len(rows), m.scroll+room); i++ {
+		lines = append(lines, t.worker(&rows[i], i == selected))
+	}
+	return lines
+}
+
+// head is what is said of the server as a whole.
+func (m *Model) head(now time.Time) []screen.Line {
+	v := m.shown()
+	s := v.now
+	first := screen.Line{
+		{Text: "prefork ", Style: screen.Bold}, {Text: s.Version + "  pid " + strconv.Itoa(s.PID) + "  "},
+		{Text: s.State, Style: stateStyle(s.State)},
+		{Text: fmt.Sprintf("  generation %d  %s  up %s", s.Generation, workersText(s.Target), age(s.UptimeS))},
+	}
+	if m.frozen != nil {
+		first = append(screen.Line{{Text: " paused ", Style: screen.Reverse}, {Text: " "}}, first...)
+	}
+	lines := []screen.Line{first, v.rates(), v.load(), v.latencies(), v.history(now)}
+	if s.Degraded != "" {
+		lines = append(lines, screen.Line{{Text: "degraded  ", Style: screen.Red | screen.Bold}, {Text: oneLine(s.Degraded)}})
+	}
+	return lines
+}
+
+// workersText says how many workers a target is.
+func workersText(target string) string {
+	if target == "1" {
+		return "1 worker"
+	}
+	return target + " workers"
+}
+
+// label begins a line of the head.
+func label(text string) screen.Span {
+	return screen.Span{Text: fmt.Sprintf("%-10s", text), Style: screen.Dim}
+}
+
+func (v *view) rates() screen.Line {
+	figure := func(of func(*prefork.Status) uint64, write func(float64) string, unit string) string {
+		n, ok := v.perSecond(of)
+		if !ok {
+			return unknown + unit
+		}
+		return write(n) + unit
+	}
+	return screen.Line{label("rate"), {Text: strings.Join([]string{
+		figure(func(s *prefork.Status) uint64 { return s.Totals.Handled }, count, " conn/s"),
+		figure(answers, count, " answers/s"),
+		figure(func(s *prefork.Status) uint64 { return s.Totals.BytesIn }, size, "/s in"),
+		figure(func(s *prefork.Status) uint64 { return s.Totals.BytesOut }, size, "/s out"),
+	}, "  ")}}
+}
+
+// answers counts what handlers answered.
+func answers(s *prefork.Status) (n uint64) {
+	for _, c := range s.HandlerLatency.Counts {
+		n += c
+	}
+	return n
+}
+
+func (v *view) load() screen.Line {
+	t := v.now.Totals
+	queued := 0
+	for _, l := range v.now.Listeners {
+		queued += max(0, l.Queued)
+	}
+	cpu := unknown
+	if d := v.interval(); d > 0 {
+		cpu = strconv.FormatFloat(100*max(0, v.now.CPUS-v.before.CPUS)/d, 'f', 0, 64) + "%"
+	}
+	failing := v.before != nil && t.Failed > v.before.Totals.Failed
+	rejecting := v.before != nil && t.Rejected > v.before.Totals.Rejected
+	return screen.Line{
+		label("load"), {Text: fmt.Sprintf("%d active  ", t.Active)},
+		{Text: fmt.Sprintf("%d queued", queued), Style: when(queued > 0, screen.Yellow)},
+		{Text: fmt.Sprintf("  cpu %s  %s handled  ", cpu, count(float64(t.Handled)))},
+		{Text: count(float64(t.Failed)) + " failed", Style: when(failing, screen.Red)}, {Text: "  "},
+		{Text: count(float64(t.Rejected)) + " rejected", Style: when(rejecting, screen.Red)},
+	}
+}
+
+func (v *view) latencies() screen.Line {
+	h, total := v.latency()
+	p := func(q float64) string {
+		if total == 0 {
+			return unknown
+		}
+		seconds, over := quantile(h, total, q)
+		if over {
+			return ">" + brief(seconds)
+		}
+		return brief(seconds)
+	}
+	return screen.Line{label("latency"), {Text: fmt.Sprintf("p50 %s  p99 %s", p(0.5), p(0.99))}}
+}
+
+// history is what went wrong so far, and the last reload.
+func (v *view) history(now time.Time) screen.Line {
+	restarting := v.before != nil && v.now.Totals.Restarts > v.before.Totals.Restarts
+	l := screen.Line{
+		label("restarts"), {Text: strconv.FormatUint(v.now.Totals.Restarts, 10), Style: when(restarting, screen.Red)},
+		{Text: "  reload "},
+	}
+	r := v.now.LastReload
+	if r.At == nil {
+		return append(l, screen.Span{Text: "none yet"})
+	}
+	ago := ", " + age(now.Sub(*r.At).Seconds()) + " ago"
+	if r.OK {
+		return append(l, screen.Span{Text: "ok", Style: screen.Green}, screen.Span{Text: ago})
+	}
+	return append(l, screen.Span{Text: "failed", Style: screen.Red}, screen.Span{Text: ago + ": " + oneLine(r.Error)})
+}
+
+// oneLine writes a text of several lines in one.
+func oneLine(text string) string { return strings.ReplaceAll(strings.TrimSpace(text), "\n", "; ") }

@@ -1,0 +1,146 @@
+package top
+
+import (
+	"strings"
+	"unicode/utf8"
+
+	"prefork/cmd/prefork/internal/screen"
+)
+
+// leastDoing is the room that the last column needs to be of use.
+const leastDoing = 12
+
+// table lays the workers out.
+type table struct {
+	rows    []row
+	at      []int // indexes into columns: those that there is room for
+	widths  []int // of them
+	columns int   // of the screen
+	mark    bool  // there is a column for the mark of the selected worker
+	sorted  int   // index into columns, or -1 if it is not shown
+	arrow   string
+}
+
+// newTable returns a table that has all columns until fit.
+func newTable(rows []row, width int) *table {
+	t := &table{rows: rows, columns: width, sorted: -1}
+	for i := range columns {
+		t.at = append(t.at, i)
+	}
+	return t
+}
+
+// fit measures the columns and drops those that there is no room for.
+func (t *table) fit() {
+	widths := make([]int, len(columns))
+	for i := range columns {
+		widths[i] = utf8.RuneCountInString(t.title(i))
+		for r := range t.rows {
+			widths[i] = max(widths[i], utf8.RuneCountInString(columns[i].cell(&t.rows[r])))
+		}
+	}
+	last := len(columns) - 1
+	wanted := widths[last]
+	widths[last] = min(wanted, leastDoing)
+	for t.width(widths) > t.columns && t.drop() {
+	}
+	t.widths = nil
+	for _, i := range t.at {
+		t.widths = append(t.widths, widths[i])
+	}
+	if n := len(t.at) - 1; t.at[n] == last {
+		t.widths[n] = min(wanted, widths[last]+t.columns-t.width(widths))
+	}
+}
+
+// width is that of a line: the columns and a space before each, the first
+// aside unless it is the mark's.
+func (t *table) width(widths []int) int {
+	n := len(t.at) - 1
+	if t.mark {
+		n++
+	}
+	for _, i := range t.at {
+		n += widths[i]
+	}
+	return n
+}
+
+// drop gives up the column that is needed least, and says whether there was
+// one to give up. A column that is sorted by stays.
+func (t *table) drop() bool {
+	worst := -1
+	for n, i := range t.at {
+		if columns[i].spare > 0 && i != t.sorted && (worst < 0 || columns[i].spare > columns[t.at[worst]].spare) {
+			worst = n
+		}
+	}
+	if worst < 0 {
+		return false
+	}
+	t.at = append(t.at[:worst:worst], t.at[worst+1:]...)
+	return true
+}
+
+func (t *table) title(i int) string {
+	if i == t.sorted {
+		return columns[i].name + t.arrow
+	}
+	return columns[i].name
+}
+
+// header is the line with the names.
+func (t *table) header() screen.Line {
+	return t.line(" ", func(i int) (string, screen.Style) {
+		if i == t.sorted {
+			return t.title(i), screen.Bold
+		}
+		return t.title(i), screen.Dim
+	})
+}
+
+// worker is the line of a row.
+func (t *table) worker(r *row, selected bool) screen.Line {
+	mark := " "
+	if selected {
+		mark = ">"
+	}
+	l := t.line(mark, func(i int) (string, screen.Style) {
+		if columns[i].style == nil {
+			return columns[i].cell(r), 0
+		}
+		return columns[i].cell(r), columns[i].style(r)
+	})
+	if selected {
+		l = append(l, screen.Span{Text: strings.Repeat(" ", max(0, t.columns-l.Width()))})
+		for i := range l {
+			l[i].Style |= screen.Reverse
+		}
+	}
+	return l
+}
+
+func (t *table) line(mark string, cell func(i int) (string, screen.Style)) screen.Line {
+	var l screen.Line
+	if t.mark {
+		l = append(l, screen.Span{Text: mark})
+	}
+	for n, i := range t.at {
+		text, style := cell(i)
+		text = screen.Cut(text, t.widths[n])
+		pad := strings.Repeat(" ", max(0, t.widths[n]-utf8.RuneCountInString(text)))
+		gap := " "
+		if n == 0 && !t.mark {
+			gap = ""
+		}
+		switch {
+		case !columns[i].left:
+			l = append(l, screen.Span{Text: gap + pad}, screen.Span{Text: text, Style: style})
+		case n == len(t.at)-1:
+			l = append(l, screen.Span{Text: gap}, screen.Span{Text: text, Style: style})
+		default:
+			l = append(l, screen.Span{Text: gap}, screen.Span{Text: text, Style: style}, screen.Span{Text: pad})
+		}
+	}
+	return l.Fit(t.columns)
+}
