@@ -7,7 +7,7 @@
 //	  │                   ▲ signals, control socket, config file
 //	  ├──── drives ───────┘
 //	  ├──── loads ─────────── clients that tally every answer (load.go)
-//	  └──── inspects ──────── status, log, /proc (status.go, log.go, proc.go)
+//	  └──── inspects ──────── status, log, /proc, screen (status.go, log.go, proc.go, pty.go)
 //
 // The promises, and where each is shown:
 //
@@ -15,7 +15,8 @@
 //	the old serves until proven      rollback_test.go
 //	one failure stays one failure    crash_test.go, modes_test.go
 //	no orphans, no zombies, no leaks crash_test.go, orphan_test.go, container_test.go
-//	the operator always knows        signal_test.go, instance_test.go, command_test.go, runbook_test.go
+//	the operator always knows        signal_test.go, instance_test.go, command_test.go, runbook_test.go,
+//	                                 top_test.go
 //	work is spread                   balance_test.go
 //	the arrows                       architecture_test.go
 //	the examples are true            examples_test.go

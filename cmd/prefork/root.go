@@ -54,7 +54,7 @@ Start one, and talk to it:
 		&cobra.Group{ID: groupLoad, Title: "Load it"},
 		&cobra.Group{ID: groupOther, Title: "Other"},
 	)
-	root.AddCommand(newServe(), newCheck(), newUnit(), newStatus(),
+	root.AddCommand(newServe(), newCheck(), newUnit(), newStatus(), newTop(),
 		newReload(), newDrain(), newStop(), newScale(), newRecycle(), newLogLevel(), newLoad(), newVersion())
 	root.SetHelpCommand(newHelp(root))
 	root.SetCompletionCommandGroupID(groupOther)
