@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -25,15 +26,22 @@ type Pty struct {
 	ended  chan struct{}
 
 	mu                  sync.Mutex // guards what follows
-	cells               [][]rune
+	cells               [][]Cell
 	columns             int
 	row                 int
 	column              int
-	main                [][]rune // the main screen while the alternate one is shown
+	main                [][]Cell // the main screen while the alternate one is shown
 	mainRow, mainColumn int
+	style               string          // of what is written next
 	rest                []byte          // a rune or a sequence that is begun
 	modes               map[string]bool // private modes as they were set last
 	unknown             string          // the first thing that was not understood
+}
+
+// Cell is one place on the screen.
+type Cell struct {
+	Rune  rune
+	Style string // the parameters of SGR that are in force, "" for none
 }
 
 // OpenPty opens a terminal of that size; it is closed with the test.
@@ -81,7 +89,7 @@ func (p *Pty) control(f *os.File, what string, do func(fd int) error) {
 func (p *Pty) Resize(columns, rows int) {
 	p.tb.Helper()
 	p.mu.Lock()
-	p.columns, p.cells = columns, make([][]rune, rows)
+	p.columns, p.cells = columns, make([][]Cell, rows)
 	p.row, p.column = 0, 0
 	p.mu.Unlock()
 	p.control(p.master, "resize", func(fd int) error {
@@ -130,9 +138,24 @@ func (p *Pty) Lines() []string {
 	}
 	var lines []string
 	for _, cells := range p.cells {
-		lines = append(lines, strings.TrimRight(string(cells), " "))
+		var line strings.Builder
+		for _, c := range cells {
+			line.WriteRune(c.Rune)
+		}
+		lines = append(lines, strings.TrimRight(line.String(), " "))
 	}
 	return lines
+}
+
+// Cells is the screen as it looks, line by line.
+func (p *Pty) Cells() [][]Cell {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	cells := make([][]Cell, len(p.cells))
+	for i := range cells {
+		cells[i] = slices.Clone(p.cells[i])
+	}
+	return cells
 }
 
 // Mode says whether a private mode such as ?25 is set, and whether it ever was
@@ -235,9 +258,9 @@ func (p *Pty) put(r rune) {
 	}
 	p.column = min(p.column, p.columns-1)
 	for len(p.cells[p.row]) <= p.column {
-		p.cells[p.row] = append(p.cells[p.row], ' ')
+		p.cells[p.row] = append(p.cells[p.row], Cell{Rune: ' '})
 	}
-	p.cells[p.row][p.column] = r
+	p.cells[p.row][p.column] = Cell{r, p.style}
 	p.column++
 }
 
@@ -245,17 +268,18 @@ func (p *Pty) put(r rune) {
 func (p *Pty) alternate(to bool) {
 	if to {
 		p.main, p.mainRow, p.mainColumn = p.cells, p.row, p.column
-		p.cells = make([][]rune, len(p.cells))
+		p.cells = make([][]Cell, len(p.cells))
 		return
 	}
 	rows := len(p.cells)
-	p.cells, p.row, p.column = append(p.main, make([][]rune, rows)...)[:rows], p.mainRow, p.mainColumn
+	p.cells, p.row, p.column = append(p.main, make([][]Cell, rows)...)[:rows], p.mainRow, p.mainColumn
 }
 
 // sequence obeys a control sequence, and says whether it is known.
 func (p *Pty) sequence(parameters string, final byte) bool {
 	switch {
-	case final == 'm':
+	case final == 'm': // programs begin each style anew with 0
+		p.style = strings.TrimLeft(parameters, "0;")
 	case final == 'H' && parameters == "":
 		p.row, p.column = 0, 0
 	case final == 'H':

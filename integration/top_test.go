@@ -2,18 +2,22 @@ package integration
 
 import (
 	"bytes"
+	"encoding/xml"
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"reflect"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// top is `prefork top` on a terminal.
+// topRun is `prefork top` on a terminal.
 type topRun struct {
 	*Pty
 	t       *testing.T
@@ -24,11 +28,11 @@ type topRun struct {
 }
 
 // startTop starts it on the server, and waits for its first whole picture.
-func startTop(c *Command, columns, rows int) *topRun {
-	c.t.Helper()
-	r := &topRun{Pty: OpenPty(c.t, columns, rows), t: c.t, ended: make(chan struct{})}
+func startTop(t *testing.T, control string, columns, rows int) *topRun {
+	t.Helper()
+	r := &topRun{Pty: OpenPty(t, columns, rows), t: t, ended: make(chan struct{})}
 	r.before = r.Modes()
-	r.command = exec.Command(c.binary, "top", "--control", c.control)
+	r.command = exec.Command(Program(t, "prefork/cmd/prefork"), "top", "--control", control)
 	r.command.Stderr = &r.stderr
 	r.command.Env = append(os.Environ(), "TERM=xterm", "NO_COLOR=")
 	r.Start(r.command)
@@ -36,7 +40,7 @@ func startTop(c *Command, columns, rows int) *topRun {
 		_ = r.command.Wait() // the state says it all
 		close(r.ended)
 	}()
-	c.t.Cleanup(func() {
+	t.Cleanup(func() {
 		_ = r.command.Process.Kill()
 		<-r.ended
 	})
@@ -88,7 +92,7 @@ func (r *topRun) selected() []string {
 
 func TestTopShowsAndSteersARunningServer(t *testing.T) {
 	c := serve(t, strings.Replace(goodConfig, "workers = 2", "workers = 3", 1))
-	r := startTop(c, 100, 30)
+	r := startTop(t, c.control, 100, 30)
 	for _, w := range c.WaitWorkers(3).Workers {
 		r.WaitText(fmt.Sprintf(" %d ", w.PID))
 	}
@@ -149,7 +153,7 @@ func TestTopGivesTheTerminalBackHoweverItEnds(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := serve(t, goodConfig)
-			r := startTop(c, 80, 24)
+			r := startTop(t, c.control, 80, 24)
 			test.end(c, r)
 			code, stderr := r.end()
 			if code != test.code || !strings.Contains(stderr, test.says) || test.says == "" && stderr != "" {
@@ -178,5 +182,52 @@ func TestTopOnceIsForScripts(t *testing.T) {
 	}
 	if code, _, stderr := c.run("top"); code != 2 || !strings.Contains(stderr, "no terminal; use --once") {
 		t.Errorf("without a terminal: exit %d, %q", code, stderr)
+	}
+}
+
+// What a busy worker does can be read, and the frame is a picture for the
+// documents: PREFORK_PICTURE=write writes it anew.
+func TestTopShowsWhatABusyWorkerDoes(t *testing.T) {
+	s := Start(t, line(4))
+	s.Do("reload")
+	crashed := s.Dial()
+	crashed.Send("nil")
+	_ = crashed.WaitClosed()
+	s.WaitStatus("a new worker for the one that crashed", func(status *Status) bool {
+		return status.Totals.Restarts == 1 && len(status.Serving()) == 4
+	})
+	busy := s.Dial()
+	busy.Send("sleep 1h")
+	network, address := s.Address("")
+	for kind, clients := range map[Kind]int{Persistent: 10, PerRequest: 4} {
+		load := Load{Kind: kind, Network: network, Address: address, Clients: clients, Pause: 5 * time.Millisecond, PerConn: 50}.Start(t.Context())
+		defer load.Stop()
+	}
+	r := startTop(t, filepath.Join(s.Dir, "control"), 100, 24)
+	r.Type("D\x1b[H") // the longest answer first, and selected
+	sleeper := regexp.MustCompile(`\b[0-9.]+s 127\.0\.0\.1:[0-9]+ sleep 1h`)
+	rated := regexp.MustCompile(`(?m)^rate +[1-9].*\n.*\nlatency +p50 [1-9]`)
+	r.WaitLines("what the sleeper does, a rate and a latency", func(lines []string) bool {
+		text := strings.Join(lines, "\n")
+		return len(sleeper.FindAllString(text, -1)) == 1 && rated.MatchString(text) && strings.Contains(text, "DOING↓") &&
+			strings.Contains(lines[len(lines)-1], "sleep 1h")
+	})
+	path := filepath.Join("..", "docs", "img", "top.svg")
+	if os.Getenv("PREFORK_PICTURE") == "write" {
+		picture := Picture("prefork top: four workers under load, one of them busy with one answer", r.Cells())
+		if err := os.WriteFile(path, []byte(picture), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	picture, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := xml.Unmarshal(picture, new(struct{})); err != nil || !sleeper.Match(picture) {
+		t.Errorf("%s is no picture of this: %v", path, err)
+	}
+	r.Type("q")
+	if code, stderr := r.end(); code != 0 || stderr != "" {
+		t.Errorf("exit %d, %q", code, stderr)
 	}
 }

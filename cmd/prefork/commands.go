@@ -105,14 +105,18 @@ its connections first. The change lasts until the next reload.` + targetHelp,
 }
 
 func newRecycle() *cobra.Command {
+	var now bool
 	t := &target{}
 	cmd := &cobra.Command{
 		Use:     "recycle SLOT",
 		Short:   "replace one worker by a fresh process",
 		GroupID: groupSteer,
 		Long: `Starts a replacement for the worker in a slot, and drains the worker once the
-replacement is ready. "prefork status" shows the slots.` + targetHelp,
+replacement is ready. With --now it stops accepting at once, and the pool fills
+its place. It answers its connections first, either way. "prefork status" shows
+the slots.` + targetHelp,
 		Example: `  prefork recycle 2
+  prefork recycle 2 --now
   prefork recycle 0 --control /run/prefork/control.sock`,
 		Args: oneArg("the slot of a worker"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -120,12 +124,17 @@ replacement is ready. "prefork status" shows the slots.` + targetHelp,
 			if err != nil {
 				return usage(cmd, `want a slot such as 0 ("prefork status" shows them), not %q`, args[0])
 			}
-			return t.send(cmd, "recycle", url.Values{"slot": {args[0]}}, func(prefork.Answer) string {
+			command := "recycle"
+			if now {
+				command = "drain-worker"
+			}
+			return t.send(cmd, command, url.Values{"slot": {args[0]}}, func(prefork.Answer) string {
 				return fmt.Sprintf("recycling the worker in slot %d", slot)
 			})
 		},
 	}
 	t.bind(cmd, time.Minute)
+	cmd.Flags().BoolVar(&now, "now", false, "do not wait for the replacement")
 	return cmd
 }
 

@@ -23,6 +23,7 @@ func TestEachCommandAsksTheServerAndPrintsItsVerdict(t *testing.T) {
 		{"scale +1", "POST /v1/scale?n=%2B1", "scaled: 5 workers\n"},
 		{"scale -1", "POST /v1/scale?n=-1", "scaled: 5 workers\n"},
 		{"recycle 2", "POST /v1/recycle?slot=2", "recycling the worker in slot 2\n"},
+		{"recycle 2 --now", "POST /v1/drain-worker?slot=2", "recycling the worker in slot 2\n"},
 		{"log-level debug", "POST /v1/log-level?level=debug", "log level: debug\n"},
 	} {
 		t.Run(c.args, func(t *testing.T) {

@@ -43,7 +43,9 @@ func (h *lines) Handle(ctx context.Context, c *worker.Conn) error {
 		if err != nil {
 			return fmt.Errorf("read command: %w", err)
 		}
-		command, argument, _ := strings.Cut(strings.TrimSuffix(string(line), "\n"), " ")
+		text := strings.TrimSuffix(string(line), "\n")
+		c.Doing(text)
+		command, argument, _ := strings.Cut(text, " ")
 		answer, err := h.run(ctx, command, argument)
 		if err != nil {
 			answer = "error: " + err.Error()

@@ -67,6 +67,7 @@ func Open(in, out *os.File, styles bool) (*Terminal, error) {
 	}
 	if err := t.write(enter); err != nil {
 		_ = t.Close() // the first error is the one to tell
+		unix.Close(t.stop[0])
 		return nil, err
 	}
 	return t, nil
