@@ -131,6 +131,9 @@ func TestTopShowsAndSteersARunningServer(t *testing.T) {
 			}
 			r.WaitText(fmt.Sprintf(" %d ", w.PID))
 		}
+		r.WaitLines("the table without worker "+old[1], func(lines []string) bool {
+			return !strings.Contains(strings.Join(lines, "\n"), " "+old[1]+" ")
+		})
 	}
 	r.Type("q")
 	if code, stderr := r.end(); code != 0 || stderr != "" {
