@@ -18,6 +18,8 @@ type source struct {
 	file  string
 	flags config.Flags
 	path  string // of the control socket, chosen at the start
+
+	started config.Config // what the first generation was made of
 }
 
 func newServe() *cobra.Command {
@@ -45,6 +47,11 @@ QUIT stops, USR1 reopens the log file, TTIN and TTOU add and remove a worker.`,
 			if err != nil {
 				return err
 			}
+			watch, err := observe(&src.started, s)
+			if err != nil {
+				return err
+			}
+			defer watch.Close()
 			// Signals are the master's business from here on.
 			return s.Run(cmd.Context())
 		},
@@ -70,6 +77,7 @@ func (s *source) server() (*prefork.Server, error) {
 	if s.path, err = controlPath(c); err != nil {
 		return nil, err
 	}
+	s.started = c
 	server, err := s.build(c)
 	if err != nil {
 		return nil, err
@@ -84,6 +92,9 @@ func (s *source) server() (*prefork.Server, error) {
 func (s *source) reload(context.Context) (*prefork.Server, error) {
 	c, err := config.Load(s.file, &s.flags)
 	if err != nil {
+		return nil, err
+	}
+	if err := observedElsewhere(&s.started, &c); err != nil {
 		return nil, err
 	}
 	return s.build(c)

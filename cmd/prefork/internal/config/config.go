@@ -17,6 +17,8 @@ type Config struct {
 	LogFile          string
 	LogFormat        string
 	LogLevel         string
+	Metrics          string
+	StatusPage       bool
 	RequestQueueSize int
 	ReuseAddress     bool
 	Poller           string

@@ -103,6 +103,16 @@ var serviceKeys = []Key{
 		field:  func(c *Config) any { return &c.LogLevel },
 	},
 	{
+		Name: "metrics", Value: "ADDRESS", Default: `""`, Fixed: true,
+		Help:  "serve /metrics for Prometheus here: host:port, tcp://host:port or unix:///path; empty does not",
+		field: func(c *Config) any { return &c.Metrics },
+	},
+	{
+		Name: "status_page", Value: "BOOL", Default: "false", Fixed: true,
+		Help:  "show the server live at / of the metrics address, to whoever reaches it",
+		field: func(c *Config) any { return &c.StatusPage },
+	},
+	{
 		Name: "request_queue_size", Value: "N", Default: "4096", min: 1, max: 1 << 20,
 		Help:  "the listen backlog of each socket; the kernel caps it at somaxconn",
 		field: func(c *Config) any { return &c.RequestQueueSize },

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"prefork"
+	"prefork/cmd/prefork/internal/metrics"
 	"prefork/cmd/prefork/internal/nearest"
 	"prefork/worker"
 	"prefork/worker/handlers"
@@ -19,6 +20,7 @@ func (l *loader) validate() {
 	l.handler()
 	l.spares()
 	l.access()
+	l.metrics()
 	if len(l.problems) == 0 {
 		l.server()
 	}
@@ -120,6 +122,20 @@ func (l *loader) access() {
 	}
 	if spec, ok := handlers.Lookup(c.Handler); ok && !spec.HTTP {
 		l.blame("access_format", fmt.Sprintf("common is for a handler that serves HTTP, which %s does not; json is for all", c.Handler))
+	}
+}
+
+func (l *loader) metrics() {
+	if l.bad["metrics"] {
+		return
+	}
+	switch address := l.config.Metrics; {
+	case address != "":
+		if _, err := metrics.ParseAddress(address); err != nil {
+			l.blame("metrics", err.Error())
+		}
+	case l.config.StatusPage && !l.bad["status_page"]:
+		l.blame("status_page", "it is served on the metrics address, and metrics is empty")
 	}
 }
 

@@ -1,0 +1,141 @@
+package metrics
+
+import (
+	"context"
+	"fmt"
+	"log"
+	"net"
+	"net/http"
+	"net/netip"
+	"time"
+)
+
+// The limits of a Server. It shares the master with everything that matters
+// more.
+const (
+	maxClients   = 128 // connections at once; more are closed at once
+	maxFollowers = 32  // of those that follow Events
+	headerTime   = 10 * time.Second
+	writeTime    = 15 * time.Second // for an answer; a stream moves it on
+	idleTime     = time.Minute
+	farewell     = time.Second // for answers that are under way at the end
+)
+
+// Server serves /metrics, and the status page where it is wanted, over HTTP to
+// whoever reaches its address: GET and HEAD, and nothing that changes anything.
+type Server struct {
+	Metrics http.Handler // /metrics
+	Page    http.Handler // /; nil: there is none, nor Events
+	Events  http.Handler // /events
+
+	listener net.Listener
+	http     *http.Server
+	ended    chan struct{}
+}
+
+// Serve binds the address and serves until Close. ErrorLog takes the
+// complaints of net/http.
+func (s *Server) Serve(address Address, errorLog *log.Logger) error {
+	l, err := address.listen()
+	if err != nil {
+		return err
+	}
+	s.listener = l
+	s.http = &http.Server{
+		Handler:           s.handler(),
+		ReadHeaderTimeout: headerTime,
+		WriteTimeout:      writeTime,
+		IdleTimeout:       idleTime,
+		MaxHeaderBytes:    16 << 10,
+		ErrorLog:          errorLog,
+	}
+	s.ended = make(chan struct{})
+	go func() {
+		defer close(s.ended)
+		_ = s.http.Serve(&limited{Listener: l, free: make(chan struct{}, maxClients)}) // always http.ErrServerClosed
+	}()
+	return nil
+}
+
+// Addr returns where the server listens: the port that the kernel chose, if
+// the address left it to it.
+func (s *Server) Addr() net.Addr { return s.listener.Addr() }
+
+// Close ends the server. Answers under way go out first, for a second at most.
+func (s *Server) Close() {
+	ctx, cancel := context.WithTimeout(context.Background(), farewell)
+	defer cancel()
+	if s.http.Shutdown(ctx) != nil {
+		_ = s.http.Close()
+	}
+	<-s.ended
+}
+
+func (s *Server) handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", s.Metrics)
+	if s.Page != nil {
+		local := isLoopback(s.listener.Addr())
+		mux.Handle("GET /{$}", ownHost(local, s.Page))
+		mux.Handle("GET /events", ownHost(local, atMost(maxFollowers, s.Events)))
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Cross-Origin-Resource-Policy", "same-origin")
+		if r.ContentLength != 0 {
+			// net/http would read it after the answer, without a deadline.
+			h.Set("Connection", "close")
+			http.Error(w, "no request here has a body", http.StatusBadRequest)
+			return
+		}
+		mux.ServeHTTP(w, r)
+	})
+}
+
+// ownHost refuses requests to a loopback address that name a host which is not
+// loopback: a page from elsewhere whose name was made to mean this machine
+// (DNS rebinding) would otherwise read the answer.
+func ownHost(local bool, next http.Handler) http.Handler {
+	if !local {
+		return next
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		host := r.Host
+		if h, _, err := net.SplitHostPort(host); err == nil {
+			host = h
+		}
+		if ip, err := netip.ParseAddr(trimBrackets(host)); host != "localhost" && (err != nil || !ip.IsLoopback()) {
+			http.Error(w, fmt.Sprintf("this page is served to localhost, not to %q", host), http.StatusForbidden)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+func trimBrackets(host string) string {
+	if n := len(host); n > 2 && host[0] == '[' && host[n-1] == ']' {
+		return host[1 : n-1]
+	}
+	return host
+}
+
+func isLoopback(a net.Addr) bool {
+	tcp, ok := a.(*net.TCPAddr)
+	return ok && tcp.IP.IsLoopback()
+}
+
+// atMost refuses more than n requests at once.
+func atMost(n int, next http.Handler) http.Handler {
+	free := make(chan struct{}, n)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case free <- struct{}{}:
+			defer func() { <-free }()
+			next.ServeHTTP(w, r)
+		default:
+			w.Header().Set("Retry-After", "10")
+			http.Error(w, fmt.Sprintf("%d clients follow the server already", n), http.StatusServiceUnavailable)
+		}
+	})
+}

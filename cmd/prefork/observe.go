@@ -1,0 +1,83 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+
+	"go.uber.org/zap"
+
+	"prefork"
+	"prefork/cmd/prefork/internal/config"
+	"prefork/cmd/prefork/internal/metrics"
+	"prefork/cmd/prefork/internal/page"
+	"prefork/internal/logs"
+)
+
+// observer is what the master serves about itself beside its control socket.
+type observer struct {
+	server *metrics.Server // nil if the configuration wants none
+	log    *zap.Logger
+}
+
+// observe puts /metrics on the control socket, and binds the address that the
+// configuration gives it, before anything else is: one that is taken must be
+// known while nothing runs. The answers come from s once it runs.
+func observe(c *config.Config, s *prefork.Server) (*observer, error) {
+	scrape := metrics.Handler(s.Status)
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", scrape)
+	s.ControlHandler = mux
+	if c.Metrics == "" {
+		return &observer{}, nil
+	}
+	address, err := metrics.ParseAddress(c.Metrics)
+	if err != nil {
+		return nil, &prefork.ConfigError{Err: err}
+	}
+	// The master makes its own log in Run; this one has the same form, so that
+	// the lines stand together.
+	log, _, err := logs.New(c.LogFormat, c.LogLevel, os.Stderr)
+	if err != nil {
+		return nil, &prefork.ConfigError{Err: err}
+	}
+	log = log.With(zap.String("role", "master"))
+	o := &observer{server: &metrics.Server{Metrics: scrape}, log: log}
+	if c.StatusPage {
+		o.server.Page = page.Handler()
+		o.server.Events = http.HandlerFunc(s.ServeStream)
+	}
+	if err := o.server.Serve(address, zap.NewStdLog(log)); err != nil {
+		return nil, err
+	}
+	log.Info("metrics served", zap.String("address", o.server.Addr().String()), zap.Bool("status_page", c.StatusPage))
+	return o, nil
+}
+
+// Close ends what observe began.
+func (o *observer) Close() {
+	if o.server == nil {
+		return
+	}
+	o.server.Close()
+	_ = o.log.Sync() // who would hear of it
+}
+
+// observedElsewhere says what a reload would change about all this, which it
+// cannot.
+func observedElsewhere(was, is *config.Config) error {
+	var problems []error
+	for _, fixed := range []struct {
+		name    string
+		was, is any
+	}{
+		{"metrics", was.Metrics, is.Metrics},
+		{"status_page", was.StatusPage, is.StatusPage},
+	} {
+		if fixed.was != fixed.is {
+			problems = append(problems, fmt.Errorf("%s: %#v cannot become %#v in a reload; restart the server", fixed.name, fixed.was, fixed.is))
+		}
+	}
+	return errors.Join(problems...)
+}

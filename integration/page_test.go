@@ -1,0 +1,122 @@
+package integration
+
+import (
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+const observed = `listen = ["tcp://127.0.0.1:0"]
+workers = 3
+probation = "50ms"
+metrics = "127.0.0.1:0"
+status_page = true
+`
+
+// A browser opens the page of a loaded server and sees it live, through a
+// reload and a worker's death. PREFORK_SCREENSHOT=DIR keeps pictures.
+func TestStatusPageShowsALoadedServerLive(t *testing.T) {
+	c := serve(t, observed)
+	_, address := c.Address("")
+	Chat(t, address, 8)
+	b := StartBrowser(t, "http://"+c.MetricsAddress()+"/", 1240, 1180)
+	see := func(what, expression string, ok func(string) bool) {
+		t.Helper()
+		Wait(t, what+" on the page", func() (bool, string) {
+			saw := b.Evaluate(expression)
+			return ok(saw), saw
+		})
+	}
+	positive := func(saw string) bool {
+		n, err := strconv.ParseFloat(saw, 64)
+		return err == nil && n > 0
+	}
+	see("the state", `document.getElementById("state").textContent`, func(saw string) bool { return saw == "running" })
+	see("a rate", `parseFloat([...document.querySelectorAll("#figures div")].find(d => d.textContent.startsWith("answers/s")).lastChild.textContent)`, positive)
+	see("a latency", `[...document.querySelectorAll("#figures div")].find(d => d.textContent.startsWith("latency p99")).lastChild.textContent`,
+		func(saw string) bool { return strings.HasSuffix(saw, "s") })
+	see("lines in the plots", `document.querySelectorAll("#plots path.a, #plots path.b").length`, positive)
+	see("the workers", `document.querySelectorAll("#workers tbody tr").length`, func(saw string) bool { return saw == "3" })
+	see("that it is live", `document.getElementById("link").textContent`, func(saw string) bool { return saw == "live" })
+
+	status, err := c.Status()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(status.Workers[0].PID, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	see("the death of a worker", `document.getElementById("events").textContent`, func(saw string) bool { return strings.Contains(saw, "worker exited") })
+	if code, _, stderr := c.run("reload"); code != 0 {
+		t.Fatalf("reload: exit %d, %s", code, stderr)
+	}
+	see("the new generation", `document.getElementById("about").textContent`, func(saw string) bool { return strings.Contains(saw, "generation 2 ") })
+	if len(b.Complaints) > 0 {
+		t.Errorf("the page complains:\n%s", strings.Join(b.Complaints, "\n"))
+	}
+	photograph(t, b, c)
+
+	b.Resize(360, 740)
+	see("the room on a phone", `document.documentElement.scrollWidth + " of " + innerWidth`, func(saw string) bool { return saw == "360 of 360" })
+}
+
+// photograph takes pictures for people, if they are asked for.
+func photograph(t *testing.T, b *Browser, c *Command) {
+	dir := os.Getenv("PREFORK_SCREENSHOT")
+	if dir == "" {
+		return
+	}
+	enough := func() (bool, string) {
+		saw := b.Evaluate("points.length")
+		n, err := strconv.Atoi(saw)
+		return err == nil && n >= 100, saw
+	}
+	for range 8 { // the plots fill in two minutes
+		if _, ok := WaitFor(Patience/2, enough); ok {
+			break
+		}
+		if code, _, stderr := c.run("reload"); code != 0 {
+			t.Errorf("reload: exit %d, %s", code, stderr)
+		}
+	}
+	b.Screenshot(filepath.Join(dir, "status-page.png"))
+	b.Set("prefers-color-scheme", "dark")
+	b.Screenshot(filepath.Join(dir, "status-page-dark.png"))
+	b.Resize(360, 740)
+	b.Screenshot(filepath.Join(dir, "status-page-narrow.png"))
+}
+
+// The page and what it follows are there only if they were asked for.
+func TestStatusPageIsAbsentUnlessAskedFor(t *testing.T) {
+	c := serve(t, strings.Replace(observed, "status_page = true", "status_page = false", 1))
+	base := "http://" + c.MetricsAddress()
+	for _, path := range []string{"/", "/events"} {
+		if body, err := Fetch(base+path, nil); err == nil || !strings.Contains(err.Error(), "HTTP 404") {
+			t.Errorf("GET %s: %q, %v; want 404", path, body, err)
+		}
+	}
+	if body, err := Fetch(base+"/metrics", nil); err != nil || !strings.Contains(body, `prefork_state{state="running"} 1`) {
+		t.Errorf("GET /metrics: %q, %v", body, err)
+	}
+}
+
+// What clients send may stand on the page, as text.
+func TestStatusPageShowsHostileTextAsText(t *testing.T) {
+	c := serve(t, observed+"handler = \"http\"\n")
+	b := StartBrowser(t, "http://"+c.MetricsAddress()+"/", 1240, 900)
+	Wait(t, "the page", func() (bool, string) {
+		saw := b.Evaluate(`typeof log + document.querySelectorAll("#workers tbody tr").length`)
+		return saw == "function3", saw
+	})
+	b.Evaluate(`log({seq: 1, at: "2026-01-01T00:00:00Z", level: "warn", message: "<img src=x onerror='hit=1'>", fields: {"<b id=hit>": "<script>hit=1</scr" + "ipt>"}})`)
+	b.Evaluate(`workers(Object.assign({}, last, {workers: last.workers.map(w => Object.assign({}, w, {doing: "<i id=hit onclick=x>", state: "\" id=hit"}))}), 1)`)
+	if saw := b.Evaluate(`typeof hit + document.querySelectorAll("#events img, #events script, #hit").length`); saw != "undefined0" {
+		t.Errorf("text became markup: %s, %s", saw, b.Evaluate(`document.getElementById("events").innerHTML`))
+	}
+	if saw := b.Evaluate(`document.getElementById("events").textContent`); !strings.Contains(saw, "<img src=x onerror='hit=1'>") {
+		t.Errorf("the page shows %q, want the text as it was", saw)
+	}
+}
