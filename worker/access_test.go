@@ -35,7 +35,7 @@ type entry struct {
 	Error      string    `json:"error"`
 }
 
-// logged is a worker that accepts and has an access log in a file.
+// loggedRig is a worker that accepts and has an access log in a file.
 type loggedRig struct {
 	*rig
 	path string
@@ -45,6 +45,8 @@ func logging(t *testing.T, cfg Config, o Options, addresses ...string) *loggedRi
 	t.Helper()
 	cfg.AccessLog = true
 	r := &loggedRig{start(t, cfg, o, addresses...), filepath.Join(t.TempDir(), "access")}
+	// A worker that ends with connections in hand leaves its file open for them.
+	t.Cleanup(func() { r.hasActive(0) })
 	r.logTo(r.path)
 	r.send(&ipc.Resume{})
 	r.hasState(ipc.Accepting)

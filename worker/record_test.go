@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -52,4 +54,23 @@ func FuzzText(f *testing.F) {
 			t.Fatalf("%q came back as %q", s, back)
 		}
 	})
+}
+
+// BenchmarkRecord is what a record costs its worker, a file included.
+func BenchmarkRecord(b *testing.B) {
+	f, err := os.OpenFile(filepath.Join(b.TempDir(), "access"), os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer f.Close()
+	a := &accessLog{format: AccessJSON, sample: 1, fixed: []byte(`,"slot":1,"pid":2,"generation":3`), file: new(accessFile)}
+	if err := a.file.open(dup(b, int(f.Fd()))); err != nil {
+		b.Fatal(err)
+	}
+	defer a.file.close()
+	c := &Conn{from: &source{name: "tcp://127.0.0.1:9999", network: "tcp"}, peer: peer{addr: netip.MustParseAddrPort("127.0.0.1:40312")}}
+	b.ReportAllocs()
+	for b.Loop() {
+		a.record(c, outcomeOK, nil)
+	}
 }

@@ -36,7 +36,7 @@ A flag that is given wins over the file. Each flag but --config and --option is 
 key of the file too, with underscores for the dashes.
 
 Signals: HUP reloads the file, TERM drains, INT drains and a second one stops,
-QUIT stops, USR1 reopens the log file, TTIN and TTOU add and remove a worker.`,
+QUIT stops, USR1 reopens the logs, TTIN and TTOU add and remove a worker.`,
 		Example: `  prefork serve
   prefork serve --config /etc/prefork.toml
   prefork serve --handler http --option root=./public --listen tcp://:8080
