@@ -54,6 +54,8 @@ var arrows = []struct {
 	{"prefork/ipc", nil},
 	{"prefork/systemd", nil},
 	{"prefork/internal/logs", []string{"prefork/systemd"}},
+	{"prefork/internal/cpu", nil},
+	{"prefork/internal/load", []string{"prefork/internal/cpu"}},
 	{"prefork/master/policy", nil},
 	{"prefork/master", []string{"prefork/ipc", "prefork/systemd", "prefork/internal/logs"}},
 	{"prefork/worker/poll", nil},
