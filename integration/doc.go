@@ -7,7 +7,8 @@
 //	  │                   ▲ signals, control socket, config file
 //	  ├──── drives ───────┘
 //	  ├──── loads ─────────── clients that tally every answer (load.go)
-//	  └──── inspects ──────── status, log, /proc, screen (status.go, log.go, proc.go, pty.go)
+//	  └──── inspects ──────── status, log, /proc, screen (status.go, log.go, proc.go, pty.go),
+//	                          metrics and page (observe.go, browser.go)
 //
 // The promises, and where each is shown:
 //
@@ -17,6 +18,8 @@
 //	no orphans, no zombies, no leaks crash_test.go, orphan_test.go, container_test.go
 //	the operator always knows        signal_test.go, instance_test.go, command_test.go, runbook_test.go,
 //	                                 top_test.go
+//	counters never go back           metrics_test.go, prometheus_test.go
+//	the page shows what is           page_test.go
 //	work is spread                   balance_test.go
 //	the arrows                       architecture_test.go
 //	the examples are true            examples_test.go

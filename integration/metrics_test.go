@@ -148,3 +148,15 @@ func TestAScraperThatAsksForOpenMetricsGetsIt(t *testing.T) {
 		t.Errorf("%v:\n%s", err, text)
 	}
 }
+
+// A worker pays for the initialisation of all that the command links (ADR 14):
+// Prometheus' own packages are for tests alone.
+func TestNothingLinksThePrometheusClient(t *testing.T) {
+	for path, p := range packages(t) {
+		for _, dep := range p.Deps {
+			if under(dep, "github.com/prometheus") || under(dep, "google.golang.org/protobuf") {
+				t.Errorf("%s depends on %s", path, dep)
+			}
+		}
+	}
+}

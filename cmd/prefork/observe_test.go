@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"io"
 	"net"
 	"net/http"
@@ -64,7 +65,10 @@ func overUnix(t *testing.T, socket, path string) string {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	client := &http.Client{Transport: &http.Transport{Dial: func(string, string) (net.Conn, error) { return c, nil }, DisableKeepAlives: true}}
+	client := &http.Client{Transport: &http.Transport{
+		DialContext:       func(context.Context, string, string) (net.Conn, error) { return c, nil },
+		DisableKeepAlives: true,
+	}}
 	r, err := client.Get("http://localhost" + path)
 	if err != nil {
 		t.Fatal(err)

@@ -127,10 +127,11 @@ function figures(s, p) {
   }));
 }
 
-// The plots: each has a scale of its own, from 0.
+// The plots: each has a scale of its own, from 0, or in powers of ten if it
+// spans them.
 const charts = [
   { title: "Rate", show: n => count(n) + "/s", lines: [["answers", "a", p => p.answers], ["connections", "b", p => p.conns], ["failed", "c", p => p.failed]] },
-  { title: "Latency", show: duration, lines: [["p99", "a", p => p.p99], ["p50", "b", p => p.p50]] },
+  { title: "Latency", show: duration, log: true, lines: [["p99", "a", p => p.p99], ["p50", "b", p => p.p50]] },
   { title: "Connections", show: count, lines: [["", "a", p => p.active]] },
   { title: "Processor", show: percent, lines: [["of one CPU", "a", p => p.cpu]] },
 ];
@@ -177,13 +178,23 @@ function build() {
 function plots(now) {
   const x = t => (1000 - (now - t) / span * 1000).toFixed(1);
   for (const c of charts) {
-    let most = 0;
-    for (const p of points) for (const line of c.lines) most = Math.max(most, line[2](p) || 0);
-    const max = nice(most), y = v => (99 - v / max * 95).toFixed(2);
+    let most = 0, least = Infinity;
+    for (const p of points) for (const line of c.lines) {
+      const v = line[2](p) || 0;
+      most = Math.max(most, v);
+      if (v > 0) least = Math.min(least, v);
+    }
+    let max = nice(most), min = 0;
+    if (c.log && most > 0) {
+      max = Math.pow(10, Math.ceil(Math.log10(most)));
+      min = Math.pow(10, Math.floor(Math.log10(least) - 1e-9));
+    }
+    const part = v => c.log ? (min > 0 ? Math.log(v / min) / Math.log(max / min) : 0) : v / max;
+    const y = v => (99 - part(v) * 95).toFixed(2);
     const paths = [svg("M0 4H1000M0 51.5H1000M0 99H1000", "grid")];
     for (const m of marks) paths.push(svg("M" + x(m.t) + " 0V100", "mark " + m.level));
     c.lines.forEach(([name, cls, read], i) => {
-      let d = "", first = null, end = null, value = null;
+      let d = "", first = null, end = null, value = null, biggest = 0;
       for (const p of points) {
         const v = read(p);
         if (v === null || v === undefined) { value = null; continue; }
@@ -191,14 +202,16 @@ function plots(now) {
         if (first === null) first = x(p.t);
         end = x(p.t);
         value = v;
+        biggest = Math.max(biggest, v);
       }
+      if (biggest === 0) d = ""; // nothing to see
       if (d && i === 0 && !d.includes("M", 1)) paths.push(svg(d + "V99H" + first + "Z", "fill " + cls));
       if (d) paths.push(svg(d, cls));
       c.values[i].textContent = (name ? name + " " : "") + c.show(value);
     });
     c.svg.replaceChildren(...paths);
     c.top.textContent = c.show(max);
-    c.mid.textContent = c.show(max / 2);
+    c.mid.textContent = c.show(c.log ? Math.sqrt(max * min) : max / 2);
   }
 }
 
@@ -241,17 +254,23 @@ function listeners(s) {
   }));
 }
 
+// field is a field of the log as its console form has it.
+function field(v) {
+  if (typeof v === "number" && !Number.isInteger(v)) return String(Number(v.toPrecision(3)));
+  return typeof v === "string" ? v : JSON.stringify(v);
+}
+
 function log(e) {
   const level = { warn: "warn", error: "error" }[e.level] || "info";
   const li = make("li", undefined, level);
   const at = new Date(e.at), time = make("time", at.toLocaleTimeString());
   time.title = e.at;
   const fields = Object.entries(e.fields || {}).filter(([k]) => k !== "role")
-    .map(([k, v]) => k + "=" + (typeof v === "string" ? v : JSON.stringify(v))).join("  ");
+    .map(([k, v]) => k + "=" + field(v)).join("  ");
   li.append(time, make("b", e.message), make("span", fields, "fields"));
   $("events").prepend(li);
   while ($("events").childElementCount > maxEvents) $("events").lastChild.remove();
-  if (level !== "info" || /^reload/.test(e.message)) marks.push({ t: live ? Date.now() / 1000 : at.getTime() / 1000, level });
+  if (level !== "info" || e.message === "reload done") marks.push({ t: live ? Date.now() / 1000 : at.getTime() / 1000, level });
   if (marks.length > 200) marks.shift();
 }
 

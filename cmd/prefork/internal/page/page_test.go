@@ -1,6 +1,7 @@
 package page
 
 import (
+	"net/http"
 	"net/http/httptest"
 	"regexp"
 	"strings"
@@ -10,7 +11,7 @@ import (
 func get(t *testing.T) *httptest.ResponseRecorder {
 	t.Helper()
 	w := httptest.NewRecorder()
-	Handler().ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
+	Handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil))
 	return w
 }
 
