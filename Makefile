@@ -19,7 +19,7 @@ build: bin/prefork ## build the daemon into bin/
 
 # By its sources, so that `sudo make install` after `make build` needs no Go.
 SOURCES := $(shell find . -name '*.go' ! -name '*_test.go' ! -path './bench/*' ! -path './tools/*' ! -path './integration/*') \
-	worker/handlers/index.html go.mod go.sum
+	$(wildcard cmd/prefork/internal/page/page.*) worker/handlers/index.html go.mod go.sum
 # Static: in mode forking each connection pays for a process start, a quarter of
 # which is the dynamic loader and the threads of the C library.
 bin/prefork: $(SOURCES)
