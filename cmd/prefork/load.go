@@ -43,7 +43,7 @@ Requests and answers: a line "hello {n}" and one line, for http GET and status
 leading zeros. EXPECT is echo, upper, lines:N, bytes:N, regex:RE, status:200 or
 status:2xx.
 
-Exit status: 0, or 1 if a --fail is true of the run.`,
+Exit status: 0, or 1 if a --fail is true of the run or nothing was answered.`,
 		Example: `  prefork load tcp://127.0.0.1:9999 -c 64 -d 10s --expect upper
   prefork load http://127.0.0.1:8080/ --rate 500@5s,2000@10s --warmup 1s
   prefork load tcp://127.0.0.1:9999 --churn -n 10000 --source 127.0.0.2
@@ -114,6 +114,9 @@ func (f *loadFlags) run(cmd *cobra.Command, args []string) error {
 		return fmt.Errorf("load: %w", err)
 	}
 	var failed []string
+	if result.Requests == 0 && result.Standing == 0 && result.Failed() > 0 {
+		failed = append(failed, "nothing was answered")
+	}
 	for _, c := range checks {
 		if yes, why := c.Check(result); yes {
 			failed = append(failed, why)

@@ -86,6 +86,18 @@ func TestLoadFailsByItsChecks(t *testing.T) {
 	}
 }
 
+func TestALoadThatNobodyAnswersFails(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = l.Close() // who asks there now is refused
+	r := runHere("load", "tcp://"+l.Addr().String(), "-n", "8", "-c", "2")
+	if r.status != exitFailed || !strings.Contains(r.stderr, "nothing was answered") || !strings.Contains(r.stdout, "refused") {
+		t.Errorf("exit status %d\n%s%s", r.status, r.stdout, r.stderr)
+	}
+}
+
 func TestLoadSaysWhatIsWrongWithItsCommandLine(t *testing.T) {
 	for _, c := range []struct{ args, want string }{
 		{"load", "want one argument, the URL of a server, not 0"},
