@@ -150,11 +150,11 @@ func (t *Terminal) Paint(lines []Line) error {
 func (t *Terminal) write(s string) error {
 	for b := []byte(s); len(b) > 0; {
 		n, err := unix.Write(t.out, b)
-		switch {
-		case err == nil:
+		switch err {
+		case nil:
 			b = b[n:]
-		case err == unix.EINTR:
-		case err == unix.EAGAIN: // somebody made it non-blocking
+		case unix.EINTR:
+		case unix.EAGAIN: // somebody made it non-blocking
 			fds := []unix.PollFd{{Fd: int32(t.out), Events: unix.POLLOUT}}
 			if _, err := unix.Poll(fds, -1); err != nil && err != unix.EINTR {
 				return fmt.Errorf("write terminal: %w", err)
