@@ -83,7 +83,7 @@ func pageFigures(b *strings.Builder, r *load.Result) {
 	say("errors", errorsText(r))
 	say("traffic", fmt.Sprintf("%s in, %s out", bytesText(r.BytesIn), bytesText(r.BytesOut)))
 	if r.Server != nil {
-		say("server", serverText(r.Server))
+		say("server", serverText(r))
 	}
 	b.WriteString("</table></div>\n")
 }

@@ -3,6 +3,8 @@ package loadreport
 import (
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -147,16 +149,24 @@ func planText(p load.Plan) string {
 func (t *text) figures() {
 	r := t.r
 	t.b.WriteByte('\n')
-	t.line("requests", fmt.Sprintf("%s in %s, %d in all", t.p.bold(perSecond(r.RequestsPS)+"/s"), plain(r.ElapsedS), r.Requests), t.p.none)
+	idle := r.Plan.Mode == "idle"
+	if !idle {
+		t.line("requests", fmt.Sprintf("%s in %s, %d in all", t.p.bold(perSecond(r.RequestsPS)+"/s"), plain(r.ElapsedS), r.Requests), t.p.none)
+	}
 	if summary := errorsText(r); summary == noErrors {
 		t.line("errors", summary, t.p.green)
 	} else {
 		t.line("errors", summary, t.p.red)
 	}
-	t.line("connected", counted(int(r.Connections), "connection", "connections"), t.p.none)
+	t.failures()
+	connected := counted(int(r.Connections), "connection", "connections")
+	if idle {
+		connected += fmt.Sprintf(", %d stood when the time was over", r.Standing)
+	}
+	t.line("connected", connected, t.p.none)
 	t.line("traffic", fmt.Sprintf("%s in, %s out", bytesText(r.BytesIn), bytesText(r.BytesOut)), t.p.none)
 	if s := r.Server; s != nil {
-		t.line("server", serverText(s), t.p.none)
+		t.line("server", serverText(r), t.p.none)
 	}
 	g := r.Generator
 	what := fmt.Sprintf("%s of CPU, busiest loop %s busy, late by %s at most", duration(g.CPUS), share(g.BusyShare), duration(g.LateMaxS))
@@ -166,7 +176,37 @@ func (t *text) figures() {
 	t.line("generator", what, t.p.none)
 }
 
-func serverText(s *load.ServerCost) string {
+// mostExamples bounds the failures that are shown in words, and the labels that
+// failures are put down to.
+const mostExamples = 12
+
+// failures shows the first failures in words, and whose connections they were.
+func (t *text) failures() {
+	for i, example := range t.r.Examples {
+		if i == mostExamples {
+			break
+		}
+		t.line("", clean(example, 200), t.p.none)
+	}
+	labels := slices.Sorted(maps.Keys(t.r.LostBy))
+	for i, label := range labels {
+		if i == mostExamples {
+			t.line("", fmt.Sprintf("and %d more", len(labels)-i), t.p.none)
+			break
+		}
+		name := ""
+		if i == 0 {
+			name = "lost by"
+		}
+		t.line(name, fmt.Sprintf("%s: %d", clean(label, 60), t.r.LostBy[label]), t.p.none)
+	}
+}
+
+func serverText(r *load.Result) string {
+	s := r.Server
+	if r.Requests == 0 {
+		return fmt.Sprintf("%s of CPU in %s", duration(s.CPUS), counted(len(s.PIDs), "process", "processes"))
+	}
 	return fmt.Sprintf("%s of CPU a request, %s in %s", cost(s.PerRequestUS), duration(s.CPUS),
 		counted(len(s.PIDs), "process", "processes"))
 }

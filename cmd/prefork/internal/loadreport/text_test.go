@@ -56,6 +56,30 @@ func TestARunWithoutAnAnswerHasAReport(t *testing.T) {
 	}
 }
 
+func TestFailuresAreShownInWordsAndByLabel(t *testing.T) {
+	r := aRun(10)
+	for i := range 20 {
+		r.Examples = append(r.Examples, fmt.Sprintf("reset: connection %d: %s", i, hostile))
+	}
+	r.LostBy = map[string]uint64{"4242": 2, "4243": 1}
+	text := textOf(t, r, TextOptions{})
+	if !strings.Contains(text, "connection 0:") || strings.Contains(text, "connection 12:") || strings.Contains(text, "\x1b") {
+		t.Errorf("not the first examples alone, made printable:\n%s", text)
+	}
+	if !strings.Contains(text, "lost by    4242: 2\n           4243: 1\n") {
+		t.Errorf("no label is shown:\n%s", text)
+	}
+}
+
+func TestAnIdleRunSaysHowManyStood(t *testing.T) {
+	r := &load.Result{Version: 1, Target: "tcp://127.0.0.1:9999", Plan: load.Plan{Mode: "idle", Connections: 200, DurationS: 2},
+		ElapsedS: 2, Connections: 200, Standing: 190, Errors: map[load.Class]uint64{load.EOF: 10}}
+	text := textOf(t, r, TextOptions{})
+	if !strings.Contains(text, "200 connections, 190 stood when the time was over") || strings.Contains(text, "requests") {
+		t.Errorf("the report is\n%s", text)
+	}
+}
+
 func TestNoLineIsWiderThanTheTerminal(t *testing.T) {
 	for _, width := range []int{60, 80, 120} {
 		r := aRun(10)
