@@ -6,7 +6,7 @@
 //	test ──starts──► testserver (or prefork, or an example) ──► workers
 //	  │                   ▲ signals, control socket, config file
 //	  ├──── drives ───────┘
-//	  ├──── loads ─────────── clients that tally every answer (load.go)
+//	  ├──── loads ─────────── the engine of prefork load, which tallies every answer (load.go)
 //	  └──── inspects ──────── status, log, /proc, screen (status.go, log.go, proc.go, pty.go),
 //	                          metrics and page (observe.go, browser.go)
 //

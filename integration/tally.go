@@ -5,11 +5,12 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"os"
 	"sort"
+	"strconv"
 	"strings"
-	"sync"
 	"syscall"
+
+	"prefork/internal/load"
 )
 
 // Outcome is how one request ended, as its client saw it.
@@ -29,34 +30,34 @@ const (
 	Other      Outcome = "other"
 )
 
-// ClassifyDial names the outcome of a connect that failed.
-func ClassifyDial(err error) Outcome {
-	var timeout net.Error
-	switch {
-	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, os.ErrNotExist):
+// outcome names what the engine calls by another name.
+func outcome(c load.Class) Outcome {
+	switch c {
+	case load.Refused:
 		return NoListener
-	case errors.Is(err, syscall.EAGAIN):
-		return Unreached // a Unix socket whose queue is full
-	case errors.As(err, &timeout) && timeout.Timeout():
-		return Unreached
-	case errors.Is(err, syscall.ECONNRESET):
-		return Reset // the handshake was complete before
+	case load.Reset:
+		return Reset
+	case load.EOF:
+		return EOF
+	case load.Short:
+		return Short
+	case load.Timeout:
+		return Timeout
+	case load.Wrong, load.HTTPStatus:
+		return Wrong
 	}
 	return Other
 }
 
-// Classify names the outcome of a request that failed on an open connection.
+// Classify names the outcome of a request that failed on an open connection of
+// a Client.
 func Classify(err error) Outcome {
 	var timeout net.Error
 	switch {
 	case err == nil:
 		return OK
-	case errors.Is(err, errWrong):
-		return Wrong
 	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
 		return Reset
-	case errors.Is(err, io.ErrUnexpectedEOF):
-		return Short
 	case errors.Is(err, io.EOF):
 		return EOF
 	case errors.As(err, &timeout) && timeout.Timeout():
@@ -65,51 +66,44 @@ func Classify(err error) Outcome {
 	return Other
 }
 
-// Tally counts outcomes and keeps the first examples of each failure. It is
-// safe for use from many goroutines.
+// Tally is what a load has counted up to some moment.
 type Tally struct {
-	mu       sync.Mutex
 	counts   map[Outcome]int
-	examples map[Outcome][]string
 	lostBy   map[int]int // by the pid of the worker that had the connection; 0: not known
+	examples []string
 }
 
-// NewTally returns an empty tally.
-func NewTally() *Tally {
-	return &Tally{counts: make(map[Outcome]int), examples: make(map[Outcome][]string), lostBy: make(map[int]int)}
-}
-
-// Add counts one outcome; the format describes a failure.
-func (t *Tally) Add(o Outcome, pid int, format string, args ...any) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.counts[o]++
-	if o == OK {
-		return
+// newTally puts the engine's counts in the words of the promises.
+func newTally(answered uint64, f load.Failures) *Tally {
+	t := &Tally{counts: map[Outcome]int{OK: int(answered)}, lostBy: map[int]int{}, examples: f.Examples}
+	for class, n := range f.Counts {
+		t.counts[outcome(class)] += int(n)
 	}
-	if o != NoListener && o != Unreached {
-		t.lostBy[pid]++
+	for label, n := range f.LostBy {
+		pid, err := strconv.Atoi(label)
+		if err != nil {
+			pid = 0 // a connection that had not learned it yet, or never asks
+		}
+		t.lostBy[pid] += int(n)
 	}
-	if len(t.examples[o]) < 3 {
-		t.examples[o] = append(t.examples[o], fmt.Sprintf(format, args...))
+	for class, n := range f.Unreached {
+		switch class {
+		case load.Refused:
+		case load.Timeout:
+			t.counts[Timeout] -= int(n)
+			t.counts[Unreached] += int(n)
+		default: // the handshake was complete before
+			t.lostBy[0] += int(n)
+		}
 	}
+	return t
 }
 
 // Count returns how often o was seen.
-func (t *Tally) Count(o Outcome) int {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.counts[o]
-}
+func (t *Tally) Count(o Outcome) int { return t.counts[o] }
 
 // Lost counts the requests that failed on an open connection.
 func (t *Tally) Lost() int {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.lost()
-}
-
-func (t *Tally) lost() int {
 	n := 0
 	for _, count := range t.lostBy {
 		n += count
@@ -119,37 +113,19 @@ func (t *Tally) lost() int {
 
 // LostBy returns the lost requests by the worker that had their connection;
 // key 0 holds those of a connection that had not learned it yet.
-func (t *Tally) LostBy() map[int]int {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	by := make(map[int]int, len(t.lostBy))
-	for pid, n := range t.lostBy {
-		by[pid] = n
-	}
-	return by
-}
+func (t *Tally) LostBy() map[int]int { return t.lostBy }
 
 // Bad counts everything but OK.
-func (t *Tally) Bad() int {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.lost() + t.counts[NoListener] + t.counts[Unreached]
-}
+func (t *Tally) Bad() int { return t.Lost() + t.counts[NoListener] + t.counts[Unreached] }
 
 // String lists the counts and the examples.
 func (t *Tally) String() string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	var parts, examples []string
+	var parts []string
 	for outcome, n := range t.counts {
-		parts = append(parts, fmt.Sprintf("%s %d", outcome, n))
-		examples = append(examples, t.examples[outcome]...)
+		if n > 0 {
+			parts = append(parts, fmt.Sprintf("%s %d", outcome, n))
+		}
 	}
 	sort.Strings(parts)
-	sort.Strings(examples)
-	text := strings.Join(parts, ", ")
-	for _, example := range examples {
-		text += "\n\t" + example
-	}
-	return text
+	return strings.Join(append([]string{strings.Join(parts, ", ")}, t.examples...), "\n\t")
 }

@@ -87,9 +87,11 @@ func (k *conn) takes(p *plan) bool {
 }
 
 // expired reports whether the connection has waited too long.
-func (k *conn) expired(now, timeout int64) bool {
+func (k *conn) expired(now, timeout, connect int64) bool {
 	switch k.state {
-	case connecting, busy, greeting:
+	case connecting, busy:
+		return now-k.dialed > connect
+	case greeting:
 		return now-k.dialed > timeout
 	case ready:
 		return k.flying > 0 && now-k.head().sent > timeout

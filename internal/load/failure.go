@@ -64,6 +64,8 @@ const (
 // failures remembers some of what went wrong. It is safe for use by all loops.
 type failures struct {
 	mu       sync.Mutex
+	counts   [classes]uint64
+	unstood  [classes]uint64 // of counts, those that never had a connection
 	examples [classes][]string
 	lostBy   map[string]uint64 // by the label of the connection
 }
@@ -72,6 +74,10 @@ type failures struct {
 func (f *failures) add(c class, n int, k *conn, format string, args ...any) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.counts[c] += uint64(n)
+	if !k.stood {
+		f.unstood[c] += uint64(n)
+	}
 	if k.stood {
 		if f.lostBy == nil {
 			f.lostBy = make(map[string]uint64)
@@ -87,6 +93,29 @@ func (f *failures) add(c class, n int, k *conn, format string, args ...any) {
 		}
 		f.examples[c] = append(f.examples[c], cut(text, maxExample))
 	}
+}
+
+// Failures is what has gone wrong in a run.
+type Failures struct {
+	Counts    map[Class]uint64  // only classes that occurred
+	Unreached map[Class]uint64  // of Counts, exchanges that never had a connection
+	LostBy    map[string]uint64 // of the others, by the label of their connection
+	Examples  []string          // the first of each class, in words
+}
+
+func (f *failures) sofar() Failures {
+	all := Failures{Counts: map[Class]uint64{}, Unreached: map[Class]uint64{}, LostBy: f.lost(), Examples: f.all()}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for c, name := range Classes() {
+		if f.counts[c] > 0 {
+			all.Counts[name] = f.counts[c]
+		}
+		if f.unstood[c] > 0 {
+			all.Unreached[name] = f.unstood[c]
+		}
+	}
+	return all
 }
 
 // all returns the examples in the order of the classes.

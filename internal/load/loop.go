@@ -179,13 +179,13 @@ func (l *loop) expire(now int64) {
 	if now < l.nextScan {
 		return
 	}
-	timeout := int64(l.plan.Timeout)
+	timeout, connect := int64(l.plan.Timeout), int64(l.plan.Connect)
 	for i := range l.conns {
-		if k := &l.conns[i]; k.expired(now, timeout) {
+		if k := &l.conns[i]; k.expired(now, timeout, connect) {
 			l.fail(k, timedOut, now, "no whole answer within %v", l.plan.Timeout)
 		}
 	}
-	l.nextScan = now + min(max(timeout/16, 1e6), idleWait)
+	l.nextScan = now + min(max(min(timeout, connect)/16, 1e6), idleWait)
 }
 
 // dispatch sends what is due, as far as there are connections that can take it.

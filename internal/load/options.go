@@ -47,6 +47,7 @@ type Options struct {
 	Rate        string        // see ParseRate; "": a closed loop
 	Warmup      time.Duration // before the window, not counted
 	Timeout     time.Duration // of an exchange, and of a connect; 0: 5 s
+	Connect     time.Duration // of a connect, if that is to be another; 0: Timeout
 	Loops       int           // threads; 0: DefaultLoops
 
 	// Payload is what is sent: the request of tcp and unix, the body of http.
@@ -196,6 +197,9 @@ func (p *plan) bounds() []error {
 	if p.Timeout == 0 {
 		p.Timeout = 5 * time.Second
 	}
+	if p.Connect == 0 {
+		p.Connect = p.Timeout
+	}
 	var errs []error
 	for _, n := range []struct {
 		name             string
@@ -222,6 +226,7 @@ func (p *plan) bounds() []error {
 		{"duration", p.Duration, 0, maxDuration},
 		{"warm-up", p.Warmup, 0, maxDuration},
 		{"timeout", p.Timeout, time.Millisecond, maxTimeout},
+		{"connect timeout", p.Connect, time.Millisecond, maxTimeout},
 		{"pause", p.Pause, 0, maxDuration},
 	} {
 		if d.value < d.low || d.value > d.high {

@@ -71,11 +71,11 @@ func Start(ctx context.Context, o Options) (*Run, error) {
 	p.complete()
 	r := &Run{plan: p, done: make(chan struct{}), parts: make(chan *part, 4*p.Loops), limit: math.MaxUint64}
 	r.collect = newCollector(r)
-	r.unseen = runtime.GOMAXPROCS(0) > p.Loops
 	raiseFiles()
 	if err := r.addresses(ctx); err != nil {
 		return nil, fmt.Errorf("start load: %w", err)
 	}
+	r.unseen = claim(p.Loops)
 	r.usage.roots = owners(p.target, r.address)
 	r.schedule = p.schedule.warm(p.Warmup)
 	r.windowBegins = int64(p.Warmup)
@@ -92,6 +92,7 @@ func Start(ctx context.Context, o Options) (*Run, error) {
 	for id := range p.Loops {
 		l, err := r.newLoop(id)
 		if err != nil {
+			r.unclaim()
 			for _, before := range r.loops {
 				before.epoll.close()
 			}
@@ -102,6 +103,30 @@ func Start(ctx context.Context, o Options) (*Run, error) {
 	r.began = time.Now()
 	go r.work(ctx)
 	return r, nil
+}
+
+// claimed is how many loops of this process wait without telling the
+// scheduler. Each keeps a processor of Go's.
+var claimed atomic.Int32
+
+// claim reports whether loops of that number may do so: somebody else must be
+// left a processor, whatever else runs.
+func claim(loops int) bool {
+	for {
+		now := claimed.Load()
+		if int(now)+loops >= runtime.GOMAXPROCS(0) {
+			return false
+		}
+		if claimed.CompareAndSwap(now, now+int32(loops)) {
+			return true
+		}
+	}
+}
+
+func (r *Run) unclaim() {
+	if r.unseen {
+		claimed.Add(-int32(r.plan.Loops))
+	}
 }
 
 // addresses resolves both ends.
@@ -131,6 +156,7 @@ func (r *Run) work(ctx context.Context) {
 	go r.usage.watch(r, ended)
 	r.collect.work(r.parts)
 	group.Wait()
+	r.unclaim()
 	close(ended)
 	r.usage.finish()
 	r.result = r.sum()
@@ -177,6 +203,9 @@ func (r *Run) moreTickets() uint64 {
 		}
 	}
 }
+
+// Failures returns what has failed so far.
+func (r *Run) Failures() Failures { return r.failures.sofar() }
 
 // Progress returns how the run is doing. It costs next to nothing.
 func (r *Run) Progress() Snapshot {

@@ -1,0 +1,86 @@
+package load
+
+import (
+	"net"
+	"runtime"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+func TestFailuresAreToldWhileTheRunGoesOn(t *testing.T) {
+	url := plain(t, func(c *net.TCPConn, _ int) { // greets, then hangs up
+		lines(func(n int, _ string) (string, bool) { return "worker-7\n", n < 2 })(c, 0)
+	})
+	r, err := Start(t.Context(), Options{URL: url, Connections: 2, Duration: time.Hour, Greeting: "who", Reply: "another\n", Pause: time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	patience := time.After(10 * time.Second)
+	for f := r.Failures(); f.Counts[Wrong] < 2 || f.LostBy["worker-7"] < 2 || len(f.Examples) == 0; f = r.Failures() {
+		select {
+		case <-tick.C:
+		case <-patience:
+			t.Fatalf("waited for two wrong answers of worker-7, saw %+v", f)
+		}
+	}
+	r.Stop()
+	if got, f := r.Wait(), r.Failures(); got.Errors[Wrong] != f.Counts[Wrong] || len(f.Unreached) != 0 {
+		t.Errorf("in the end %v, while it ran %+v", got.Errors, f)
+	}
+}
+
+// A listener whose queue is full lets a connect wait for the kernel's next try.
+func TestAConnectHasATimeoutOfItsOwn(t *testing.T) {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = unix.Close(fd) }()
+	if err := unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Listen(fd, 0); err != nil {
+		t.Fatal(err)
+	}
+	at, err := unix.Getsockname(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := (&net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: at.(*unix.SockaddrInet4).Port}).String()
+	full, err := net.Dial("tcp", address) // the one that the queue has room for
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = full.Close() }()
+	r, err := Start(t.Context(), Options{URL: "tcp://" + address, Connections: 4, Requests: 4, Connect: 20 * time.Millisecond, Timeout: time.Minute})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, f := r.Wait(), r.Failures(); got.Errors[Timeout] != 4 || f.Unreached[Timeout] != 4 || len(f.LostBy) != 0 {
+		t.Errorf("errors %v, %+v; want 4 connects that were given up", got.Errors, f)
+	}
+}
+
+// However many runs there are at once, the rest of the process has a processor.
+func TestRunsLeaveTheProcessAProcessor(t *testing.T) {
+	most := int32(runtime.GOMAXPROCS(0) - 1)
+	before := claimed.Load()
+	var runs []*Run
+	for range 2 * runtime.GOMAXPROCS(0) {
+		r := &Run{plan: &plan{Options: Options{Loops: 1}}, unseen: claim(1)}
+		runs = append(runs, r)
+		if now := claimed.Load(); now > max(most, before) {
+			t.Fatalf("%d loops keep a processor, at most %d may", now, most)
+		}
+	}
+	for _, r := range runs {
+		r.unclaim()
+	}
+	if now := claimed.Load(); now != before {
+		t.Errorf("%d processors are claimed, %d were before", now, before)
+	}
+}
