@@ -46,7 +46,7 @@ const aDay = 24 * time.Hour
 // and each answer is compared letter by letter.
 func (l Load) options() load.Options {
 	o := load.Options{
-		URL: l.Network + "://" + l.Address, Mode: load.Exchange, Connections: l.Clients, Loops: 1, Duration: aDay,
+		URL: l.Network + "://" + l.Address, Mode: load.Exchange, Connections: l.Clients,
 		Pause: l.Pause, Timeout: l.Timeout, Connect: l.Dial,
 		Payload: []byte("upper token-{n}\n"), Template: true, Reply: "TOKEN-{n}\n",
 	}
@@ -78,11 +78,20 @@ func (l Load) Start(ctx context.Context) *Running {
 	if l.Timeout == 0 {
 		l.Timeout = 10 * time.Second
 	}
-	run, err := load.Start(ctx, l.options())
+	r := Follow(ctx, l.options())
+	r.Load = l
+	return r
+}
+
+// Follow is Start in the engine's own words. It sets how long the load lasts,
+// and has one thread do it.
+func Follow(ctx context.Context, o load.Options) *Running {
+	o.Loops, o.Duration = 1, aDay
+	run, err := load.Start(ctx, o)
 	if err != nil {
-		panic(fmt.Sprintf("%s load of %s: %v", l.Kind, l.Address, err))
+		panic(fmt.Sprintf("load of %s: %v", o.URL, err))
 	}
-	return &Running{Load: l, run: run}
+	return &Running{run: run}
 }
 
 // Tally returns what has been counted so far.

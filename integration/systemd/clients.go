@@ -2,35 +2,34 @@ package systemd
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"prefork/integration"
+	"prefork/internal/load"
 )
 
 // answerTime bounds a connect and an answer.
 const answerTime = 15 * time.Second
 
 // Clients are a load on a server with the handler upper: each connects, sends
-// some lines, reads each back in upper case and hangs up.
+// some lines, reads each back in upper case and hangs up. The engine of
+// `prefork load` does it, on a thread in the container's network.
 type Clients struct {
 	Machine *Machine
 	Network string // "tcp"
 	Address string
-	Count   int           // how many at once; 4
+	Count   int           // how many at once; 1
 	Lines   int           // on a connection; 1
 	Pause   time.Duration // between two lines and between two connections; 5 ms
 
-	tally *integration.Tally
-	stop  chan struct{}
-	once  sync.Once
-	group sync.WaitGroup
+	running *integration.Running
 }
 
 // Start sets the clients going, until Stop.
@@ -38,74 +37,25 @@ func (c *Clients) Start() *Clients {
 	if c.Network == "" {
 		c.Network = "tcp"
 	}
-	c.Count, c.Lines = max(c.Count, 1), max(c.Lines, 1)
 	if c.Pause == 0 {
 		c.Pause = 5 * time.Millisecond
 	}
-	c.tally, c.stop = integration.NewTally(), make(chan struct{})
-	for i := range c.Count {
-		c.group.Go(func() {
-			name := fmt.Sprintf("client %d", i)
-			if err := c.Machine.Inside(func() { c.client(name) }); err != nil {
-				c.tally.Add(integration.Other, 0, "%s: %v", name, err)
-			}
-		})
+	address := c.Address
+	if c.Network == "unix" {
+		address = c.Machine.Path(address)
 	}
+	c.running = integration.Follow(context.Background(), load.Options{
+		URL: c.Network + "://" + address, Connections: max(c.Count, 1), PerConn: max(c.Lines, 1), Pause: c.Pause,
+		Timeout: answerTime, Payload: []byte("line number {n}\n"), Template: true, Expect: "upper", OnThread: c.Machine.Enter,
+	})
 	return c
 }
 
 // Tally returns what has been counted so far.
-func (c *Clients) Tally() *integration.Tally { return c.tally }
+func (c *Clients) Tally() *integration.Tally { return c.running.Tally() }
 
 // Stop lets each client finish its line and returns the final tally.
-func (c *Clients) Stop() *integration.Tally {
-	c.once.Do(func() { close(c.stop) })
-	c.group.Wait()
-	return c.tally
-}
-
-func (c *Clients) stopping() bool {
-	timer := time.NewTimer(c.Pause)
-	defer timer.Stop()
-	select {
-	case <-c.stop:
-		return true
-	case <-timer.C:
-		return false
-	}
-}
-
-// client opens one connection after the other, on a thread in the container's
-// network.
-func (c *Clients) client(name string) {
-	for !c.stopping() {
-		address := c.Address
-		if c.Network == "unix" && !strings.HasPrefix(address, "@") {
-			address = c.Machine.Path(address)
-		}
-		conn, err := net.DialTimeout(c.Network, address, answerTime)
-		if err != nil {
-			c.tally.Add(integration.ClassifyDial(err), 0, "%s: connect: %v", name, err)
-			continue
-		}
-		c.use(name, conn)
-		_ = conn.Close()
-	}
-}
-
-func (c *Clients) use(name string, conn net.Conn) {
-	in := bufio.NewReader(conn)
-	for n := range c.Lines {
-		if n > 0 && c.stopping() {
-			return
-		}
-		if err := exchange(conn, in); err != nil {
-			c.tally.Add(integration.Classify(err), 0, "%s from %v: line %d: %v", name, conn.LocalAddr(), n+1, err)
-			return
-		}
-		c.tally.Add(integration.OK, 0, "")
-	}
-}
+func (c *Clients) Stop() *integration.Tally { return c.running.Stop() }
 
 var lines atomic.Uint64
 

@@ -184,21 +184,27 @@ func (m *Machine) Inside(f func()) error {
 	result := make(chan error, 1)
 	go func() {
 		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
-		ns, err := os.Open(m.namespace())
-		if err != nil {
+		if err := m.Enter(); err != nil {
 			result <- err
-			return
-		}
-		err = unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET)
-		_ = ns.Close()
-		if err != nil {
-			result <- fmt.Errorf("enter network of the container: %w", err)
 			return
 		}
 		f()
 		result <- nil
 	}()
 	return <-result
+}
+
+// Enter moves the calling thread into the container's network.
+func (m *Machine) Enter() error {
+	ns, err := os.Open(m.namespace())
+	if err != nil {
+		return err
+	}
+	defer ns.Close()
+	if err := unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET); err != nil {
+		return fmt.Errorf("enter network of the container: %w", err)
+	}
+	return nil
 }
 
 func (m *Machine) namespace() string { return fmt.Sprintf("/proc/%d/ns/net", m.leader) }

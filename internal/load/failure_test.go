@@ -84,3 +84,15 @@ func TestRunsLeaveTheProcessAProcessor(t *testing.T) {
 		t.Errorf("%d processors are claimed, %d were before", now, before)
 	}
 }
+
+func TestAThreadThatCannotBePreparedIsAFailure(t *testing.T) {
+	url := plain(t, lines(echo))
+	calls := 0
+	if r := do(t, Options{URL: url, Requests: 10, Loops: 1, OnThread: func() error { calls++; return nil }}); r.Requests != 10 || calls != 1 {
+		t.Errorf("%d requests, %d threads prepared", r.Requests, calls)
+	}
+	r := do(t, Options{URL: url, Requests: 10, Loops: 1, OnThread: func() error { return unix.EPERM }})
+	if r.Requests != 0 || r.Errors[OtherFailed] != 1 {
+		t.Errorf("%d requests, errors %v", r.Requests, r.Errors)
+	}
+}

@@ -90,12 +90,18 @@ func (l *loop) clock() int64 { return int64(time.Since(l.run.began)) }
 // work runs the loop to its end.
 func (l *loop) work() {
 	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
+	if l.plan.OnThread == nil {
+		defer runtime.UnlockOSThread()
+	}
 	// A sleep until the next request is due is to end in time, not 50 µs later.
 	_ = unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0)
 	defer l.close()
 	l.nextFlush = math.MaxInt64
 	now := l.clock()
+	if err := l.prepare(); err != nil {
+		l.fail(&l.conns[0], otherwise, now, "prepare thread: %v", err)
+		l.stop(now)
+	}
 	l.openMore(now)
 	for l.goesOn(now) {
 		events := l.epoll.wait(l.wake() - now)
@@ -166,6 +172,14 @@ func (l *loop) wake() int64 {
 		at = min(at, l.run.windowBegins)
 	}
 	return at
+}
+
+// prepare lets whoever started the run prepare the thread.
+func (l *loop) prepare() error {
+	if l.plan.OnThread == nil {
+		return nil
+	}
+	return l.plan.OnThread()
 }
 
 // expire runs the timers that are due, and looks for what has timed out.

@@ -75,6 +75,11 @@ type Options struct {
 	PerConn int           // requests of a connection before it hangs up; 0: no limit
 	Pause   time.Duration // from an answer to the next request of a connection, in a closed loop
 
+	// OnThread is called on the thread of each loop before it opens anything,
+	// and may move it, to another network namespace for example: the thread ends
+	// with the loop then. An error ends the loop with a failure of class other.
+	OnThread func() error
+
 	// Greeting is a line that is sent first on each connection, and is no
 	// exchange. The line that answers it becomes the connection's label;
 	// failures are counted by label in Result.LostBy.
