@@ -36,6 +36,7 @@ type Pty struct {
 	rest                []byte          // a rune or a sequence that is begun
 	modes               map[string]bool // private modes as they were set last
 	unknown             string          // the first thing that was not understood
+	tap                 func([]byte)    // sees what the programs write, if it is set
 }
 
 // Cell is one place on the screen.
@@ -193,6 +194,9 @@ func (p *Pty) follow() {
 	for {
 		n, err := p.master.Read(buf)
 		p.mu.Lock()
+		if p.tap != nil {
+			p.tap(buf[:n])
+		}
 		p.rest = append(p.rest, buf[:n]...)
 		for len(p.rest) > 0 {
 			used := p.take(p.rest)
@@ -288,6 +292,10 @@ func (p *Pty) sequence(parameters string, final byte) bool {
 			return false
 		}
 		p.row, p.column = row-1, column-1
+	case final == 'K' && parameters == "":
+		if p.row < len(p.cells) {
+			p.cells[p.row] = p.cells[p.row][:min(p.column, len(p.cells[p.row]))]
+		}
 	case final == 'K' && parameters == "2":
 		if p.row < len(p.cells) {
 			p.cells[p.row] = nil

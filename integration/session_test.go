@@ -1,0 +1,112 @@
+package integration
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+)
+
+// sessionScript is typed by nobody: it shows each command as if it had been, and
+// waits for a line before it goes on.
+const sessionScript = `
+stty -echo
+run() { printf '\033[1m$ %s\033[0m\n' "$*"; eval "$*"; }
+run "prefork serve --listen tcp://$ADDRESS --control prefork.sock >serve.log 2>&1 &"
+read -r _
+run "prefork load tcp://$ADDRESS -c 32 -d 4s --per-connection 100 --expect upper --control prefork.sock"
+run "prefork status --control prefork.sock"
+run "prefork drain --control prefork.sock"
+wait
+`
+
+// recording is a session as an asciicast of version 2.
+type recording struct {
+	lines []string
+	began time.Time
+	rest  []byte // a rune that is begun
+}
+
+// take records what has been written.
+func (r *recording) take(b []byte) {
+	b = append(r.rest, b...)
+	whole := len(b)
+	for back := 1; back < utf8.UTFMax && back <= len(b); back++ {
+		if last := b[len(b)-back:]; utf8.RuneStart(last[0]) {
+			if !utf8.FullRune(last) {
+				whole -= back
+			}
+			break
+		}
+	}
+	r.rest = append([]byte(nil), b[whole:]...)
+	event, err := json.Marshal([]any{float64(time.Since(r.began).Milliseconds()) / 1000, "o", string(b[:whole])})
+	if err == nil && whole > 0 {
+		r.lines = append(r.lines, string(event))
+	}
+}
+
+// One command serves, one loads, and a reload from another terminal stands in
+// the report and costs nothing. PREFORK_PICTURE=write records it for the
+// documents.
+func TestASessionOfServeLoadAndReload(t *testing.T) {
+	const columns, rows = 120, 58
+	dir, address := shortDir(t), freePort(t)
+	bin := filepath.Dir(Program(t, "prefork/cmd/prefork"))
+	p := OpenPty(t, columns, rows)
+	r := &recording{began: time.Now()}
+	header, err := json.Marshal(map[string]any{"version": 2, "width": columns, "height": rows, "title": "prefork: serve, load and reload"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.lines = append(r.lines, string(header))
+	p.mu.Lock()
+	p.tap = r.take
+	p.mu.Unlock()
+	shell := exec.Command("sh", "-c", sessionScript)
+	shell.Dir = dir
+	shell.Env = append(os.Environ(), "ADDRESS="+address, "PATH="+bin+":"+os.Getenv("PATH"), "TERM=xterm-256color")
+	p.Start(shell)
+	control := NewControl(filepath.Join(dir, "prefork.sock"))
+	t.Cleanup(func() {
+		_, _ = control.Command("stop") // it has ended, unless the test failed
+		_ = shell.Wait()
+	})
+	Wait(t, "the server", func() (bool, string) {
+		s, err := control.Status()
+		return err == nil && s.State == "running", fmt.Sprint(s, err)
+	})
+	p.Type("\n")
+	Wait(t, "the load", func() (bool, string) {
+		s, err := control.Status()
+		return err == nil && s.Totals.Handled > 0, fmt.Sprint(s, err)
+	})
+	if a, err := control.Command("reload"); err != nil || !a.OK {
+		t.Fatalf("reload: %+v, %v", a, err)
+	}
+	text := strings.Join(p.WaitText("drained: the server has ended"), "\n")
+	for _, want := range []string{"errors     none", "reload: generation 2", "LATENCY  CORRECTED  UNCORRECTED", "connected"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the session does not show %q:\n%s", want, text)
+		}
+	}
+	if os.Getenv("PREFORK_PICTURE") != "write" {
+		return
+	}
+	p.mu.Lock()
+	cast := strings.Join(r.lines, "\n") + "\n"
+	p.mu.Unlock()
+	for name, content := range map[string]string{
+		"session.svg":  Picture("prefork: serve, load, and a reload from another terminal", p.Cells()),
+		"session.cast": cast,
+	} {
+		if err := os.WriteFile(filepath.Join("..", "docs", "img", name), []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
