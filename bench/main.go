@@ -54,6 +54,7 @@ var figures = []struct {
 	{"forking", (*bench).forking},
 	{"spawn", (*bench).spawn},
 	{"kill", (*bench).kill},
+	{"load", (*bench).generators},
 }
 
 func parse(args []string, stderr io.Writer) (plan, error) {

@@ -155,6 +155,14 @@ func TestQuickRunMeasuresEveryFigure(t *testing.T) {
 			}
 		}
 	}
+	for _, g := range r.Generators {
+		if len(g.Wrk) != 2 || len(g.Load) != 2 {
+			t.Errorf("%s: %+v", g.Name, g)
+		}
+	}
+	if len(r.Generators) != 2 && len(r.Skipped) == 0 {
+		t.Errorf("%d targets of the load generators, and no reason", len(r.Generators))
+	}
 	if want := []string{"echo", "connect", "forking-1", "forking-8", "spawn", "kill"}; !slices.Equal(names, want) {
 		t.Errorf("figures are %v, want %v", names, want)
 	}

@@ -13,10 +13,11 @@ import (
 
 // report is everything that a run has found.
 type report struct {
-	Machine       machine         `json:"machine"`
-	Comparisons   []table         `json:"comparisons,omitempty"`
-	Distributions []distributions `json:"distributions,omitempty"`
-	Skipped       []skipped       `json:"skipped,omitempty"`
+	Machine       machine          `json:"machine"`
+	Comparisons   []table          `json:"comparisons,omitempty"`
+	Distributions []distributions  `json:"distributions,omitempty"`
+	Generators    []generatorTable `json:"generators,omitempty"`
+	Skipped       []skipped        `json:"skipped,omitempty"`
 }
 
 // skipped is a server that took no part.
@@ -73,6 +74,9 @@ func (r *report) writeTables(w io.Writer) error {
 	}
 	for _, d := range r.Distributions {
 		d.write(&b)
+	}
+	for _, t := range r.Generators {
+		t.write(&b)
 	}
 	_, err := io.WriteString(w, b.String())
 	return err

@@ -1,0 +1,291 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"prefork/bench/internal/stat"
+)
+
+// The load generators' names, as the tables show them.
+const (
+	wrkName  = "wrk"
+	loadName = "prefork load"
+)
+
+const (
+	loadWindow      = 2 * time.Second
+	quickLoadWindow = time.Second // wrk has no shorter one
+	loadConnections = "32"
+	acceptGzip      = "Accept-Encoding: gzip"
+)
+
+// generators lets wrk and prefork load measure the same servers in turn: what
+// is compared here is the client.
+func (b *bench) generators(ctx context.Context) error {
+	var wrk, nginx string
+	for name, path := range map[string]*string{"wrk": &wrk, "nginx": &nginx} {
+		var err error
+		if *path, err = exec.LookPath(name); err != nil {
+			b.report.skip(fmt.Sprintf("The comparison of %s with %s", loadName, wrkName), "no "+name+" on this machine")
+			return nil
+		}
+	}
+	s, err := b.startNginx(ctx, nginx)
+	if err != nil {
+		return err
+	}
+	defer s.stop()
+	for _, t := range []generatorTable{
+		{Name: "load-gzip", Title: "nginx, one process, compresses 8 KB for each request", path: "/body"},
+		{Name: "load-empty", Title: "nginx, one process, `return 200`", path: "/empty"},
+	} {
+		t.Rounds = b.rounds
+		if err := b.race(ctx, &t, wrk, s); err != nil {
+			return fmt.Errorf("%s: %w\n%s", t.Name, err, s.tail())
+		}
+		b.report.Generators = append(b.report.Generators, t)
+	}
+	return nil
+}
+
+// generatorTable is what the generators said of one target.
+type generatorTable struct {
+	Name   string         `json:"name"`
+	Title  string         `json:"title"`
+	Rounds int            `json:"rounds"`
+	Wrk    []generatorRun `json:"wrk"`
+	Load   []generatorRun `json:"prefork_load"`
+
+	path string
+}
+
+// generatorRun is one run of one generator, in its own words but for the CPU
+// time, which is the kernel's account of it.
+type generatorRun struct {
+	Rate float64 `json:"per_second"`
+	P50  float64 `json:"p50_us"`
+	P99  float64 `json:"p99_us"`
+	CPU  float64 `json:"cpu_us"` // of the generator, for each request
+}
+
+// race runs the rounds. Each begins with another generator than the one before.
+func (b *bench) race(ctx context.Context, t *generatorTable, wrk string, s *server) error {
+	window := loadWindow
+	if b.quick {
+		window = quickLoadWindow
+	}
+	url := "http://" + s.address + t.path
+	for round := range b.rounds {
+		for i := range 2 {
+			name, runs := wrkName, &t.Wrk
+			args := []string{wrk, "-t1", "-c" + loadConnections, "-d" + window.String(), "--latency", "-H", acceptGzip, url}
+			read := readWrk
+			if (round+i)%2 == 1 {
+				name, runs, read = loadName, &t.Load, readLoad
+				args = []string{b.prefork, "load", url, "-c", loadConnections, "--loops", "1", "-d", window.String(), "--header", acceptGzip, "--json"}
+			}
+			x, err := generate(ctx, args, read)
+			if err != nil {
+				return fmt.Errorf("round %d: %s: %w", round+1, name, err)
+			}
+			*runs = append(*runs, x)
+			fmt.Fprintf(b.progress, "%s, round %d: %-14s %8.0f requests/s, p50 %5.0f µs, p99 %5.0f µs, %5.2f µs CPU\n",
+				t.Name, round+1, name, x.Rate, x.P50, x.P99, x.CPU)
+		}
+	}
+	return nil
+}
+
+// generate runs a generator to its end. read finds in what it printed the
+// figures and the number of requests.
+func generate(ctx context.Context, args []string, read func([]byte) (generatorRun, float64, error)) (generatorRun, error) {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	command := exec.CommandContext(ctx, args[0], args[1:]...)
+	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	var out, errs bytes.Buffer
+	command.Stdout, command.Stderr = &out, &errs
+	if err := command.Run(); err != nil {
+		return generatorRun{}, fmt.Errorf("%v: %w\n%s", args, err, errs.Bytes())
+	}
+	x, requests, err := read(out.Bytes())
+	if err == nil && (requests < 1 || x.Rate <= 0 || x.P50 <= 0 || x.P99 < x.P50) {
+		err = errors.New("no figures")
+	}
+	if err != nil {
+		return x, fmt.Errorf("%v: %w in\n%s", args, err, out.Bytes())
+	}
+	x.CPU = micros(command.ProcessState.UserTime()+command.ProcessState.SystemTime()) / requests
+	return x, nil
+}
+
+// readLoad reads the JSON of prefork load. The corrected latencies are taken,
+// for wrk has no others: at its end it fills its histogram up by the mean
+// interval between a connection's requests (stats_correct in its source), which
+// is what prefork load does in a closed loop.
+func readLoad(out []byte) (generatorRun, float64, error) {
+	var r struct {
+		Requests uint64            `json:"requests"`
+		Rate     float64           `json:"requests_per_s"`
+		Errors   map[string]uint64 `json:"errors"`
+		Latency  struct {
+			P50 float64 `json:"p50_s"`
+			P99 float64 `json:"p99_s"`
+		} `json:"corrected"`
+	}
+	if err := json.Unmarshal(out, &r); err != nil {
+		return generatorRun{}, 0, err
+	}
+	if len(r.Errors) > 0 {
+		return generatorRun{}, 0, fmt.Errorf("errors %v", r.Errors)
+	}
+	return generatorRun{Rate: r.Rate, P50: r.Latency.P50 * 1e6, P99: r.Latency.P99 * 1e6}, float64(r.Requests), nil
+}
+
+// readWrk reads what wrk prints for people; it has no other form.
+func readWrk(out []byte) (generatorRun, float64, error) {
+	text := string(out)
+	for _, bad := range []string{"Socket errors", "Non-2xx"} {
+		if strings.Contains(text, bad) {
+			return generatorRun{}, 0, errors.New(strings.ToLower(bad))
+		}
+	}
+	var x generatorRun
+	var requests float64
+	for pattern, to := range map[string]*float64{
+		`Requests/sec:\s+([0-9.]+)`: &x.Rate, `([0-9]+) requests in`: &requests,
+		`50%\s+([0-9.]+[a-z]+)`: &x.P50, `99%\s+([0-9.]+[a-z]+)`: &x.P99,
+	} {
+		m := regexp.MustCompile(`(?m)^\s*` + pattern).FindStringSubmatch(text)
+		if m == nil {
+			return x, 0, fmt.Errorf("no %s", pattern)
+		}
+		d, err := time.ParseDuration(m[1])
+		*to = micros(d)
+		if err != nil {
+			*to, err = strconv.ParseFloat(m[1], 64)
+		}
+		if err != nil {
+			return x, 0, err
+		}
+	}
+	return x, requests, nil
+}
+
+// nginxSettings make it one process with nothing outside its directory.
+const nginxSettings = `daemon off;
+master_process off;
+pid nginx.pid;
+error_log stderr warn;
+events { worker_connections 256; }
+http {
+  access_log off;
+  client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi; uwsgi_temp_path uwsgi; scgi_temp_path scgi;
+  default_type text/plain;
+  keepalive_requests 1000000000;
+  gzip on; gzip_comp_level 6; gzip_min_length 0;
+  server {
+    listen %s;
+    location = /empty { return 200; }
+    location = /body { root .; try_files /body.txt =404; }
+  }
+}
+`
+
+// startNginx starts it on a port that was free a moment ago: it cannot say
+// which one it got.
+func (b *bench) startNginx(ctx context.Context, nginx string) (*server, error) {
+	dir, err := os.MkdirTemp(b.dir, "n")
+	if err != nil {
+		return nil, err
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	address := l.Addr().String()
+	_ = l.Close() // it was only asked for its port
+	for name, text := range map[string]string{"nginx.conf": fmt.Sprintf(nginxSettings, address), "body.txt": bodyText()} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			return nil, err
+		}
+	}
+	s, err := b.launch("nginx", exec.Command(nginx, "-p", dir, "-c", filepath.Join(dir, "nginx.conf"), "-e", "stderr"))
+	if err != nil {
+		return nil, err
+	}
+	s.address = address
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	var d net.Dialer
+	for {
+		c, err := d.DialContext(ctx, "tcp", address)
+		if err == nil {
+			_ = c.Close()
+			return s, nil
+		}
+		select {
+		case <-time.After(5 * time.Millisecond):
+		case <-s.done:
+			return nil, fmt.Errorf("start nginx: it has left\n%s", s.tail())
+		case <-ctx.Done():
+			s.stop()
+			return nil, fmt.Errorf("start nginx: %w\n%s", errors.Join(ctx.Err(), err), s.tail())
+		}
+	}
+}
+
+// bodyText is 8 KB that compress as prose does, about to a third.
+func bodyText() string {
+	var b strings.Builder
+	for i := uint32(1); b.Len() < 8<<10; i++ {
+		fmt.Fprintf(&b, "line %d has the number %08x and some words that come again\n", i, i*2654435761)
+	}
+	return b.String()[:8<<10]
+}
+
+func (t *generatorTable) write(b *strings.Builder) {
+	fmt.Fprintf(b, "\n### %s: %s\n\n", t.Name, t.Title)
+	writeRow(b, []string{"generator", "requests/s", "p50 µs", "p99 µs", "its CPU µs per request"})
+	writeRule(b, 5)
+	columns := []func(generatorRun) float64{
+		func(x generatorRun) float64 { return x.Rate }, func(x generatorRun) float64 { return x.P50 },
+		func(x generatorRun) float64 { return x.P99 }, func(x generatorRun) float64 { return x.CPU },
+	}
+	wrk, load, ratio := []string{wrkName}, []string{loadName}, []string{loadName + " ÷ " + wrkName}
+	for i, column := range columns {
+		decimals := 0
+		if i == len(columns)-1 {
+			decimals = 2
+		}
+		x, y := values(t.Wrk, column), values(t.Load, column)
+		wrk = append(wrk, spread(stat.Of(x), decimals))
+		load = append(load, spread(stat.Of(y), decimals))
+		ratio = append(ratio, spread(stat.Of(stat.Ratios(y, x)), 3))
+	}
+	writeRow(b, wrk)
+	writeRow(b, load)
+	writeRow(b, ratio)
+	fmt.Fprintf(b, "\n%d rounds.\n", t.Rounds)
+}
+
+func values(runs []generatorRun, of func(generatorRun) float64) []float64 {
+	list := make([]float64, len(runs))
+	for i, x := range runs {
+		list[i] = of(x)
+	}
+	return list
+}

@@ -1,0 +1,59 @@
+package main
+
+import (
+	"strings"
+	"testing"
+)
+
+const wrkSaid = `Running 2s test @ http://127.0.0.1:8080/
+  1 threads and 32 connections
+  Thread Stats   Avg      Stdev     Max   +/- Stdev
+    Latency     1.64ms    1.02ms  12.10ms   87.00%
+    Req/Sec    18.20k     1.10k   20.00k    75.00%
+  Latency Distribution
+     50%  640.00us
+     75%    1.90ms
+     90%    2.10ms
+     99%    1.50s 
+  36537 requests in 2.00s, 9.10MB read
+Requests/sec:  18268.25
+Transfer/sec:      4.55MB
+`
+
+func TestTheFiguresOfWrkAreRead(t *testing.T) {
+	x, requests, err := readWrk([]byte(wrkSaid))
+	if want := (generatorRun{Rate: 18268.25, P50: 640, P99: 1.5e6}); err != nil || x != want || requests != 36537 {
+		t.Errorf("%+v, %v requests, %v; want %+v", x, requests, err, want)
+	}
+	for says, text := range map[string]string{
+		"socket errors": wrkSaid + "  Socket errors: connect 0, read 3, write 0, timeout 0\n",
+		"non-2xx":       wrkSaid + "  Non-2xx or 3xx responses: 3\n",
+		"no 99%":        strings.Replace(wrkSaid, "99%", "98%", 1),
+	} {
+		if _, _, err := readWrk([]byte(text)); err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("%v, want %q", err, says)
+		}
+	}
+}
+
+func TestARunOfPreforkLoadWithErrorsIsNoFigure(t *testing.T) {
+	const good = `{"requests": 36537, "requests_per_s": 18268.5, "errors": {}, "corrected": {"p50_s": 0.0005, "p99_s": 0.25}}`
+	x, requests, err := readLoad([]byte(good))
+	if want := (generatorRun{Rate: 18268.5, P50: 500, P99: 250000}); err != nil || x != want || requests != 36537 {
+		t.Errorf("%+v, %v requests, %v; want %+v", x, requests, err, want)
+	}
+	if _, _, err := readLoad([]byte(strings.Replace(good, "{}", `{"reset": 1}`, 1))); err == nil {
+		t.Error("a reset passed")
+	}
+}
+
+func TestTheGeneratorsRatiosArePaired(t *testing.T) {
+	table := generatorTable{Name: "load-x", Title: "a test", Rounds: 3,
+		Wrk:  []generatorRun{{100, 10, 20, 5}, {200, 20, 40, 5}, {100, 10, 20, 5}},
+		Load: []generatorRun{{110, 10, 20, 5}, {220, 20, 40, 5}, {90, 10, 20, 4}}}
+	var b strings.Builder
+	table.write(&b)
+	if want := "| prefork load ÷ wrk | 1.100 (0.900-1.100) | 1.000 (1.000-1.000) | 1.000 (1.000-1.000) | 1.000 (0.800-1.000) |"; !strings.Contains(b.String(), want) {
+		t.Errorf("no %s in\n%s", want, b.String())
+	}
+}
