@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -36,10 +37,13 @@ const (
 // is compared here is the client.
 func (b *bench) generators(ctx context.Context) error {
 	var wrk, nginx string
-	for name, path := range map[string]*string{"wrk": &wrk, "nginx": &nginx} {
+	for _, tool := range []struct {
+		name string
+		path *string
+	}{{"nginx", &nginx}, {"wrk", &wrk}} {
 		var err error
-		if *path, err = exec.LookPath(name); err != nil {
-			b.report.skip(fmt.Sprintf("The comparison of %s with %s", loadName, wrkName), "no "+name+" on this machine")
+		if *tool.path, err = exec.LookPath(tool.name); err != nil {
+			b.report.skip(fmt.Sprintf("The comparison of %s with %s", loadName, wrkName), "no "+tool.name+" on this machine")
 			return nil
 		}
 	}
@@ -49,7 +53,8 @@ func (b *bench) generators(ctx context.Context) error {
 	}
 	defer s.stop()
 	for _, t := range []generatorTable{
-		{Name: "load-gzip", Title: "nginx, one process, compresses 8 KB for each request", path: "/body"},
+		{Name: "load-gzip", Title: "nginx, one process, compresses 8 KB for each request", path: "/gzip", encoding: "gzip"},
+		{Name: "load-file", Title: "nginx, one process, 8 KB from a file as they are", path: "/file"},
 		{Name: "load-empty", Title: "nginx, one process, `return 200`", path: "/empty"},
 	} {
 		t.Rounds = b.rounds
@@ -69,7 +74,8 @@ type generatorTable struct {
 	Wrk    []generatorRun `json:"wrk"`
 	Load   []generatorRun `json:"prefork_load"`
 
-	path string
+	path     string
+	encoding string // of its answers
 }
 
 // generatorRun is one run of one generator, in its own words but for the CPU
@@ -88,6 +94,9 @@ func (b *bench) race(ctx context.Context, t *generatorTable, wrk string, s *serv
 		window = quickLoadWindow
 	}
 	url := "http://" + s.address + t.path
+	if err := checkEncoding(ctx, url, t.encoding); err != nil {
+		return err
+	}
 	for round := range b.rounds {
 		for i := range 2 {
 			name, runs := wrkName, &t.Wrk
@@ -105,6 +114,28 @@ func (b *bench) race(ctx context.Context, t *generatorTable, wrk string, s *serv
 			fmt.Fprintf(b.progress, "%s, round %d: %-14s %8.0f requests/s, p50 %5.0f µs, p99 %5.0f µs, %5.2f µs CPU\n",
 				t.Name, round+1, name, x.Rate, x.P50, x.P99, x.CPU)
 		}
+	}
+	return nil
+}
+
+// checkEncoding sees that a target does the work that its title names: what
+// nginx does not compress, it sends as it is, without a word.
+func checkEncoding(ctx context.Context, url, want string) error {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return err
+	}
+	r.Header.Set("Accept-Encoding", "gzip")
+	r.Close = true
+	response, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	if got := response.Header.Get("Content-Encoding"); response.StatusCode != http.StatusOK || got != want {
+		return fmt.Errorf("%s: HTTP %d with content encoding %q, want %q", url, response.StatusCode, got, want)
 	}
 	return nil
 }
@@ -196,11 +227,12 @@ http {
   client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi; uwsgi_temp_path uwsgi; scgi_temp_path scgi;
   default_type text/plain;
   keepalive_requests 1000000000;
-  gzip on; gzip_comp_level 6; gzip_min_length 0;
+  gzip on; gzip_comp_level 6; gzip_min_length 0; gzip_types text/plain;
   server {
     listen %s;
-    location = /empty { return 200; }
-    location = /body { root .; try_files /body.txt =404; }
+    location = /empty { gzip off; return 200; }
+    location = /gzip { root .; try_files /body.txt =404; }
+    location = /file { root .; gzip off; try_files /body.txt =404; }
   }
 }
 `
