@@ -75,7 +75,7 @@ bench: ## the benchmarks of every package, without the tests
 	$(GO) test -run '^$$' -bench . -benchtime 1s ./ipc ./master/policy ./worker
 
 .PHONY: figures
-figures: ## peers and prefork side by side; needs python3 (see docs/benchmarks.md)
+figures: ## peers and prefork side by side; needs python3, nginx and wrk (see docs/benchmarks.md)
 	cd bench && $(GO) run . -rounds 7
 
 .PHONY: clean
