@@ -90,6 +90,18 @@ func TestNarrowScreensKeepWhatMattersMost(t *testing.T) {
 	}
 }
 
+func TestAColumnThatIsShownIsShownWhole(t *testing.T) {
+	for _, workers := range []int{0, 1, 4, 60} {
+		m := loaded(workers, 0)
+		for width := 36; width < 130; width++ {
+			lines := strings.Split(frame(t, m, width, 24), "\n")
+			if strings.Contains(lines[5], "…") {
+				t.Errorf("%d workers, %d columns: %s", workers, width, lines[5])
+			}
+		}
+	}
+}
+
 func TestFiguresKeepToTheirColumns(t *testing.T) {
 	for n, want := range map[float64]string{-1: "0", 0: "0", 0.04: "0", 2.5: "2.5", 9.99: "10", 999: "999", 1000: "1000", 9999: "9999", 12345: "12k", 999999: "1.0M", 1e19: "10E"} {
 		if got := count(n); got != want {

@@ -53,12 +53,12 @@ func (t *table) fit() {
 	}
 }
 
-// width is that of a line: the columns and a space before each, the first
-// aside unless it is the mark's.
+// width is that of a line: the columns and a space between each two. The mark
+// is a column too.
 func (t *table) width(widths []int) int {
 	n := len(t.at) - 1
 	if t.mark {
-		n++
+		n += 2
 	}
 	for _, i := range t.at {
 		n += widths[i]
