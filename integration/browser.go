@@ -150,6 +150,15 @@ func (b *Browser) Evaluate(expression string) string {
 	return fmt.Sprint(got.Result.Value)
 }
 
+// Wait waits until what an expression yields is as it should be.
+func (b *Browser) Wait(what, expression string, ok func(string) bool) {
+	b.tb.Helper()
+	Wait(b.tb, what+" on the page", func() (bool, string) {
+		saw := b.Evaluate(expression)
+		return ok(saw), saw
+	})
+}
+
 // Set turns a feature of the media on: prefers-color-scheme to dark, say.
 func (b *Browser) Set(feature, value string) {
 	b.tb.Helper()

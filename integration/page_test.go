@@ -2,6 +2,7 @@ package integration
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -25,10 +26,7 @@ func TestStatusPageShowsALoadedServerLive(t *testing.T) {
 	b := StartBrowser(t, "http://"+c.MetricsAddress()+"/", 1240, 1180)
 	see := func(what, expression string, ok func(string) bool) {
 		t.Helper()
-		Wait(t, what+" on the page", func() (bool, string) {
-			saw := b.Evaluate(expression)
-			return ok(saw), saw
-		})
+		b.Wait(what, expression, ok)
 	}
 	positive := func(saw string) bool {
 		n, err := strconv.ParseFloat(saw, 64)
@@ -61,6 +59,32 @@ func TestStatusPageShowsALoadedServerLive(t *testing.T) {
 
 	b.Resize(360, 740)
 	see("the room on a phone", `document.documentElement.scrollWidth + " of " + innerWidth`, func(saw string) bool { return saw == "360 of 360" })
+}
+
+// A page that stays open says that the server is gone, and goes on with the one
+// that takes its place.
+func TestStatusPageComesBackWithTheServer(t *testing.T) {
+	c := serve(t, observed)
+	address := c.MetricsAddress()
+	b := StartBrowser(t, "http://"+address+"/", 1240, 1180)
+	link := `document.getElementById("link").textContent`
+	b.Wait("that it is live", link, func(saw string) bool { return saw == "live" })
+	c.Signal(syscall.SIGKILL)
+	b.Wait("that the server is gone", link, func(saw string) bool { return strings.HasPrefix(saw, "not connected") })
+	if saw := b.Evaluate(`document.body.classList.contains("stale")`); saw != "true" {
+		t.Errorf("the old figures look like new ones: stale is %s", saw)
+	}
+
+	c.write(strings.Replace(observed, "127.0.0.1:0\"\nstatus", address+"\"\nstatus", 1))
+	c.Server = StartCommand(t, c.control, exec.Command(c.binary, "serve", "--config", c.config, "--control", c.control))
+	c.WaitState("running")
+	b.Wait("that it is live again", link, func(saw string) bool { return saw == "live" })
+	b.Wait("the new server", `document.getElementById("about").textContent`, func(saw string) bool {
+		return strings.Contains(saw, "PID "+strconv.Itoa(c.PID)+" ")
+	})
+	if saw := b.Evaluate(`document.body.classList.contains("stale")`); saw != "false" {
+		t.Errorf("the new figures look like old ones: stale is %s", saw)
+	}
 }
 
 // photograph takes pictures for people, if they are asked for.

@@ -40,8 +40,8 @@ holds 500 for ten seconds, rises to 5000 in twenty, and holds that for thirty.
 
 Requests and answers: a line "hello {n}" and one line, for http GET and status
 2xx. {n} in a template or a path is a number that never repeats, {n:8} has
-leading zeros. EXPECT is echo, upper, lines:N, bytes:N, regex:RE, status:200 or
-status:2xx.
+leading zeros. EXPECT is echo, upper, lines:N, bytes:N or regex:RE (a line
+matches), for http status:200, status:2xx or regex:RE (so does the body).
 
 Exit status: 0, or 1 if a --fail is true of the run or nothing was answered.`,
 		Example: `  prefork load tcp://127.0.0.1:9999 -c 64 -d 10s --expect upper

@@ -13,8 +13,8 @@ import (
 // it, and would have to be linked for it.
 const bodiless = "HEAD"
 
-// maxLine bounds a line that is kept: one that a regular expression is matched
-// against, or the answer to a greeting.
+// maxLine bounds what is kept of an answer: a line or a body that a regular
+// expression is matched against, or the answer to a greeting.
 const maxLine = 64 << 10
 
 // kind is a way to see where a reply ends and whether it is right.
@@ -25,7 +25,7 @@ const (
 	wantBytes             // so many bytes
 	wantReply             // a template
 	wantRegex             // a line that matches
-	wantHTTP              // a status, and perhaps a body
+	wantHTTP              // a status, and perhaps a body that is given or matches
 )
 
 // expect is what a right answer is. It is immutable, and shared by all loops.
@@ -41,7 +41,8 @@ type expect struct {
 
 // ParseExpect checks an expectation: echo (the reply is the request), upper (it
 // is the request in capitals), lines:N and bytes:N (so much comes), regex:RE (a
-// line comes that matches), and for http status:200 or status:2xx.
+// line comes that matches), and for http status:200, status:2xx or regex:RE (the
+// status is 2xx, and the body matches).
 func ParseExpect(text string) error {
 	_, err := parseExpect(text)
 	return err
@@ -108,13 +109,19 @@ func (p *plan) expectation() (expect, error) {
 	if err != nil {
 		return e, err
 	}
+	e.head = p.Method == bodiless
+	if p.target.http && e.kind == wantRegex {
+		e.kind, e.low, e.high = wantHTTP, 200, 299
+		if e.head || p.Reply != "" {
+			return e, errors.New("expect: regex wants a body, and one that reply does not give already")
+		}
+	}
 	if p.target.http != (e.kind == wantHTTP) && p.target.network != "" {
 		if p.target.http {
-			return e, fmt.Errorf("expect: an answer of http has a status; want status:200 or status:2xx, not %q", cut(p.Expect, 40))
+			return e, fmt.Errorf("expect: an answer of http has a status; want status:200, status:2xx or regex:RE, not %q", cut(p.Expect, 40))
 		}
 		return e, errors.New("expect: only http has a status")
 	}
-	e.head = p.Method == bodiless
 	if p.Reply != "" {
 		e.reply, e.checked = parseTemplate(p.Reply), true
 		if e.kind != wantHTTP {
@@ -164,6 +171,7 @@ func (a *answer) begin(e *expect, n uint64) {
 		a.line = a.line[:0]
 	case wantHTTP:
 		a.http.reset(e.head)
+		a.line = a.line[:0]
 		if e.checked {
 			a.expectText(&e.reply, n)
 		}
@@ -239,11 +247,8 @@ func (a *answer) response(e *expect, p []byte) (int, verdict) {
 		if err != nil {
 			return n, wrong
 		}
-		if e.checked && a.http.wanted(e) {
-			if len(body) > len(a.want) || !a.matches(body) {
-				return n, wrong
-			}
-			a.want = a.want[len(body):]
+		if len(body) > 0 && a.http.wanted(e) && !a.accept(e, body) {
+			return n, wrong
 		}
 		if done {
 			return n, a.judge(e)
@@ -254,12 +259,29 @@ func (a *answer) response(e *expect, p []byte) (int, verdict) {
 	}
 }
 
+// accept takes a piece of a body, and reports whether it can be right.
+func (a *answer) accept(e *expect, body []byte) bool {
+	switch {
+	case e.checked:
+		if len(body) > len(a.want) || !a.matches(body) {
+			return false
+		}
+		a.want = a.want[len(body):]
+	case e.regex != nil:
+		if len(a.line)+len(body) > maxLine {
+			return false
+		}
+		a.line = append(a.line, body...)
+	}
+	return true
+}
+
 // judge judges a whole answer of http.
 func (a *answer) judge(e *expect) verdict {
 	switch {
 	case !a.http.wanted(e):
 		return another
-	case e.checked && len(a.want) > 0 && !e.head:
+	case e.checked && len(a.want) > 0 && !e.head, e.regex != nil && !e.regex.Match(a.line):
 		return wrong
 	}
 	return right

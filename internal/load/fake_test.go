@@ -71,6 +71,15 @@ func do(t testing.TB, o Options) *Result {
 	return r
 }
 
+// patience is the timeout of a run that is to see the failure: short only if it
+// is to run out.
+func patience(want Class) time.Duration {
+	if want == Timeout {
+		return 300 * time.Millisecond
+	}
+	return 20 * time.Second
+}
+
 // request reads one request of http.
 func request(in *bufio.Reader) (head string, err error) {
 	var b bytes.Buffer

@@ -41,6 +41,9 @@ func TestEachFormOfAnHTTPAnswerIsUnderstood(t *testing.T) {
 		{"204", always("HTTP/1.1 204 No Content\r\n\r\n", true), Options{}, 2},
 		{"continue", always("HTTP/1.1 100 Continue\r\n\r\n"+ok("x"), true), Options{}, 2},
 		{"404 is expected", always("HTTP/1.1 404 Not Found\r\nContent-Length: 1\r\n\r\nx", true), Options{Expect: "status:404"}, 2},
+		{"a match", always("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n1\r\n!\r\n0\r\n\r\n", true), Options{Expect: "regex:^hel+o!$"}, 2},
+		{"a match until close", always("HTTP/1.1 200 OK\r\n\r\nhello", false), Options{Expect: "regex:^hello$"}, 20},
+		{"matches in a pipeline", always(ok("hello"), true), Options{Pipeline: 5, Expect: "regex:^hello$"}, 2},
 		{"pipeline", always(ok("hello"), true), Options{Pipeline: 5, Reply: "hello"}, 2},
 		{"churn", always(ok("hello"), false), Options{Mode: Churn}, 20},
 		{"a number in the path", func(_ int, head string) (string, bool) {
@@ -76,6 +79,10 @@ func TestEachBrokenHTTPAnswerHasItsClass(t *testing.T) {
 		{"another body", ok("x"), true, Options{Reply: "y"}, Wrong},
 		{"a longer body", ok("xy"), true, Options{Reply: "x"}, Wrong},
 		{"a shorter body", ok("x"), true, Options{Reply: "xy"}, Wrong},
+		{"no match", ok("xy"), true, Options{Expect: "regex:^x$"}, Wrong},
+		{"no body to match", "HTTP/1.1 204 No Content\r\n\r\n", true, Options{Expect: "regex:."}, Wrong},
+		{"a match with another status", "HTTP/1.1 503 Busy\r\nContent-Length: 1\r\n\r\nx", true, Options{Expect: "regex:x"}, HTTPStatus},
+		{"more than is kept", ok(strings.Repeat("x", maxLine+1)), true, Options{Expect: "regex:x"}, Wrong},
 		{"too much", ok("x") + "y", true, Options{}, Wrong},
 		{"no http", "hello\r\n\r\n", true, Options{}, Wrong},
 		{"a bad length", "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n", true, Options{}, Wrong},
@@ -86,7 +93,7 @@ func TestEachBrokenHTTPAnswerHasItsClass(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			answer := func(int, string) (string, bool) { return c.reply, c.more }
-			c.o.URL, c.o.Connections, c.o.Requests, c.o.Timeout = httpURL(t, web(answer)), 2, 6, 300*time.Millisecond
+			c.o.URL, c.o.Connections, c.o.Requests, c.o.Timeout = httpURL(t, web(answer)), 2, 6, patience(c.want)
 			r := do(t, c.o)
 			if r.Errors[c.want] != 6 || r.Failed() != 6 {
 				t.Errorf("errors %v, want 6 %s\n%s", r.Errors, c.want, strings.Join(r.Examples, "\n"))

@@ -1,6 +1,7 @@
 package load
 
 import (
+	"encoding/binary"
 	"encoding/hex"
 	"net"
 	"net/netip"
@@ -87,15 +88,15 @@ func tcpInodes(lines []string, want netip.AddrPort) []string {
 	return inodes
 }
 
-// parseHex reads an address as the table has it: words of four bytes, each the
-// other way around on the machines that Go's Linux mostly runs on.
+// parseHex reads an address as the table has it: words of four bytes, each
+// written as this machine's number.
 func parseHex(text string) (netip.Addr, bool) {
 	raw, err := hex.DecodeString(text)
 	if err != nil || len(raw)%4 != 0 {
 		return netip.Addr{}, false
 	}
 	for i := 0; i < len(raw); i += 4 {
-		slices.Reverse(raw[i : i+4])
+		binary.NativeEndian.PutUint32(raw[i:], binary.BigEndian.Uint32(raw[i:]))
 	}
 	a, ok := netip.AddrFromSlice(raw)
 	return a.Unmap(), ok

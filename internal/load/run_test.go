@@ -140,8 +140,8 @@ func TestEachBrokenServerHasItsClass(t *testing.T) {
 	} {
 		t.Run(fmt.Sprintf("%s, %s, pause %v, rate %s", c.name, c.o.Mode, c.o.Pause, c.o.Rate), func(t *testing.T) {
 			t.Parallel()
-			c.o.URL, c.o.Connections, c.o.Timeout = plain(t, c.serve), 2, 300*time.Millisecond
-			c.o.Duration = 10 * time.Second
+			c.o.URL, c.o.Connections, c.o.Timeout = plain(t, c.serve), 2, patience(c.want)
+			c.o.Duration = 20 * time.Second
 			if c.o.Expect == "" {
 				c.o.Expect = "upper"
 			}
