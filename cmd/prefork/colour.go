@@ -5,19 +5,18 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
-)
 
-// painter puts colours on words, or leaves them as they are.
-type painter struct{ on bool }
+	"prefork/cmd/prefork/internal/human"
+)
 
 // painterFor returns one that paints if w is a terminal and nothing speaks
 // against it: NO_COLOR (no-color.org) or a terminal that cannot.
-func painterFor(w io.Writer) painter {
+func painterFor(w io.Writer) human.Painter {
 	f, ok := w.(*os.File)
 	if !ok || os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb" {
-		return painter{}
+		return human.Painter{}
 	}
-	return painter{on: isTerminal(f)}
+	return human.Painter{On: isTerminal(f)}
 }
 
 func isTerminal(f *os.File) bool {
@@ -33,27 +32,16 @@ func isTerminal(f *os.File) bool {
 	return err == nil && terminal
 }
 
-func (p painter) code(sgr, s string) string {
-	if !p.on || s == "" {
-		return s
+// stateColour colours the state of a server or a worker: green serves, yellow
+// is on its way, red is ending by force.
+func stateColour(p human.Painter) func(string) string {
+	return func(s string) string {
+		switch s {
+		case "running", "ready", "busy":
+			return p.Green(s)
+		case "killing", "stopped", "exiting":
+			return p.Red(s)
+		}
+		return p.Yellow(s)
 	}
-	return "\x1b[" + sgr + "m" + s + "\x1b[0m"
-}
-
-func (p painter) bold(s string) string   { return p.code("1", s) }
-func (p painter) dim(s string) string    { return p.code("2", s) }
-func (p painter) red(s string) string    { return p.code("31", s) }
-func (p painter) green(s string) string  { return p.code("32", s) }
-func (p painter) yellow(s string) string { return p.code("33", s) }
-
-// state colours the state of a server or a worker: green serves, yellow is on
-// its way, red is ending by force.
-func (p painter) state(s string) string {
-	switch s {
-	case "running", "ready", "busy":
-		return p.green(s)
-	case "killing", "stopped", "exiting":
-		return p.red(s)
-	}
-	return p.yellow(s)
 }

@@ -204,7 +204,7 @@ func writeFile(path string, r *load.Result, write func(io.Writer, *load.Result) 
 
 // textOptions says how a report looks on w.
 func textOptions(w io.Writer) loadreport.TextOptions {
-	o := loadreport.TextOptions{Color: painterFor(w).on}
+	o := loadreport.TextOptions{Color: painterFor(w).On}
 	if file, ok := w.(*os.File); ok {
 		o.Width = terminalWidth(file)
 	}

@@ -8,6 +8,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"prefork/cmd/prefork/internal/human"
+	"prefork/cmd/prefork/internal/screen"
 	"prefork/internal/load"
 )
 
@@ -33,8 +35,8 @@ func showProgress(w io.Writer, run *load.Run) {
 		case <-ticker.C:
 			now := run.Progress()
 			line := progressLine(before, now)
-			if width := terminalWidth(file); width > 0 && len(line) >= width {
-				line = line[:width-1]
+			if width := terminalWidth(file); width > 0 {
+				line = screen.Cut(line, width-1)
 			}
 			_, _ = io.WriteString(w, "\r\x1b[K"+line)
 			before = now
@@ -43,10 +45,10 @@ func showProgress(w io.Writer, run *load.Run) {
 }
 
 // progressLine says how a run is doing: the rate since the last look, and the
-// latencies of the last whole second. It is ASCII.
+// latencies of the last whole second.
 func progressLine(before, now load.Snapshot) string {
 	if now.Warming {
-		return fmt.Sprintf("warming up, %s left  %d active", brief(-now.Elapsed.Seconds()), now.Active)
+		return fmt.Sprintf("warming up, %s left  %d active", human.Brief(-now.Elapsed.Seconds()), now.Active)
 	}
 	rate := 0.0
 	if d := (now.Elapsed - max(before.Elapsed, 0)).Seconds(); d > 0 {
@@ -54,20 +56,12 @@ func progressLine(before, now load.Snapshot) string {
 	}
 	line := fmt.Sprintf("%.0f/s  %d active  %d errors", rate, now.Active, now.Errors)
 	if now.Last.Requests > 0 {
-		line += fmt.Sprintf("  p50 %s  p99 %s", tiny(now.Last.P50S), tiny(now.Last.P99S))
+		line += fmt.Sprintf("  p50 %s  p99 %s", human.Brief(now.Last.P50S), human.Brief(now.Last.P99S))
 	}
 	if now.Left > 0 {
-		return line + "  " + brief(now.Left.Seconds()) + " left"
+		return line + "  " + human.Brief(now.Left.Seconds()) + " left"
 	}
 	return line + fmt.Sprintf("  %d requests", now.Requests)
-}
-
-// tiny is brief for latencies, which may be microseconds.
-func tiny(seconds float64) string {
-	if seconds < 1e-3 {
-		return fmt.Sprintf("%.0fus", seconds*1e6)
-	}
-	return brief(seconds)
 }
 
 // terminalWidth returns the width of a terminal, 0 if it is not known.

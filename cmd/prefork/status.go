@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -43,7 +44,7 @@ loop.` + targetHelp,
 					_, err := out.Write(indented.Bytes())
 					return err
 				}
-				_, err = out.Write(renderStatus(s, time.Now(), painterFor(out)))
+				_, err = io.WriteString(out, renderStatus(s, time.Now(), painterFor(out)))
 				return err
 			})
 		},

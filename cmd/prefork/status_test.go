@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"prefork"
+	"prefork/cmd/prefork/internal/human"
 )
 
 const statusJSON = `{"pid":4711,"version":"1.2.3","state":"running","generation":3,"uptime_s":7384.5,"mode":"threading","target":"2-8",
@@ -30,13 +31,13 @@ func decodeStatus(t *testing.T) prefork.Status {
 var statusNow = time.Date(2026, 1, 2, 3, 5, 5, 0, time.UTC)
 
 func TestTheStatusTableIsAlignedAndComplete(t *testing.T) {
-	golden(t, "status.golden", string(renderStatus(decodeStatus(t), statusNow, painter{})))
-	golden(t, "status-empty.golden", string(renderStatus(prefork.Status{Version: "1", State: "booting", Mode: "forking", Target: "4"}, statusNow, painter{})))
+	golden(t, "status.golden", renderStatus(decodeStatus(t), statusNow, human.Painter{}))
+	golden(t, "status-empty.golden", renderStatus(prefork.Status{Version: "1", State: "booting", Mode: "forking", Target: "4"}, statusNow, human.Painter{}))
 }
 
 func TestColoursChangeNothingButTheColours(t *testing.T) {
-	plain := string(renderStatus(decodeStatus(t), statusNow, painter{}))
-	painted := string(renderStatus(decodeStatus(t), statusNow, painter{on: true}))
+	plain := renderStatus(decodeStatus(t), statusNow, human.Painter{})
+	painted := renderStatus(decodeStatus(t), statusNow, human.Painter{On: true})
 	if painted == plain {
 		t.Fatal("nothing is painted")
 	}
@@ -59,23 +60,5 @@ func TestStatusJSONIsTheServersOwnIndented(t *testing.T) {
 	golden(t, "status-json.golden", r.stdout) // fields that this client does not know included
 	if r := runHere("status", "--control", path); r.status != 0 || len(r.stdout) < 100 {
 		t.Errorf("table: %+v", r)
-	}
-}
-
-func TestNumbersReadAsAnOperatorWouldSayThem(t *testing.T) {
-	for seconds, want := range map[float64]string{-1: "0s", 0: "0s", 59.9: "59s", 60: "1m00s", 3599: "59m59s", 3600: "1h00m", 86399: "23h59m", 90000: "1d01h"} {
-		if got := age(seconds); got != want {
-			t.Errorf("age(%v) = %s, want %s", seconds, got, want)
-		}
-	}
-	for n, want := range map[uint64]string{0: "0 B", 1023: "1023 B", 1024: "1.0 KiB", 1536: "1.5 KiB", 1 << 20: "1.0 MiB", 1<<64 - 1: "16.0 EiB"} {
-		if got := bytesText(n); got != want {
-			t.Errorf("bytesText(%d) = %s, want %s", n, got, want)
-		}
-	}
-	for seconds, want := range map[float64]string{0: "0", 0.0012: "1.2ms", 2.25: "2.2s", 75: "1m15s"} {
-		if got := brief(seconds); got != want {
-			t.Errorf("brief(%v) = %s, want %s", seconds, got, want)
-		}
 	}
 }

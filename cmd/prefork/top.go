@@ -100,7 +100,7 @@ func topOnce(ctx context.Context, c *control.Client, out io.Writer) error {
 	}
 	var b strings.Builder
 	for _, l := range m.Text(width, time.Now()) {
-		b.WriteString(l.ANSI(painterFor(out).on) + "\n")
+		b.WriteString(l.ANSI(painterFor(out).On) + "\n")
 	}
 	_, err = io.WriteString(out, b.String())
 	return err

@@ -123,7 +123,7 @@ func (v *topView) show(ctx context.Context) (err error) {
 	resized := make(chan os.Signal, 1)
 	signal.Notify(resized, syscall.SIGWINCH, syscall.SIGCONT)
 	defer signal.Stop(resized)
-	if v.terminal, err = screen.Open(os.Stdin, os.Stdout, painterFor(os.Stdout).on); err != nil {
+	if v.terminal, err = screen.Open(os.Stdin, os.Stdout, painterFor(os.Stdout).On); err != nil {
 		return fmt.Errorf("top: %w", err)
 	}
 	defer func() {

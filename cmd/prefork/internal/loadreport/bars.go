@@ -5,6 +5,7 @@ import (
 	"math"
 	"strings"
 
+	"prefork/cmd/prefork/internal/human"
 	"prefork/internal/load"
 )
 
@@ -12,14 +13,13 @@ import (
 const mostBars = 14
 
 // distribution draws the corrected latencies as bars, in buckets that grow.
-func (t *text) distribution() error {
+func (t *draft) distribution() error {
 	bars, err := barsOf(&t.r.Corrected)
 	if err != nil || len(bars) == 0 {
 		return err
 	}
 	t.b.WriteByte('\n')
-	table := newTable(t.p, "FROM", "TO", "", "SHARE", "REQUESTS")
-	table.flush[2] = true
+	table := human.NewTable(t.p, []string{"FROM", "TO", "", "SHARE", "REQUESTS"}, 2)
 	var most uint64
 	for _, b := range bars {
 		most = max(most, b.count)
@@ -27,9 +27,9 @@ func (t *text) distribution() error {
 	room := max(t.width-2*8-9-20-8, 8)
 	for _, b := range bars {
 		part := float64(b.count) / float64(t.r.Corrected.Count)
-		table.add(cells(duration(b.from), duration(b.to), bar(b.count, most, room), share(part), fmt.Sprint(b.count))...)
+		table.Add(human.Cells(duration(b.from), duration(b.to), bar(b.count, most, room), share(part), fmt.Sprint(b.count))...)
 	}
-	table.render(&t.b)
+	table.Render(&t.b)
 	return nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"prefork/cmd/prefork/internal/human"
 	"prefork/internal/load"
 )
 
@@ -17,7 +18,7 @@ const notable = 0.05
 // says first what makes the comparison doubtful: other plans, or a generator
 // that was at its limit.
 func Compare(w io.Writer, a, b *load.Result, o TextOptions) error {
-	t := &text{p: painter{on: o.Color}, width: o.width()}
+	t := &draft{p: human.Painter{On: o.Color}, width: o.width()}
 	for _, side := range []struct {
 		name string
 		r    *load.Result
@@ -26,16 +27,16 @@ func Compare(w io.Writer, a, b *load.Result, o TextOptions) error {
 		if !side.r.Started.IsZero() {
 			what += ", " + side.r.Started.UTC().Format(time.DateTime) + " UTC"
 		}
-		t.line(side.name, what, t.p.none)
+		t.line(side.name, what, t.p.None)
 		for i, warning := range side.r.Generator.Warnings {
 			if i == mostWarnings {
 				break
 			}
-			t.line("warning", clean(warning, 400), t.p.yellow)
+			t.line("warning", clean(warning, 400), t.p.Yellow)
 		}
 	}
 	if others := differences(a, b); len(others) > 0 {
-		t.line("doubtful", "the runs differ in "+strings.Join(others, ", ")+"; what follows compares unlike things", t.p.yellow)
+		t.line("doubtful", "the runs differ in "+strings.Join(others, ", ")+"; what follows compares unlike things", t.p.Yellow)
 	}
 	t.b.WriteByte('\n')
 	t.sides(a, b)
@@ -85,11 +86,10 @@ func orNone(s string) string {
 // side reads a figure of a run; ok is false if the run has none.
 type side func(*load.Result) (value float64, ok bool)
 
-func (t *text) sides(a, b *load.Result) {
-	table := newTable(t.p, "", "A", "B", "DIFFERENCE")
-	table.flush[0] = true
+func (t *draft) sides(a, b *load.Result) {
+	table := human.NewTable(t.p, []string{"", "A", "B", "DIFFERENCE"}, 0)
 	add := func(name string, of side, write func(float64) string, moreIsBetter bool) {
-		table.add(append(cells(name), t.pair(a, b, of, write, moreIsBetter)...)...)
+		table.Add(append(human.Cells(name), t.pair(a, b, of, write, moreIsBetter)...)...)
 	}
 	add("rate", always(func(r *load.Result) float64 { return r.RequestsPS }), asRate.write, true)
 	add("errors", always(func(r *load.Result) float64 { return float64(r.Failed()) }), asCount.write, false)
@@ -109,7 +109,7 @@ func (t *text) sides(a, b *load.Result) {
 	for _, q := range points() {
 		add(q.name+" uncorrected", quantileOf(q, func(r *load.Result) *load.Latency { return &r.Uncorrected }), duration, false)
 	}
-	table.render(&t.b)
+	table.Render(&t.b)
 }
 
 func always(of func(*load.Result) float64) side {
@@ -124,34 +124,34 @@ func quantileOf(q point, which func(*load.Result) *load.Latency) side {
 }
 
 // pair is a line of the comparison without its name.
-func (t *text) pair(a, b *load.Result, of side, write func(float64) string, moreIsBetter bool) []cell {
+func (t *draft) pair(a, b *load.Result, of side, write func(float64) string, moreIsBetter bool) []human.Cell {
 	x, hasX := of(a)
 	y, hasY := of(b)
-	row := cells("-", "-", "")
+	row := human.Cells("-", "-", "")
 	if hasX {
-		row[0].text = write(x)
+		row[0].Text = write(x)
 	}
 	if hasY {
-		row[1].text = write(y)
+		row[1].Text = write(y)
 	}
 	if !hasX || !hasY {
 		return row
 	}
 	switch x {
 	case y:
-		row[2].text = "same"
+		row[2].Text = "same"
 		return row
 	case 0:
-		row[2].text = "from none"
+		row[2].Text = "from none"
 	default:
-		row[2].text = fmt.Sprintf("%+.1f %%", (y-x)/x*100)
+		row[2].Text = fmt.Sprintf("%+.1f %%", (y-x)/x*100)
 		if d := (y - x) / x; d > -notable && d < notable {
 			return row
 		}
 	}
-	row[2].paint = t.p.red
+	row[2].Paint = t.p.Red
 	if (y > x) == moreIsBetter {
-		row[2].paint = t.p.green
+		row[2].Paint = t.p.Green
 	}
 	return row
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"prefork/cmd/prefork/internal/human"
 	"prefork/internal/load"
 )
 
@@ -81,7 +82,7 @@ func pageFigures(b *strings.Builder, r *load.Result) {
 	}
 	say("requests", fmt.Sprintf("%s/s in %s, %d in all", perSecond(r.RequestsPS), plain(r.ElapsedS), r.Requests))
 	say("errors", errorsText(r))
-	say("traffic", fmt.Sprintf("%s in, %s out", bytesText(r.BytesIn), bytesText(r.BytesOut)))
+	say("traffic", fmt.Sprintf("%s in, %s out", human.Bytes(r.BytesIn), human.Bytes(r.BytesOut)))
 	if r.Server != nil {
 		say("server", serverText(r))
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 
+	"prefork/cmd/prefork/internal/human"
 	"prefork/internal/load"
 )
 
@@ -35,7 +36,7 @@ func readFrom(in io.Reader, name string, most int) (*load.Result, error) {
 		return nil, fmt.Errorf("read result %s: %w", name, err)
 	}
 	if len(text) > most {
-		return nil, fmt.Errorf("read result %s: it is longer than %s", name, bytesText(uint64(most)))
+		return nil, fmt.Errorf("read result %s: it is longer than %s", name, human.Bytes(uint64(most)))
 	}
 	r, err := decode(text)
 	if err != nil {

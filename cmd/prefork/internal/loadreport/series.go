@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"prefork/cmd/prefork/internal/human"
 	"prefork/internal/load"
 )
 
@@ -14,31 +15,30 @@ const (
 )
 
 // series writes what happened when. A long run is gathered into few rows.
-func (t *text) series() {
+func (t *draft) series() {
 	rows := rowsOf(t.r, mostRows)
 	if len(rows) == 0 {
 		return
 	}
 	t.b.WriteByte('\n')
-	table := newTable(t.p, "AT", "RATE", "", "P99", "MAX", "ERRORS", "ACTIVE")
-	table.flush[2] = true
+	table := human.NewTable(t.p, []string{"AT", "RATE", "", "P99", "MAX", "ERRORS", "ACTIVE"}, 2)
 	most := 0.0
 	for _, r := range rows {
 		most = max(most, r.rate())
 	}
 	room := min(max(t.width-7-9-9-9-8-8-12, 6), 40)
 	for _, r := range rows {
-		failed := cell{text: fmt.Sprint(r.errors)}
+		failed := human.Cell{Text: fmt.Sprint(r.errors)}
 		if r.errors > 0 {
-			failed.paint = t.p.red
+			failed.Paint = t.p.Red
 		}
-		table.add(cell{text: plain(r.at)}, cell{text: perSecond(r.rate()) + "/s"}, cell{text: bar(uint64(r.rate()), uint64(most), room)},
-			cell{text: latencyOrNone(r.requests, r.p99)}, cell{text: latencyOrNone(r.requests, r.max)}, failed, cell{text: fmt.Sprint(r.active)})
+		table.Add(human.Cell{Text: plain(r.at)}, human.Cell{Text: perSecond(r.rate()) + "/s"}, human.Cell{Text: bar(uint64(r.rate()), uint64(most), room)},
+			human.Cell{Text: latencyOrNone(r.requests, r.p99)}, human.Cell{Text: latencyOrNone(r.requests, r.max)}, failed, human.Cell{Text: fmt.Sprint(r.active)})
 		t.marks(table, r)
 	}
-	table.render(&t.b)
+	table.Render(&t.b)
 	if len(t.r.Series) > mostRows {
-		fmt.Fprintf(&t.b, "%s\n", t.p.dim(fmt.Sprintf("%s a row; p99 and max are those of its worst second",
+		fmt.Fprintf(&t.b, "%s\n", t.p.Dim(fmt.Sprintf("%s a row; p99 and max are those of its worst second",
 			counted(int(rows[0].span), "second", "seconds"))))
 	}
 }
@@ -53,22 +53,22 @@ func latencyOrNone(answers uint64, seconds float64) string {
 
 // marks notes under a row what happened in it. Of more than there is room for,
 // those that tell of something bad come first.
-func (t *text) marks(table *table, r row) {
+func (t *draft) marks(table *human.Table, r row) {
 	marks := slices.Clone(r.marks)
 	if len(marks) > mostMarksHere {
 		slices.SortStableFunc(marks, func(a, b load.Mark) int { return rank(a) - rank(b) })
 	}
 	for i, m := range marks {
 		if i == mostMarksHere {
-			table.note(t.p.dim(fmt.Sprintf("        and %d more", len(marks)-i)))
+			table.Note(t.p.Dim(fmt.Sprintf("        and %d more", len(marks)-i)))
 			return
 		}
-		paint := t.p.yellow
+		paint := t.p.Yellow
 		if bad(m) {
-			paint = t.p.red
+			paint = t.p.Red
 		}
 		at := fmt.Sprintf("%.2f s", m.AtS)
-		table.note(paint("      ▸ " + at + "  " + markText(m, t.width-10-len(at))))
+		table.Note(paint("      ▸ " + at + "  " + markText(m, t.width-10-len(at))))
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"prefork/cmd/prefork/internal/human"
 	"prefork/internal/load"
 )
 
@@ -34,7 +35,7 @@ func (o TextOptions) width() int {
 // Text writes the report for people. It fails if w does, or if the Result
 // carries no histogram that can be read.
 func Text(w io.Writer, r *load.Result, o TextOptions) error {
-	t := &text{r: r, p: painter{on: o.Color}, width: o.width()}
+	t := &draft{r: r, p: human.Painter{On: o.Color}, width: o.width()}
 	t.warnings()
 	t.plan()
 	t.figures()
@@ -47,16 +48,16 @@ func Text(w io.Writer, r *load.Result, o TextOptions) error {
 	return err
 }
 
-// text is a report that is being written.
-type text struct {
+// draft is a report that is being written.
+type draft struct {
 	b     strings.Builder
 	r     *load.Result
-	p     painter
+	p     human.Painter
 	width int
 }
 
 // line writes a label and what belongs to it, wrapped under itself.
-func (t *text) line(label, what string, paint func(string) string) {
+func (t *draft) line(label, what string, paint func(string) string) {
 	const indent = 11
 	for i, part := range wrap(what, t.width-indent) {
 		if i > 0 {
@@ -88,23 +89,23 @@ func wrap(s string, width int) []string {
 const mostWarnings = 20
 
 // warnings stand first: they say which of the figures are not to be believed.
-func (t *text) warnings() {
+func (t *draft) warnings() {
 	list := t.r.Generator.Warnings
 	for i, w := range list {
 		if i == mostWarnings {
-			t.line("", fmt.Sprintf("and %d more warnings", len(list)-i), t.p.yellow)
+			t.line("", fmt.Sprintf("and %d more warnings", len(list)-i), t.p.Yellow)
 			break
 		}
-		t.line("warning", clean(w, 400), t.p.yellow)
+		t.line("warning", clean(w, 400), t.p.Yellow)
 	}
 	if len(list) > 0 {
 		t.b.WriteByte('\n')
 	}
 }
 
-func (t *text) plan() {
+func (t *draft) plan() {
 	plan := t.r.Plan
-	fmt.Fprintf(&t.b, "%s  %s\n", t.p.bold(clean(t.r.Target, 200)), planText(plan))
+	fmt.Fprintf(&t.b, "%s  %s\n", t.p.Bold(clean(t.r.Target, 200)), planText(plan))
 	if plan.Mode == "idle" {
 		return
 	}
@@ -115,7 +116,7 @@ func (t *text) plan() {
 	if plan.Expect != "" {
 		what += ", expects " + clean(plan.Expect, 80)
 	}
-	t.line("payload", what, t.p.none)
+	t.line("payload", what, t.p.None)
 }
 
 // planText is the plan in one line, as it would be said.
@@ -146,34 +147,34 @@ func planText(p load.Plan) string {
 }
 
 // figures are what a run comes down to.
-func (t *text) figures() {
+func (t *draft) figures() {
 	r := t.r
 	t.b.WriteByte('\n')
 	idle := r.Plan.Mode == "idle"
 	if !idle {
-		t.line("requests", fmt.Sprintf("%s in %s, %d in all", t.p.bold(perSecond(r.RequestsPS)+"/s"), plain(r.ElapsedS), r.Requests), t.p.none)
+		t.line("requests", fmt.Sprintf("%s in %s, %d in all", t.p.Bold(perSecond(r.RequestsPS)+"/s"), plain(r.ElapsedS), r.Requests), t.p.None)
 	}
 	if summary := errorsText(r); summary == noErrors {
-		t.line("errors", summary, t.p.green)
+		t.line("errors", summary, t.p.Green)
 	} else {
-		t.line("errors", summary, t.p.red)
+		t.line("errors", summary, t.p.Red)
 	}
 	t.failures()
 	connected := counted(int(r.Connections), "connection", "connections")
 	if idle {
 		connected += fmt.Sprintf(", %d stood when the time was over", r.Standing)
 	}
-	t.line("connected", connected, t.p.none)
-	t.line("traffic", fmt.Sprintf("%s in, %s out", bytesText(r.BytesIn), bytesText(r.BytesOut)), t.p.none)
+	t.line("connected", connected, t.p.None)
+	t.line("traffic", fmt.Sprintf("%s in, %s out", human.Bytes(r.BytesIn), human.Bytes(r.BytesOut)), t.p.None)
 	if s := r.Server; s != nil {
-		t.line("server", serverText(r), t.p.none)
+		t.line("server", serverText(r), t.p.None)
 	}
 	g := r.Generator
 	what := fmt.Sprintf("%s of CPU, busiest loop %s busy, late by %s at most", duration(g.CPUS), share(g.BusyShare), duration(g.LateMaxS))
 	if g.Unsent > 0 {
 		what += fmt.Sprintf(", %d requests never sent", g.Unsent)
 	}
-	t.line("generator", what, t.p.none)
+	t.line("generator", what, t.p.None)
 }
 
 // mostExamples bounds the failures that are shown in words, and the labels that
@@ -181,24 +182,24 @@ func (t *text) figures() {
 const mostExamples = 12
 
 // failures shows the first failures in words, and whose connections they were.
-func (t *text) failures() {
+func (t *draft) failures() {
 	for i, example := range t.r.Examples {
 		if i == mostExamples {
 			break
 		}
-		t.line("", clean(example, 200), t.p.none)
+		t.line("", clean(example, 200), t.p.None)
 	}
 	labels := slices.Sorted(maps.Keys(t.r.LostBy))
 	for i, label := range labels {
 		if i == mostExamples {
-			t.line("", fmt.Sprintf("and %d more", len(labels)-i), t.p.none)
+			t.line("", fmt.Sprintf("and %d more", len(labels)-i), t.p.None)
 			break
 		}
 		name := ""
 		if i == 0 {
 			name = "lost by"
 		}
-		t.line(name, fmt.Sprintf("%s: %d", clean(label, 60), t.r.LostBy[label]), t.p.none)
+		t.line(name, fmt.Sprintf("%s: %d", clean(label, 60), t.r.LostBy[label]), t.p.None)
 	}
 }
 
@@ -256,19 +257,18 @@ func points() []point {
 	}
 }
 
-func (t *text) latency() {
+func (t *draft) latency() {
 	r := t.r
 	if r.Corrected.Count == 0 && r.Uncorrected.Count == 0 {
 		return
 	}
 	t.b.WriteByte('\n')
-	table := newTable(t.p, "LATENCY", "CORRECTED", "UNCORRECTED")
-	table.flush[0] = true
+	table := human.NewTable(t.p, []string{"LATENCY", "CORRECTED", "UNCORRECTED"}, 0)
 	for _, q := range points() {
-		table.add(cell{text: q.name}, cell{text: duration(q.of(&r.Corrected)), paint: t.p.bold}, cell{text: duration(q.of(&r.Uncorrected))})
+		table.Add(human.Cell{Text: q.name}, human.Cell{Text: duration(q.of(&r.Corrected)), Paint: t.p.Bold}, human.Cell{Text: duration(q.of(&r.Uncorrected))})
 	}
-	table.render(&t.b)
+	table.Render(&t.b)
 	if r.Correction != "" {
-		fmt.Fprintf(&t.b, "%s\n", t.p.dim("corrected by "+clean(r.Correction, 100)))
+		fmt.Fprintf(&t.b, "%s\n", t.p.Dim("corrected by "+clean(r.Correction, 100)))
 	}
 }

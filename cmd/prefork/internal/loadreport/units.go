@@ -89,18 +89,6 @@ func share(part float64) string {
 	return fmt.Sprintf("%.1f %%", percent)
 }
 
-func bytesText(n uint64) string {
-	units := []string{"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"}
-	f, i := float64(n), 0
-	for f >= 1024 && i < len(units)-1 {
-		f, i = f/1024, i+1
-	}
-	if i == 0 {
-		return fmt.Sprintf("%d B", n)
-	}
-	return fmt.Sprintf("%.1f %s", f, units[i])
-}
-
 // counted is a number and what there is that many of.
 func counted(n int, one, many string) string {
 	if n == 1 {

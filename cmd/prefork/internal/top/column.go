@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	"prefork/cmd/prefork/internal/human"
 	"prefork/cmd/prefork/internal/screen"
 )
 
@@ -47,7 +48,7 @@ var columns = [...]column{
 		style:   func(r *row) screen.Style { return when(r.failing, screen.Red) }},
 	{name: "LAG", key: 'L', descends: true, spare: 8,
 		compare: func(a, b *row) int { return cmp.Compare(a.LoopLagS, b.LoopLagS) },
-		cell:    func(r *row) string { return brief(r.LoopLagS) },
+		cell:    func(r *row) string { return human.Brief(r.LoopLagS) },
 		style:   func(r *row) screen.Style { return when(r.LoopLagS >= lateLoop, screen.Yellow) }},
 	{name: "HEAP", key: 'H', descends: true, spare: 9,
 		compare: func(a, b *row) int { return cmp.Compare(a.HeapBytes, b.HeapBytes) },
@@ -60,7 +61,7 @@ var columns = [...]column{
 		cell:    func(r *row) string { return r.figure(strconv.FormatFloat(r.cpu, 'f', 0, 64)) }},
 	{name: "AGE", key: 'O', descends: true, spare: 5,
 		compare: func(a, b *row) int { return cmp.Compare(a.AgeS, b.AgeS) },
-		cell:    func(r *row) string { return age(r.AgeS) }},
+		cell:    func(r *row) string { return human.Age(r.AgeS) }},
 	{name: "DOING", key: 'D', left: true, descends: true, spare: 2,
 		compare: func(a, b *row) int { return cmp.Compare(a.DoingS, b.DoingS) },
 		cell:    (*row).activity,
@@ -88,7 +89,7 @@ func (r *row) activity() string {
 	if r.Doing == "" {
 		return ""
 	}
-	return brief(r.DoingS) + " " + screen.Clean(r.Doing)
+	return human.Brief(r.DoingS) + " " + screen.Clean(r.Doing)
 }
 
 func when(is bool, s screen.Style) screen.Style {

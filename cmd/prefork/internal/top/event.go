@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"prefork"
+	"prefork/cmd/prefork/internal/human"
 	"prefork/cmd/prefork/internal/screen"
 )
 
@@ -75,7 +76,7 @@ func fieldText(key string, value any) (name, text string) {
 	switch v := value.(type) {
 	case float64:
 		if bare, ok := strings.CutSuffix(key, "_s"); ok {
-			return bare, brief(v)
+			return bare, human.Brief(v)
 		}
 		return key, strconv.FormatFloat(v, 'f', -1, 64)
 	case string:

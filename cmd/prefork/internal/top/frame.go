@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"prefork"
+	"prefork/cmd/prefork/internal/human"
 	"prefork/cmd/prefork/internal/screen"
 )
 
@@ -116,7 +117,7 @@ func (m *Model) head(now time.Time) []screen.Line {
 	first := screen.Line{
 		{Text: "prefork ", Style: screen.Bold}, {Text: s.Version + "  pid " + strconv.Itoa(s.PID) + "  "},
 		{Text: s.State, Style: stateStyle(s.State)},
-		{Text: fmt.Sprintf("  generation %d  %s  up %s", s.Generation, workersText(s.Target), age(s.UptimeS))},
+		{Text: fmt.Sprintf("  generation %d  %s  up %s", s.Generation, workersText(s.Target), human.Age(s.UptimeS))},
 	}
 	if m.frozen != nil {
 		first = append(screen.Line{{Text: " paused ", Style: screen.Reverse}, {Text: " "}}, first...)
@@ -194,9 +195,9 @@ func (v *view) latencies() screen.Line {
 		}
 		seconds, over := quantile(h, total, q)
 		if over {
-			return ">" + brief(seconds)
+			return ">" + human.Brief(seconds)
 		}
-		return brief(seconds)
+		return human.Brief(seconds)
 	}
 	return screen.Line{label("latency"), {Text: fmt.Sprintf("p50 %s  p99 %s", p(0.5), p(0.99))}}
 }
@@ -212,7 +213,7 @@ func (v *view) history(now time.Time) screen.Line {
 	if r.At == nil {
 		return append(l, screen.Span{Text: "none yet"})
 	}
-	ago := ", " + age(now.Sub(*r.At).Seconds()) + " ago"
+	ago := ", " + human.Age(now.Sub(*r.At).Seconds()) + " ago"
 	if r.OK {
 		return append(l, screen.Span{Text: "ok", Style: screen.Green}, screen.Span{Text: ago})
 	}

@@ -6,6 +6,7 @@ import (
 
 	"prefork"
 	"prefork/cmd/prefork/internal/control"
+	"prefork/cmd/prefork/internal/human"
 	"prefork/cmd/prefork/internal/screen"
 )
 
@@ -113,13 +114,8 @@ func TestFiguresKeepToTheirColumns(t *testing.T) {
 			t.Errorf("size(%v) = %s, want %s", n, got, want)
 		}
 	}
-	for n, want := range map[float64]string{0: "0", 4e-6: "4µs", 0.0009996: "1.0ms", 0.0123: "12ms", 0.9996: "1.0s", 9.96: "10s", 59.4: "59s", 75: "1m15s", 1e5: "1d03h"} {
-		if got := brief(n); got != want {
-			t.Errorf("brief(%v) = %s, want %s", n, got, want)
-		}
-	}
 	for f := 1e-7; f < 1e8; f *= 1.37 {
-		for _, text := range []string{count(f), size(f), brief(f)} {
+		for _, text := range []string{count(f), size(f), human.Brief(f)} {
 			if n := len([]rune(text)); n > 6 {
 				t.Errorf("%v is %s", f, text)
 			}

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"prefork/cmd/prefork/internal/human"
 	"prefork/cmd/prefork/internal/screen"
 )
 
@@ -187,7 +188,7 @@ func (m *Model) footer() screen.Line {
 		r := &rows[at]
 		doing := "nothing under way"
 		if r.Doing != "" {
-			doing = "for " + brief(r.DoingS) + ": " + r.Doing
+			doing = "for " + human.Brief(r.DoingS) + ": " + r.Doing
 		}
 		return screen.Line{{Text: fmt.Sprintf("%d of %d, slot %d  ", at+1, len(rows), r.Slot), Style: screen.Dim}, {Text: doing}}
 	}
