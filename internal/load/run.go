@@ -100,6 +100,9 @@ func Start(ctx context.Context, o Options) (*Run, error) {
 		}
 		r.loops = append(r.loops, l)
 	}
+	if p.Warmup == 0 {
+		r.usage.begin()
+	}
 	r.began = time.Now()
 	go r.work(ctx)
 	return r, nil
@@ -153,7 +156,9 @@ func (r *Run) work(ctx context.Context) {
 		group.Go(l.work)
 	}
 	ended := make(chan struct{})
-	go r.usage.watch(r, ended)
+	if r.plan.Warmup > 0 {
+		go r.usage.watch(r, ended)
+	}
 	r.collect.work(r.parts)
 	group.Wait()
 	r.unclaim()

@@ -19,15 +19,10 @@ type usage struct {
 	known   bool // servers is
 }
 
-// watch reads the clocks when the window begins.
-func (u *usage) watch(r *Run, ended <-chan struct{}) {
-	timer := time.NewTimer(time.Until(r.began.Add(time.Duration(r.windowBegins))))
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ended:
-		return
-	}
+// begin reads the clocks when the window begins: before the loops do, if there
+// is no warm-up, for looking through /proc takes milliseconds that the first
+// requests would wait for.
+func (u *usage) begin() {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if u.ended {
@@ -35,6 +30,17 @@ func (u *usage) watch(r *Run, ended <-chan struct{}) {
 	}
 	u.begun, u.own = true, ownCPU()
 	u.servers, u.known = u.tree()
+}
+
+// watch begins when the warm-up is over.
+func (u *usage) watch(r *Run, ended <-chan struct{}) {
+	timer := time.NewTimer(time.Until(r.began.Add(time.Duration(r.windowBegins))))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		u.begin()
+	case <-ended:
+	}
 }
 
 // finish reads them again.
