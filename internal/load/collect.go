@@ -8,59 +8,75 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
-// part is what a loop measured in one second. It belongs to the loop until it
-// is handed over, then to the collector, which gives it back empty.
-type part struct {
-	loop        int
-	second      int
-	last        bool // the loop has ended
+// counts is what was counted in some time.
+type counts struct {
 	requests    uint64
 	errors      [classes]uint64
 	connections uint64
 	in, out     uint64
-	active      int
-	standing    int                     // with last
-	uncorrected *hdrhistogram.Histogram // since the request was sent
-	corrected   *hdrhistogram.Histogram // since it should have been; nil in a closed loop
 }
 
-func newPart(loop int, open bool) *part {
-	p := &part{loop: loop, uncorrected: newHistogram()}
-	if open {
-		p.corrected = newHistogram()
+func (c *counts) add(other *counts) {
+	c.requests += other.requests
+	for class, n := range other.errors {
+		c.errors[class] += n
 	}
-	return p
+	c.connections += other.connections
+	c.in += other.in
+	c.out += other.out
+}
+
+// made is how many exchanges have ended, well or not.
+func (c *counts) made() uint64 {
+	n := c.requests
+	for _, failed := range c.errors {
+		n += failed
+	}
+	return n
+}
+
+// part is what a loop measured in one second. It belongs to the loop until it
+// is handed over, then to the collector, which gives it back empty.
+type part struct {
+	counts
+	loop     int
+	second   int
+	last     bool // the loop has ended
+	active   int
+	standing int                     // with last
+	whole    *latencies              // with last: of the whole window
+	latency  *hdrhistogram.Histogram // of the second, in a coarse histogram
+	max      int64                   // of latency
+}
+
+func newPart(loop int) *part { return &part{loop: loop, latency: newHistogram(coarse)} }
+
+// record adds a latency in nanoseconds.
+func (p *part) record(ns int64) {
+	record(p.latency, ns)
+	p.max = max(p.max, ns)
 }
 
 // add takes in what another loop measured in the same second.
 func (p *part) add(other *part) {
-	p.requests += other.requests
-	for c, n := range other.errors {
-		p.errors[c] += n
-	}
-	p.connections += other.connections
-	p.in += other.in
-	p.out += other.out
-	p.uncorrected.Merge(other.uncorrected)
-	if p.corrected != nil {
-		p.corrected.Merge(other.corrected)
-	}
+	p.counts.add(&other.counts)
+	p.latency.Merge(other.latency)
+	p.max = max(p.max, other.max)
 }
 
 func (p *part) empty() {
-	u, c := p.uncorrected, p.corrected
-	u.Reset()
-	if c != nil {
-		c.Reset()
-	}
-	*p = part{loop: p.loop, uncorrected: u, corrected: c}
+	p.latency.Reset()
+	*p = part{loop: p.loop, latency: p.latency}
 }
 
-// collector puts the parts of all loops together, second by second. One
-// goroutine owns it but for latest.
+// collector puts the parts of all loops together, second by second. It shares
+// the processors with the loops and perhaps with the server, so what it does in
+// a second is little, and leaves little for the garbage collector. One goroutine
+// owns it but for latest.
 type collector struct {
 	run     *Run
-	total   *part
+	total   counts
+	whole   *latencies
 	seconds map[int]*part // not all loops are past these
 	reached []int         // the second that each loop is in
 	active  []int
@@ -73,7 +89,7 @@ type collector struct {
 
 func newCollector(r *Run) *collector {
 	return &collector{
-		run: r, total: newPart(0, r.plan.open()), seconds: make(map[int]*part), scratch: newHistogram(),
+		run: r, whole: newLatencies(r.plan.open()), seconds: make(map[int]*part), scratch: newHistogram(coarse),
 		reached: make([]int, r.plan.Loops), active: make([]int, r.plan.Loops),
 	}
 }
@@ -87,6 +103,7 @@ func (c *collector) work(parts <-chan *part) {
 		if p.last {
 			running--
 			c.stood += p.standing
+			c.whole.merge(p.whole)
 			c.reached[p.loop] = math.MaxInt
 		}
 		if sum := c.seconds[p.second]; sum != nil {
@@ -124,7 +141,7 @@ func (c *collector) complete(all bool) {
 	for second := len(c.series); second < end; second++ {
 		p := c.seconds[second]
 		if p == nil {
-			p = newPart(0, c.run.plan.open())
+			p = newPart(0)
 		}
 		delete(c.seconds, second)
 		c.second(second, p)
@@ -134,33 +151,28 @@ func (c *collector) complete(all bool) {
 
 // second adds one to the series.
 func (c *collector) second(at int, p *part) {
-	s := Second{AtS: float64(at), Requests: p.requests}
-	for _, n := range p.errors {
-		s.Errors += n
-	}
+	s := Second{AtS: float64(at), Requests: p.requests, Errors: p.made() - p.requests}
 	for _, n := range c.active {
 		s.Active += n
 	}
-	c.total.add(p)
-	h := p.corrected
-	if h == nil {
+	c.total.add(&p.counts)
+	h := p.latency
+	if !c.run.plan.open() {
 		c.scratch.Reset()
-		correct(c.scratch, p.uncorrected, c.run.cycle(c.total, int64(at+1)*int64(time.Second)))
+		correct(c.scratch, h, c.run.cycle(&c.total, int64(at+1)*int64(time.Second)))
 		h = c.scratch
 	}
 	if p.requests > 0 {
-		s.P50S, s.P99S, s.MaxS = seconds(h.ValueAtQuantile(50)), seconds(h.ValueAtQuantile(99)), seconds(h.Max())
+		at := func(quantile float64) float64 { return seconds(min(h.ValueAtQuantile(quantile), p.max)) }
+		s.P50S, s.P99S, s.MaxS = at(50), at(99), seconds(p.max)
 	}
 	c.series = append(c.series, s)
 	c.latest.Store(&s)
 }
 
 // cycle returns the mean time from one request of a connection to the next.
-func (r *Run) cycle(total *part, elapsed int64) int64 {
-	n := total.requests
-	for _, failed := range total.errors {
-		n += failed
-	}
+func (r *Run) cycle(total *counts, elapsed int64) int64 {
+	n := total.made()
 	if n == 0 {
 		return 0
 	}

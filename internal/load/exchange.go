@@ -217,10 +217,11 @@ func (l *loop) succeed(k *conn, now int64) {
 		l.part.requests++
 		l.requests++
 		l.finished = now
-		record(l.part.uncorrected, now-s.sent)
-		if l.part.corrected != nil {
-			record(l.part.corrected, now-s.due)
+		record(l.whole.uncorrected, now-s.sent)
+		if l.whole.corrected != nil {
+			record(l.whole.corrected, now-s.due)
 		}
+		l.part.record(now - s.due) // which is s.sent in a closed loop
 	}
 	k.end()
 	l.inflight--

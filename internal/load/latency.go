@@ -7,15 +7,45 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
-// The range of the histograms: nanoseconds, up to an hour, to three digits.
+// The range of the histograms: nanoseconds, up to an hour.
 const (
 	lowest  = 1
 	highest = int64(3600e9)
-	digits  = 3
+)
+
+// How many digits a histogram keeps of each value. One of a whole run is fine;
+// that of a second, which is added up while the run goes on, is coarse: it is
+// an eighth as long.
+const (
+	fine   = 3
+	coarse = 2
 )
 
 // newHistogram returns an empty histogram of the range that all of them have.
-func newHistogram() *hdrhistogram.Histogram { return hdrhistogram.New(lowest, highest, digits) }
+func newHistogram(digits int) *hdrhistogram.Histogram {
+	return hdrhistogram.New(lowest, highest, digits)
+}
+
+// latencies are those of a whole window.
+type latencies struct {
+	uncorrected *hdrhistogram.Histogram // since the request was sent
+	corrected   *hdrhistogram.Histogram // since it should have been; nil in a closed loop
+}
+
+func newLatencies(open bool) *latencies {
+	l := &latencies{uncorrected: newHistogram(fine)}
+	if open {
+		l.corrected = newHistogram(fine)
+	}
+	return l
+}
+
+func (l *latencies) merge(other *latencies) {
+	l.uncorrected.Merge(other.uncorrected)
+	if l.corrected != nil {
+		l.corrected.Merge(other.corrected)
+	}
+}
 
 // record adds a latency in nanoseconds. One beyond the range counts as its end.
 func record(h *hdrhistogram.Histogram, ns int64) {

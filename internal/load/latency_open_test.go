@@ -48,12 +48,12 @@ func TestWhatTheServerCouldNotTakeIsUnsentAndToldOf(t *testing.T) {
 
 func TestACorrectedHistogramIsWhatHdrHistogramWouldHaveRecorded(t *testing.T) {
 	const interval = int64(1000)
-	from, want := newHistogram(), newHistogram()
+	from, want := newHistogram(fine), newHistogram(fine)
 	for _, v := range []int64{10, 900, 1000, 1999, 2000, 5500, 1_000_000, 30_000_000_000} {
 		record(from, v)
 		_ = want.RecordCorrectedValue(v, interval)
 	}
-	got := newHistogram()
+	got := newHistogram(fine)
 	correct(got, from, interval)
 	if d := math.Abs(float64(got.TotalCount()-want.TotalCount())) / float64(want.TotalCount()); d > 0.002 {
 		t.Errorf("%d values, want %d", got.TotalCount(), want.TotalCount())
@@ -67,7 +67,7 @@ func TestACorrectedHistogramIsWhatHdrHistogramWouldHaveRecorded(t *testing.T) {
 }
 
 func TestACorrectionOfLongWaitsInShortIntervalsEnds(t *testing.T) {
-	from, to := newHistogram(), newHistogram()
+	from, to := newHistogram(fine), newHistogram(fine)
 	for i := range int64(1000) {
 		record(from, highest-i*1e9)
 	}

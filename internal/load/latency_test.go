@@ -6,7 +6,7 @@ import (
 )
 
 func TestALatencySurvivesItsJSON(t *testing.T) {
-	h := newHistogram()
+	h := newHistogram(fine)
 	for i := range int64(1000) {
 		record(h, (i+1)*1e6)
 	}
@@ -37,7 +37,7 @@ func TestABrokenHistogramIsAnError(t *testing.T) {
 }
 
 func TestAnEmptyDistributionHasNoQuantiles(t *testing.T) {
-	if l := NewLatency(newHistogram()); l.Count != 0 || l.MinS != 0 || l.MaxS != 0 || l.Histogram == "" {
+	if l := NewLatency(newHistogram(fine)); l.Count != 0 || l.MinS != 0 || l.MaxS != 0 || l.Histogram == "" {
 		t.Errorf("summary: %+v", l)
 	}
 }

@@ -47,6 +47,7 @@ type loop struct {
 	nextFlush int64 // of the second's part
 	part      *part
 	spare     chan *part
+	whole     *latencies
 	lateMax   int64
 	unsent    uint64
 	cpuBegan  int64 // of the thread, when the window began
@@ -64,8 +65,9 @@ func (r *Run) newLoop(id int) (*loop, error) {
 	p := r.plan
 	l := &loop{
 		run: r, plan: p, id: id, to: r.to, from: r.from, warm: true,
-		buffer: make([]byte, 64<<10), spare: make(chan *part, 2), part: newPart(id, p.open()),
+		buffer: make([]byte, 64<<10), spare: make(chan *part, 2), part: newPart(id), whole: newLatencies(p.open()),
 	}
+	l.spare <- newPart(id)
 	n := p.Connections / p.Loops
 	if id < p.Connections%p.Loops {
 		n++
@@ -272,11 +274,14 @@ func (l *loop) flush(now int64) {
 // hand gives the part to the collector and takes an empty one.
 func (l *loop) hand(last bool) {
 	l.part.active, l.part.last = l.active, last
+	if last {
+		l.part.whole = l.whole
+	}
 	l.run.parts <- l.part
 	select {
 	case l.part = <-l.spare:
 	default:
-		l.part = newPart(l.id, l.plan.open())
+		l.part = newPart(l.id)
 	}
 }
 

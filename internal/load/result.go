@@ -116,7 +116,7 @@ type Second struct {
 	Requests uint64  `json:"requests"`
 	Errors   uint64  `json:"errors"`
 	Active   int     `json:"active"` // connections at its end
-	P50S     float64 `json:"p50_s"`  // corrected, as are the next
+	P50S     float64 `json:"p50_s"`  // corrected, as is the next; both to two digits
 	P99S     float64 `json:"p99_s"`
 	MaxS     float64 `json:"max_s"`
 }

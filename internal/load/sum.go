@@ -12,7 +12,7 @@ const maxShown = 120
 // sum makes the Result once all loops have ended.
 func (r *Run) sum() *Result {
 	elapsed := r.elapsed()
-	t := r.collect.total
+	t, whole := &r.collect.total, r.collect.whole
 	res := &Result{
 		Version: ResultVersion, Target: r.plan.URL, Started: r.began.Add(time.Duration(r.windowBegins)), Plan: r.plan.summary(),
 		ElapsedS: seconds(elapsed), Requests: t.requests, Errors: make(map[Class]uint64), Connections: t.connections,
@@ -27,13 +27,13 @@ func (r *Run) sum() *Result {
 	if elapsed > 0 {
 		res.RequestsPS = float64(t.requests) / seconds(elapsed)
 	}
-	res.Uncorrected = NewLatency(t.uncorrected)
-	corrected := t.corrected
+	res.Uncorrected = NewLatency(whole.uncorrected)
+	corrected := whole.corrected
 	res.Correction = "intended send time"
 	if corrected == nil {
 		cycle := r.cycle(t, elapsed)
-		corrected = newHistogram()
-		correct(corrected, t.uncorrected, cycle)
+		corrected = newHistogram(fine)
+		correct(corrected, whole.uncorrected, cycle)
 		res.Correction = fmt.Sprintf("expected interval %v", round(cycle))
 	}
 	res.Corrected = NewLatency(corrected)
@@ -54,7 +54,7 @@ func (r *Run) elapsed() int64 {
 		for _, l := range r.loops {
 			last = max(last, l.finished)
 		}
-		if last > 0 && r.made() {
+		if last > 0 && r.collect.total.made() >= r.plan.Requests {
 			end = min(end, last)
 		}
 	}
@@ -62,15 +62,6 @@ func (r *Run) elapsed() int64 {
 		end = int64(time.Since(r.began))
 	}
 	return max(end-r.windowBegins, 0)
-}
-
-// made reports whether all the requests that were asked for have been made.
-func (r *Run) made() bool {
-	n := r.collect.total.requests
-	for _, failed := range r.collect.total.errors {
-		n += failed
-	}
-	return n >= r.plan.Requests
 }
 
 // summary is the plan for people.
