@@ -12,8 +12,10 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -27,9 +29,9 @@ const (
 )
 
 const (
-	loadWindow      = 2 * time.Second
+	loadWindow      = 4 * time.Second
 	quickLoadWindow = time.Second // wrk has no shorter one
-	loadConnections = "32"
+	loadConnections = 32
 	acceptGzip      = "Accept-Encoding: gzip"
 )
 
@@ -52,8 +54,10 @@ func (b *bench) generators(ctx context.Context) error {
 		return err
 	}
 	defer s.stop()
+	const compresses = "nginx, one process, compresses 64 KB for each request"
 	for _, t := range []generatorTable{
-		{Name: "load-gzip", Title: "nginx, one process, compresses 8 KB for each request", path: "/gzip", encoding: "gzip"},
+		{Name: "load-gzip-together", Title: compresses + "; both at once", path: "/gzip", encoding: "gzip", together: true},
+		{Name: "load-gzip", Title: compresses, path: "/gzip", encoding: "gzip"},
 		{Name: "load-file", Title: "nginx, one process, 8 KB from a file as they are", path: "/file"},
 		{Name: "load-empty", Title: "nginx, one process, `return 200`", path: "/empty"},
 	} {
@@ -76,6 +80,7 @@ type generatorTable struct {
 
 	path     string
 	encoding string // of its answers
+	together bool   // both share the connections and the moments of each round
 }
 
 // generatorRun is one run of one generator, in its own words but for the CPU
@@ -83,39 +88,72 @@ type generatorTable struct {
 type generatorRun struct {
 	Rate float64 `json:"per_second"`
 	P50  float64 `json:"p50_us"`
+	P90  float64 `json:"p90_us"`
 	P99  float64 `json:"p99_us"`
 	CPU  float64 `json:"cpu_us"` // of the generator, for each request
 }
 
+// generator is one of the two.
+type generator struct {
+	name string
+	args []string
+	read func([]byte) (generatorRun, float64, error)
+	runs *[]generatorRun
+}
+
 // race runs the rounds. Each begins with another generator than the one before.
 func (b *bench) race(ctx context.Context, t *generatorTable, wrk string, s *server) error {
-	window := loadWindow
+	window, connections := loadWindow, loadConnections
 	if b.quick {
 		window = quickLoadWindow
+	}
+	if t.together {
+		connections /= 2
 	}
 	url := "http://" + s.address + t.path
 	if err := checkEncoding(ctx, url, t.encoding); err != nil {
 		return err
 	}
+	c := strconv.Itoa(connections)
+	turns := []generator{
+		{wrkName, []string{wrk, "-t1", "-c" + c, "-d" + window.String(), "--latency", "-H", acceptGzip, url}, readWrk, &t.Wrk},
+		{loadName, []string{b.prefork, "load", url, "-c", c, "--loops", "1", "-d", window.String(), "--header", acceptGzip, "--json"}, readLoad, &t.Load},
+	}
 	for round := range b.rounds {
-		for i := range 2 {
-			name, runs := wrkName, &t.Wrk
-			args := []string{wrk, "-t1", "-c" + loadConnections, "-d" + window.String(), "--latency", "-H", acceptGzip, url}
-			read := readWrk
-			if (round+i)%2 == 1 {
-				name, runs, read = loadName, &t.Load, readLoad
-				args = []string{b.prefork, "load", url, "-c", loadConnections, "--loops", "1", "-d", window.String(), "--header", acceptGzip, "--json"}
-			}
-			x, err := generate(ctx, args, read)
-			if err != nil {
-				return fmt.Errorf("round %d: %s: %w", round+1, name, err)
-			}
-			*runs = append(*runs, x)
-			fmt.Fprintf(b.progress, "%s, round %d: %-14s %8.0f requests/s, p50 %5.0f µs, p99 %5.0f µs, %5.2f µs CPU\n",
-				t.Name, round+1, name, x.Rate, x.P50, x.P99, x.CPU)
+		if err := t.round(ctx, turns); err != nil {
+			return fmt.Errorf("round %d: %w", round+1, err)
 		}
+		for _, g := range turns {
+			x := (*g.runs)[round]
+			fmt.Fprintf(b.progress, "%s, round %d: %-14s %8.0f requests/s, p50 %5.0f µs, p90 %5.0f µs, p99 %5.0f µs, %5.2f µs CPU\n",
+				t.Name, round+1, g.name, x.Rate, x.P50, x.P90, x.P99, x.CPU)
+		}
+		slices.Reverse(turns)
 	}
 	return nil
+}
+
+// round lets each generator run once.
+func (t *generatorTable) round(ctx context.Context, turns []generator) error {
+	var group sync.WaitGroup
+	errs := make([]error, len(turns))
+	for i, g := range turns {
+		run := func() {
+			x, err := generate(ctx, g.args, g.read)
+			if err != nil {
+				errs[i] = fmt.Errorf("%s: %w", g.name, err)
+				return
+			}
+			*g.runs = append(*g.runs, x)
+		}
+		if t.together {
+			group.Go(run)
+		} else {
+			run()
+		}
+	}
+	group.Wait()
+	return errors.Join(errs...)
 }
 
 // checkEncoding sees that a target does the work that its title names: what
@@ -174,6 +212,7 @@ func readLoad(out []byte) (generatorRun, float64, error) {
 		Errors   map[string]uint64 `json:"errors"`
 		Latency  struct {
 			P50 float64 `json:"p50_s"`
+			P90 float64 `json:"p90_s"`
 			P99 float64 `json:"p99_s"`
 		} `json:"corrected"`
 	}
@@ -183,7 +222,8 @@ func readLoad(out []byte) (generatorRun, float64, error) {
 	if len(r.Errors) > 0 {
 		return generatorRun{}, 0, fmt.Errorf("errors %v", r.Errors)
 	}
-	return generatorRun{Rate: r.Rate, P50: r.Latency.P50 * 1e6, P99: r.Latency.P99 * 1e6}, float64(r.Requests), nil
+	l := r.Latency
+	return generatorRun{Rate: r.Rate, P50: l.P50 * 1e6, P90: l.P90 * 1e6, P99: l.P99 * 1e6}, float64(r.Requests), nil
 }
 
 // readWrk reads what wrk prints for people; it has no other form.
@@ -198,7 +238,7 @@ func readWrk(out []byte) (generatorRun, float64, error) {
 	var requests float64
 	for pattern, to := range map[string]*float64{
 		`Requests/sec:\s+([0-9.]+)`: &x.Rate, `([0-9]+) requests in`: &requests,
-		`50%\s+([0-9.]+[a-z]+)`: &x.P50, `99%\s+([0-9.]+[a-z]+)`: &x.P99,
+		`50%\s+([0-9.]+[a-z]+)`: &x.P50, `90%\s+([0-9.]+[a-z]+)`: &x.P90, `99%\s+([0-9.]+[a-z]+)`: &x.P99,
 	} {
 		m := regexp.MustCompile(`(?m)^\s*` + pattern).FindStringSubmatch(text)
 		if m == nil {
@@ -216,12 +256,15 @@ func readWrk(out []byte) (generatorRun, float64, error) {
 	return x, requests, nil
 }
 
-// nginxSettings make it one process with nothing outside its directory.
+// nginxSettings make it one process with nothing outside its directory. It
+// accepts all that wait at once: if it came to one between two rounds of
+// requests, as it does by itself, the last of 32 connections would wait for 31
+// rounds, and the tail of a short run would be about who connected first.
 const nginxSettings = `daemon off;
 master_process off;
 pid nginx.pid;
 error_log stderr warn;
-events { worker_connections 256; }
+events { worker_connections 256; multi_accept on; }
 http {
   access_log off;
   client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi; uwsgi_temp_path uwsgi; scgi_temp_path scgi;
@@ -231,8 +274,8 @@ http {
   server {
     listen %s;
     location = /empty { gzip off; return 200; }
-    location = /gzip { root .; try_files /body.txt =404; }
-    location = /file { root .; gzip off; try_files /body.txt =404; }
+    location = /gzip { root .; try_files /long.txt =404; }
+    location = /file { root .; gzip off; try_files /short.txt =404; }
   }
 }
 `
@@ -250,7 +293,7 @@ func (b *bench) startNginx(ctx context.Context, nginx string) (*server, error) {
 	}
 	address := l.Addr().String()
 	_ = l.Close() // it was only asked for its port
-	for name, text := range map[string]string{"nginx.conf": fmt.Sprintf(nginxSettings, address), "body.txt": bodyText()} {
+	for name, text := range map[string]string{"nginx.conf": fmt.Sprintf(nginxSettings, address), "short.txt": bodyText(8 << 10), "long.txt": bodyText(64 << 10)} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
 			return nil, err
 		}
@@ -280,22 +323,23 @@ func (b *bench) startNginx(ctx context.Context, nginx string) (*server, error) {
 	}
 }
 
-// bodyText is 8 KB that compress as prose does, about to a third.
-func bodyText() string {
+// bodyText is text that compresses well.
+func bodyText(size int) string {
 	var b strings.Builder
-	for i := uint32(1); b.Len() < 8<<10; i++ {
+	for i := uint32(1); b.Len() < size; i++ {
 		fmt.Fprintf(&b, "line %d has the number %08x and some words that come again\n", i, i*2654435761)
 	}
-	return b.String()[:8<<10]
+	return b.String()[:size]
 }
 
 func (t *generatorTable) write(b *strings.Builder) {
 	fmt.Fprintf(b, "\n### %s: %s\n\n", t.Name, t.Title)
-	writeRow(b, []string{"generator", "requests/s", "p50 µs", "p99 µs", "its CPU µs per request"})
-	writeRule(b, 5)
+	writeRow(b, []string{"generator", "requests/s", "p50 µs", "p90 µs", "p99 µs", "its CPU µs per request"})
+	writeRule(b, 6)
 	columns := []func(generatorRun) float64{
 		func(x generatorRun) float64 { return x.Rate }, func(x generatorRun) float64 { return x.P50 },
-		func(x generatorRun) float64 { return x.P99 }, func(x generatorRun) float64 { return x.CPU },
+		func(x generatorRun) float64 { return x.P90 }, func(x generatorRun) float64 { return x.P99 },
+		func(x generatorRun) float64 { return x.CPU },
 	}
 	wrk, load, ratio := []string{wrkName}, []string{loadName}, []string{loadName + " ÷ " + wrkName}
 	for i, column := range columns {

@@ -160,7 +160,7 @@ func TestQuickRunMeasuresEveryFigure(t *testing.T) {
 			t.Errorf("%s: %+v", g.Name, g)
 		}
 	}
-	if len(r.Generators) != 3 && len(r.Skipped) == 0 {
+	if len(r.Generators) != 4 && len(r.Skipped) == 0 {
 		t.Errorf("%d targets of the load generators, and no reason", len(r.Generators))
 	}
 	if want := []string{"echo", "connect", "forking-1", "forking-8", "spawn", "kill"}; !slices.Equal(names, want) {
