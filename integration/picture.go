@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"html"
 	"strings"
+	"unicode/utf8"
 )
 
 // The looks of a picture, in pixels and colours.
@@ -25,7 +26,7 @@ func Picture(title string, screen [][]Cell) string {
 	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" width="%.0f" height="%d" viewBox="0 0 %.0f %d" role="img">`+"\n", width, height, width, height)
 	fmt.Fprintf(&b, "<title>%s</title>\n", html.EscapeString(title))
 	fmt.Fprintf(&b, `<rect width="100%%" height="100%%" rx="8" fill="%s"/>`+"\n", paper)
-	b.WriteString(`<g font-family="DejaVu Sans Mono, Menlo, Consolas, monospace" font-size="14" xml:space="preserve">` + "\n")
+	b.WriteString(`<g font-family="DejaVu Sans Mono, Menlo, Consolas, monospace" font-size="14">` + "\n")
 	for row, line := range screen {
 		for from := 0; from < len(line); {
 			to := from + 1
@@ -40,7 +41,8 @@ func Picture(title string, screen [][]Cell) string {
 	return b.String()
 }
 
-// drawRun draws cells of one style.
+// drawRun draws cells of one style, and leaves their spaces out: what renders
+// SVG makes one of several.
 func drawRun(b *strings.Builder, row, column int, cells []Cell) {
 	var text strings.Builder
 	for _, c := range cells {
@@ -70,9 +72,20 @@ func drawRun(b *strings.Builder, row, column int, cells []Cell) {
 		fmt.Fprintf(b, `<rect x="%.1f" y="%d" width="%.1f" height="%d" fill="%s"/>`+"\n", x, y, length, cellHeight, fill)
 		fill = paper
 	}
-	if strings.TrimSpace(text.String()) == "" {
-		return
+	for words := text.String(); words != ""; {
+		rest := strings.TrimLeft(words, " ")
+		x += cellWidth * float64(len(words)-len(rest))
+		word, after := rest, ""
+		if i := strings.Index(rest, "  "); i >= 0 {
+			word, after = rest[:i], rest[i:]
+		}
+		words = after
+		if word = strings.TrimRight(word, " "); word == "" {
+			continue
+		}
+		length := cellWidth * float64(utf8.RuneCountInString(word))
+		fmt.Fprintf(b, `<text x="%.1f" y="%d" textLength="%.1f" fill="%s"%s%s>%s</text>`+"\n",
+			x, y+cellHeight-4, length, fill, weight, opacity, html.EscapeString(word))
+		x += length
 	}
-	fmt.Fprintf(b, `<text x="%.1f" y="%d" textLength="%.1f" fill="%s"%s%s>%s</text>`+"\n",
-		x, y+cellHeight-4, length, fill, weight, opacity, html.EscapeString(text.String()))
 }
