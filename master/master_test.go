@@ -401,6 +401,10 @@ func TestScaleAnswersWhenThePoolHasItsSize(t *testing.T) {
 	if code != http.StatusConflict || !strings.Contains(a.Error, "-4 is out of bounds; the pool has 1") {
 		t.Errorf("scale below one worker = %d %+v, want a refusal that says what there is", code, a)
 	}
+	if code, a := r.post("scale?n=1000"); code != http.StatusConflict || !strings.Contains(a.Error, "1000 is out of bounds") || a.Target != "1" {
+		t.Errorf("scale beyond the slots = %d %+v, want a refusal that leaves the pool as it is", code, a)
+	}
+	r.serves(1)
 	for _, query := range []string{"", "zero", "0"} {
 		if code, a := r.post("scale?n=" + query); code != http.StatusConflict || a.Error == "" {
 			t.Errorf("scale %q = %d %+v, want a refusal", query, code, a)

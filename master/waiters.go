@@ -136,9 +136,17 @@ func (m *Master) drain(ctx context.Context) (Answer, error) {
 func (m *Master) scaleTo(ctx context.Context, ev policy.Scale) (Answer, error) {
 	r := make(reply, 1)
 	err := m.do(ctx, func(m *Master) {
-		want := ev.N
-		if !ev.Absolute {
-			want += m.target().fewest
+		want, most := m.machine.Bounds(ev)
+		switch {
+		case m.ending():
+			r <- Answer{Error: "the server is ending", Generation: m.machine.Generation()}
+			return
+		case want < 1 || want > most:
+			r <- Answer{
+				Error:      fmt.Sprintf("%d is out of bounds; the pool has %s, and may have 1 to %d", want, m.target(), most),
+				Generation: m.machine.Generation(), Target: m.target().String(),
+			}
+			return
 		}
 		m.step(ev)
 		s := scaling{reply: r, deadline: time.Now().Add(m.base.Policy.StartTimeout)}

@@ -113,8 +113,12 @@ func commandNames(root *cobra.Command) []string {
 }
 
 // protectNegative moves a negative number behind a double dash: `scale -1` is
-// about a number and not about a flag named 1.
+// about a number and not about a flag named 1. In other commands a number is
+// the value of a flag.
 func protectNegative(args []string) []string {
+	if len(args) == 0 || args[0] != "scale" && args[0] != "recycle" {
+		return args
+	}
 	for i, a := range args {
 		if a == "--" {
 			return args

@@ -27,21 +27,42 @@ func (s *Scale) then(next Scale) *Scale {
 // bound keeps sums of requests far from overflow.
 func bound(n int) int { return max(-2*MaxSlots, min(n, 2*MaxSlots)) }
 
-// scale moves the size of g until the next configuration does.
-func (m *Machine) scale(g *generation, s Scale) {
-	oneShot := g.config.OneShot
-	have, limit, width := g.min, m.limit(g), 0
+// Bounds returns the size that s asks for, and the largest that the pool may
+// have; the smallest is 1. Who asks for what is outside of them gets the
+// nearest, so who would rather be refused asks here first.
+func (m *Machine) Bounds(s Scale) (want, most int) {
+	g := m.coming
+	if g == nil {
+		g = m.serving
+	}
+	if g == nil {
+		return 0, 0
+	}
+	_, want, most, _ = m.sizes(g, s)
+	return want, most
+}
+
+// sizes returns what the pool of g has, should have and may have, and how far
+// a dynamic one may grow beyond that.
+func (m *Machine) sizes(g *generation, s Scale) (have, want, limit, width int) {
+	have, limit = g.min, m.limit(g)
 	switch {
-	case oneShot:
+	case g.config.OneShot:
 		have = g.spare
 	case g.config.dynamic():
 		width = g.max - g.min
 		limit = max(1, limit-width)
 	}
-	want := bound(s.N)
+	want = bound(s.N)
 	if !s.Absolute {
 		want += have
 	}
+	return have, want, limit, width
+}
+
+// scale moves the size of g until the next configuration does.
+func (m *Machine) scale(g *generation, s Scale) {
+	have, want, limit, width := m.sizes(g, s)
 	n := max(1, min(want, limit))
 	if n != want {
 		m.note(Warn, "scale clamped", nil, Field{"generation", g.number},
@@ -50,7 +71,7 @@ func (m *Machine) scale(g *generation, s Scale) {
 	if n == have {
 		return
 	}
-	if oneShot {
+	if g.config.OneShot {
 		g.spare = n
 	} else {
 		g.min, g.max = n, n+width
