@@ -114,7 +114,9 @@ func (f *loadFlags) run(cmd *cobra.Command, args []string) error {
 		return fmt.Errorf("load: %w", err)
 	}
 	var failed []string
-	if result.Requests == 0 && result.Standing == 0 && result.Failed() > 0 {
+	// Idle connections ask for nothing: they do well to stand.
+	held := f.options.Mode == load.Idle && result.Standing > 0
+	if result.Requests == 0 && !held && result.Failed() > 0 {
 		failed = append(failed, "nothing was answered")
 	}
 	for _, c := range checks {
@@ -164,8 +166,12 @@ func (f *loadFlags) measure(ctx context.Context, stderr io.Writer) (*load.Result
 	return result, nil
 }
 
-// report writes the result in every form that was asked for.
+// report writes the result in every form that was asked for: first for who
+// waits for it, so that a file that cannot be written does not cost the run.
 func (f *loadFlags) report(out io.Writer, r *load.Result) error {
+	if err := f.print(out, r); err != nil {
+		return err
+	}
 	for _, file := range []struct {
 		path  string
 		write func(io.Writer, *load.Result) error
@@ -178,10 +184,13 @@ func (f *loadFlags) report(out io.Writer, r *load.Result) error {
 		}
 	}
 	if f.plot != "" {
-		if err := loadreport.Plot(f.plot, r); err != nil {
-			return err
-		}
+		return loadreport.Plot(f.plot, r)
 	}
+	return nil
+}
+
+// print writes the result to standard output.
+func (f *loadFlags) print(out io.Writer, r *load.Result) error {
 	if !f.asJSON {
 		return loadreport.Text(out, r, textOptions(out))
 	}

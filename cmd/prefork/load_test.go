@@ -98,6 +98,26 @@ func TestALoadThatNobodyAnswersFails(t *testing.T) {
 	}
 }
 
+// The connections of a run whose every answer is wrong may well stand at its
+// end.
+func TestALoadThatNobodyAnswersRightlyFails(t *testing.T) {
+	r := runHere("load", echoes(t), "-d", "100ms", "-c", "2", "--template", "{n}\\n", "--expect", "regex:^no")
+	if r.status != exitFailed || !strings.Contains(r.stderr, "nothing was answered") || strings.Contains(r.stdout, "lost by") {
+		t.Errorf("exit status %d\n%s%s", r.status, r.stdout, r.stderr)
+	}
+}
+
+// Who waited an hour for a report gets it, whatever becomes of the files.
+func TestAFileThatCannotBeWrittenDoesNotCostTheReport(t *testing.T) {
+	none := filepath.Join(t.TempDir(), "none", "x")
+	for _, flag := range []string{"--hgrm", "--csv", "--plot"} {
+		r := runHere("load", echoes(t), "-n", "10", "-c", "1", flag, none+".svg")
+		if r.status != exitFailed || !strings.Contains(r.stdout, "10 in all") || !strings.Contains(r.stderr, none) {
+			t.Errorf("%s: %+v", flag, r)
+		}
+	}
+}
+
 func TestLoadSaysWhatIsWrongWithItsCommandLine(t *testing.T) {
 	for _, c := range []struct{ args, want string }{
 		{"load", "want one argument, the URL of a server, not 0"},
@@ -109,6 +129,7 @@ func TestLoadSaysWhatIsWrongWithItsCommandLine(t *testing.T) {
 		{"load tcp://x:1 --expect status:200", "expect: only http has a status"},
 		{"load tcp://x:1 --conections 3", `unknown flag --conections; did you mean "--connections"?`},
 		{"load tcp://x:1 -c 0", "--connections: at least 1, not 0"},
+		{"load tcp://x:1 -c -5", "--connections: at least 1, not -5"},
 		{"load tcp://x:1 --rate fast", `rate: want a number of requests a second such as 500 or 500-2000, not "fast"`},
 		{"load tcp://x:1 --rate 5,6@3s", `rate: "5" needs a duration, as in 5@10s; only the last stage can do without`},
 		{"load tcp://x:1 --payload a --template b", "want one of --payload and --template"},

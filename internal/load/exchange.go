@@ -290,7 +290,7 @@ func (l *loop) lost(k *conn, c class, now int64, format string, args ...any) {
 func (l *loop) fail(k *conn, c class, now int64, format string, args ...any) {
 	failed := 0
 	if k.flying == 0 {
-		failed = l.unbegun(now)
+		failed = l.unbegun(k, now)
 	}
 	for ; k.flying > 0; k.end() {
 		if k.head().due >= l.run.windowBegins {
@@ -321,7 +321,21 @@ func (l *loop) fail(k *conn, c class, now int64, format string, args ...any) {
 
 // unbegun returns 1 if a failure that no exchange had to do with counts as one:
 // it keeps the next from beginning.
-func (l *loop) unbegun(now int64) int {
+func (l *loop) unbegun(k *conn, now int64) int {
+	if a := l.arrivals; a != nil && !k.stood {
+		// A connect fails the request that waits for it, if one is due.
+		for !l.stopping && a.at <= now {
+			if a.index >= l.run.limit {
+				l.stop(now)
+				return 0
+			}
+			due := a.at
+			if a.next(); due >= l.run.windowBegins { // not one of the warm-up
+				return 1
+			}
+		}
+		return 0
+	}
 	if now >= l.run.windowBegins && (l.plan.Mode == Idle && !l.stopping || l.ticket(now)) {
 		return 1
 	}

@@ -17,7 +17,10 @@ func (r *Run) sum() *Result {
 		Version: ResultVersion, Target: r.plan.URL, Started: r.began.Add(time.Duration(r.windowBegins)), Plan: r.plan.summary(),
 		ElapsedS: seconds(elapsed), Requests: t.requests, Errors: make(map[Class]uint64), Connections: t.connections,
 		BytesIn: t.in, BytesOut: t.out, Series: r.collect.series, Standing: r.collect.stood,
-		Examples: r.failures.all(), LostBy: r.failures.lost(),
+		Examples: r.failures.all(),
+	}
+	if r.plan.Greeting != "" { // else no connection has a label
+		res.LostBy = r.failures.lost()
 	}
 	for c, n := range t.errors {
 		if n > 0 {
