@@ -34,6 +34,14 @@ func (h *Histogram) Observe(d time.Duration) {
 	h.SumNS.Add(uint64(d))
 }
 
+// Count returns how many durations have been counted.
+func (h *Histogram) Count() (n uint64) {
+	for i := range h.Counts {
+		n += h.Counts[i].Load()
+	}
+	return n
+}
+
 // BucketBound returns the upper bound of bucket i: durations in it are shorter.
 // Bucket 0 ends at 4 µs, each next one twice as far, bucket 22 at 16.8 s; the
 // last has no end, which reads as the longest duration. It panics if i is no

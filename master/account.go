@@ -53,6 +53,7 @@ func (r *SlotRow) add(slot *ipc.Slot) {
 	r.Handled += slot.Handled.Load()
 	r.Failed += slot.Failed.Load()
 	r.Rejected += slot.Rejected.Load()
+	r.Answers += slot.Latency.Count()
 	r.BytesIn += slot.BytesIn.Load()
 	r.BytesOut += slot.BytesOut.Load()
 }

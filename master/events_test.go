@@ -171,14 +171,15 @@ func TestCountersOfASlotOutliveItsWorkers(t *testing.T) {
 	r := start(t, Options{Generation: generationOf(1, "", "tcp://127.0.0.1:0")})
 	r.serves(1)
 	for n := uint64(1); n <= 3; n++ {
-		// The fake worker counts one accept at each Resume.
+		// The fake worker counts one accept and one answer at each Resume.
 		s := r.until("the worker's count", func(s Status) bool { return len(s.Slots) > 0 && s.Totals.Accepted == n })
-		var sum uint64
+		var sum, answers uint64
 		for _, row := range s.Slots {
 			sum += row.Accepted
+			answers += row.Answers
 		}
-		if sum != n {
-			t.Fatalf("the slots count %d accepts, the totals %d: %+v", sum, n, s.Slots)
+		if sum != n || answers != n {
+			t.Fatalf("the slots count %d accepts and %d answers, the totals %d: %+v", sum, answers, n, s.Slots)
 		}
 		if s.Reloads.OK != n-1 {
 			t.Errorf("%d reloads were counted, want %d", s.Reloads.OK, n-1)

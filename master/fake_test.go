@@ -9,6 +9,7 @@ import (
 	"runtime/debug"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -110,7 +111,8 @@ func obey(ch *ipc.Channel, slot *ipc.Slot) int {
 		slot.Beat.Store(ipc.Now())
 		switch msg := msg.(type) {
 		case *ipc.Resume:
-			slot.Accepted.Add(1) // so that a test can see that it was told
+			slot.Accepted.Add(1)
+			slot.Latency.Observe(time.Millisecond) // so that a test can see that it was told
 		case *ipc.Drain:
 			if !msg.Hold {
 				_ = ch.Send(&ipc.Drained{})

@@ -125,6 +125,7 @@ func (m *Master) row(w *worker, slot *ipc.Slot) WorkerRow {
 		Accepted:   slot.Accepted.Load(),
 		Handled:    slot.Handled.Load(),
 		Failed:     slot.Failed.Load(),
+		Answers:    slot.Latency.Count(),
 		AgeS:       time.Since(w.started).Seconds(),
 		RSSBytes:   residentBytes(w.pid),
 		HeapBytes:  w.report.HeapBytes,

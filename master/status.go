@@ -58,6 +58,7 @@ type WorkerRow struct {
 	Accepted   uint64  `json:"accepted"`
 	Handled    uint64  `json:"handled"`
 	Failed     uint64  `json:"failed"`
+	Answers    uint64  `json:"answers"` // that HandlerLatency counts
 	AgeS       float64 `json:"age_s"`
 	RSSBytes   uint64  `json:"rss_bytes"`
 	HeapBytes  uint64  `json:"heap_bytes"`
@@ -84,6 +85,7 @@ type SlotRow struct {
 	Handled  uint64  `json:"handled"`
 	Failed   uint64  `json:"failed"`
 	Rejected uint64  `json:"rejected"`
+	Answers  uint64  `json:"answers"` // that HandlerLatency counts
 	BytesIn  uint64  `json:"bytes_in"`
 	BytesOut uint64  `json:"bytes_out"`
 	Workers  uint64  `json:"workers"` // that it has had

@@ -64,7 +64,7 @@ func TestEveryFigureOfTheStatusIsShown(t *testing.T) {
 	}
 	// The process number names a process and is no figure. The rest of a
 	// worker's row is in its slot's, which does not end with the worker.
-	elsewhere := regexp.MustCompile(`PID$|Slot$|^Workers\.\d\.(Accepted|Handled|Failed|CPUS|BytesIn|BytesOut)$`)
+	elsewhere := regexp.MustCompile(`PID$|Slot$|^Workers\.\d\.(Accepted|Handled|Failed|Answers|CPUS|BytesIn|BytesOut)$`)
 	for _, path := range slices.Sorted(maps.Keys(figures)) {
 		if !elsewhere.MatchString(path) && !shown[figures[path]] {
 			t.Errorf("%s is nowhere to be seen", path)

@@ -29,6 +29,8 @@ func slots() []Metric {
 			func(r *master.SlotRow) float64 { return float64(r.Failed) }),
 		counter("prefork_worker_connections_rejected_total", "Connections refused by the program or by a limit, by slot.",
 			func(r *master.SlotRow) float64 { return float64(r.Rejected) }),
+		counter("prefork_worker_answers_total", "Answers of handlers, by slot.",
+			func(r *master.SlotRow) float64 { return float64(r.Answers) }),
 		counter("prefork_worker_received_bytes_total", "Bytes that handlers read, by slot.",
 			func(r *master.SlotRow) float64 { return float64(r.BytesIn) }),
 		counter("prefork_worker_sent_bytes_total", "Bytes that handlers wrote, by slot.",

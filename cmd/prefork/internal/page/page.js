@@ -216,7 +216,7 @@ function plots(now) {
 }
 
 const columns = [
-  ["slot", 1], ["PID", 1], ["gen", 1], ["state", 0], ["in hand", 1], ["conns/s", 1], ["handled", 1], ["failed", 1],
+  ["slot", 1], ["PID", 1], ["gen", 1], ["state", 0], ["in hand", 1], ["answers/s", 1], ["conns/s", 1], ["handled", 1], ["failed", 1],
   ["CPU", 1], ["RSS", 1], ["heap", 1], ["goroutines", 1], ["loop lag", 1], ["age", 1], ["doing", 0],
 ];
 
@@ -230,7 +230,7 @@ function workers(s, dt) {
     const tr = make("tr");
     if (/^[a-z]+$/.test(w.state)) tr.className = w.state;
     const cpu = since(w, "cpu_s");
-    [w.slot, w.pid, w.generation, w.state, count(w.active), count(since(w, "handled")), count(w.handled), count(w.failed),
+    [w.slot, w.pid, w.generation, w.state, count(w.active), count(since(w, "answers")), count(since(w, "handled")), count(w.handled), count(w.failed),
       percent(cpu === null ? null : cpu * 100), bytes(w.rss_bytes), bytes(w.heap_bytes), w.goroutines, duration(w.loop_lag_s), duration(w.age_s),
       w.doing ? w.doing + " for " + duration(w.doing_s || 0) : ""].forEach((v, i) => {
       const td = make("td", v, columns[i][1] ? "n" : columns[i][0]);

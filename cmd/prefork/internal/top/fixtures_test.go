@@ -50,6 +50,7 @@ func worker(i int, seconds float64) master.WorkerRow {
 	w := master.WorkerRow{
 		Slot: i, PID: 4712 + 37*i%1000, Generation: 3, State: "ready", Active: i % 5, AgeS: 60*float64(i*i) + seconds, RSSBytes: uint64(12+i) << 20,
 		HeapBytes: uint64(3+i) << 19, Goroutines: 10, LoopLagS: 0.0001 * float64(i*i), CPUS: seconds * float64(i%7) / 10, Handled: uint64(seconds * float64(100*(i%11))),
+		Answers: uint64(seconds * float64(2500*(i%11))),
 	}
 	if i == 1 {
 		w.State, w.Doing, w.DoingS, w.Failed = "busy", "127.0.0.1:54321 GET /report?month=11&format=pdf", 12.5, 7

@@ -78,10 +78,10 @@ func TestHostileTextIsShownHarmless(t *testing.T) {
 
 func TestNarrowScreensKeepWhatMattersMost(t *testing.T) {
 	for width, want := range map[int]string{
-		79: "SLOT↑ PID GEN STATE ACT CONN/S ERR LAG HEAP RSS CPU% AGE DOING",
-		76: "SLOT↑ PID GEN STATE ACT CONN/S ERR LAG RSS CPU% AGE DOING",
-		50: "SLOT↑ PID STATE ACT CONN/S CPU% DOING",
-		36: "SLOT↑ PID STATE ACT CONN/S",
+		79: "SLOT↑ PID GEN STATE ACT ANS/S ERR LAG HEAP RSS CPU% AGE DOING",
+		76: "SLOT↑ PID GEN STATE ACT ANS/S ERR LAG RSS CPU% AGE DOING",
+		50: "SLOT↑ PID STATE ACT ANS/S CPU% DOING",
+		36: "SLOT↑ PID STATE ACT ANS/S",
 		20: "SLOT↑ STATE AC…",
 	} {
 		lines := strings.Split(frame(t, loaded(4, 0), width, 24), "\n")

@@ -215,7 +215,8 @@ func helpLines() []screen.Line {
 		"ctrl-l               draw the screen anew",
 		"q, ctrl-c            quit; the server goes on",
 		"",
-		"CONN/S  connections handled a second    LAG    worst delay of its loop",
+		"ANS/S   answers a second                LAG    worst delay of its loop",
+		"CONN/S  connections handled a second",
 		"ERR     connections that failed         DOING  its longest answer under way",
 	}
 	lines := []screen.Line{{{Text: "prefork top", Style: screen.Bold}}}

@@ -76,7 +76,8 @@ func quantile(h master.Histogram, total uint64, q float64) (seconds float64, ove
 // row is a worker with its rates.
 type row struct {
 	master.WorkerRow
-	measured bool    // rate, cpu and failing are known
+	measured bool    // what follows is known
+	answers  float64 // per second
 	rate     float64 // connections handled per second
 	cpu      float64 // per cent of one processor
 	failing  bool    // connections failed in the interval
@@ -100,6 +101,7 @@ func (v *view) rows() []row {
 		old, known := before[w.PID]
 		// A worker that is younger than the interval began at nothing.
 		if r.measured = d > 0 && (known || w.AgeS <= 2*d); r.measured {
+			r.answers = float64(since(old.Answers, w.Answers)) / d
 			r.rate = float64(since(old.Handled, w.Handled)) / d
 			r.cpu = 100 * max(0, w.CPUS-old.CPUS) / d
 			r.failing = w.Failed > old.Failed
