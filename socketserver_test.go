@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
@@ -350,15 +351,19 @@ func TestAddressIsReusedUnlessForbidden(t *testing.T) {
 	}
 }
 
-// freePort returns an address that nobody listens on just now.
+// freePort returns an address that nobody listens on just now. Its port is none
+// of those that the kernel hands out, so that no other test gets it meanwhile.
 func freePort(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 100 {
+		address := fmt.Sprintf("127.0.0.1:%d", 20000+rand.IntN(12000))
+		if l, err := net.Listen("tcp4", address); err == nil {
+			_ = l.Close()
+			return address
+		}
 	}
-	defer l.Close()
-	return l.Addr().String()
+	t.Fatal("no port is free")
+	return ""
 }
 
 var testLink = regexp.MustCompile(`\[((?:Test|Example|Fuzz)\w*)\]\(([^)]+)\)`)

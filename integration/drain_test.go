@@ -110,7 +110,7 @@ func TestDrainServesWhatIsInFlightAndSaysSo(t *testing.T) {
 	network, address := s.Address("")
 	client := s.Dial()
 	client.WorkerPID()
-	client.Send("sleep 500ms")
+	client.Send("sleep 3s") // longer than what follows takes
 	if code, err := s.Health(); code != 200 {
 		t.Errorf("health while it serves: %d, %v", code, err)
 	}

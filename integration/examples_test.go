@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os/exec"
@@ -22,15 +23,19 @@ func occupy(t *testing.T, address string) net.Listener {
 	return l
 }
 
-// freePort returns an address that nobody listens on just now.
+// freePort returns an address that nobody listens on just now. Its port is none
+// of those that the kernel hands out, so that no other test gets it meanwhile.
 func freePort(t *testing.T) string {
 	t.Helper()
-	l := occupy(t, "127.0.0.1:0")
-	if l == nil {
-		t.Fatal("no port is free")
+	for range 100 {
+		address := fmt.Sprintf("127.0.0.1:%d", 20000+rand.IntN(12000))
+		if l := occupy(t, address); l != nil {
+			_ = l.Close()
+			return address
+		}
 	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().String()
+	t.Fatal("no port is free")
+	return ""
 }
 
 // waitServing waits until somebody accepts at the address: the way to learn it

@@ -1,11 +1,146 @@
 package integration
 
 import (
+	"bufio"
+	"context"
 	"encoding/json"
+	"net"
 	"os/exec"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
+
+	"prefork/internal/load"
 )
+
+// loadResult runs prefork load to its end and reads its JSON.
+func loadResult(t *testing.T, args ...string) *load.Result {
+	t.Helper()
+	code, stdout, stderr := execute(t, exec.Command(Program(t, "prefork/cmd/prefork"), append([]string{"load", "--json"}, args...)...))
+	var r load.Result
+	if err := json.Unmarshal([]byte(stdout), &r); err != nil {
+		t.Fatalf("exit %d, %v: %s%s", code, err, stdout, stderr)
+	}
+	return &r
+}
+
+// A schedule goes on across reloads, which stand as marks in the series, and no
+// request is lost to one.
+func TestAnOpenLoopAcrossTwentyReloadsShowsThemAndNoError(t *testing.T) {
+	c := serve(t, goodConfig)
+	_, address := c.Address("")
+	ctx, cancel := context.WithCancel(t.Context())
+	command := exec.CommandContext(ctx, c.binary, "load", "--json", "tcp://"+address, "--rate", "500", "-d", "1h", "-c", "16",
+		"--per-connection", "50", "--expect", "upper", "--control", c.control)
+	command.Cancel = func() error { return command.Process.Signal(syscall.SIGINT) } // it reports
+	var out, errs strings.Builder
+	command.Stdout, command.Stderr = &out, &errs
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	c.WaitStatus("the load", func(s *Status) bool { return s.Totals.Accepted > 20 })
+	const reloads = 20
+	for range reloads {
+		if code, _, stderr := c.run("reload"); code != 0 {
+			t.Errorf("reload: exit %d, %s", code, stderr)
+		}
+	}
+	marked := c.WaitStatus("the generation", func(s *Status) bool { return s.Generation == reloads+1 }).Totals.Accepted
+	c.WaitStatus("more load", func(s *Status) bool { return s.Totals.Accepted > marked+20 })
+	cancel()
+	_ = command.Wait() // the context says that it was cancelled; the report counts
+	var r load.Result
+	if err := json.Unmarshal([]byte(out.String()), &r); err != nil {
+		t.Fatalf("%v: %s%s", err, out.String(), errs.String())
+	}
+	marks := 0
+	for _, m := range r.Marks {
+		if m.Kind == "reload" {
+			marks++
+		}
+	}
+	if marks != reloads || r.Failed() != 0 || r.Requests == 0 || len(r.Series) == 0 {
+		t.Errorf("%d marks of %d reloads, %d requests, errors %v %v, %d seconds", marks, reloads, r.Requests, r.Errors, r.Examples, len(r.Series))
+	}
+}
+
+// A server that stands still for 100 ms once a second: who asks again only when
+// there is an answer hardly sees it, who asks by a schedule does.
+func TestStallsAreToldByTheCorrectedLatencies(t *testing.T) {
+	address := plain(t, func(c *net.TCPConn, _ int) {
+		stall := time.NewTicker(time.Second)
+		defer stall.Stop()
+		in := bufio.NewReader(c)
+		for {
+			line, err := in.ReadString('\n')
+			if err != nil {
+				return
+			}
+			select {
+			case <-stall.C:
+				time.Sleep(100 * time.Millisecond) // the stall itself
+			default:
+			}
+			if _, err := c.Write([]byte(line)); err != nil {
+				return
+			}
+		}
+	})
+	r := loadResult(t, "tcp://"+address, "--rate", "2000", "-d", "4s", "-c", "1", "--expect", "echo")
+	// One in 2000 was sent into a stall, and 200 of 2000 were due in it.
+	if r.Failed() != 0 || r.Corrected.P999S < 0.09 {
+		t.Errorf("corrected p99.9 %v s, errors %v; want the stall of 0.1 s in it", r.Corrected.P999S, r.Errors)
+	}
+	if r.Uncorrected.Count != r.Requests || r.Uncorrected.P999S >= r.Corrected.P999S {
+		t.Errorf("uncorrected p99.9 %v s, corrected %v s", r.Uncorrected.P999S, r.Corrected.P999S)
+	}
+	t.Logf("p99.9 corrected %v s, uncorrected %v s", r.Corrected.P999S, r.Uncorrected.P999S)
+}
+
+const pythonServer = `
+import socketserver, sys
+class Upper(socketserver.StreamRequestHandler):
+    def handle(self):
+        for line in self.rfile:
+            self.wfile.write(line.upper())
+class Server(socketserver.ThreadingTCPServer):
+    daemon_threads = True
+    request_queue_size = 64
+with Server(("127.0.0.1", 0), Upper) as s:
+    print(s.server_address[1], flush=True)
+    s.serve_forever()
+`
+
+func TestPythonsSocketserverIsLoadedToo(t *testing.T) {
+	python, err := exec.LookPath("python3")
+	if err != nil {
+		t.Skip("no python3 on this machine: ", err)
+	}
+	command := exec.Command(python, "-c", pythonServer)
+	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	out, err := command.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = command.Process.Kill()
+		_ = command.Wait()
+	})
+	port, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, mode := range [][]string{{"-n", "5000", "-c", "16"}, {"-n", "300", "-c", "4", "--churn"}} {
+		r := loadResult(t, append(mode, "tcp://127.0.0.1:"+strings.TrimSpace(port), "--expect", "upper")...)
+		if r.Failed() != 0 || r.Server == nil || r.Server.CPUS <= 0 {
+			t.Errorf("%v: errors %v %v, server %+v", mode, r.Errors, r.Examples, r.Server)
+		}
+	}
+}
 
 // The line of progress is there on a terminal while the run goes on, says what
 // was promised, and leaves nothing behind.

@@ -13,7 +13,6 @@ import (
 // the reason, and a good configuration is taken right afterwards.
 func TestFailedReloadLeavesTheOldGenerationServing(t *testing.T) {
 	base := line(2)
-	base.StartTimeout = 2 * time.Second
 	with := func(change func(*testconf.Config)) testconf.Config {
 		c := base
 		c.Listen = []string{"tcp://127.0.0.1:0"}

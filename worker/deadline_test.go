@@ -74,13 +74,13 @@ func TestHandlersDeadlineIsATimeoutInADrainToo(t *testing.T) {
 
 func TestIdleTimeoutCountsFromTheLastByte(t *testing.T) {
 	result := make(chan error, 1)
-	r := accepting(t, Config{IdleTimeout: 100 * time.Millisecond}, Options{Handler: HandlerFunc(func(_ context.Context, c *Conn) error {
+	r := accepting(t, Config{IdleTimeout: 2 * time.Second}, Options{Handler: HandlerFunc(func(_ context.Context, c *Conn) error {
 		_, err := io.Copy(c, c)
 		result <- err
 		return err
 	})})
 	c := r.dial(0)
-	for begin := time.Now(); time.Since(begin) < 250*time.Millisecond; {
+	for begin := time.Now(); time.Since(begin) < 3*time.Second; {
 		ask(t, c, "x", "x")
 	}
 	wantTimeout(t, within(t, "the timeout", result))

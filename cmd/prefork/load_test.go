@@ -208,8 +208,9 @@ func TestMarksAreWhatChangedBetweenTwoLooks(t *testing.T) {
 	}{
 		{func(*prefork.Status) {}, ""},
 		{func(s *prefork.Status) { s.Generation = 2; s.LastReload.OK, s.LastReload.At = true, &at }, "reload: generation 2"},
+		{func(s *prefork.Status) { s.Generation, s.Reloads.OK = 4, 2 }, "reload: generation 3; reload: generation 4"},
 		{func(s *prefork.Status) { s.LastReload.Error, s.LastReload.At = "p.toml:1: x", &at }, "reload_failed: p.toml:1: x"},
-		{func(s *prefork.Status) { s.Totals.Restarts = 3 }, "worker_death: 3 replaced so far"},
+		{func(s *prefork.Status) { s.Totals.Restarts = 3 }, "worker_death: 3 lost so far"},
 		{func(s *prefork.Status) { s.State = "reloading" }, ""},
 		{func(s *prefork.Status) { s.State = "draining" }, "other: the server is draining"},
 		{func(s *prefork.Status) { s.PID = 8; s.Generation = 9 }, "other: another server answers, pid 8"},

@@ -86,19 +86,28 @@ func compareStatus(before, now prefork.Status, mark func(kind, text string)) {
 		mark("other", fmt.Sprintf("another server answers, pid %d", now.PID))
 		return
 	}
-	if now.Generation != before.Generation {
-		mark("reload", fmt.Sprintf("generation %d", now.Generation))
+	// Each has its mark, even those that were done between two looks.
+	for n := reloads(before, now); n > 0; n-- {
+		mark("reload", fmt.Sprintf("generation %d", now.Generation-n+1))
 	}
 	last := now.LastReload
 	if at := last.At; at != nil && !last.OK && (before.LastReload.At == nil || !at.Equal(*before.LastReload.At)) {
 		mark("reload_failed", last.Error)
 	}
 	if n := now.Totals.Restarts; n > before.Totals.Restarts {
-		mark("worker_death", fmt.Sprintf("%d replaced so far", n))
+		mark("worker_death", fmt.Sprintf("%d lost so far", n))
 	}
 	if now.State != before.State && ends(now.State) {
 		mark("other", "the server is "+now.State)
 	}
+}
+
+// reloads is how many generations have taken over.
+func reloads(before, now prefork.Status) int {
+	if now.Generation == before.Generation {
+		return 0
+	}
+	return max(1, min(int(now.Reloads.OK-before.Reloads.OK), now.Generation-before.Generation))
 }
 
 // ends says whether a server in this state is on its way out. The states of a

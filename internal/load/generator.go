@@ -32,7 +32,7 @@ func (r *Run) generator(elapsed int64, res *Result) Generator {
 		warn("The generator was late: it sent a request %v after it was due although a connection was free. The corrected latencies contain that; something else used the processors.", late.Round(100*time.Microsecond))
 	}
 	if g.Unsent > 0 {
-		warn("%d requests were due and never sent, for all connections were waiting for answers: the schedule was faster than the server, and the corrected latencies would have been higher yet. More --connections tell a slow server from too few of them.", g.Unsent)
+		warn("%d requests were due and never sent, for no connection was free: the schedule was faster than the server, and the corrected latencies would have been higher yet. More --connections tell a slow server from too few of them.", g.Unsent)
 	}
 	if n := res.Errors[OutOfPorts]; n > 0 {
 		warn("%d connects failed for want of a local port, which is no fault of the server's: use more --source addresses, such as 127.0.0.2, or persistent connections.", n)

@@ -174,6 +174,24 @@ func TestADeadServerIsRefusedAndDoesNotMakeItSpin(t *testing.T) {
 	}
 }
 
+// In an open loop each request that is due fails once, and the last of them
+// ends the run.
+func TestADeadServerFailsEachRequestThatIsDue(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	url := "tcp://" + l.Addr().String()
+	_ = l.Close()
+	for _, o := range []Options{{}, {Mode: Churn}} {
+		o.URL, o.Connections, o.Rate, o.Requests = url, 4, "2000", 300
+		r := do(t, o)
+		if n := r.Errors[Refused]; n+r.Generator.Unsent != 300 || r.Failed() != n || n == 0 {
+			t.Errorf("%q: errors %v and %d never sent of 300 requests", o.Mode, r.Errors, r.Generator.Unsent)
+		}
+	}
+}
+
 func TestALimitOfDescriptorsOrPortsIsTheClientsOwn(t *testing.T) {
 	r := do(t, Options{URL: plain(t, lines(echo)), Source: []string{"192.0.2.1"}, Requests: 3, Connections: 1})
 	if r.Errors[OutOfPorts] != 3 || len(r.Generator.Warnings) == 0 || !strings.Contains(strings.Join(r.Generator.Warnings, "\n"), "port") {
