@@ -118,6 +118,10 @@ func (m *Master) controlHandler() http.Handler {
 		_, _ = w.Write([]byte("ok\n"))
 	})
 	command := func(name string, f func(r *http.Request) (Answer, error)) {
+		mux.HandleFunc("/v1/"+name, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Allow", http.MethodPost)
+			writeJSON(w, http.StatusMethodNotAllowed, Answer{Error: name + " wants POST"})
+		})
 		mux.HandleFunc("POST /v1/"+name, func(w http.ResponseWriter, r *http.Request) {
 			answer, err := f(r)
 			if err != nil {
@@ -153,6 +157,9 @@ func (m *Master) controlHandler() http.Handler {
 			return answer, doErr
 		}
 		return answer, err
+	})
+	mux.HandleFunc("/v1/", func(w http.ResponseWriter, r *http.Request) {
+		writeJSON(w, http.StatusNotFound, Answer{Error: fmt.Sprintf("%s %s is no request of the control socket", r.Method, r.URL.Path)})
 	})
 	if m.options.ControlHandler != nil {
 		mux.Handle("/", m.options.ControlHandler)

@@ -478,3 +478,20 @@ func TestRepeatedReloadRequestsBecomeOne(t *testing.T) {
 		t.Errorf("generation %d after %d loads; want 3 after 2", s.Generation, loads)
 	}
 }
+
+func TestTheControlSocketAnswersWrongRequestsInJSONToo(t *testing.T) {
+	r := start(t, Options{Generation: generationOf(1, "", "tcp://127.0.0.1:0")})
+	r.serves(1)
+	for path, want := range map[string]int{"/v1/reload": http.StatusMethodNotAllowed, "/v1/nothing": http.StatusNotFound} {
+		resp, err := r.client.Get("http://prefork" + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var a Answer
+		err = json.NewDecoder(resp.Body).Decode(&a)
+		_ = resp.Body.Close()
+		if err != nil || resp.StatusCode != want || a.OK || a.Error == "" {
+			t.Errorf("GET %s: %s, %+v, %v; want %d and a reason", path, resp.Status, a, err, want)
+		}
+	}
+}

@@ -110,6 +110,9 @@ const (
 	recordError   = 2048
 )
 
+// recordTime has the same width always, so that records sort as text.
+const recordTime = "2006-01-02T15:04:05.000000Z"
+
 // record writes the record of c, if it is one of the sample.
 func (a *accessLog) record(c *Conn, outcome string, err error) {
 	if !a.Wants(outcome != outcomeOK) {
@@ -125,7 +128,7 @@ func (a *accessLog) record(c *Conn, outcome string, err error) {
 func (a *accessLog) appendRecord(b []byte, c *Conn, outcome string, err error) []byte {
 	age := time.Duration(ipc.Now() - c.born)
 	b = append(b, `{"time":"`...)
-	b = time.Now().UTC().AppendFormat(b, time.RFC3339Nano)
+	b = time.Now().UTC().AppendFormat(b, recordTime)
 	b = append(b, `","listener":`...)
 	b = appendText(b, c.from.name, recordAddress)
 	b = append(b, `,"remote":`...)

@@ -20,7 +20,8 @@ configuration that would be served, every default filled in, as a file that can
 be used. If anything is wrong it prints all of it, one problem a line, as
 file:line: what, and exits 78.
 
-It opens no socket: that a port is free is known only by serving.`,
+It opens no socket and no file: that a port is free, or that a handler finds its
+directory, is known only by serving.`,
 		Example: `  prefork check --config prefork.toml
   prefork check prefork.toml --mode forking
   prefork check --quiet prefork.toml && prefork reload`,

@@ -129,6 +129,7 @@ func TestLoadSaysWhatIsWrongWithItsCommandLine(t *testing.T) {
 		{"load tcp://x:1 --expect status:200", "expect: only http has a status"},
 		{"load tcp://x:1 --conections 3", `unknown flag --conections; did you mean "--connections"?`},
 		{"load tcp://x:1 -c 0", "--connections: at least 1, not 0"},
+		{"load tcp://x:1 -n 0", "--requests: at least 1, not 0"},
 		{"load tcp://x:1 -c -5", "--connections: at least 1, not -5"},
 		{"load tcp://x:1 --rate fast", `rate: want a number of requests a second such as 500 or 500-2000, not "fast"`},
 		{"load tcp://x:1 --rate 5,6@3s", `rate: "5" needs a duration, as in 5@10s; only the last stage can do without`},

@@ -134,6 +134,9 @@ func (f *loadFlags) modes(cmd *cobra.Command) []error {
 			errs = append(errs, fmt.Errorf("--%s: at least 1, not %d", name, v))
 		}
 	}
+	if set("requests") && f.options.Requests == 0 {
+		errs = append(errs, errors.New("--requests: at least 1, not 0"))
+	}
 	for _, name := range []string{"duration", "timeout"} {
 		if v, err := cmd.Flags().GetDuration(name); err == nil && set(name) && v <= 0 {
 			errs = append(errs, fmt.Errorf("--%s: more than 0s, not %v", name, v))

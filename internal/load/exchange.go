@@ -149,6 +149,9 @@ func (l *loop) digest(k *conn, p []byte, now int64) {
 		}
 		switch v {
 		case wrong:
+			if len(k.answer.line) > 0 && e.kind == wantHTTP {
+				p = k.answer.line // the body
+			}
 			l.fail(k, notExpected, now, "the answer is %.60q, expected %s", p, l.plan.expected())
 			return
 		case another:

@@ -212,7 +212,7 @@ func (a *answer) feed(e *expect, p []byte) (int, verdict) {
 	case wantRegex:
 		n, whole, ok := gather(&a.line, p)
 		switch {
-		case !ok, whole && !e.regex.Match(bytes.TrimSuffix(a.line, []byte("\r"))):
+		case !ok, whole && !e.regex.Match(withoutEnd(a.line)):
 			return n, wrong
 		case whole:
 			return n, right
@@ -281,7 +281,7 @@ func (a *answer) judge(e *expect) verdict {
 	switch {
 	case !a.http.wanted(e):
 		return another
-	case e.checked && len(a.want) > 0 && !e.head, e.regex != nil && !e.regex.Match(a.line):
+	case e.checked && len(a.want) > 0 && !e.head, e.regex != nil && !e.regex.Match(withoutEnd(a.line)):
 		return wrong
 	}
 	return right
@@ -294,6 +294,11 @@ func (a *answer) end(e *expect) verdict {
 		return a.judge(e)
 	}
 	return more
+}
+
+// withoutEnd leaves out the end of the last line.
+func withoutEnd(p []byte) []byte {
+	return bytes.TrimSuffix(bytes.TrimSuffix(p, []byte("\n")), []byte("\r"))
 }
 
 // gather adds to a line what belongs to it, without the line feed. It fails if

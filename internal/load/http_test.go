@@ -42,6 +42,7 @@ func TestEachFormOfAnHTTPAnswerIsUnderstood(t *testing.T) {
 		{"continue", always("HTTP/1.1 100 Continue\r\n\r\n"+ok("x"), true), Options{}, 2},
 		{"404 is expected", always("HTTP/1.1 404 Not Found\r\nContent-Length: 1\r\n\r\nx", true), Options{Expect: "status:404"}, 2},
 		{"a match", always("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n1\r\n!\r\n0\r\n\r\n", true), Options{Expect: "regex:^hel+o!$"}, 2},
+		{"a match with a line's end", always(ok("hello\r\n"), true), Options{Expect: "regex:^hello$"}, 2},
 		{"a match until close", always("HTTP/1.1 200 OK\r\n\r\nhello", false), Options{Expect: "regex:^hello$"}, 20},
 		{"matches in a pipeline", always(ok("hello"), true), Options{Pipeline: 5, Expect: "regex:^hello$"}, 2},
 		{"pipeline", always(ok("hello"), true), Options{Pipeline: 5, Reply: "hello"}, 2},

@@ -2,6 +2,7 @@ package handlers
 
 import (
 	_ "embed"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -52,7 +53,7 @@ func buildHTTP(v values, o *worker.Options) error {
 		// of a directory that is replaced by another are never mixed.
 		root, err := os.OpenRoot(path)
 		if err != nil {
-			return err
+			return fmt.Errorf("option root: %w", err)
 		}
 		files = http.FileServer(&site{root: root, list: v.bool("list"), hidden: v.bool("hidden")})
 	}

@@ -33,6 +33,8 @@ const maxSyntaxProblems = 20
 // far the damage reaches, the document is what stands before it, or nil.
 func parseDocument(text []byte) (*document, []Problem) {
 	var problems []Problem
+	// A byte order mark says nothing in UTF-8, and some editors write it.
+	text = bytes.TrimPrefix(text, []byte("\ufeff"))
 	text = bytes.Clone(text) // broken lines are blanked below
 	for {
 		values := map[string]any{}

@@ -109,7 +109,7 @@ func (t *draft) plan() {
 	if plan.Mode == "idle" {
 		return
 	}
-	what := "sends " + clean(plan.Payload, 80)
+	what := "sends " + clean(strings.ReplaceAll(plan.Payload, "\n", `\n`), 80)
 	if plan.Payload == "" {
 		what = "sends nothing"
 	}
@@ -170,7 +170,10 @@ func (t *draft) figures() {
 		t.line("server", serverText(r), t.p.None)
 	}
 	g := r.Generator
-	what := fmt.Sprintf("%s of CPU, busiest loop %s busy, late by %s at most", duration(g.CPUS), share(g.BusyShare), duration(g.LateMaxS))
+	what := fmt.Sprintf("%s of CPU, busiest loop %s busy", duration(g.CPUS), share(g.BusyShare))
+	if r.Plan.Rate != "" { // else nothing is due at a time
+		what += fmt.Sprintf(", late by %s at most", duration(g.LateMaxS))
+	}
 	if g.Unsent > 0 {
 		what += fmt.Sprintf(", %d requests never sent", g.Unsent)
 	}
