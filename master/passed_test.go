@@ -21,7 +21,7 @@ func passedFrom(t *testing.T, addresses ...string) *passedSockets {
 }
 
 func TestASocketThatSystemdOpenedIsTakenByItsAddress(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "s")
+	path := filepath.Join(shortDir(t), "s")
 	p := passedFrom(t, "tcp://127.0.0.1:0", "tcp4://:0", "tcp6://[::1]:0", "unix://"+path)
 	sockets := p.units["web"]
 	for i, address := range []string{

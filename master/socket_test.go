@@ -30,7 +30,7 @@ func TestSocketsOfTheServiceManagerSurviveClose(t *testing.T) {
 }
 
 func TestSocketsTakeTheirOwnOutOfTheStoreAndCloseTheRest(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "s")
+	path := filepath.Join(shortDir(t), "s")
 	used, err := tryBind("unix://" + path) // closed by s, as is the other
 	if err != nil {
 		t.Fatal(err)

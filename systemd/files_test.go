@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -106,7 +107,7 @@ func TestADescriptorThatWasNotPassedIsReported(t *testing.T) {
 }
 
 func TestFilesKeepsTheEnvironmentUnlessTold(t *testing.T) {
-	t.Setenv("LISTEN_PID", "1")
+	t.Setenv("LISTEN_PID", strconv.Itoa(os.Getpid()+1)) // not 1, which this process may be
 	t.Setenv("LISTEN_FDS", "1")
 	for _, unset := range []bool{false, true} {
 		if files, err := systemd.Files(unset); files != nil || err != nil {
@@ -119,6 +120,7 @@ func TestFilesKeepsTheEnvironmentUnlessTold(t *testing.T) {
 }
 
 func TestWatchdogIntervalKeepsTheEnvironmentUnlessTold(t *testing.T) {
+	t.Setenv("WATCHDOG_PID", strconv.Itoa(os.Getpid())) // in case this process has one, of somebody else's
 	t.Setenv("WATCHDOG_USEC", "2000000")
 	for _, unset := range []bool{false, true} {
 		if d, err := systemd.WatchdogInterval(unset); d != 2*time.Second || err != nil {

@@ -181,7 +181,7 @@ func wantMistakes(t *testing.T, n *systemd.Notifier) {
 
 func TestASocketThatIsNotThereIsAnError(t *testing.T) {
 	checkDescriptors(t)
-	t.Setenv("NOTIFY_SOCKET", filepath.Join(t.TempDir(), "none"))
+	t.Setenv("NOTIFY_SOCKET", filepath.Join(shortDir(t), "none"))
 	n, err := systemd.NewNotifier()
 	if !errors.Is(err, unix.ENOENT) || !strings.Contains(err.Error(), "NOTIFY_SOCKET") {
 		t.Errorf("got error %v, want ENOENT and the variable's name", err)
@@ -209,7 +209,7 @@ func deafManager(t *testing.T, path string) *net.UnixConn {
 // shortDir is a directory whose sockets have paths short enough.
 func shortDir(t *testing.T) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "notify")
+	dir, err := os.MkdirTemp("", "pf")
 	if err != nil {
 		t.Fatal(err)
 	}

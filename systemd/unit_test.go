@@ -83,7 +83,13 @@ func analyze(t *testing.T, dir string, args ...string) (string, error) {
 	defer cancel()
 	cmd := exec.CommandContext(ctx, tool, args...)
 	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "XDG_RUNTIME_DIR="+dir, "SYSTEMD_COLORS=0", "SYSTEMD_PAGER=")
+	// The machine's own user units have sockets in there, with long names.
+	runtime, err := os.MkdirTemp("/tmp", "pf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(runtime) })
+	cmd.Env = append(os.Environ(), "XDG_RUNTIME_DIR="+runtime, "SYSTEMD_COLORS=0", "SYSTEMD_PAGER=")
 	out, err := cmd.CombinedOutput()
 	return string(out), err
 }

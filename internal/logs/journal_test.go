@@ -23,9 +23,21 @@ type journal struct {
 	text   func() string // what came over the stream
 }
 
+// shortDir is t.TempDir with a path that leaves room for a socket's name: it
+// ends at 107 bytes, and the test's own is part of the other.
+func shortDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "pf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
+}
+
 func newJournal(t *testing.T) *journal {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "socket")
+	path := filepath.Join(shortDir(t), "s")
 	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Net: "unixgram", Name: path})
 	if err != nil {
 		t.Fatal(err)
@@ -233,18 +245,30 @@ func TestSyncReturnsOnceTheJournalIsDoneWithAllLines(t *testing.T) {
 	j := newJournal(t)
 	log := j.open()
 	log.Info("m")
-	synced := make(chan struct{})
-	go func() {
-		defer close(synced)
+	took := make(chan time.Duration, 1)
+	sync := func() {
+		begun := time.Now()
 		_ = log.Sync()
-	}()
-	if got := j.receive(); got["PREFORK_MESSAGE"] != "m" {
-		t.Errorf("got %q", got)
+		took <- time.Since(begun)
 	}
-	if got := j.receive(); len(got) != 0 {
-		t.Errorf("got %q, want an empty datagram", got)
+	received := func(message string) {
+		t.Helper()
+		if got := j.receive(); got["PREFORK_MESSAGE"] != message {
+			t.Errorf("got %q, want %q", got, message)
+		}
+		if got := j.receive(); len(got) != 0 {
+			t.Errorf("got %q, want an empty datagram", got)
+		}
 	}
-	within(t, "Sync", func() { <-synced })
+	within(t, "Sync without a reader", sync)
+	if waited := <-took; waited < patience {
+		t.Errorf("nobody read, and it gave up after %v, want %v", waited, patience)
+	}
+	received("m")
+	log.Info("n")
+	go sync()
+	received("n")
+	within(t, "Sync with a reader", func() { <-took })
 }
 
 func TestClonesOfANativeEncoderDoNotShareFields(t *testing.T) {

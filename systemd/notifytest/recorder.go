@@ -80,8 +80,8 @@ type Recorder struct {
 func New(t testing.TB) *Recorder {
 	t.Helper()
 	// Not t.TempDir: its path holds the test's name, and a socket's path ends
-	// at 107 bytes.
-	dir, err := os.MkdirTemp("", "notify")
+	// at 107 bytes. The names are short for the same reason.
+	dir, err := os.MkdirTemp("", "pf")
 	if err != nil {
 		t.Fatalf("make a directory for the notification socket: %v", err)
 	}
@@ -90,7 +90,7 @@ func New(t testing.TB) *Recorder {
 			t.Errorf("remove the notification socket: %v", err)
 		}
 	})
-	return start(t, filepath.Join(dir, "socket"))
+	return start(t, filepath.Join(dir, "s"))
 }
 
 // NewAbstract starts a Recorder on an abstract name.
