@@ -99,6 +99,12 @@ func (r *Running) Tally() *Tally {
 	return newTally(r.run.Progress().Requests, r.run.Failures())
 }
 
+// Longest returns how long a request waited for its answer, at the worst, once
+// the load has been stopped. What failed does not count.
+func (r *Running) Longest() time.Duration {
+	return time.Duration(r.run.Wait().Uncorrected.MaxS * float64(time.Second))
+}
+
 // Stop lets each client finish its request and returns the final tally.
 func (r *Running) Stop() *Tally {
 	r.once.Do(r.run.Stop)

@@ -8,8 +8,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"prefork/integration"
 )
 
 // socketUnit writes a socket unit for the service and starts it.
@@ -63,7 +61,7 @@ func TestConnectionsFromBeforeTheServiceEverRanAreAnswered(t *testing.T) {
 		}
 		go func() {
 			defer conn.Close()
-			if err := conn.SetReadDeadline(time.Now().Add(integration.Patience)); err != nil {
+			if err := conn.SetReadDeadline(time.Now().Add(patience)); err != nil {
 				answers <- err
 				return
 			}

@@ -54,6 +54,10 @@ func (c *Clients) Start() *Clients {
 // Tally returns what has been counted so far.
 func (c *Clients) Tally() *integration.Tally { return c.running.Tally() }
 
+// Longest returns how long a client waited for an answer, at the worst, once
+// all have been stopped.
+func (c *Clients) Longest() time.Duration { return c.running.Longest() }
+
 // Stop lets each client finish its line and returns the final tally.
 func (c *Clients) Stop() *integration.Tally { return c.running.Stop() }
 

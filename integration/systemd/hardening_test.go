@@ -54,16 +54,38 @@ func TestTheServiceRunsAsAUserMadeUpForIt(t *testing.T) {
 }
 
 func TestAPrivilegedPortTakesOneCapability(t *testing.T) {
-	s := instance(t, here(t), "port", "")
-	s.Port, s.Address = 80, "127.0.0.1:80"
+	m := here(t)
+	m.must(t, "sh", "-c", "echo 1024 >/proc/sys/net/ipv4/ip_unprivileged_port_start") // the default, in a network of its own
+	s := service(t, m, "port", "port.service", 80)
 	s.Configure("")
-	if _, err := s.Systemctl("start"); exitCode(err) == 0 {
-		t.Log("this kernel lets everybody bind port 80 (net.ipv4.ip_unprivileged_port_start)")
+	path := "/run/systemd/system/" + s.Unit
+	t.Cleanup(func() { m.try("rm", "-f", path, s.ConfigPath()) })
+	t.Cleanup(s.end)
+	unit := m.must(t, "prefork", "unit", "--name", s.Name, "--config", s.ConfigPath())
+	s.write(path, unit)
+	if out := m.must(t, "systemd-analyze", "verify", "--man=no", path); out != "" {
+		t.Errorf("systemd-analyze: %s", out)
 	}
-	s.m.try("systemctl", "stop", s.Unit)
-	s.m.try("systemctl", "reset-failed", s.Unit)
-	s.DropIn("[Service]\nAmbientCapabilities=CAP_NET_BIND_SERVICE\nCapabilityBoundingSet=CAP_NET_BIND_SERVICE\nPrivateUsers=no\n")
+
+	// Without it the port is out of reach, so what follows means something.
+	s.DropIn("[Service]\nAmbientCapabilities=\nCapabilityBoundingSet=\nRestart=no\n")
+	if out, err := s.Systemctl("start"); exitCode(err) == 0 {
+		t.Errorf("it started without the capability: %s", out)
+	}
+	s.WaitJournal("permission denied")
+	m.must(t, "systemctl", "reset-failed", s.Unit)
+	m.must(t, "rm", "-r", path+".d")
+	m.must(t, "systemctl", "daemon-reload")
+
 	s.Start()
+	s.WaitWorkers(2)
+	const one = "0000000000000400" // CAP_NET_BIND_SERVICE is bit 10, see capabilities(7)
+	status := m.must(t, "cat", "/proc/"+s.Property("MainPID")+"/status")
+	for _, want := range []string{"\nCapEff:\t" + one + "\n", "\nCapBnd:\t" + one + "\n"} {
+		if !strings.Contains(status, want) {
+			t.Errorf("the master's status lacks %q:\n%s", want, status)
+		}
+	}
 	if err := s.Ask(); err != nil {
 		t.Error(err)
 	}

@@ -3,6 +3,7 @@ package systemd
 import (
 	"strconv"
 	"testing"
+	"time"
 )
 
 func TestTheJournalFindsLinesByPriorityAndByField(t *testing.T) {
@@ -40,8 +41,21 @@ func TestTheJournalFindsLinesByPriorityAndByField(t *testing.T) {
 	}
 }
 
+// drainTime is how long a worker that has logged its last line waits for the
+// journal before it leaves all the same (package prefork/internal/logs).
+const drainTime = 100 * time.Millisecond
+
+// late says whether the journal took a line up so late that its sender need not
+// have been there any more.
+func (e Entry) late(t *testing.T) bool {
+	t.Helper()
+	waited := e.microseconds(t, "__REALTIME_TIMESTAMP") - e.microseconds(t, "_SOURCE_REALTIME_TIMESTAMP")
+	return time.Duration(waited)*time.Microsecond >= drainTime
+}
+
 // The journal finds out whose line it is by looking at the process that wrote
-// it, which in mode forking lives for milliseconds.
+// it, which in mode forking lives for milliseconds. It looks between the two
+// times that it notes, so a line is excused if they lie far apart.
 func TestTheLastLineOfAWorkerIsTheUnitsToo(t *testing.T) {
 	s := instance(t, here(t), "last", "mode = \"forking\"\nlog_level = \"debug\"")
 	s.Start()
@@ -54,22 +68,19 @@ func TestTheLastLineOfAWorkerIsTheUnitsToo(t *testing.T) {
 	if _, err := s.Systemctl("stop"); err != nil {
 		t.Fatal(err)
 	}
-	s.m.must(t, "journalctl", "--sync")
-	all := s.m.journal(t, "PREFORK_ROLE=worker", "SYSLOG_IDENTIFIER=prefork")
-	strangers, ours := 0, 0
-	for _, e := range all {
-		if e["_COMM"] != "prefork" {
-			t.Errorf("a worker is called %v", e["_COMM"])
-		}
-		switch e["_SYSTEMD_UNIT"] {
-		case s.Unit:
+	excused, ours := 0, 0
+	for _, e := range s.Everyones("PREFORK_ROLE=worker", "SYSLOG_IDENTIFIER=prefork") {
+		switch {
+		case e["_SYSTEMD_UNIT"] == s.Unit && e["_COMM"] == "prefork":
 			ours++
-		case nil:
-			strangers++
-			t.Logf("nobody's: %v", e)
+		case e.late(t):
+			excused++
+		default:
+			t.Errorf("a worker's line is another's or nobody's: %v", e)
 		}
 	}
-	if strangers > 0 || ours < connections {
-		t.Errorf("%d of the workers' lines are nobody's, %d the unit's", strangers, ours)
+	t.Logf("%d lines are the unit's, %d the journal took too late to know", ours, excused)
+	if ours+excused < connections {
+		t.Errorf("%d lines of %d workers", ours+excused, connections)
 	}
 }

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"testing"
 
-	"prefork/integration"
 	"prefork/integration/testconf"
 )
 
@@ -37,7 +36,7 @@ func TestAWorkerKilledForMemoryDoesNotStopTheUnit(t *testing.T) {
 		t.Log("no memory controller for the container: the signal that the kernel would send, without its reason")
 		s.Kill("KILL", before.Workers[0].PID)
 	}
-	integration.Wait(t, "another worker", func() (bool, string) {
+	await(t, "another worker", func() (bool, string) {
 		now, err := s.Status()
 		if err != nil {
 			return false, err.Error()

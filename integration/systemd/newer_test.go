@@ -71,7 +71,7 @@ func newer(t *testing.T) *Machine {
 // notifyReload is a unit of Type=notify-reload that `prefork unit` made.
 func notifyReload(t *testing.T, m *Machine) *Service {
 	t.Helper()
-	s := &Service{t: t, m: m, Name: "signal", Unit: "signal.service", Port: 12000, Address: "127.0.0.1:12000"}
+	s := service(t, m, "signal", "signal.service", 12000)
 	s.Configure("[reload]\nprobation = \"1s\"")
 	unit := m.must(t, "prefork", "unit", "--notify-reload", "--name", "signal", "--config", s.ConfigPath())
 	s.write("/run/systemd/system/"+s.Unit, unit)
@@ -114,7 +114,7 @@ func TestANotifyReloadThatFailsEndsAndSaysWhy(t *testing.T) {
 	s.Start()
 	s.Configure("mode = \"thread\\\\ing\"")
 	_, _ = s.Systemctl("reload") // its exit status is not about this
-	integration.Wait(t, "the reason in the status line", func() (bool, string) {
+	await(t, "the reason in the status line", func() (bool, string) {
 		text := s.Property("StatusText")
 		return strings.Contains(text, `unknown mode "thread\\ing"`), text
 	})
@@ -155,7 +155,7 @@ func TestANewerSystemdDoesTheSame(t *testing.T) {
 		if _, err := s.Systemctl("reload"); exitCode(err) == 0 {
 			t.Error("the reload succeeded")
 		}
-		integration.Wait(t, "the reason in the status line", func() (bool, string) {
+		await(t, "the reason in the status line", func() (bool, string) {
 			text := s.Property("StatusText")
 			return strings.Contains(text, `unknown mode "thread\\ing"`), text
 		})

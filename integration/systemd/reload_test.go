@@ -6,8 +6,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-
-	"prefork/integration"
 )
 
 func TestReloadTwentyTimesUnderLoadLosesNothing(t *testing.T) {
@@ -63,7 +61,7 @@ func TestAReloadThatFailsSaysWhyAndTheOldGenerationServes(t *testing.T) {
 			if state := s.Property("ActiveState"); state != "active" {
 				t.Errorf("state %q", state)
 			}
-			integration.Wait(t, "the reason in the status line", func() (bool, string) {
+			await(t, "the reason in the status line", func() (bool, string) {
 				text := s.Property("StatusText")
 				return strings.Contains(text, want), text
 			})
@@ -103,7 +101,7 @@ func TestAListenerIsInTheStoreAsLongAsItIsConfigured(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.WaitProperty("NFileDescriptorStore", "1")
-	integration.Wait(t, "the address that the reload dropped to be closed", func() (bool, string) {
+	await(t, "the address that the reload dropped to be closed", func() (bool, string) {
 		conn, err := m.Dial("tcp", s.Address, answerTime)
 		if err == nil {
 			_ = conn.Close()
@@ -118,7 +116,7 @@ func TestAListenerIsInTheStoreAsLongAsItIsConfigured(t *testing.T) {
 	served(t, load, 20)
 	master := s.MainPID()
 	s.Kill("KILL", master)
-	integration.Wait(t, "another master", func() (bool, string) {
+	await(t, "another master", func() (bool, string) {
 		pid := s.Property("MainPID")
 		return pid != "0" && pid != strconv.Itoa(master), pid
 	})

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -21,6 +22,18 @@ import (
 // commandTime bounds a command inside the container.
 const commandTime = 3 * time.Minute
 
+// patience is how long a test waits for what should take moments. Each look is
+// a process in the container, of which a loaded machine starts one a second.
+const patience = 2 * time.Minute
+
+// await is integration.Wait with that patience.
+func await(t *testing.T, what string, cond func() (ok bool, saw string)) {
+	t.Helper()
+	if saw, ok := integration.WaitFor(patience, cond); !ok {
+		t.Fatalf("waited %v for %s; last saw: %s", patience, what, saw)
+	}
+}
+
 // Service is one unit of a test's own: an instance of prefork@.service. It is
 // stopped, and its files are removed, when the test ends; its journal is shown
 // if the test failed.
@@ -31,6 +44,14 @@ type Service struct {
 	Unit    string
 	Port    int
 	Address string
+	since   string // the journal's cursor when the test began
+}
+
+// service makes one of a unit. Its journal begins now: other tests, and earlier
+// runs of the same one, may have had a unit of that name.
+func service(t *testing.T, m *Machine, name, unit string, port int) *Service {
+	t.Helper()
+	return &Service{t: t, m: m, Name: name, Unit: unit, Port: port, Address: fmt.Sprintf("127.0.0.1:%d", port), since: m.cursor(t)}
 }
 
 var ports atomic.Int32
@@ -39,8 +60,7 @@ var ports atomic.Int32
 // own. more goes to the end of the file.
 func instance(t *testing.T, m *Machine, name, more string) *Service {
 	t.Helper()
-	port := 10000 + int(ports.Add(1))
-	s := &Service{t: t, m: m, Name: name, Unit: "prefork@" + name + ".service", Port: port, Address: fmt.Sprintf("127.0.0.1:%d", port)}
+	s := service(t, m, name, "prefork@"+name+".service", 10000+int(ports.Add(1)))
 	s.Configure(more)
 	t.Cleanup(s.end)
 	return s
@@ -70,7 +90,10 @@ func (s *Service) end() {
 func (s *Service) ConfigPath() string { return "/etc/prefork/" + s.Name + ".toml" }
 
 // Control is the control socket's path inside the container.
-func (s *Service) Control() string { return "/run/prefork-" + s.Name + "/control.sock" }
+func (s *Service) Control() string {
+	directory, _, _ := strings.Cut(s.Unit, ".")
+	return "/run/" + strings.Replace(directory, "@", "-", 1) + "/control.sock"
+}
 
 // Configure writes the configuration anew.
 func (s *Service) Configure(more string) {
@@ -106,7 +129,7 @@ func (s *Service) Property(name string) string { return s.m.property(s.t, s.Unit
 // WaitProperty waits until a property has a value.
 func (s *Service) WaitProperty(name, want string) {
 	s.t.Helper()
-	integration.Wait(s.t, name+"="+want, func() (bool, string) {
+	await(s.t, name+"="+want, func() (bool, string) {
 		got := s.Property(name)
 		return got == want, got
 	})
@@ -152,7 +175,7 @@ func (s *Service) Status() (integration.Status, error) {
 func (s *Service) WaitWorkers(n int) integration.Status {
 	s.t.Helper()
 	var status integration.Status
-	integration.Wait(s.t, fmt.Sprintf("%d ready workers", n), func() (bool, string) {
+	await(s.t, fmt.Sprintf("%d ready workers", n), func() (bool, string) {
 		var err error
 		if status, err = s.Status(); err != nil {
 			return false, err.Error()
@@ -207,7 +230,7 @@ func (s *Service) Served(c *Clients, more int) {
 func served(t *testing.T, c *Clients, more int) {
 	t.Helper()
 	want := c.Tally().Count(integration.OK) + more
-	integration.Wait(t, fmt.Sprintf("%d more answers", more), func() (bool, string) {
+	await(t, fmt.Sprintf("%d more answers", more), func() (bool, string) {
 		return c.Tally().Count(integration.OK) >= want, c.Tally().String()
 	})
 }
@@ -228,18 +251,26 @@ type Entry map[string]any
 // Journal returns the unit's lines that journalctl finds with more arguments.
 func (s *Service) Journal(args ...string) []Entry {
 	s.t.Helper()
+	return s.Everyones(append([]string{"-u", s.Unit}, args...)...)
+}
+
+// Everyones returns the lines of the whole machine since the test began.
+func (s *Service) Everyones(args ...string) []Entry {
+	s.t.Helper()
 	s.m.must(s.t, "journalctl", "--sync")
-	return s.m.journal(s.t, append([]string{"-u", s.Unit}, args...)...)
+	// Not --after-cursor: journalctl 252 leaves out one line more if the line at
+	// the cursor is none of those that are asked for.
+	lines := s.m.journal(s.t, append([]string{"--cursor=" + s.since}, args...)...)
+	return slices.DeleteFunc(lines, func(e Entry) bool { return e.text("__CURSOR") == s.since })
 }
 
 // WaitJournal waits for a line whose text contains all of the words.
 func (s *Service) WaitJournal(words ...string) Entry {
 	s.t.Helper()
 	var found Entry
-	integration.Wait(s.t, fmt.Sprintf("%q in the journal", words), func() (bool, string) {
+	await(s.t, fmt.Sprintf("%q in the journal", words), func() (bool, string) {
 		for _, e := range s.Journal() {
-			text, _ := e["MESSAGE"].(string)
-			if containsAll(text, words) {
+			if containsAll(e.text("MESSAGE"), words) {
 				found = e
 				return true, ""
 			}
@@ -256,6 +287,33 @@ func containsAll(text string, words []string) bool {
 		}
 	}
 	return true
+}
+
+// cursor is where the journal ends now.
+func (m *Machine) cursor(t *testing.T) string {
+	t.Helper()
+	m.must(t, "journalctl", "--sync")
+	last := m.journal(t, "--lines=1")
+	if len(last) != 1 {
+		t.Fatalf("%d last lines in the journal", len(last))
+	}
+	return last[0].text("__CURSOR")
+}
+
+// text is a field, or "" if the line has none.
+func (e Entry) text(field string) string {
+	text, _ := e[field].(string)
+	return text
+}
+
+// microseconds is a field that holds a time.
+func (e Entry) microseconds(t *testing.T, field string) int64 {
+	t.Helper()
+	n, err := strconv.ParseInt(e.text(field), 10, 64)
+	if err != nil {
+		t.Fatalf("%s is no time in %v", field, e)
+	}
+	return n
 }
 
 // journal runs journalctl and decodes its lines.
@@ -279,6 +337,27 @@ func (m *Machine) journal(t *testing.T, args ...string) []Entry {
 func (m *Machine) property(t *testing.T, unit, name string) string {
 	t.Helper()
 	return strings.TrimSuffix(m.must(t, "systemctl", "show", "--value", "--property="+name, unit), "\n")
+}
+
+// microseconds returns a property that systemctl would print for people, a time
+// or a span: "ActiveEnterTimestamp" of the interface "Unit".
+func (s *Service) microseconds(face, name string) int64 {
+	s.t.Helper()
+	const bus = "org.freedesktop.systemd1"
+	path := "/org/freedesktop/systemd1/unit/"
+	for _, c := range []byte(s.Unit) {
+		if c >= '0' && c <= '9' || c >= 'a' && c <= 'z' {
+			path += string(c)
+		} else {
+			path += fmt.Sprintf("_%02x", c) // sd_bus_path_encode(3)
+		}
+	}
+	out := s.m.must(s.t, "busctl", "get-property", bus, path, bus+"."+face, name)
+	n, err := strconv.ParseInt(strings.TrimPrefix(strings.TrimSpace(out), "t "), 10, 64)
+	if err != nil {
+		s.t.Fatalf("%s of %s is %q", name, s.Unit, out)
+	}
+	return n
 }
 
 // must runs a command that must succeed.
