@@ -15,8 +15,9 @@ import (
 	"prefork/internal/load"
 )
 
-// answerTime bounds a connect and an answer.
-const answerTime = 15 * time.Second
+// answerTime bounds a connect and an answer. A client whose SYN found the
+// listener closed to new handshakes repeats it after 1, 3, 7, 15 and 31 s.
+const answerTime = time.Minute
 
 // Clients are a load on a server with the handler upper: each connects, sends
 // some lines, reads each back in upper case and hangs up. The engine of

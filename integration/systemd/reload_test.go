@@ -65,7 +65,7 @@ func TestAReloadThatFailsSaysWhyAndTheOldGenerationServes(t *testing.T) {
 				text := s.Property("StatusText")
 				return strings.Contains(text, want), text
 			})
-			if status, _ := s.Systemctl("status"); !strings.Contains(status, want) || !strings.Contains(status, "ExecReload=") {
+			if status := s.Shown(); !strings.Contains(status, want) || !strings.Contains(status, "ExecReload=") {
 				t.Errorf("systemctl status does not say %q:\n%s", want, status)
 			}
 			s.Served(load, 20)

@@ -159,10 +159,18 @@ func (s *Service) Processes() []int {
 	return pids
 }
 
+// Shown is what systemctl shows of the unit, once the journal has read the lines
+// that belong there.
+func (s *Service) Shown() string {
+	s.t.Helper()
+	s.m.must(s.t, "journalctl", "--sync")
+	return s.m.try("systemctl", "status", s.Unit) // its exit status is the unit's
+}
+
 // Status asks the master.
 func (s *Service) Status() (integration.Status, error) {
 	var status integration.Status
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
 	out, err := s.m.Run(ctx, "prefork", "status", "--json", "--control", s.Control())
 	if err != nil {

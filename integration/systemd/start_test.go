@@ -132,7 +132,7 @@ func TestAWorkerThatFailsAtBootFailsTheStartWithTheReason(t *testing.T) {
 			if code := s.Property("ExecMainStatus"); code != want.code {
 				t.Errorf("exit status %s, want %s", code, want.code)
 			}
-			if status, _ := s.Systemctl("status"); !strings.Contains(status, want.reason) {
+			if status := s.Shown(); !strings.Contains(status, want.reason) {
 				t.Errorf("systemctl status does not say %q:\n%s", want.reason, status)
 			}
 			if left := s.Processes(); len(left) > 0 {
@@ -156,7 +156,7 @@ func TestABadConfigurationFailsOnceWithStatus78(t *testing.T) {
 			if code, restarts := s.Property("ExecMainStatus"), s.Property("NRestarts"); code != "78" || restarts != "0" {
 				t.Errorf("exit status %s, %s restarts, want 78 and none", code, restarts)
 			}
-			status, _ := s.Systemctl("status")
+			status := s.Shown()
 			want := fmt.Sprintf("%s:3: unknown key", s.ConfigPath())
 			if strings.Contains(config, "nowhere") {
 				want = "/nowhere: no such file or directory"

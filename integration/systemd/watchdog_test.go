@@ -64,7 +64,7 @@ func TestAQuorumOfWorkersThatHangsIsReplacedByTheWatchdog(t *testing.T) {
 }
 
 func TestWorkersThatHangAreReplacedBeforeTheWatchdogBites(t *testing.T) {
-	s := instance(t, here(t), "hang", "[timeouts]\nworker_timeout = \"2s\"")
+	s := instance(t, here(t), "hang", "[timeouts]\nworker_timeout = \"5s\"")
 	s.DropIn("[Service]\nWatchdogSec=60s\n")
 	s.Start()
 	status := s.WaitWorkers(2)
