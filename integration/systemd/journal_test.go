@@ -69,7 +69,7 @@ func TestTheLastLineOfAWorkerIsTheUnitsToo(t *testing.T) {
 		t.Fatal(err)
 	}
 	excused, ours := 0, 0
-	for _, e := range s.Everyones("PREFORK_ROLE=worker", "SYSLOG_IDENTIFIER=prefork") {
+	for _, e := range s.JournalOfAll("PREFORK_ROLE=worker", "SYSLOG_IDENTIFIER=prefork") {
 		switch {
 		case e["_SYSTEMD_UNIT"] == s.Unit && e["_COMM"] == "prefork":
 			ours++
