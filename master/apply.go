@@ -47,6 +47,9 @@ func (m *Master) apply(a policy.Action) {
 		m.retire(a.Generation)
 	case policy.Notify:
 		m.applyNotify(a)
+		if a.State == policy.NotifyStopping {
+			m.syncStore() // what is about to be closed must not come back
+		}
 	case policy.Verdict:
 		m.applyVerdict(a)
 	case policy.Note:

@@ -49,7 +49,8 @@ type Master struct {
 	notify      *systemd.Notifier
 	watchdog    time.Duration // feed it this often; 0 never
 	fed         time.Time
-	unsent      *policy.Notify   // what the service manager had no room for
+	unsent      []policy.Notify  // what the service manager had no room for, oldest first
+	unheard     bool             // the last message to it was lost
 	headlined   string           // the policy's last status line
 	statusLine  string           // the service manager's last one
 	totals      Totals           // of workers that are gone

@@ -44,28 +44,72 @@ func (m *Master) closeNotifier() {
 	_ = m.notify.Close()
 }
 
-// applyNotify passes a transition on to the service manager.
+// applyNotify passes a transition on to the service manager, behind those that
+// it had no room for.
 func (m *Master) applyNotify(a policy.Notify) {
-	var err error
+	m.headlined = a.Status
+	m.unsent = queueNotify(m.unsent, a)
+	m.flush()
+}
+
+// queueNotify adds what is to be said to what could not be said yet. The order
+// is kept, for under Type=notify-reload systemd waits for RELOADING and then
+// for READY; what is over meanwhile is left out, so that at most three wait.
+func queueNotify(queue []policy.Notify, a policy.Notify) []policy.Notify {
+	last := len(queue) - 1
+	switch {
+	case last < 0:
+		return []policy.Notify{a}
+	case a.State == policy.NotifyStatus: // newer words for the same state
+		queue[last].Status = a.Status
+		return queue
+	case queue[last].State == policy.NotifyStatus:
+		queue[last] = a
+		return queue
+	}
+	for i, q := range queue {
+		if q.State == a.State {
+			return append(queue[:i], a)
+		}
+	}
+	return append(queue, a)
+}
+
+// flush tells the service manager what it has not heard yet, until it has no
+// room: then the next sample tries again.
+func (m *Master) flush() {
+	for len(m.unsent) > 0 {
+		err := m.announce(m.unsent[0])
+		m.heard(err)
+		if errors.Is(err, systemd.ErrBusy) {
+			return
+		}
+		m.unsent = m.unsent[1:]
+	}
+}
+
+func (m *Master) announce(a policy.Notify) error {
 	switch a.State {
 	case policy.NotifyReady:
-		err = m.notify.Ready(m.headline(a.Status))
+		return m.notify.Ready(m.headline(a.Status))
 	case policy.NotifyReloading:
-		err = m.notify.Reloading()
+		return m.notify.Reloading()
 	case policy.NotifyStopping:
-		err = m.notify.Stopping(a.Status)
-		m.syncStore() // what is about to be closed must not come back
-	case policy.NotifyStatus:
-		err = m.notify.Status(m.headline(a.Status))
+		return m.notify.Stopping(a.Status)
 	}
-	m.headlined = a.Status
-	m.unsent = nil
-	if errors.Is(err, systemd.ErrBusy) {
-		m.unsent = &a // the next sample tries again
-	}
-	if err != nil {
+	return m.notify.Status(m.headline(a.Status))
+}
+
+// heard logs that the service manager cannot be told things, or can be again:
+// not each message that was lost.
+func (m *Master) heard(err error) {
+	switch {
+	case err != nil && !m.unheard:
 		m.log.Warn("service manager not notified", zap.Error(err))
+	case err == nil && m.unheard:
+		m.log.Info("service manager notified again")
 	}
+	m.unheard = err != nil
 }
 
 // headline is the status line: what the policy says, and how busy it is.
@@ -77,37 +121,37 @@ func (m *Master) headline(status string) string {
 	return fmt.Sprintf("%s, %d active", status, active)
 }
 
-// tell keeps the service manager's view current: the status line, the time a
-// drain may take, and the watchdog. It runs at every sample.
+// tell keeps the service manager's view current: the status line, the store,
+// the time a drain may take, and the watchdog. It runs at every sample.
 func (m *Master) tell() {
 	if !m.notify.Enabled() {
 		return
 	}
-	if m.unsent != nil {
-		m.applyNotify(*m.unsent)
+	m.flush()
+	if len(m.unsent) > 0 {
+		return // no room for anything else
 	}
-	line := m.headline(m.headlined)
-	var err error
-	if line != m.statusLine {
-		if err = m.notify.Status(line); err == nil {
+	if m.ending() {
+		m.heard(m.notify.Extend(extension))
+	}
+	if line := m.headline(m.headlined); line != m.statusLine {
+		err := m.notify.Status(line)
+		if err == nil {
 			m.statusLine = line
 		}
+		m.heard(err)
 	}
-	if err == nil && m.ending() {
-		err = m.notify.Extend(extension)
-	}
-	if err == nil && m.watchdog > 0 && time.Since(m.fed) >= m.watchdog-m.base.Policy.SampleInterval && m.quorum() {
-		if err = m.notify.Watchdog(); err == nil {
+	if m.watchdog > 0 && time.Since(m.fed) >= m.watchdog-m.base.Policy.SampleInterval && m.quorum() {
+		err := m.notify.Watchdog()
+		if err == nil {
 			m.fed = time.Now()
 		}
-	}
-	if err != nil {
-		m.log.Warn("service manager not notified", zap.Error(err))
+		m.heard(err)
 	}
 }
 
 // extension is how much longer the service manager is asked to wait, each
-// second of a drain anew.
+// second anew.
 const extension = 10 * time.Second
 
 // quorum says whether at least half of the serving workers have a heartbeat

@@ -1,0 +1,122 @@
+package master
+
+import (
+	"errors"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
+
+	"prefork/master/policy"
+	"prefork/systemd"
+)
+
+// busyManager returns a master whose service manager has no room for another
+// message, and a function that reads until there is.
+func busyManager(t *testing.T) (m *Master, room func(), receive func() string) {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "notify")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	path := filepath.Join(dir, "s")
+	manager, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Net: "unixgram", Name: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = manager.Close() })
+	notify, err := systemd.NewNotifierTo(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = notify.Close() })
+	notify.Wait = -1
+	filled := 0
+	for ; !errors.Is(err, systemd.ErrBusy); filled++ {
+		err = notify.Watchdog()
+	}
+	filled--
+	buf := make([]byte, systemd.MaxMessage)
+	receive = func() string {
+		if err := manager.SetReadDeadline(time.Now().Add(patience)); err != nil {
+			t.Fatal(err)
+		}
+		n, err := manager.Read(buf)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(buf[:n])
+	}
+	room = func() {
+		for range filled {
+			receive()
+		}
+	}
+	return &Master{notify: notify, log: zap.NewNop(), machine: policy.New(), started: time.Now()}, room, receive
+}
+
+// A manager that is busy for a moment must not cost the one message that
+// systemctl start waits for, whatever else there is to say meanwhile.
+func TestReadyIsSentInTheEndThoughTheManagerWasBusy(t *testing.T) {
+	m, room, receive := busyManager(t)
+	core, log := observer.New(zap.InfoLevel)
+	m.log = zap.New(core)
+	m.applyNotify(policy.Notify{State: policy.NotifyReady, Status: "1 workers, generation 1"})
+	m.tell()
+	m.tell()
+	if n := log.FilterMessage("service manager not notified").Len(); n != 1 {
+		t.Errorf("said %d times that the manager is busy, want once", n)
+	}
+	room()
+	m.applyNotify(policy.Notify{State: policy.NotifyStatus, Status: "2 workers, generation 1"})
+	if got := receive(); !strings.Contains(got, "READY=1") || !strings.Contains(got, "2 workers") {
+		t.Errorf("the manager got %q, want READY=1 with the newest status", got)
+	}
+}
+
+// Under Type=notify-reload systemd waits for RELOADING first: a READY before it
+// says nothing about the reload.
+func TestReloadingThatTheManagerHadNoRoomForComesBeforeReady(t *testing.T) {
+	m, room, receive := busyManager(t)
+	m.applyNotify(policy.Notify{State: policy.NotifyReloading, Status: "loading generation 2"})
+	m.applyNotify(policy.Notify{State: policy.NotifyReady, Status: "1 workers, generation 2"})
+	room()
+	m.tell()
+	for _, want := range []string{"RELOADING=1", "READY=1"} {
+		if got := receive(); !strings.Contains(got, want) {
+			t.Errorf("the manager got %q, want %s", got, want)
+		}
+	}
+}
+
+func TestWhatTheManagerHasNotHeardStaysShortAndInOrder(t *testing.T) {
+	ready, reloading, status, stopping := policy.NotifyReady, policy.NotifyReloading, policy.NotifyStatus, policy.NotifyStopping
+	for _, test := range []struct{ said, left []policy.NotifyState }{
+		{[]policy.NotifyState{ready, status}, []policy.NotifyState{ready}},
+		{[]policy.NotifyState{status, reloading}, []policy.NotifyState{reloading}},
+		{[]policy.NotifyState{ready, reloading}, []policy.NotifyState{ready, reloading}},
+		{[]policy.NotifyState{reloading, ready, reloading}, []policy.NotifyState{reloading}},
+		{[]policy.NotifyState{reloading, ready, reloading, ready}, []policy.NotifyState{reloading, ready}},
+		{[]policy.NotifyState{ready, reloading, ready}, []policy.NotifyState{ready}},
+		{[]policy.NotifyState{reloading, ready, stopping, status, stopping}, []policy.NotifyState{reloading, ready, stopping}},
+	} {
+		var queue []policy.Notify
+		for _, state := range test.said {
+			queue = queueNotify(queue, policy.Notify{State: state})
+		}
+		var left []policy.NotifyState
+		for _, q := range queue {
+			left = append(left, q.State)
+		}
+		if !slices.Equal(left, test.left) {
+			t.Errorf("of %v %v is left, want %v", test.said, left, test.left)
+		}
+	}
+}
