@@ -44,6 +44,7 @@ type Master struct {
 	loading     map[string]*listener // what the loader may keep; nil when none runs
 	passed      *passedSockets
 	stored      map[string]*listener // in the service manager's store
+	unkept      map[string]bool      // keys of changes to it that failed
 	left        *leftovers           // of an earlier master
 	hurried     bool                 // told to stop at once, or out of time
 	notify      *systemd.Notifier

@@ -131,6 +131,9 @@ func (m *Master) tell() {
 	if len(m.unsent) > 0 {
 		return // no room for anything else
 	}
+	if len(m.unkept) > 0 {
+		m.syncStore()
+	}
 	if m.ending() {
 		m.heard(m.notify.Extend(extension))
 	}

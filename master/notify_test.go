@@ -15,6 +15,7 @@ import (
 
 	"prefork/master/policy"
 	"prefork/systemd"
+	"prefork/systemd/notifytest"
 )
 
 // busyManager returns a master whose service manager has no room for another
@@ -118,5 +119,46 @@ func TestWhatTheManagerHasNotHeardStaysShortAndInOrder(t *testing.T) {
 		if !slices.Equal(left, test.left) {
 			t.Errorf("of %v %v is left, want %v", test.said, left, test.left)
 		}
+	}
+}
+
+// The store is what a killed master's successor lives on: a manager that had no
+// room for a listener is asked again.
+func TestAListenerThatTheManagerHadNoRoomForIsStoredLater(t *testing.T) {
+	r := notifytest.New(t)
+	notify, err := systemd.NewNotifierTo(r.Address())
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := bindOne(t, "tcp://127.0.0.1:0")
+	l.key = "web"
+	g := &generation{listeners: []*listener{l}}
+	m := &Master{notify: notify, log: zap.NewNop(), machine: policy.New(), started: time.Now(), current: g, stored: map[string]*listener{}}
+	closed, err := systemd.NewNotifierTo(r.Address())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := closed.Close(); err != nil {
+		t.Fatal(err)
+	}
+	core, log := observer.New(zap.InfoLevel)
+	m.log = zap.New(core)
+	m.notify = closed // fails, as a full queue does
+	m.syncStore()
+	m.syncStore()
+	if n := log.FilterMessage("listener not stored").Len(); n != 1 {
+		t.Errorf("said %d times that the listener is not stored, want once", n)
+	}
+	m.notify = notify
+	m.tell()
+	r.Wait("FDSTORE", "1", patience)
+	m.notify = closed
+	g.listeners = nil
+	m.syncStore()
+	m.notify = notify
+	m.tell()
+	r.Wait("FDSTOREREMOVE", "1", patience)
+	if err := notify.Close(); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -170,6 +170,14 @@ func (p *passedSockets) close() {
 // serving generation and no others, so that a master that is killed leaves its
 // sockets, and the connections queued on them, to its successor.
 func (m *Master) syncStore() {
+	failed := map[string]bool{} // the next sample tries again
+	defer func() { m.unkept = failed }()
+	complain := func(what, key string, err error) {
+		if !m.unkept[key] { // said once
+			m.log.Warn(what, zap.String("listener", key), zap.Error(err))
+		}
+		failed[key] = true
+	}
 	want := map[string]*listener{}
 	for _, l := range m.current.listeners {
 		// In an orderly end a Unix listener has lost its name, and must not
@@ -185,16 +193,17 @@ func (m *Master) syncStore() {
 			continue
 		}
 		if err := m.notify.Remove(storeName(key)); err != nil {
-			m.log.Warn("listener not removed from the store", zap.String("listener", l.name), zap.Error(err))
+			complain("listener not removed from the store", key, err)
+			continue
 		}
 		delete(m.stored, key)
 	}
 	for key, l := range want {
-		if m.stored[key] == l {
+		if m.stored[key] != nil { // or its predecessor could not be removed yet
 			continue
 		}
 		if err := m.notify.Store(storeName(key), l.fd); err != nil {
-			m.log.Warn("listener not stored", zap.String("listener", l.name), zap.Error(err))
+			complain("listener not stored", key, err)
 			continue
 		}
 		m.stored[key] = l
