@@ -150,11 +150,8 @@ func (m *Master) applyCommit(number int) {
 func (m *Master) startLoad() {
 	m.waiting.begin()
 	kept := m.reusable()
-	m.loading = kept
-	timeout := m.current.config.Policy.StartTimeout
-	if timeout <= 0 {
-		timeout = m.base.Policy.StartTimeout
-	}
+	m.loading, m.loadBegun = kept, m.now()
+	timeout := m.startTimeout()
 	go func() {
 		ctx, cancel := context.WithTimeout(context.Background(), timeout)
 		defer cancel()

@@ -52,6 +52,7 @@ type Master struct {
 	fed         time.Time
 	unsent      []policy.Notify  // what the service manager had no room for, oldest first
 	unheard     bool             // the last message to it was lost
+	loadBegun   time.Duration    // the last reload's beginning, on the policy's clock
 	headlined   string           // the policy's last status line
 	statusLine  string           // the service manager's last one
 	totals      Totals           // of workers that are gone

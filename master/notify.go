@@ -122,7 +122,8 @@ func (m *Master) headline(status string) string {
 }
 
 // tell keeps the service manager's view current: the status line, the store,
-// the time a drain may take, and the watchdog. It runs at every sample.
+// the time that what is under way may take, and the
+// watchdog. It runs at every sample.
 func (m *Master) tell() {
 	if !m.notify.Enabled() {
 		return
@@ -134,7 +135,7 @@ func (m *Master) tell() {
 	if len(m.unkept) > 0 {
 		m.syncStore()
 	}
-	if m.ending() {
+	if m.extends() {
 		m.heard(m.notify.Extend(extension))
 	}
 	if line := m.headline(m.headlined); line != m.statusLine {
@@ -156,6 +157,29 @@ func (m *Master) tell() {
 // extension is how much longer the service manager is asked to wait, each
 // second anew.
 const extension = 10 * time.Second
+
+// extends says whether the service manager waits for something that the policy
+// will end in its own time: a boot, a reload, a drain. TimeoutStartSec= bounds
+// a reload too.
+func (m *Master) extends() bool {
+	switch m.machine.State() {
+	case policy.Running:
+		return false
+	case policy.Reloading:
+		// A configuration that never comes is nobody's to end. It has a start
+		// timeout to come in, and each of the workers two.
+		return m.now()-m.loadBegun < 3*m.startTimeout()
+	}
+	return true
+}
+
+// startTimeout is that of the generation that serves.
+func (m *Master) startTimeout() time.Duration {
+	if t := m.current.config.Policy.StartTimeout; t > 0 {
+		return t
+	}
+	return m.base.Policy.StartTimeout
+}
 
 // quorum says whether at least half of the serving workers have a heartbeat
 // that is not overdue. The service manager restarts a service whose watchdog

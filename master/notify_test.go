@@ -122,6 +122,58 @@ func TestWhatTheManagerHasNotHeardStaysShortAndInOrder(t *testing.T) {
 	}
 }
 
+// TimeoutStartSec= bounds a boot and a reload, and neither may be killed for
+// taking the time that its configuration allows.
+func TestTheManagerIsAskedForTimeWhileItWaitsAndNoLonger(t *testing.T) {
+	r := notifytest.New(t)
+	notify, err := systemd.NewNotifierTo(r.Address())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer notify.Close()
+	m := &Master{notify: notify, log: zap.NewNop(), machine: policy.New(), started: time.Now(), current: &generation{}}
+	m.base.Policy = policy.Config{Min: 1, Max: 1, Slots: 8, Probation: time.Hour}.WithDefaults()
+	m.loadBegun = m.now()
+	asks := func(what string, want bool) {
+		t.Helper()
+		m.tell()
+		if err := notify.Send(systemd.Field{Name: "X_MARK", Value: what}); err != nil {
+			t.Fatal(err)
+		}
+		asked := false
+		r.WaitFor(what, patience, func(msg notifytest.Message) bool {
+			asked = asked || msg.Has("EXTEND_TIMEOUT_USEC", "10000000")
+			return msg.Has("X_MARK", what)
+		})
+		if asked != want {
+			t.Errorf("%s: asked for time: %v, want %v", what, asked, want)
+		}
+	}
+	starts := func(events ...policy.Event) {
+		for _, ev := range events {
+			for _, a := range m.machine.Step(m.now(), ev) {
+				if s, is := a.(policy.Spawn); is {
+					defer m.machine.Step(m.now(), policy.Ready{ID: s.ID})
+					m.machine.Step(m.now(), policy.Spawned{ID: s.ID, PID: 1})
+				}
+			}
+		}
+		asks(m.machine.State().String(), true)
+	}
+	starts(policy.Boot{Config: m.base.Policy})
+	asks("running", false)
+	starts(policy.Reload{}, policy.Loaded{Config: m.base.Policy})
+	asks("probation", true)
+	if got := m.machine.State(); got != policy.Probation {
+		t.Fatalf("state %v", got)
+	}
+	m.machine.Step(m.now()+2*time.Hour, policy.Tick{})
+	m.machine.Step(m.now()+2*time.Hour, policy.Reload{})
+	asks("a reload", true)
+	m.loadBegun = m.now() - 3*m.base.Policy.StartTimeout
+	asks("a configuration that never comes", false)
+}
+
 // The store is what a killed master's successor lives on: a manager that had no
 // room for a listener is asked again.
 func TestAListenerThatTheManagerHadNoRoomForIsStoredLater(t *testing.T) {
