@@ -217,6 +217,12 @@ func (m *Master) run(ctx context.Context) {
 	ended := ctx.Done()
 	sampling := time.NewTicker(m.base.Policy.SampleInterval)
 	defer sampling.Stop()
+	var feeding <-chan time.Time
+	if m.watchdog > 0 {
+		ticker := time.NewTicker(m.feeding())
+		defer ticker.Stop()
+		feeding = ticker.C
+	}
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 
@@ -234,6 +240,8 @@ func (m *Master) run(ctx context.Context) {
 			m.step(policy.Tick{})
 		case <-sampling.C:
 			m.sample()
+		case <-feeding:
+			m.feed()
 		case <-ended:
 			ended = nil
 			if !m.ending() {

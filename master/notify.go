@@ -122,8 +122,7 @@ func (m *Master) headline(status string) string {
 }
 
 // tell keeps the service manager's view current: the status line, the store,
-// the time that what is under way may take, and the
-// watchdog. It runs at every sample.
+// and the time that what is under way may take. It runs at every sample.
 func (m *Master) tell() {
 	if !m.notify.Enabled() {
 		return
@@ -138,20 +137,15 @@ func (m *Master) tell() {
 	if m.extends() {
 		m.heard(m.notify.Extend(extension))
 	}
-	if line := m.headline(m.headlined); line != m.statusLine {
-		err := m.notify.Status(line)
-		if err == nil {
-			m.statusLine = line
-		}
-		m.heard(err)
+	line := m.headline(m.headlined)
+	if line == m.statusLine {
+		return
 	}
-	if m.watchdog > 0 && time.Since(m.fed) >= m.watchdog-m.base.Policy.SampleInterval && m.quorum() {
-		err := m.notify.Watchdog()
-		if err == nil {
-			m.fed = time.Now()
-		}
-		m.heard(err)
+	err := m.notify.Status(line)
+	if err == nil {
+		m.statusLine = line
 	}
+	m.heard(err)
 }
 
 // extension is how much longer the service manager is asked to wait, each
@@ -181,6 +175,32 @@ func (m *Master) startTimeout() time.Duration {
 	return m.base.Policy.StartTimeout
 }
 
+// feeding returns how often there is to be a look at whether the watchdog can
+// be fed, so that it is at least twice in its interval: at every sample, unless
+// the interval is short.
+func (m *Master) feeding() time.Duration {
+	return max(leastFeeding, min(m.base.Policy.SampleInterval, m.watchdog/2))
+}
+
+// leastFeeding keeps an absurd WatchdogSec= from being all that the loop does.
+const leastFeeding = 10 * time.Millisecond
+
+// feed feeds the watchdog, if its time has come and the workers are well.
+func (m *Master) feed() {
+	if time.Since(m.fed) < m.watchdog-m.feeding() || !m.quorum() {
+		return
+	}
+	err := m.notify.Watchdog()
+	if err == nil {
+		m.fed = time.Now()
+	}
+	m.heard(err)
+}
+
+// restless is how long a worker's heartbeat may always take: its loop ticks
+// twice a second at least.
+const restless = 2 * time.Second
+
 // quorum says whether at least half of the serving workers have a heartbeat
 // that is not overdue. The service manager restarts a service whose watchdog
 // is not fed.
@@ -192,7 +212,7 @@ func (m *Master) quorum() bool {
 		}
 		serving++
 		beat := m.board.Slot(w.slot).Beat.Load()
-		if beat == 0 || time.Duration(ipc.Now()-beat) < m.watchdog {
+		if beat == 0 || time.Duration(ipc.Now()-beat) < max(m.watchdog, restless) {
 			alive++
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -172,6 +173,40 @@ func TestTheManagerIsAskedForTimeWhileItWaitsAndNoLonger(t *testing.T) {
 	asks("a reload", true)
 	m.loadBegun = m.now() - 3*m.base.Policy.StartTimeout
 	asks("a configuration that never comes", false)
+}
+
+// WatchdogSec= may be shorter than the policy's samples are apart.
+func TestTheWatchdogIsFedInTimeHoweverRareTheSamplesAre(t *testing.T) {
+	r := notifytest.New(t)
+	t.Setenv("NOTIFY_SOCKET", r.Address())
+	t.Setenv("WATCHDOG_USEC", "1000000")
+	t.Setenv("WATCHDOG_PID", strconv.Itoa(os.Getpid()))
+	o := Options{Generation: generationOf(1, "", "tcp://127.0.0.1:0")}
+	o.Generation.Policy.SampleInterval = time.Hour
+	s := start(t, o)
+	s.serves(1)
+	if err := s.master.do(t.Context(), func(m *Master) {
+		for _, w := range m.workers {
+			m.board.Slot(w.slot).Beat.Store(0) // this one's heart beats when it is told something
+		}
+	}); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		r.Wait("WATCHDOG", "1", patience)
+	}
+}
+
+func TestTheWatchdogIsLookedAtTwiceInEachHalfOfItsInterval(t *testing.T) {
+	for interval, want := range map[time.Duration]time.Duration{
+		time.Minute: time.Second, 2 * time.Second: 500 * time.Millisecond, time.Second: 250 * time.Millisecond, time.Microsecond: leastFeeding,
+	} {
+		m := &Master{watchdog: interval / 2}
+		m.base.Policy.SampleInterval = time.Second
+		if got := m.feeding(); got != want {
+			t.Errorf("WatchdogSec=%v: a look each %v, want %v", interval, got, want)
+		}
+	}
 }
 
 // The store is what a killed master's successor lives on: a manager that had no
