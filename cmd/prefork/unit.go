@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -99,6 +100,12 @@ func (f *unitFlags) open(o *systemd.UnitOptions, c config.Config, addresses []ma
 		o.Control = literal(c.Control)
 		written = append(written, c.Control)
 	}
+	if path, isUnix := strings.CutPrefix(c.Metrics, "unix://"); isUnix {
+		written = append(written, path)
+	} else if _, port, err := net.SplitHostPort(c.Metrics[strings.LastIndexByte(c.Metrics, '/')+1:]); err == nil {
+		n, err := strconv.Atoi(port)
+		o.PrivilegedPorts = err == nil && n > 0 && n < 1024 && !f.user
+	}
 	for _, a := range addresses {
 		switch a.Network {
 		case "systemd":
@@ -123,7 +130,8 @@ func (f *unitFlags) open(o *systemd.UnitOptions, c config.Config, addresses []ma
 	// A worker that hangs should be replaced before the watchdog takes it for
 	// the whole server.
 	o.Watchdog = max(time.Minute, 2*c.WorkerTimeout)
-	o.StartTimeout = max(time.Minute, 3*c.StartTimeout)
+	// systemd bounds a reload, which lasts until the end of the probation, by it too.
+	o.StartTimeout = max(time.Minute, 3*c.StartTimeout+max(0, c.Probation))
 }
 
 // owns says whether a directory is one of those that the unit makes.
@@ -154,6 +162,12 @@ func (f *unitFlags) socketUnit(addresses []master.Address) (string, error) {
 		o.Listen = append(o.Listen, literal(stream))
 		if a.HasMode {
 			o.Mode = fmt.Sprintf("%04o", a.Mode)
+		}
+		if a.UID >= 0 {
+			o.Owner = strconv.Itoa(a.UID)
+		}
+		if a.GID >= 0 {
+			o.Group = strconv.Itoa(a.GID)
 		}
 	}
 	return systemd.SocketUnit(o)
