@@ -67,7 +67,7 @@ func (s *Server) Close() error {
 
 // bind opens the sockets of HandleRequest.
 func (s *Server) bind(ctx context.Context, sockets *master.Sockets) ([]worker.Listener, error) {
-	all, err := sockets.Open(ctx, s.listen(), s.RequestQueueSize, s.NoReuseAddress)
+	all, err := sockets.Open(ctx, s.Listen, s.RequestQueueSize, s.NoReuseAddress)
 	if err != nil {
 		return nil, err
 	}

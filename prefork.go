@@ -19,8 +19,9 @@ import (
 	"prefork/worker"
 )
 
-// DefaultListen is where a Server without Listen serves.
-const DefaultListen = "tcp://127.0.0.1:9999"
+// DefaultListen is where a Server without Listen serves, unless systemd passed
+// sockets.
+const DefaultListen = master.DefaultListen
 
 // The types of the control socket's answers.
 type (
@@ -227,7 +228,7 @@ func (s *Server) generation() (master.Generation, error) {
 		level = "info"
 	}
 	return master.Generation{
-		Listen:         s.listen(),
+		Listen:         s.Listen,
 		Backlog:        s.RequestQueueSize,
 		NoReuseAddress: s.NoReuseAddress,
 		Mode:           string(s.mode()),
@@ -235,13 +236,6 @@ func (s *Server) generation() (master.Generation, error) {
 		Policy:         s.policyConfig(),
 		Worker:         config,
 	}, nil
-}
-
-func (s *Server) listen() []string {
-	if len(s.Listen) == 0 {
-		return []string{DefaultListen}
-	}
-	return s.Listen
 }
 
 func (s *Server) mode() worker.Mode {

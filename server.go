@@ -23,7 +23,7 @@ type Server struct {
 	// Listen holds the addresses to serve: tcp://host:port (both families if
 	// host is empty or [::]), tcp4://, tcp6://, unix:///path and systemd:NAME.
 	// A unix address takes ?mode=0660&owner=user&group=group.
-	Listen []string // {"tcp://127.0.0.1:9999"}
+	Listen []string // every socket that systemd passed, else {"tcp://127.0.0.1:9999"}
 
 	// Exactly one of these is the program, as in worker.Options. Configure may
 	// set it in the worker instead, out of Settings.

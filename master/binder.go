@@ -185,6 +185,10 @@ func (b *binder) bindTCP(a Address, ip netip.Addr, v6only bool) (*listener, erro
 	}
 	if err := b.setupTCP(fd, family, sa, v6only); err != nil {
 		_ = unix.Close(fd)
+		if l, address := b.passed.onPort(a.Port); l != nil && errors.Is(err, unix.EADDRINUSE) {
+			return nil, fmt.Errorf("bind %s: %w: systemd has opened %s and passed it; write listen = %q or %q",
+				a.Name, err, l.address, l.name, address)
+		}
 		return nil, bindError(a.Name, err)
 	}
 	bound, err := unix.Getsockname(fd)

@@ -60,6 +60,7 @@ func (m *Master) load(ctx context.Context, kept map[string]*listener) loaded {
 }
 
 func (m *Master) bind(ctx context.Context, config Generation, kept map[string]*listener) loaded {
+	config.Listen = m.passed.listen(config.Listen)
 	if err := CheckSize(config); err != nil {
 		return loaded{err: err}
 	}

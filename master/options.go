@@ -36,9 +36,13 @@ type Options struct {
 	Build string // the program's version
 }
 
+// DefaultListen is where a Generation without Listen serves, unless systemd
+// passed sockets: then it serves those, each by its name.
+const DefaultListen = "tcp://127.0.0.1:9999"
+
 // Generation is what a reload can change.
 type Generation struct {
-	Listen         []string // addresses, as ParseAddress reads them
+	Listen         []string // addresses, as ParseAddress reads them; none: see DefaultListen
 	Backlog        int      // listen(2)'s; 0 is 4096
 	NoReuseAddress bool     // do not set SO_REUSEADDR
 	Mode           string   // for status

@@ -2,6 +2,8 @@ package master
 
 import (
 	"fmt"
+	"maps"
+	"net/netip"
 	"slices"
 	"sort"
 	"strings"
@@ -50,10 +52,35 @@ func receiveSockets() (*passedSockets, error) {
 			p.adoptStored(l, key)
 			continue
 		}
-		l.name, l.external = "systemd:"+f.Name, true
-		p.units[f.Name] = append(p.units[f.Name], l)
+		name := f.Name
+		if name == "" {
+			name = unnamed
+		}
+		l.name, l.external = "systemd:"+name, true
+		p.units[name] = append(p.units[name], l)
 	}
 	return p, nil
+}
+
+// unnamed is how a socket that was passed under no name is asked for, as it is
+// if none of them came with names.
+const unnamed = "unknown"
+
+// listen returns the addresses to serve: those that are configured, else every
+// socket that a unit has opened, for nothing else will answer whoever connects
+// to it, else the default.
+func (p *passedSockets) listen(configured []string) []string {
+	if len(configured) > 0 {
+		return configured
+	}
+	if len(p.units) == 0 {
+		return []string{DefaultListen}
+	}
+	var all []string
+	for _, name := range slices.Sorted(maps.Keys(p.units)) {
+		all = append(all, "systemd:"+name)
+	}
+	return all
 }
 
 // adoptStored takes back a socket that an earlier master of this service
@@ -122,11 +149,7 @@ func (m *Master) claim() {
 func (p *passedSockets) named(a Address) ([]opening, error) {
 	list := p.units[a.Label]
 	if len(list) == 0 {
-		var names []string
-		for name := range p.units {
-			names = append(names, name)
-		}
-		sort.Strings(names)
+		names := slices.Sorted(maps.Keys(p.units))
 		if len(names) == 0 {
 			return nil, &ConfigError{fmt.Errorf("listen address %q: systemd passed no socket; start through the socket unit", a.Name)}
 		}
@@ -154,6 +177,24 @@ func (p *passedSockets) at(network string, addresses ...string) *listener {
 		}
 	}
 	return nil
+}
+
+// onPort returns a socket unit's TCP socket with this port, and how to ask for
+// it; or nil.
+func (p *passedSockets) onPort(port int) (l *listener, address string) {
+	for _, name := range slices.Sorted(maps.Keys(p.units)) {
+		for _, l := range p.units[name] {
+			at, err := netip.ParseAddrPort(l.address)
+			if l.network != "tcp" || err != nil || int(at.Port()) != port {
+				continue
+			}
+			if at.Addr().IsUnspecified() {
+				return l, fmt.Sprintf("tcp://:%d", port)
+			}
+			return l, "tcp://" + l.address
+		}
+	}
+	return nil, ""
 }
 
 // close closes the socket units' sockets when the master ends: the service

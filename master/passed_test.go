@@ -2,6 +2,7 @@ package master
 
 import (
 	"context"
+	"net"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -50,5 +51,54 @@ func TestASocketIsNotServedTwice(t *testing.T) {
 		if got, err := b.bind(context.Background(), addresses); err == nil || !strings.Contains(err.Error(), "is there already") {
 			t.Errorf("%v is bound to %v, %v; want a refusal", addresses, got, err)
 		}
+	}
+}
+
+// Clients of a socket that was passed wait in its queue: it is served unless
+// somebody says what to serve.
+func TestWithoutAddressesEveryPassedSocketIsServed(t *testing.T) {
+	p := passedFrom(t, "tcp://127.0.0.1:0", "tcp://127.0.0.1:0")
+	l := bindOne(t, "tcp://127.0.0.1:0")
+	p.units[unnamed] = []*listener{{name: "systemd:" + unnamed, network: "tcp", address: l.address, fd: l.fd, external: true}}
+	m := &Master{passed: p}
+	kept := map[string]*listener{}
+	for range 2 { // a reload keeps them
+		got := m.bind(context.Background(), Generation{}, kept)
+		if got.err != nil || len(got.all) != 3 {
+			t.Fatalf("bound %v, %v; want all three", got.all, got.err)
+		}
+		for _, l := range got.all {
+			if old := kept[l.key]; len(kept) == 3 && old != l {
+				t.Errorf("%s was %v and is %v", l.key, old, l)
+			}
+			kept[l.key] = l
+		}
+	}
+	if len(kept) != 3 {
+		t.Errorf("the keys are not their own: %v", kept)
+	}
+	if got := (&passedSockets{}).listen(nil); len(got) != 1 || got[0] != DefaultListen {
+		t.Errorf("without passed sockets: %v, want %s", got, DefaultListen)
+	}
+}
+
+func TestAnAddressThatSystemdHoldsOtherwiseIsToldByName(t *testing.T) {
+	p := passedFrom(t, "tcp://:0")
+	_, port, err := net.SplitHostPort(p.units["web"][0].address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, address := range []string{"tcp4://:" + port, "tcp4://127.0.0.1:" + port} {
+		b := newBinder(16, false, nil, p)
+		got, err := b.bind(context.Background(), []string{address})
+		if err == nil || !strings.Contains(err.Error(), `"systemd:web" or "tcp://:`+port+`"`) {
+			t.Errorf("%s is bound to %v, %v; want the names that work", address, got, err)
+		}
+	}
+	p = passedFrom(t, "tcp4://127.0.0.1:0")
+	at := p.units["web"][0].address
+	_, err = newBinder(16, false, nil, p).bind(context.Background(), []string{"tcp4://:" + at[strings.LastIndex(at, ":")+1:]})
+	if err == nil || !strings.Contains(err.Error(), `"systemd:web" or "tcp://`+at+`"`) {
+		t.Errorf("got %v, want the names that work", err)
 	}
 }

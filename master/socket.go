@@ -21,7 +21,8 @@ type Sockets struct {
 	open   []*listener
 }
 
-// Open opens the sockets for the addresses, with all problems reported at once
+// Open opens the sockets for the addresses, or without any those that
+// DefaultListen tells of, with all problems reported at once
 // and nothing new left open then. A backlog of 0 is 4096. The descriptors are
 // non-blocking and close-on-exec; they stay the Sockets' own. There must be a
 // Close between two calls that succeed.
@@ -33,7 +34,7 @@ func (s *Sockets) Open(ctx context.Context, addresses []string, backlog int, noR
 		}
 		s.passed = passed
 	}
-	all, err := newBinder(backlog, noReuseAddress, s.passed.kept(), s.passed).bind(ctx, addresses)
+	all, err := newBinder(backlog, noReuseAddress, s.passed.kept(), s.passed).bind(ctx, s.passed.listen(addresses))
 	if err != nil {
 		return nil, err
 	}

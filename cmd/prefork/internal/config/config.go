@@ -50,6 +50,10 @@ type Config struct {
 	AccessLog    string
 	AccessFormat string
 	AccessSample float64
+
+	// ListenGiven says that listen is configured. If it is not, the server takes
+	// Listen only where systemd has passed it no sockets.
+	ListenGiven bool
 }
 
 // NoControl as the value of Control means that there is no control socket.

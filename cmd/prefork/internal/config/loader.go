@@ -45,6 +45,7 @@ func Parse(file string, text []byte, flags *Flags) (Config, error) {
 	}
 	l.document(doc)
 	l.flags(flags)
+	_, l.config.ListenGiven = l.origin["listen"]
 	l.validate()
 	if err := l.problems.sorted(); err != nil {
 		return Config{}, err

@@ -104,7 +104,7 @@ func TestEveryFieldHasItsKey(t *testing.T) {
 	fields := map[any]string{}
 	v := reflect.ValueOf(&c).Elem()
 	for i := range v.NumField() {
-		if name := v.Type().Field(i).Name; name != "Options" {
+		if name := v.Type().Field(i).Name; name != "Options" && name != "ListenGiven" {
 			fields[v.Field(i).Addr().Interface()] = name
 		}
 	}
@@ -182,5 +182,19 @@ func TestAConfigurationIsNotSharedBetweenLoads(t *testing.T) {
 	a.Listen[0] = "changed"
 	if b.Listen[0] == "changed" {
 		t.Error("two configurations share a list")
+	}
+}
+
+// A default must not keep the server from what systemd passes it.
+func TestOnlyAConfiguredListenReachesTheServer(t *testing.T) {
+	for text, want := range map[string]int{"": 0, "handler = \"echo\"": 0, "listen = [\"tcp://127.0.0.1:9999\"]": 1} {
+		c := mustParse(t, text)
+		s, err := c.Server()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(s.Listen) != want || len(c.Listen) != 1 {
+			t.Errorf("%q: the server listens on %q and the configuration says %q", text, s.Listen, c.Listen)
+		}
 	}
 }

@@ -61,6 +61,9 @@ func (c Config) Server() (*prefork.Server, error) {
 		PIDFile:   c.PIDFile,
 		Control:   c.Control,
 	}
+	if !c.ListenGiven {
+		s.Listen = nil // what systemd passed, or else the default
+	}
 	if c.WorkerTimeout == 0 {
 		s.WorkerTimeout = -1 // never, where 0 would be the default
 	}
