@@ -20,6 +20,10 @@ type UnitOptions struct {
 
 	Description string // "Pre-forking server"
 
+	// Notes are comments at the top, a line each: what whoever installs the
+	// unit must see to.
+	Notes []string
+
 	// Template makes a unit prefork@.service with one instance for each
 	// configuration file.
 	Template bool
@@ -135,7 +139,7 @@ func (o UnitOptions) check() error {
 			bad("path %q is not absolute", p)
 		}
 	}
-	for _, text := range append(paths, o.Description, o.RunAs) {
+	for _, text := range slices.Concat(paths, o.Notes, []string{o.Description, o.RunAs}) {
 		if breaksLine(text) {
 			bad("%q has a control character, a backslash at its end, or is not UTF-8", text)
 		}
@@ -173,6 +177,9 @@ func ServiceUnit(o UnitOptions) (string, error) {
 		return "", fmt.Errorf("write service unit: %w", err)
 	}
 	var u unitText
+	for _, note := range o.Notes {
+		u.comment("Note: " + note)
+	}
 	o.unitSection(&u)
 	o.serviceSection(&u)
 	if o.User {

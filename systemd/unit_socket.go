@@ -29,6 +29,10 @@ type SocketOptions struct {
 	// listen = "systemd:NAME".
 	FDName string // Name
 
+	// BindIPv6Only says whether [::] takes IPv4 too: "both", "ipv6-only" or ""
+	// for what the system's bindv6only says.
+	BindIPv6Only string
+
 	Backlog int    // 4096, capped by the kernel's somaxconn
 	Mode    string // "0660"; the permissions of a path
 	Owner   string // the owner of a path; root, or the user
@@ -78,6 +82,9 @@ func (o SocketOptions) check() error {
 	if err := checkName(o.FDName); err != nil {
 		errs = append(errs, err)
 	}
+	if o.BindIPv6Only != "" && o.BindIPv6Only != "both" && o.BindIPv6Only != "ipv6-only" {
+		bad("BindIPv6Only %q: want both or ipv6-only", o.BindIPv6Only)
+	}
 	if o.Backlog < 0 {
 		bad("backlog %d", o.Backlog)
 	}
@@ -123,6 +130,9 @@ func SocketUnit(o SocketOptions) (string, error) {
 	u.comment("The service accepts, not systemd.")
 	u.set("Accept", "no")
 	u.set("Backlog", fmt.Sprint(o.Backlog))
+	if o.BindIPv6Only != "" {
+		u.set("BindIPv6Only", o.BindIPv6Only)
+	}
 	if hasInternet {
 		u.comment("Inherited by every accepted connection.")
 		u.on("NoDelay", "KeepAlive")

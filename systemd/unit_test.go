@@ -27,7 +27,7 @@ func units(t *testing.T, binary string) map[string]string {
 		"full.service": {
 			Name: "full", Description: "All options", Config: "/etc/my server/a$b.toml", Control: "/run/full/c.sock",
 			Sockets: []string{"full.socket"}, RunAs: "daemon", PrivilegedPorts: true, ReadHome: true,
-			WritePaths: []string{"/srv/a b", "/srv/c$d"}, KillMode: "process", Watchdog: -1, StartTimeout: 90 * time.Second,
+			Notes: []string{"move it."}, WritePaths: []string{"/srv/a b", "/srv/c$d"}, KillMode: "process", Watchdog: -1, StartTimeout: 90 * time.Second,
 			StopTimeout: 2 * time.Minute, RestartDelay: 1500 * time.Millisecond, StoredFiles: 8,
 		},
 	} {
@@ -42,7 +42,7 @@ func units(t *testing.T, binary string) map[string]string {
 		"prefork.socket":  {Listen: []string{"127.0.0.1:9999"}},
 		"prefork@.socket": {Template: true, Listen: []string{"%t/prefork-%i.sock"}},
 		"full.socket": {Name: "full", Description: "All options", Service: "full.service", Listen: []string{"80", "[::1]:81", "/run/s.sock", "@abstract"},
-			FDName: "http", Backlog: 16, Mode: "0600", Owner: "daemon", Group: "root"},
+			FDName: "http", BindIPv6Only: "ipv6-only", Backlog: 16, Mode: "0600", Owner: "daemon", Group: "root"},
 	} {
 		text, err := systemd.SocketUnit(o)
 		if err != nil {
@@ -142,15 +142,15 @@ func TestSystemServicesAreExposedNoMoreThanTheyMust(t *testing.T) {
 
 func TestOptionsThatMakeNoUnitAreAllReported(t *testing.T) {
 	_, err := systemd.ServiceUnit(systemd.UnitOptions{
-		Name: "a b", Binary: "prefork", Description: "a\nUser=root", Sockets: []string{"x.service", "\n.socket"}, RunAs: "a b", KillMode: "never",
+		Notes: []string{"a\nb"}, Name: "a b", Binary: "prefork", Description: "a\nUser=root", Sockets: []string{"x.service", "\n.socket"}, RunAs: "a b", KillMode: "never",
 		StopTimeout: -1, StoredFiles: -1, WritePaths: []string{"srv"}, Config: `/etc/x\`, Control: "/\xff",
 	})
-	wantAll(t, err, `name "a b"`, `path "prefork"`, `"a\nUser=root"`, `"x.service"`, `"\n.socket"`, `user "a b"`, `"never"`, "negative time",
+	wantAll(t, err, `name "a b"`, `path "prefork"`, `"a\nb" has`, `"a\nUser=root"`, `"x.service"`, `"\n.socket"`, `user "a b"`, `"never"`, "negative time",
 		"store of -1", `path "srv"`, `"/etc/x\\" has`, `"/\xff" has`)
 	_, err = systemd.SocketUnit(systemd.SocketOptions{
-		Name: "/", Service: "x.socket", Listen: []string{"tcp://127.0.0.1:1", "a\nb", ""}, FDName: "a:b", Backlog: -1, Mode: "rw", Owner: "\n",
+		Name: "/", Service: "x.socket", Listen: []string{"tcp://127.0.0.1:1", "a\nb", ""}, FDName: "a:b", Backlog: -1, BindIPv6Only: "no", Mode: "rw", Owner: "\n",
 	})
-	wantAll(t, err, `name "/"`, `"x.socket"`, `"tcp://127.0.0.1:1"`, `"a\nb"`, `listen ""`, `"a:b"`, "backlog -1", `mode "rw"`, `"\n" has`)
+	wantAll(t, err, `name "/"`, `"x.socket"`, `"tcp://127.0.0.1:1"`, `"a\nb"`, `listen ""`, `"a:b"`, "backlog -1", `BindIPv6Only "no"`, `mode "rw"`, `"\n" has`)
 	_, err = systemd.SocketUnit(systemd.SocketOptions{})
 	wantAll(t, err, "nothing to listen on")
 }

@@ -1,9 +1,9 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -36,7 +36,12 @@ func newUnit() *cobra.Command {
 with a reload that waits for its outcome, a watchdog, and listeners that outlive
 a master that is killed. What the configuration needs beyond that is opened, and
 a comment beside it says why: ports under 1024, sockets and files elsewhere than
-in the unit's own directories, a site in a home directory.
+in the unit's own directories, a site in a home directory. What it cannot open
+stands in a comment at the top.
+
+Without --config the unit serves /etc/NAME/NAME.toml, with --user NAME/NAME.toml
+below ~/.config. If that file is there it is read; if not, the unit is one for the
+default configuration.
 
 With --socket it prints the socket unit that goes with it. systemd then opens the
 configured addresses before the server ever runs, and while it restarts.`,
@@ -45,6 +50,12 @@ configured addresses before the server ever runs, and while it restarts.`,
   prefork unit --user --config ~/.config/prefork/prefork.toml`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if f.name == "" {
+				return usage(cmd, "--name: a unit needs a name")
+			}
+			if f.socket && f.notifyReload {
+				return usage(cmd, "--notify-reload is about the service unit, and --socket prints the other: give one of them")
+			}
 			text, err := f.unit()
 			if err != nil {
 				return err
@@ -64,7 +75,11 @@ configured addresses before the server ever runs, and while it restarts.`,
 
 // unit returns the text of the unit.
 func (f *unitFlags) unit() (string, error) {
-	c, err := config.Load(f.file, nil)
+	file, err := f.source()
+	if err != nil {
+		return "", err
+	}
+	c, err := config.Load(file, nil)
 	if err != nil {
 		return "", err
 	}
@@ -75,7 +90,7 @@ func (f *unitFlags) unit() (string, error) {
 		}
 	}
 	if f.socket {
-		return f.socketUnit(addresses)
+		return f.socketUnit(c, addresses)
 	}
 	o := systemd.UnitOptions{Name: f.name, User: f.user, NotifyReload: f.notifyReload}
 	if o.Binary, err = os.Executable(); err != nil {
@@ -89,8 +104,60 @@ func (f *unitFlags) unit() (string, error) {
 		}
 		o.Config = literal(path)
 	}
+	if !f.user {
+		o.Notes = hidden(o.Binary, o.Config)
+	}
 	f.open(&o, c, addresses)
-	return systemd.ServiceUnit(o)
+	text, err := systemd.ServiceUnit(o)
+	if err != nil {
+		return "", &usageError{"prefork unit", err}
+	}
+	return text, nil
+}
+
+// source returns the configuration that the unit is to serve: without --config
+// the one that the unit names, if it is there.
+func (f *unitFlags) source() (string, error) {
+	if f.file != "" {
+		return f.file, nil
+	}
+	directory := "/etc"
+	if f.user {
+		var err error
+		if directory, err = os.UserConfigDir(); err != nil {
+			return "", fmt.Errorf("find configuration: %w; name it with --config", err)
+		}
+	}
+	file := filepath.Join(directory, f.name, f.name+".toml")
+	if _, err := os.Stat(file); errors.Is(err, os.ErrNotExist) {
+		return "", nil
+	}
+	return file, nil
+}
+
+// hidden says which of the paths the service does not see, for it has a /tmp and
+// a /var/tmp of its own.
+func hidden(paths ...string) (notes []string) {
+	for _, path := range paths {
+		if strings.HasPrefix(path, "/tmp/") || strings.HasPrefix(path, "/var/tmp/") {
+			notes = append(notes, path+" is not there for the service, whose /tmp and /var/tmp are its own (PrivateTmp=): move it.")
+		}
+	}
+	return notes
+}
+
+// relative says which of the files the service would look for elsewhere.
+func (f *unitFlags) relative(c config.Config) (notes []string) {
+	directory := "/"
+	if f.user {
+		directory = "your home directory"
+	}
+	for _, file := range []struct{ key, path string }{{"log_file", c.LogFile}, {"access_log", c.AccessLog}, {"pid_file", c.PIDFile}} {
+		if file.path != "" && file.path != "-" && !filepath.IsAbs(file.path) {
+			notes = append(notes, fmt.Sprintf("%s = %q is relative, and the service runs in %s: write an absolute path.", file.key, file.path, directory))
+		}
+	}
+	return notes
 }
 
 // open opens what the configuration needs.
@@ -117,6 +184,10 @@ func (f *unitFlags) open(o *systemd.UnitOptions, c config.Config, addresses []ma
 		default:
 			o.PrivilegedPorts = o.PrivilegedPorts || a.Port > 0 && a.Port < 1024 && !f.user
 		}
+	}
+	o.Notes = append(o.Notes, f.relative(c)...)
+	if !f.user {
+		o.Notes = append(o.Notes, hidden(written...)...)
 	}
 	for _, path := range written {
 		dir := filepath.Dir(path)
@@ -150,47 +221,3 @@ func underHome(path string) bool {
 
 // literal keeps a percent sign from being a specifier.
 func literal(text string) string { return strings.ReplaceAll(text, "%", "%%") }
-
-// socketUnit returns the unit that opens the configured addresses.
-func (f *unitFlags) socketUnit(addresses []master.Address) (string, error) {
-	o := systemd.SocketOptions{Name: f.name}
-	for _, a := range addresses {
-		stream, err := listenStream(a)
-		if err != nil {
-			return "", &usageError{"prefork unit", err}
-		}
-		o.Listen = append(o.Listen, literal(stream))
-		if a.HasMode {
-			o.Mode = fmt.Sprintf("%04o", a.Mode)
-		}
-		if a.UID >= 0 {
-			o.Owner = strconv.Itoa(a.UID)
-		}
-		if a.GID >= 0 {
-			o.Group = strconv.Itoa(a.GID)
-		}
-	}
-	return systemd.SocketUnit(o)
-}
-
-// listenStream writes an address as ListenStream= takes it.
-func listenStream(a master.Address) (string, error) {
-	port := strconv.Itoa(a.Port)
-	switch {
-	case a.Network == "systemd":
-		return "", fmt.Errorf("listen address %q has no address for a socket unit; write the one that it is to open", a.Name)
-	case a.Network == "unix":
-		return a.Path, nil
-	case a.Port == 0:
-		return "", fmt.Errorf("listen address %q: a socket unit needs a port", a.Name)
-	case a.Host == "" && a.Network == "tcp":
-		return port, nil // both families
-	case a.Host == "" && a.Network == "tcp4":
-		return "0.0.0.0:" + port, nil
-	}
-	ip, err := netip.ParseAddr(a.Host)
-	if err != nil {
-		return "", fmt.Errorf("listen address %q: a socket unit needs an IP address", a.Name)
-	}
-	return netip.AddrPortFrom(ip, uint16(a.Port)).String(), nil
-}
