@@ -238,7 +238,8 @@ func (o UnitOptions) serviceSection(u *unitText) {
 	u.set("RestartPreventExitStatus", "78")
 	if o.KillMode == "process" {
 		u.comment("When the master dies, its workers answer what they hold, beside the next master's;\n" +
-			"that one ends those that do not finish. In an orderly stop the master ends them all.")
+			"that one ends those that do not finish. In an orderly stop the master ends them all.\n" +
+			"One that hangs is left, until the next start, if the stop has to kill the master too.")
 	}
 	u.set("KillMode", o.KillMode)
 	u.set("TimeoutStartSec", span(o.StartTimeout))

@@ -44,6 +44,10 @@ func (o UnitOptions) identity(u *unitText) {
 // fileSystem is what the service sees of the disk.
 func (o UnitOptions) fileSystem(u *unitText) {
 	u.comment("Writable are only the unit's own directories, and what ReadWritePaths= names.")
+	if o.RunAs == "" {
+		u.comment("The user that systemd makes up owns nothing else: where ReadWritePaths= names a\n" +
+			"directory of root's it can write no more than anybody. Fix User= for that.")
+	}
 	u.set("ProtectSystem", "strict")
 	for _, path := range o.WritePaths {
 		u.set("ReadWritePaths", quoteWord(path))
@@ -54,7 +58,12 @@ func (o UnitOptions) fileSystem(u *unitText) {
 	} else {
 		u.set("ProtectHome", "yes")
 	}
-	u.comment("A Unix listener in /tmp would be invisible: put it under /run instead.")
+	if o.RunAs == "" {
+		u.comment("A Unix listener in /tmp would be invisible, and under /run it is for root alone: systemd\n" +
+			"keeps the directory of a made-up user in /run/private. For others: a socket unit, or User=.")
+	} else {
+		u.comment("A Unix listener in /tmp would be invisible: put it under /run instead.")
+	}
 	u.on("PrivateTmp", "PrivateDevices")
 	u.set("DevicePolicy", "closed")
 	u.set("UMask", "0077")
@@ -74,7 +83,8 @@ func hardenUser(u *unitText) {
 func systemCalls(u *unitText) {
 	u.set("SystemCallArchitectures", "native")
 	u.comment("What a service uses, without what takes privileges. Among that is chown, so that\n" +
-		"owner= and group= of a Unix listener need SystemCallFilter=@chown in a drop-in.\n" +
+		"owner= and group= of a Unix listener need SystemCallFilter=@chown in a drop-in, and\n" +
+		"in a system's service CAP_CHOWN and PrivateUsers=no. A socket unit needs none of it.\n" +
 		"What is refused fails with EPERM rather than killing the process.")
 	u.set("SystemCallFilter", "@system-service")
 	u.set("SystemCallFilter", "~@privileged @resources")
