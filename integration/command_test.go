@@ -194,6 +194,23 @@ func drivePython(t *testing.T, address string) {
 	}
 }
 
+// driveNetcat types what the README says, or says why it cannot.
+func driveNetcat(t *testing.T) {
+	t.Helper()
+	const line = "echo hello | nc -N 127.0.0.1 9999"
+	readme, err := os.ReadFile("../README.md")
+	if err != nil || !bytes.Contains(readme, []byte("`"+line+"`")) {
+		t.Fatalf("the README does not say %q: %v", line, err)
+	}
+	if _, err := exec.LookPath("nc"); err != nil {
+		t.Log("no nc (Debian package netcat-openbsd): the README's line is not typed")
+		return
+	}
+	if code, stdout, stderr := execute(t, exec.Command("sh", "-c", line)); code != 0 || stdout != "HELLO\n" {
+		t.Errorf("%s: exit %d, %q, %q", line, code, stdout, stderr)
+	}
+}
+
 // Without a word of configuration prefork serves the upper handler, and its
 // clients find it.
 func TestServeWithoutArguments(t *testing.T) {
@@ -213,6 +230,7 @@ func TestServeWithoutArguments(t *testing.T) {
 	s := StartCommand(t, "", command)
 	waitServing(t, s, "tcp", "127.0.0.1:9999")
 	drivePython(t, "127.0.0.1:9999")
+	driveNetcat(t)
 	client := DialClient(t, "tcp", "127.0.0.1:9999")
 	for _, text := range []string{"one", "two", "three"} {
 		if answer := client.Ask(text); answer != strings.ToUpper(text) {
