@@ -134,6 +134,28 @@ func TestTwoNamedSocketsReachTheirTwoListeners(t *testing.T) {
 	}
 }
 
+// Nothing but the server answers whoever connects to a socket of systemd's, so
+// it is served unless the configuration says otherwise.
+func TestWithoutListenWhatSystemdPassedIsServed(t *testing.T) {
+	s := instance(t, here(t), "adopted", "")
+	s.write(s.ConfigPath(), "workers = 1\n")
+	s.DropIn("[Service]\nSockets=adopted.socket\n")
+	s.socketUnit("adopted.socket", "ListenStream="+s.Address+"\nFileDescriptorName=web")
+	if err := s.Ask(); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := s.Systemctl("reload"); err != nil {
+		t.Fatalf("reload: %v\n%s", err, out)
+	}
+	if err := s.Ask(); err != nil {
+		t.Error(err)
+	}
+	status := s.WaitWorkers(1)
+	if len(status.Listeners) != 1 || status.Listeners[0].Name != "systemd:web" || status.Listeners[0].Address != s.Address {
+		t.Errorf("listeners %+v, want systemd:web at %s alone", status.Listeners, s.Address)
+	}
+}
+
 func TestASocketThatIsMissingIsABadConfiguration(t *testing.T) {
 	s := instance(t, here(t), "missing", "")
 	s.write(s.ConfigPath(), "listen = [\"systemd:nobody\"]\n")

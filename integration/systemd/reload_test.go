@@ -34,6 +34,21 @@ func TestReloadTwentyTimesUnderLoadLosesNothing(t *testing.T) {
 	}
 }
 
+// TimeoutStartSec= bounds a reload too, and the probation that it ends with may
+// be longer: the server asks for the time.
+func TestAReloadMayTakeLongerThanAStart(t *testing.T) {
+	s := instance(t, here(t), "patient", "[reload]\nprobation = \"12s\"")
+	s.DropIn("[Service]\nTimeoutStartSec=8s\n")
+	s.Start()
+	s.WaitWorkers(2)
+	if out, err := s.Systemctl("reload"); err != nil {
+		t.Errorf("reload: %v\n%s", err, out)
+	}
+	if status := s.WaitWorkers(2); status.Generation != 2 {
+		t.Errorf("generation %d, want 2", status.Generation)
+	}
+}
+
 func TestAReloadThatFailsSaysWhyAndTheOldGenerationServes(t *testing.T) {
 	for name, config := range map[string]string{
 		"refused by the master":    "mode = \"thread\\\\ing\"", // a backslash must survive the way to systemctl
