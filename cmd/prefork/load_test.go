@@ -208,8 +208,12 @@ func TestMarksAreWhatChangedBetweenTwoLooks(t *testing.T) {
 		want   string
 	}{
 		{func(*prefork.Status) {}, ""},
-		{func(s *prefork.Status) { s.Generation = 2; s.LastReload.OK, s.LastReload.At = true, &at }, "reload: generation 2"},
-		{func(s *prefork.Status) { s.Generation, s.Reloads.OK = 4, 2 }, "reload: generation 3; reload: generation 4"},
+		{func(s *prefork.Status) {
+			s.Generation, s.Reloads.OK, s.LastReload.OK, s.LastReload.At = 2, 1, true, &at
+		}, "reload: generation 2"},
+		{func(s *prefork.Status) { s.Generation, s.State = 2, "probation" }, "reload: generation 2"},
+		{func(s *prefork.Status) { s.Generation, s.State, s.Reloads.OK = 3, "probation", 1 }, "reload: generation 2; reload: generation 3"},
+		{func(s *prefork.Status) { s.Generation, s.Reloads.OK = 3, 2 }, "reload: generation 2; reload: generation 3"},
 		{func(s *prefork.Status) { s.LastReload.Error, s.LastReload.At = "p.toml:1: x", &at }, "reload_failed: p.toml:1: x"},
 		{func(s *prefork.Status) { s.Totals.Restarts = 3 }, "worker_death: 3 lost so far"},
 		{func(s *prefork.Status) { s.State = "reloading" }, ""},

@@ -87,7 +87,7 @@ func compareStatus(before, now prefork.Status, mark func(kind, text string)) {
 		return
 	}
 	// Each has its mark, even those that were done between two looks.
-	for n := reloads(before, now); n > 0; n-- {
+	for n := takenOver(now) - takenOver(before); n > 0; n-- {
 		mark("reload", fmt.Sprintf("generation %d", now.Generation-n+1))
 	}
 	last := now.LastReload
@@ -102,12 +102,13 @@ func compareStatus(before, now prefork.Status, mark func(kind, text string)) {
 	}
 }
 
-// reloads is how many generations have taken over.
-func reloads(before, now prefork.Status) int {
-	if now.Generation == before.Generation {
-		return 0
+// takenOver is how many generations have taken over, that on probation included.
+func takenOver(s prefork.Status) int {
+	n := int(s.Reloads.OK)
+	if s.State == "probation" {
+		n++
 	}
-	return max(1, min(int(now.Reloads.OK-before.Reloads.OK), now.Generation-before.Generation))
+	return n
 }
 
 // ends says whether a server in this state is on its way out. The states of a
