@@ -253,7 +253,7 @@ type way struct {
 var ways = []way{
 	{"exit 3", 3, "", ""},
 	{"nil", 2, "nil pointer dereference", "nil pointer dereference"},
-	{"fatal", 2, "raceOnMap", "fatal error: concurrent map"},
+	{"fatal", 2, "unlockNobodys", "fatal error: sync: unlock of unlocked mutex"},
 }
 
 // isEvident checks the log's line about the worker that went that way with one

@@ -145,8 +145,12 @@ func TestTheServiceManagerIsToldInOrder(t *testing.T) {
 		t.Errorf("the manager was told %v, want %v", got, want)
 	}
 
+	old := s.WaitWorkers(2)
 	s.Signal(syscall.SIGKILL)
 	s.WaitExit()
+	for _, w := range old.Workers { // until they know of it, they accept
+		Wait(t, "the killed master's workers to leave", func() (bool, string) { return !Alive(w.PID), fmt.Sprint(w.PID) })
+	}
 	queued := []*Client{DialClient(t, network, address), DialClient(t, "unix", path)}
 	c.Program.Tag = "successor"
 	next := managed(t, r, c, r.Stored())
