@@ -101,8 +101,8 @@ type Server struct {
 	// USR1; "-" is standard output, "" none. HandleRequest writes none.
 	AccessLog string
 
-	// ControlHandler answers what the control socket does not know by itself,
-	// such as GET /metrics, for the server's own user and root only.
+	// ControlHandler answers on the control socket what is not below /v1/, such
+	// as GET /metrics, for the server's own user and root only.
 	ControlHandler http.Handler
 
 	// Logger replaces the log that LogFile, LogFormat and LogLevel describe,

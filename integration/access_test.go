@@ -14,6 +14,8 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+
+	"prefork/internal/testdir"
 )
 
 // access is what these tests read of a record.
@@ -112,7 +114,7 @@ func visitors(t *testing.T, c *Command, each int, between func(i int)) (visits m
 func TestEachConnectionIsOneLineAcrossRotations(t *testing.T) {
 	for _, mode := range []string{"threading", "forking"} {
 		t.Run(mode, func(t *testing.T) {
-			dir := shortDir(t)
+			dir := testdir.Short(t)
 			path := filepath.Join(dir, "access.log")
 			config, each := goodConfig, times(250)
 			if mode == "forking" {
@@ -170,7 +172,7 @@ func TestEachConnectionIsOneLineAcrossRotations(t *testing.T) {
 var commonLine = regexp.MustCompile(`^127\.0\.0\.1 - - \[[^]"]+\] "GET ([!-~]+) HTTP/1\.1" (200|404) (\d+|-)$`)
 
 func TestHTTPRequestsAreLinesInTheCommonFormat(t *testing.T) {
-	path := filepath.Join(shortDir(t), "access.log")
+	path := filepath.Join(testdir.Short(t), "access.log")
 	config := func(format string) string {
 		return strings.Join([]string{goodConfig + `handler = "http"`, "[access]", fmt.Sprintf("access_log = %q", path), fmt.Sprintf("access_format = %q\n", format)}, "\n")
 	}
@@ -232,7 +234,7 @@ func readText(path string) string {
 
 // Who asks for an access log that cannot be written must not serve without.
 func TestAnAccessLogThatCannotBeOpenedIsSaidAtTheStart(t *testing.T) {
-	dir, binary := shortDir(t), Program(t, "prefork/cmd/prefork")
+	dir, binary := testdir.Short(t), Program(t, "prefork/cmd/prefork")
 	pipe := filepath.Join(dir, "pipe")
 	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
 		t.Fatal(err)
@@ -255,7 +257,7 @@ func TestAnAccessLogThatCannotBeOpenedIsSaidAtTheStart(t *testing.T) {
 
 // The stream of a container. Whoever reads it may be slow: the clients are not.
 func TestAnAccessLogOnAPipeThatNobodyReadsStopsNobody(t *testing.T) {
-	dir := shortDir(t)
+	dir := testdir.Short(t)
 	r, w, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)

@@ -55,6 +55,7 @@ var arrows = []struct {
 	{"prefork/systemd", nil},
 	{"prefork/internal/logs", []string{"prefork/systemd"}},
 	{"prefork/internal/cpu", nil},
+	{"prefork/internal/testdir", nil},
 	{"prefork/internal/load", []string{"prefork/internal/cpu"}},
 	{"prefork/master/policy", nil},
 	{"prefork/master", []string{"prefork/ipc", "prefork/systemd", "prefork/internal/logs"}},

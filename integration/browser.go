@@ -11,6 +11,8 @@ import (
 	"os/exec"
 	"syscall"
 	"testing"
+
+	"prefork/internal/testdir"
 )
 
 // Browser is a headless chromium with one page, driven over a pipe by the
@@ -47,7 +49,7 @@ func StartBrowser(tb testing.TB, url string, width, height int) *Browser {
 	defer answers.Close()
 	command := exec.Command(path, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-quic", "--no-first-run",
 		"--disable-background-networking", "--disable-component-update", "--disable-sync", "--hide-scrollbars",
-		fmt.Sprintf("--window-size=%d,%d", width, height), "--user-data-dir="+shortDir(tb), "--remote-debugging-pipe", "about:blank")
+		fmt.Sprintf("--window-size=%d,%d", width, height), "--user-data-dir="+testdir.Short(tb), "--remote-debugging-pipe", "about:blank")
 	command.ExtraFiles = []*os.File{commands, answers}
 	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // its helpers end with it
 	if err := command.Start(); err != nil {

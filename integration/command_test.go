@@ -11,6 +11,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"prefork/internal/testdir"
 )
 
 // Command is the prefork binary serving, with its configuration in a file.
@@ -25,7 +27,7 @@ type Command struct {
 // serve starts prefork with the configuration, and waits until it serves.
 func serve(t *testing.T, config string) *Command {
 	t.Helper()
-	dir := shortDir(t)
+	dir := testdir.Short(t)
 	c := &Command{t: t, binary: Program(t, "prefork/cmd/prefork"), control: filepath.Join(dir, "control"), config: filepath.Join(dir, "prefork.toml")}
 	c.write(config)
 	c.Server = StartCommand(t, c.control, exec.Command(c.binary, "serve", "--config", c.config, "--control", c.control))
@@ -148,7 +150,7 @@ func TestCommandStopStopsAtOnce(t *testing.T) {
 }
 
 func TestBadConfigurationExits78WithEveryProblem(t *testing.T) {
-	binary, path := Program(t, "prefork/cmd/prefork"), filepath.Join(shortDir(t), "bad.toml")
+	binary, path := Program(t, "prefork/cmd/prefork"), filepath.Join(testdir.Short(t), "bad.toml")
 	if err := os.WriteFile(path, []byte("mode = \"treading\"\nworkers = -1\nhandler = \"uper\"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -223,7 +225,7 @@ func TestServeWithoutArguments(t *testing.T) {
 	if found, _ := filepath.Glob("/run/prefork/*.sock"); len(found) > 0 { // the pattern is good
 		t.Skipf("a server of this machine may be at %s", found[0])
 	}
-	runtime := shortDir(t) // other servers of this user are in the real ones
+	runtime := testdir.Short(t) // other servers of this user are in the real ones
 	environment := append(os.Environ(), "XDG_RUNTIME_DIR="+runtime, "TMPDIR="+runtime, "RUNTIME_DIRECTORY=")
 	command := exec.Command(binary, "serve")
 	command.Env = environment

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"prefork/integration/testconf"
+	"prefork/internal/testdir"
 )
 
 // As the first process of a container the master serves, reaps what it did
@@ -18,9 +19,9 @@ func TestRunsAsPID1(t *testing.T) {
 		t.Skip("a new PID namespace needs root")
 	}
 	c := line(2)
-	c.Control = shortDir(t) + "/control"
+	c.Control = testdir.Short(t) + "/control"
 	c.Listen = []string{"tcp://127.0.0.1:0"}
-	config := shortDir(t) + "/config.json"
+	config := testdir.Short(t) + "/config.json"
 	if err := testconf.Write(config, c); err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"prefork/internal/testdir"
 )
 
 // The documents tell a reader what to type. These tests type it, as it stands
@@ -46,7 +48,7 @@ type reader struct {
 
 func newReader(t *testing.T) *reader {
 	t.Helper()
-	r := &reader{t: t, binary: Program(t, "prefork/cmd/prefork"), dir: shortDir(t), places: map[string]string{}}
+	r := &reader{t: t, binary: Program(t, "prefork/cmd/prefork"), dir: testdir.Short(t), places: map[string]string{}}
 	if err := os.Symlink(r.binary, filepath.Join(r.dir, "prefork")); err != nil {
 		t.Fatal(err)
 	}

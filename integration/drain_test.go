@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"prefork/integration/testconf"
+	"prefork/internal/testdir"
 )
 
 // storm is a load of many impatient clients: a connect that is not answered
@@ -23,7 +24,7 @@ func storm(t *testing.T, kind Kind, network, address string) *Running {
 // Clients connect as fast as they can while the server drains and stops. What
 // never became a connection is no loss; what did must be answered.
 func TestStopAnswersEveryCompletedHandshake(t *testing.T) {
-	socket := filepath.Join(shortDir(t), "s")
+	socket := filepath.Join(testdir.Short(t), "s")
 	for _, test := range []struct {
 		name   string
 		config func() testconf.Config

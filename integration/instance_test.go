@@ -8,11 +8,13 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"prefork/internal/testdir"
 )
 
 func TestSecondMasterSaysWhoHoldsThePIDFile(t *testing.T) {
 	c := line(1)
-	c.PIDFile = filepath.Join(shortDir(t), "pid")
+	c.PIDFile = filepath.Join(testdir.Short(t), "pid")
 	first := Start(t, c)
 	text, err := os.ReadFile(c.PIDFile)
 	if err != nil || strings.TrimSpace(string(text)) != fmt.Sprint(first.PID) {
@@ -37,7 +39,7 @@ func TestSecondMasterSaysWhoHoldsThePIDFile(t *testing.T) {
 // The lock, not the file, says that a master runs.
 func TestPIDFileOfADeadMasterIsTakenOver(t *testing.T) {
 	c := line(1)
-	c.PIDFile = filepath.Join(shortDir(t), "pid")
+	c.PIDFile = filepath.Join(testdir.Short(t), "pid")
 	first := Start(t, c)
 	first.Kill()
 	second := Start(t, c)
@@ -47,7 +49,7 @@ func TestPIDFileOfADeadMasterIsTakenOver(t *testing.T) {
 }
 
 func TestStaleUnixSocketIsReplacedAndALiveOneIsNot(t *testing.T) {
-	path := filepath.Join(shortDir(t), "socket")
+	path := filepath.Join(testdir.Short(t), "socket")
 	// A socket whose owner died without removing it.
 	l, err := net.Listen("unix", path)
 	if err != nil {
@@ -82,7 +84,7 @@ func TestStaleUnixSocketIsReplacedAndALiveOneIsNot(t *testing.T) {
 
 // A file that is no socket is nobody's to remove.
 func TestFileInTheWayOfAUnixSocketIsLeftAlone(t *testing.T) {
-	path := filepath.Join(shortDir(t), "precious")
+	path := filepath.Join(testdir.Short(t), "precious")
 	if err := os.WriteFile(path, []byte("data"), 0o600); err != nil {
 		t.Fatal(err)
 	}

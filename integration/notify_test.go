@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"prefork/integration/testconf"
+	"prefork/internal/testdir"
 	"prefork/systemd"
 	"prefork/systemd/notifytest"
 )
@@ -22,7 +23,7 @@ import (
 // descriptors in its store, and waits for nothing.
 func managed(t *testing.T, r *notifytest.Recorder, c testconf.Config, stored []systemd.File) *Server {
 	t.Helper()
-	dir := shortDir(t)
+	dir := testdir.Short(t)
 	s := &Server{Dir: dir, file: filepath.Join(dir, "config.json"), Control: NewControl(filepath.Join(dir, "control")), tb: t}
 	s.Configure(c)
 	// The variables name the process that they are for, which is the shell's
@@ -117,7 +118,7 @@ func TestTheServiceManagerIsToldInOrder(t *testing.T) {
 	r := notifytest.New(t)
 	c := line(2)
 	c.DrainTimeout = Patience
-	path := filepath.Join(shortDir(t), "s")
+	path := filepath.Join(testdir.Short(t), "s")
 	c.Listen = []string{"tcp://127.0.0.1:0", "unix://" + path}
 	stored := []string{systemd.EscapeName("prefork tcp://127.0.0.1:0"), systemd.EscapeName("prefork unix://" + path)}
 

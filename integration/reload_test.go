@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"prefork/internal/testdir"
 )
 
 func TestFiftyReloadsUnderThreeLoadsDropNothing(t *testing.T) {
@@ -98,7 +100,7 @@ func TestReloadAddsAListener(t *testing.T) {
 func TestReloadAnswersTheQueueOfARemovedListener(t *testing.T) {
 	c := line(1)
 	c.Mode = "sequential"
-	unix := filepath.Join(shortDir(t), "s")
+	unix := filepath.Join(testdir.Short(t), "s")
 	c.Listen = []string{"tcp://127.0.0.1:0", "tcp://127.0.0.2:0", "unix://" + unix}
 	s := Start(t, c)
 	network, address := s.Address("")

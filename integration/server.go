@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"prefork/integration/testconf"
+	"prefork/internal/testdir"
 )
 
 // Server is a started master: the test server, unless StartCommand was told
@@ -45,7 +46,7 @@ func Start(tb testing.TB, c testconf.Config) *Server {
 // Launch is Start without the wait.
 func Launch(tb testing.TB, c testconf.Config, args ...string) *Server {
 	tb.Helper()
-	dir := shortDir(tb)
+	dir := testdir.Short(tb)
 	s := &Server{Dir: dir, file: filepath.Join(dir, "config.json")}
 	if c.Control == "" {
 		c.Control = filepath.Join(dir, "control")
@@ -62,19 +63,9 @@ func Launch(tb testing.TB, c testconf.Config, args ...string) *Server {
 // be, or "" if it has none. It does not wait until it serves.
 func StartCommand(tb testing.TB, control string, command *exec.Cmd) *Server {
 	tb.Helper()
-	s := &Server{Dir: shortDir(tb), tb: tb, Control: NewControl(control)}
+	s := &Server{Dir: testdir.Short(tb), tb: tb, Control: NewControl(control)}
 	s.start(command)
 	return s
-}
-
-// shortDir is tb.TempDir with a path that leaves room for a socket's name.
-func shortDir(tb testing.TB) string {
-	dir, err := os.MkdirTemp("", "pf")
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() { _ = os.RemoveAll(dir) })
-	return dir
 }
 
 func (s *Server) start(command *exec.Cmd) {

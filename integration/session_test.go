@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 	"unicode/utf8"
+
+	"prefork/internal/testdir"
 )
 
 // sessionScript is typed by nobody: it shows each command as if it had been, and
@@ -56,7 +58,7 @@ func (r *recording) take(b []byte) {
 // documents.
 func TestASessionOfServeLoadAndReload(t *testing.T) {
 	const columns, rows = 120, 100 // more than a slow machine's long report needs: the screen does not scroll
-	dir, address := shortDir(t), freePort(t)
+	dir, address := testdir.Short(t), freePort(t)
 	bin := filepath.Dir(Program(t, "prefork/cmd/prefork"))
 	p := OpenPty(t, columns, rows)
 	r := &recording{began: time.Now()}

@@ -6,13 +6,15 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"prefork/internal/testdir"
 )
 
 // After mv and USR1, new lines land in the new file: the master's, and
 // whatever a worker writes to its standard error.
 func TestUSR1ReopensTheLogFile(t *testing.T) {
 	c := line(2)
-	c.LogFile = filepath.Join(shortDir(t), "server.log")
+	c.LogFile = filepath.Join(testdir.Short(t), "server.log")
 	s := Start(t, c)
 	rotated := c.LogFile + ".1"
 	log, old := NewLog(c.LogFile), NewLog(rotated)

@@ -123,15 +123,3 @@ func obey(ch *ipc.Channel, slot *ipc.Slot) int {
 		}
 	}
 }
-
-// shortDir is t.TempDir with a path that leaves room for a socket's name: it
-// ends at 107 bytes, and the test's own is part of the other.
-func shortDir(t testing.TB) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("", "pf")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	return dir
-}

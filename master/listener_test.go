@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"prefork/internal/testdir"
 )
 
 func bindOne(t *testing.T, address string) *listener {
@@ -50,7 +52,7 @@ func acceptAll(t *testing.T, l *listener) (n int) {
 }
 
 func TestListenersAreNonBlockingAndCloseOnExec(t *testing.T) {
-	for _, address := range []string{"tcp://127.0.0.1:0", "unix://" + filepath.Join(shortDir(t), "s")} {
+	for _, address := range []string{"tcp://127.0.0.1:0", "unix://" + filepath.Join(testdir.Short(t), "s")} {
 		l := bindOne(t, address)
 		flags, err := unix.FcntlInt(uintptr(l.fd), unix.F_GETFL, 0)
 		if err != nil || flags&unix.O_NONBLOCK == 0 {
@@ -187,7 +189,7 @@ func TestHandshakesThatHaveBegunEndOnAQuiescedListener(t *testing.T) {
 }
 
 func TestQuiesceUnixRemovesTheNameAndKeepsTheQueue(t *testing.T) {
-	path := filepath.Join(shortDir(t), "s")
+	path := filepath.Join(testdir.Short(t), "s")
 	l := bindOne(t, "unix://"+path)
 	c, err := net.Dial("unix", path)
 	if err != nil {
@@ -206,7 +208,7 @@ func TestQuiesceUnixRemovesTheNameAndKeepsTheQueue(t *testing.T) {
 }
 
 func TestStaleUnixSocketIsReplacedALiveOneIsNot(t *testing.T) {
-	path := filepath.Join(shortDir(t), "s")
+	path := filepath.Join(testdir.Short(t), "s")
 	dead, err := net.ListenUnix("unix", &net.UnixAddr{Name: path})
 	if err != nil {
 		t.Fatal(err)
@@ -232,7 +234,7 @@ func TestStaleUnixSocketIsReplacedALiveOneIsNot(t *testing.T) {
 }
 
 func TestCloseLeavesAnotherServersSocketFile(t *testing.T) {
-	path := filepath.Join(shortDir(t), "s")
+	path := filepath.Join(testdir.Short(t), "s")
 	old := bindOne(t, "unix://"+path)
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
@@ -247,7 +249,7 @@ func TestCloseLeavesAnotherServersSocketFile(t *testing.T) {
 func TestUnixSocketHasItsModeWhateverTheUmask(t *testing.T) {
 	old := unix.Umask(0o077)
 	defer unix.Umask(old)
-	path := filepath.Join(shortDir(t), "s")
+	path := filepath.Join(testdir.Short(t), "s")
 	bindOne(t, "unix://"+path+"?mode=0662")
 	info, err := os.Stat(path)
 	if err != nil || info.Mode().Perm() != 0o662 {

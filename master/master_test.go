@@ -17,6 +17,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 	"golang.org/x/sys/unix"
 
+	"prefork/internal/testdir"
 	"prefork/master/policy"
 )
 
@@ -53,7 +54,7 @@ func generationOf(workers int, do string, listen ...string) Generation {
 // start runs a master with o until the test ends.
 func start(t *testing.T, o Options) *running {
 	t.Helper()
-	o.Control = filepath.Join(shortDir(t), "control")
+	o.Control = filepath.Join(testdir.Short(t), "control")
 	core, log := observer.New(zap.DebugLevel)
 	o.Log = zap.New(core)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -183,7 +184,7 @@ func TestSpawningLeavesListenersNonBlocking(t *testing.T) {
 }
 
 func TestWorkersDoNotInheritTheServiceManagersVariables(t *testing.T) {
-	path := filepath.Join(shortDir(t), "notify")
+	path := filepath.Join(testdir.Short(t), "notify")
 	manager, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path})
 	if err != nil {
 		t.Fatal(err)
@@ -309,7 +310,7 @@ func TestConfigurationErrorAtBootIsExit78(t *testing.T) {
 
 func TestListenersComeAndGoWithReloads(t *testing.T) {
 	listen := make(chan []string, 1)
-	path := filepath.Join(shortDir(t), "s")
+	path := filepath.Join(testdir.Short(t), "s")
 	r := start(t, Options{
 		Generation: generationOf(1, "", "tcp://127.0.0.1:0"),
 		Load: func(context.Context) (Generation, error) {
@@ -338,7 +339,7 @@ func TestListenersComeAndGoWithReloads(t *testing.T) {
 }
 
 func TestReloadChangesKeptListeners(t *testing.T) {
-	path := filepath.Join(shortDir(t), "s")
+	path := filepath.Join(testdir.Short(t), "s")
 	next := make(chan Generation, 1)
 	first := generationOf(1, "", "unix://"+path+"?mode=0660", "tcp://127.0.0.1:0")
 	first.Backlog = 10
@@ -368,7 +369,7 @@ func TestReloadChangesKeptListeners(t *testing.T) {
 }
 
 func TestReloadBindsARemovedSocketFileAnew(t *testing.T) {
-	path := filepath.Join(shortDir(t), "s")
+	path := filepath.Join(testdir.Short(t), "s")
 	r := start(t, Options{Generation: generationOf(1, "", "unix://"+path)})
 	r.serves(1)
 	if err := os.Remove(path); err != nil {

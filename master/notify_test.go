@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
+	"prefork/internal/testdir"
 	"prefork/master/policy"
 	"prefork/systemd"
 	"prefork/systemd/notifytest"
@@ -23,12 +24,7 @@ import (
 // message, and a function that reads until there is.
 func busyManager(t *testing.T) (m *Master, room func(), receive func() string) {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "notify")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	path := filepath.Join(dir, "s")
+	path := filepath.Join(testdir.Short(t), "s")
 	manager, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Net: "unixgram", Name: path})
 	if err != nil {
 		t.Fatal(err)

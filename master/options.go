@@ -21,7 +21,7 @@ type Options struct {
 	Load func(ctx context.Context) (Generation, error)
 
 	Control        string       // path of the control socket; "" none
-	ControlHandler http.Handler // answers what the control socket itself does not know; nil: 404
+	ControlHandler http.Handler // answers on the control socket what is not below /v1/; nil: 404
 	PIDFile        string       // "" none
 	LogFile        string       // takes the place of standard error, reopened on USR1; "" none
 

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"prefork/internal/testdir"
 )
 
 // passedFrom is what a socket unit called web has opened.
@@ -22,7 +24,7 @@ func passedFrom(t *testing.T, addresses ...string) *passedSockets {
 }
 
 func TestASocketThatSystemdOpenedIsTakenByItsAddress(t *testing.T) {
-	path := filepath.Join(shortDir(t), "s")
+	path := filepath.Join(testdir.Short(t), "s")
 	p := passedFrom(t, "tcp://127.0.0.1:0", "tcp4://:0", "tcp6://[::1]:0", "unix://"+path)
 	sockets := p.units["web"]
 	for i, address := range []string{

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"prefork/internal/testdir"
 )
 
 func TestSocketsOfTheServiceManagerSurviveClose(t *testing.T) {
@@ -30,7 +32,7 @@ func TestSocketsOfTheServiceManagerSurviveClose(t *testing.T) {
 }
 
 func TestSocketsTakeTheirOwnOutOfTheStoreAndCloseTheRest(t *testing.T) {
-	path := filepath.Join(shortDir(t), "s")
+	path := filepath.Join(testdir.Short(t), "s")
 	used, err := tryBind("unix://" + path) // closed by s, as is the other
 	if err != nil {
 		t.Fatal(err)

@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"prefork/internal/testdir"
 	"prefork/systemd"
 )
 
@@ -67,7 +68,7 @@ func asFile(t *testing.T, fd int) *os.File {
 
 func TestAnActivatedProcessFindsItsSocketsByName(t *testing.T) {
 	checkDescriptors(t)
-	path := filepath.Join(shortDir(t), "s")
+	path := filepath.Join(testdir.Short(t), "s")
 	tcp := socket(t, unix.AF_INET, unix.SOCK_STREAM, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}, true)
 	local := socket(t, unix.AF_UNIX, unix.SOCK_STREAM, &unix.SockaddrUnix{Name: path}, true)
 	r := activate(t, []*os.File{asFile(t, tcp), asFile(t, local)}, "LISTEN_FDS=2", "LISTEN_FDNAMES=http:admin", "LISTEN_PIDFDID=1")
@@ -141,7 +142,7 @@ func TestTheRealActivatorIsUnderstood(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	path := filepath.Join(shortDir(t), "s")
+	path := filepath.Join(testdir.Short(t), "s")
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, activator, "-l", path, "--fdname=http", "-E", helperVariable+"=1", "-E", noExitSleep, self)

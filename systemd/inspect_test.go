@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"prefork/internal/testdir"
 	"prefork/systemd"
 )
 
@@ -40,7 +41,7 @@ func socket(t *testing.T, family, kind int, sa unix.Sockaddr, listen bool) int {
 
 func TestInspectTellsSocketsApart(t *testing.T) {
 	checkDescriptors(t)
-	path := filepath.Join(shortDir(t), "s")
+	path := filepath.Join(testdir.Short(t), "s")
 	loopback4 := [4]byte{127, 0, 0, 1}
 	loopback6 := [16]byte{15: 1}
 	for name, test := range map[string]struct {

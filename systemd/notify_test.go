@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"prefork/internal/testdir"
 	"prefork/systemd"
 	"prefork/systemd/notifytest"
 )
@@ -181,7 +182,7 @@ func wantMistakes(t *testing.T, n *systemd.Notifier) {
 
 func TestASocketThatIsNotThereIsAnError(t *testing.T) {
 	checkDescriptors(t)
-	t.Setenv("NOTIFY_SOCKET", filepath.Join(shortDir(t), "none"))
+	t.Setenv("NOTIFY_SOCKET", filepath.Join(testdir.Short(t), "none"))
 	n, err := systemd.NewNotifier()
 	if !errors.Is(err, unix.ENOENT) || !strings.Contains(err.Error(), "NOTIFY_SOCKET") {
 		t.Errorf("got error %v, want ENOENT and the variable's name", err)
@@ -206,17 +207,6 @@ func deafManager(t *testing.T, path string) *net.UnixConn {
 	return conn
 }
 
-// shortDir is a directory whose sockets have paths short enough.
-func shortDir(t *testing.T) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("", "pf")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	return dir
-}
-
 // fill sends until the manager's queue is full.
 func fill(t *testing.T, n *systemd.Notifier) {
 	t.Helper()
@@ -233,7 +223,7 @@ func fill(t *testing.T, n *systemd.Notifier) {
 
 func TestADeafManagerNeverHoldsTheSender(t *testing.T) {
 	checkDescriptors(t)
-	path := filepath.Join(shortDir(t), "s")
+	path := filepath.Join(testdir.Short(t), "s")
 	deafManager(t, path)
 	n, err := systemd.NewNotifierTo(path)
 	if err != nil {
@@ -250,7 +240,7 @@ func TestADeafManagerNeverHoldsTheSender(t *testing.T) {
 
 func TestAMessageWaitsForRoomWithinItsTime(t *testing.T) {
 	checkDescriptors(t)
-	path := filepath.Join(shortDir(t), "s")
+	path := filepath.Join(testdir.Short(t), "s")
 	manager := deafManager(t, path)
 	n, err := systemd.NewNotifierTo(path)
 	if err != nil {
@@ -281,7 +271,7 @@ func TestAMessageWaitsForRoomWithinItsTime(t *testing.T) {
 
 func TestAManagerThatMadeItsSocketAnewIsFound(t *testing.T) {
 	checkDescriptors(t)
-	path := filepath.Join(shortDir(t), "s")
+	path := filepath.Join(testdir.Short(t), "s")
 	first := deafManager(t, path)
 	n, err := systemd.NewNotifierTo(path)
 	if err != nil {
@@ -384,7 +374,7 @@ func TestBarrierReturnsWhenAllBeforeIsDone(t *testing.T) {
 
 func TestBarrierGivesUpWithItsContext(t *testing.T) {
 	checkDescriptors(t)
-	path := filepath.Join(shortDir(t), "s")
+	path := filepath.Join(testdir.Short(t), "s")
 	manager := deafManager(t, path)
 	n, err := systemd.NewNotifierTo(path)
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"prefork/internal/testdir"
 	"prefork/systemd"
 )
 
@@ -84,12 +85,7 @@ func analyze(t *testing.T, dir string, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, tool, args...)
 	cmd.Dir = dir
 	// The machine's own user units have sockets in there, with long names.
-	runtime, err := os.MkdirTemp("/tmp", "pf")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(runtime) })
-	cmd.Env = append(os.Environ(), "XDG_RUNTIME_DIR="+runtime, "SYSTEMD_COLORS=0", "SYSTEMD_PAGER=")
+	cmd.Env = append(os.Environ(), "XDG_RUNTIME_DIR="+testdir.Short(t), "SYSTEMD_COLORS=0", "SYSTEMD_PAGER=")
 	out, err := cmd.CombinedOutput()
 	return string(out), err
 }

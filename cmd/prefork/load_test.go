@@ -126,6 +126,7 @@ func TestLoadSaysWhatIsWrongWithItsCommandLine(t *testing.T) {
 		{"load ftp://x", `url: want tcp, unix or http, not "ftp"`},
 		{"load 127.0.0.1:80", `url: want tcp://host:port, unix:///path or http://host:port/path, not "127.0.0.1:80"`},
 		{"load tcp://x:1 --expect uper", `expect: want echo, upper, lines:N, bytes:N, regex:RE or status:CODE, not "uper"; did you mean "upper"?`},
+		{"load http://x:1 --method HEAD --expect regex:x", "expect: a regex is for a body, which HEAD has none of, and which a reply gives already"},
 		{"load tcp://x:1 --expect status:200", "expect: only http has a status"},
 		{"load tcp://x:1 --conections 3", `unknown flag --conections; did you mean "--connections"?`},
 		{"load tcp://x:1 -c 0", "--connections: at least 1, not 0"},

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"prefork"
+	"prefork/internal/testdir"
 )
 
 // The test binary is prefork itself when asVariable is set, and when a master
@@ -67,11 +68,7 @@ func runProcess(t *testing.T, args ...string) result {
 // short enough for sockets, and returns the directory.
 func place(t *testing.T) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "pf")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	dir := testdir.Short(t)
 	t.Setenv("RUNTIME_DIRECTORY", "")
 	t.Setenv("XDG_RUNTIME_DIR", "")
 	t.Setenv("TMPDIR", dir)

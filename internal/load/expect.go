@@ -113,7 +113,7 @@ func (p *plan) expectation() (expect, error) {
 	if p.target.http && e.kind == wantRegex {
 		e.kind, e.low, e.high = wantHTTP, 200, 299
 		if e.head || p.Reply != "" {
-			return e, errors.New("expect: regex wants a body, and one that reply does not give already")
+			return e, errors.New("expect: a regex is for a body, which HEAD has none of, and which a reply gives already")
 		}
 	}
 	if p.target.http != (e.kind == wantHTTP) && p.target.network != "" {

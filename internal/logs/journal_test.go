@@ -13,6 +13,8 @@ import (
 
 	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
+
+	"prefork/internal/testdir"
 )
 
 // journal is a journal's socket, and a file that is its stream.
@@ -23,21 +25,9 @@ type journal struct {
 	text   func() string // what came over the stream
 }
 
-// shortDir is t.TempDir with a path that leaves room for a socket's name: it
-// ends at 107 bytes, and the test's own is part of the other.
-func shortDir(t *testing.T) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("", "pf")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	return dir
-}
-
 func newJournal(t *testing.T) *journal {
 	t.Helper()
-	path := filepath.Join(shortDir(t), "s")
+	path := filepath.Join(testdir.Short(t), "s")
 	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Net: "unixgram", Name: path})
 	if err != nil {
 		t.Fatal(err)

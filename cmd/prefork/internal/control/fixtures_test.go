@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"testing"
 	"time"
+
+	"prefork/internal/testdir"
 )
 
 // place gives the test an empty world: no runtime directories, and a temporary
@@ -16,11 +18,7 @@ import (
 // that a server would choose, which is not there yet.
 func place(t *testing.T) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "pf")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	dir := testdir.Short(t)
 	t.Setenv("RUNTIME_DIRECTORY", "")
 	t.Setenv("XDG_RUNTIME_DIR", "")
 	t.Setenv("TMPDIR", dir)
