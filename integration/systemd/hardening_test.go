@@ -53,6 +53,41 @@ func TestTheServiceRunsAsAUserMadeUpForIt(t *testing.T) {
 	}
 }
 
+// What docs/systemd.md says that owner= of the service's own listener takes is
+// enough, and the first line of it alone is not.
+func TestAnOwnerOfASocketTakesWhatTheDocumentSays(t *testing.T) {
+	s := instance(t, here(t), "owned", "")
+	path := "/run/prefork-owned/s"
+	s.write(s.ConfigPath(), "listen = [\"unix://"+path+"?owner=nobody\"]\nworkers = 1\n")
+	const first = "[Service]\nSystemCallFilter=@chown\n"
+	s.DropIn(first + "Restart=no\n")
+	if out, err := s.Systemctl("start"); exitCode(err) == 0 {
+		t.Errorf("it started without the capability: %s", out)
+	}
+	s.m.must(t, "systemctl", "reset-failed", s.Unit)
+	s.DropIn(first + "AmbientCapabilities=CAP_CHOWN\nCapabilityBoundingSet=CAP_CHOWN\nPrivateUsers=no\n")
+	s.Start()
+	if owner := strings.TrimSpace(s.m.must(t, "stat", "--format=%U", path)); owner != "nobody" {
+		t.Errorf("%s belongs to %s, want nobody", path, owner)
+	}
+}
+
+// The directory of a user that systemd makes up is root's to enter, whatever
+// the mode of a socket in it: the documents send others to a socket unit.
+func TestAUnixListenerInTheRuntimeDirectoryIsForRootAlone(t *testing.T) {
+	s := instance(t, here(t), "private", "")
+	path := "/run/prefork-private/s"
+	s.write(s.ConfigPath(), "listen = [\"unix://"+path+"?mode=0666\"]\nworkers = 1\n")
+	s.Start()
+	ask := "echo hello | nc -N -U " + path
+	if out := s.m.must(t, "sh", "-c", ask); out != "HELLO\n" {
+		t.Errorf("root got %q", out)
+	}
+	if out := s.m.try("runuser", "-u", "nobody", "--", "sh", "-c", ask); !strings.Contains(strings.ToLower(out), "permission denied") {
+		t.Errorf("nobody got %q, want permission denied", out)
+	}
+}
+
 func TestAPrivilegedPortTakesOneCapability(t *testing.T) {
 	m := here(t)
 	m.must(t, "sh", "-c", "echo 1024 >/proc/sys/net/ipv4/ip_unprivileged_port_start") // the default, in a network of its own
