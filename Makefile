@@ -1,7 +1,7 @@
 # `make` lists what can be made.
 .DEFAULT_GOAL := help
 GO ?= go
-FUZZTIME ?= 10s
+FUZZTIME ?= 50000x
 
 # Where `make install` puts things; all of it below DESTDIR, for packagers.
 PREFIX ?= /usr/local
@@ -67,7 +67,7 @@ lint: ## gofmt, vet and the linters listed in .golangci.yml
 	bin/golangci-lint run ./...
 
 .PHONY: fuzz
-fuzz: ## every fuzz target for FUZZTIME each
+fuzz: ## every fuzz target with FUZZTIME inputs
 	./scripts/fuzz.sh $(FUZZTIME)
 
 .PHONY: bench
