@@ -56,6 +56,7 @@ var arrows = []struct {
 	{"prefork/internal/logs", []string{"prefork/systemd"}},
 	{"prefork/internal/cpu", nil},
 	{"prefork/internal/testdir", nil},
+	{"prefork/internal/needtool", nil},
 	{"prefork/internal/load", []string{"prefork/internal/cpu"}},
 	{"prefork/master/policy", nil},
 	{"prefork/master", []string{"prefork/ipc", "prefork/systemd", "prefork/internal/logs"}},

@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"testing"
 
+	"prefork/internal/needtool"
 	"prefork/internal/testdir"
 )
 
@@ -32,10 +33,7 @@ type Browser struct {
 // StartBrowser opens the page. It skips the test on a machine without chromium.
 func StartBrowser(tb testing.TB, url string, width, height int) *Browser {
 	tb.Helper()
-	path, err := exec.LookPath("chromium")
-	if err != nil {
-		tb.Skip("no chromium on this machine: ", err)
-	}
+	path := needtool.Need(tb, "chromium", "chromium")
 	// The browser reads commands from descriptor 3 and answers on 4.
 	commands, in, err := os.Pipe()
 	if err != nil {

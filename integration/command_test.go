@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"testing"
 
+	"prefork/internal/needtool"
 	"prefork/internal/testdir"
 )
 
@@ -120,8 +121,8 @@ func TestCommandsDriveARunningServer(t *testing.T) {
 	if code, _, stderr := c.run("log-level", "debug"); code != 0 {
 		t.Errorf("log-level: exit %d, %q", code, stderr)
 	}
-	if code, _, _ := c.run("scale", "many"); code != 2 && code != 1 {
-		t.Errorf("scale many: exit %d", code)
+	if code, _, stderr := c.run("scale", "many"); code != 2 || !strings.Contains(stderr, "many") {
+		t.Errorf("scale many: exit %d, %q; want a usage error, 2, that names the argument", code, stderr)
 	}
 	if code, _, stderr := c.run("drain"); code != 0 {
 		t.Errorf("drain: exit %d, %q", code, stderr)
@@ -182,21 +183,17 @@ for i in range(10):
 print("ok")
 `
 
-// drivePython runs the client, or says why it cannot.
+// drivePython runs the client.
 func drivePython(t *testing.T, address string) {
 	t.Helper()
-	python, err := exec.LookPath("python3")
-	if err != nil {
-		t.Log("no python3: the client from the socketserver documentation is not run")
-		return
-	}
+	python := needtool.Need(t, "python3", "python3")
 	host, port, _ := strings.Cut(address, ":")
 	if code, stdout, stderr := execute(t, exec.Command(python, "-c", socketserverClient, host, port)); code != 0 || stdout != "ok\n" {
 		t.Errorf("python client: exit %d, %q, %q", code, stdout, stderr)
 	}
 }
 
-// driveNetcat types what the README says, or says why it cannot.
+// driveNetcat types what the README says.
 func driveNetcat(t *testing.T) {
 	t.Helper()
 	const line = "echo hello | nc -N 127.0.0.1 9999"
@@ -204,10 +201,7 @@ func driveNetcat(t *testing.T) {
 	if err != nil || !bytes.Contains(readme, []byte("`"+line+"`")) {
 		t.Fatalf("the README does not say %q: %v", line, err)
 	}
-	if _, err := exec.LookPath("nc"); err != nil {
-		t.Log("no nc (Debian package netcat-openbsd): the README's line is not typed")
-		return
-	}
+	needtool.Need(t, "nc", "netcat-openbsd")
 	if code, stdout, stderr := execute(t, exec.Command("sh", "-c", line)); code != 0 || stdout != "HELLO\n" {
 		t.Errorf("%s: exit %d, %q, %q", line, code, stdout, stderr)
 	}
@@ -219,11 +213,11 @@ func TestServeWithoutArguments(t *testing.T) {
 	if l := occupy(t, "127.0.0.1:9999"); l != nil {
 		_ = l.Close()
 	} else {
-		t.Skip("port 9999 is in use")
+		needtool.Skip(t, "port 9999 is in use")
 	}
 	binary := Program(t, "prefork/cmd/prefork")
 	if found, _ := filepath.Glob("/run/prefork/*.sock"); len(found) > 0 { // the pattern is good
-		t.Skipf("a server of this machine may be at %s", found[0])
+		needtool.Skip(t, "a server of this machine may be at %s", found[0])
 	}
 	runtime := testdir.Short(t) // other servers of this user are in the real ones
 	environment := append(os.Environ(), "XDG_RUNTIME_DIR="+runtime, "TMPDIR="+runtime, "RUNTIME_DIRECTORY=")
@@ -231,8 +225,8 @@ func TestServeWithoutArguments(t *testing.T) {
 	command.Env = environment
 	s := StartCommand(t, "", command)
 	waitServing(t, s, "tcp", "127.0.0.1:9999")
-	drivePython(t, "127.0.0.1:9999")
-	driveNetcat(t)
+	t.Run("python", func(t *testing.T) { drivePython(t, "127.0.0.1:9999") })
+	t.Run("netcat", driveNetcat)
 	client := DialClient(t, "tcp", "127.0.0.1:9999")
 	for _, text := range []string{"one", "two", "three"} {
 		if answer := client.Ask(text); answer != strings.ToUpper(text) {

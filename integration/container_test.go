@@ -1,7 +1,6 @@
 package integration
 
 import (
-	"os"
 	"os/exec"
 	"strconv"
 	"strings"
@@ -9,15 +8,14 @@ import (
 	"testing"
 
 	"prefork/integration/testconf"
+	"prefork/internal/needtool"
 	"prefork/internal/testdir"
 )
 
 // As the first process of a container the master serves, reaps what it did
 // not start, and drains on TERM.
 func TestRunsAsPID1(t *testing.T) {
-	if os.Getuid() != 0 {
-		t.Skip("a new PID namespace needs root")
-	}
+	needtool.Root(t, "a new PID namespace")
 	c := line(2)
 	c.Control = testdir.Short(t) + "/control"
 	c.Listen = []string{"tcp://127.0.0.1:0"}
@@ -60,7 +58,7 @@ func startOrSkip(t *testing.T, control string, command *exec.Cmd) *Server {
 	probe := exec.Command("sh", "-c", "mount --make-rprivate / && mount -t proc proc /proc")
 	probe.SysProcAttr = &syscall.SysProcAttr{Cloneflags: command.SysProcAttr.Cloneflags}
 	if out, err := probe.CombinedOutput(); err != nil {
-		t.Skipf("no PID namespace with a /proc of its own here: %v: %s", err, out)
+		needtool.Skip(t, "no PID namespace with a /proc of its own here: %v: %s", err, out)
 	}
 	return StartCommand(t, control, command)
 }

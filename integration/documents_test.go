@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"prefork/internal/needtool"
 	"prefork/internal/testdir"
 )
 
@@ -144,8 +145,8 @@ func TestTheLoadDocumentsCommandsDoWhatItSays(t *testing.T) {
 		run++
 		t.Run(line, func(t *testing.T) {
 			tool, _, _ := strings.Cut(line, " ")
-			if _, err := exec.LookPath(tool); err != nil && tool != "prefork" {
-				t.Skipf("this machine has no %s", tool)
+			if tool != "prefork" {
+				needtool.Need(t, tool, "of that name")
 			}
 			out := r.types(t, line)
 			if reports := strings.HasPrefix(line, "prefork load ") && !strings.Contains(line, ">") && !strings.Contains(line, "compare"); reports &&

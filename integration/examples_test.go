@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"prefork/internal/needtool"
 )
 
 // occupy listens at the address, or returns nil if somebody else does.
@@ -79,7 +81,7 @@ func TestExampleEcho(t *testing.T) {
 	if l := occupy(t, address); l != nil {
 		_ = l.Close()
 	} else {
-		t.Skip("port 9999 is in use")
+		needtool.Skip(t, "port 9999 is in use")
 	}
 	s := StartCommand(t, "", exec.Command(Program(t, "prefork/examples/echo")))
 	waitServing(t, s, "tcp", address)
@@ -96,7 +98,7 @@ func TestExampleEcho(t *testing.T) {
 
 func TestExampleUpper(t *testing.T) {
 	s, address := example(t, "upper")
-	drivePython(t, address)
+	t.Run("python", func(t *testing.T) { drivePython(t, address) })
 	for i := range 10 {
 		text := fmt.Sprintf("hello world %d", i)
 		if answer, err := Asks("tcp", address, text); answer != strings.ToUpper(text) {
@@ -178,17 +180,13 @@ func TestExampleRedis(t *testing.T) {
 		}
 	}
 	_ = conn.Close()
-	driveRedisBenchmark(t, address)
+	t.Run("redis-benchmark", func(t *testing.T) { driveRedisBenchmark(t, address) })
 	drain(t, s)
 }
 
 func driveRedisBenchmark(t *testing.T, address string) {
 	t.Helper()
-	benchmark, err := exec.LookPath("redis-benchmark")
-	if err != nil {
-		t.Log("no redis-benchmark: not driven by it")
-		return
-	}
+	benchmark := needtool.Need(t, "redis-benchmark", "redis-tools")
 	host, port, _ := strings.Cut(address, ":")
 	for _, pipeline := range []string{"1", "16"} {
 		code, stdout, stderr := execute(t, exec.Command(benchmark, "-h", host, "-p", port,

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"prefork/internal/load"
+	"prefork/internal/needtool"
 )
 
 // loadResult runs prefork load to its end and reads its JSON.
@@ -113,10 +114,7 @@ with Server(("127.0.0.1", 0), Upper) as s:
 `
 
 func TestPythonsSocketserverIsLoadedToo(t *testing.T) {
-	python, err := exec.LookPath("python3")
-	if err != nil {
-		t.Skip("no python3 on this machine: ", err)
-	}
+	python := needtool.Need(t, "python3", "python3")
 	command := exec.Command(python, "-c", pythonServer)
 	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	out, err := command.StdoutPipe()

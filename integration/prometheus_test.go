@@ -13,6 +13,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"prefork/internal/needtool"
 )
 
 // prometheus is a real one, on loopback, with a database of its own.
@@ -25,10 +27,7 @@ type prometheus struct {
 // startPrometheus scrapes the address once a second, with our rules.
 func startPrometheus(t *testing.T, target string) *prometheus {
 	t.Helper()
-	path, err := exec.LookPath("prometheus")
-	if err != nil {
-		t.Skip("no prometheus on this machine (Debian package prometheus): ", err)
-	}
+	path := needtool.Need(t, "prometheus", "prometheus")
 	rules, err := filepath.Abs("../deploy/prometheus/alerts.yml")
 	if err != nil {
 		t.Fatal(err)

@@ -14,6 +14,8 @@ import (
 	"unicode/utf8"
 
 	"golang.org/x/sys/unix"
+
+	"prefork/internal/needtool"
 )
 
 // Pty is a terminal that a test sits at: a pseudo-terminal (pty(7)) and as much
@@ -50,7 +52,7 @@ func OpenPty(tb testing.TB, columns, rows int) *Pty {
 	tb.Helper()
 	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|syscall.O_NOCTTY, 0)
 	if err != nil {
-		tb.Skipf("no pseudo-terminals here: %v", err)
+		needtool.Skip(tb, "no pseudo-terminals here: %v", err)
 	}
 	p := &Pty{tb: tb, master: master, ended: make(chan struct{}), modes: map[string]bool{}}
 	var number int

@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"prefork/internal/needtool"
 	"prefork/internal/testdir"
 	"prefork/systemd"
 )
@@ -134,10 +135,7 @@ func TestWatchdogIntervalKeepsTheEnvironmentUnlessTold(t *testing.T) {
 }
 
 func TestTheRealActivatorIsUnderstood(t *testing.T) {
-	activator, err := exec.LookPath("systemd-socket-activate")
-	if err != nil {
-		t.Skip("systemd-socket-activate is not installed")
-	}
+	activator := needtool.Need(t, "systemd-socket-activate", "systemd")
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"prefork/internal/needtool"
 	"prefork/internal/testdir"
 	"prefork/systemd"
 )
@@ -76,10 +77,7 @@ func TestUnitsAreAsTheGoldenFiles(t *testing.T) {
 // analyze runs systemd-analyze on the units, laid out as an installation.
 func analyze(t *testing.T, dir string, args ...string) (string, error) {
 	t.Helper()
-	tool, err := exec.LookPath("systemd-analyze")
-	if err != nil {
-		t.Skip("systemd-analyze is not installed")
-	}
+	tool := needtool.Need(t, "systemd-analyze", "systemd")
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, tool, args...)

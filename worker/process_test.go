@@ -2,10 +2,8 @@ package worker
 
 import (
 	"bytes"
-	"errors"
 	"io"
 	"net"
-	"os"
 	"slices"
 	"strings"
 	"syscall"
@@ -14,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"prefork/internal/needtool"
 	"prefork/ipc"
 	"prefork/worker/poll"
 )
@@ -278,9 +277,7 @@ func TestReopenMovesStandardError(t *testing.T) {
 }
 
 func TestWorkersChildrenInheritNothing(t *testing.T) {
-	if _, err := os.Stat("/bin/sh"); errors.Is(err, os.ErrNotExist) {
-		t.Skip("no /bin/sh to start")
-	}
+	needtool.Need(t, "sh", "dash")
 	_, addr := crewOf(t, 1, "family", Config{})
 	out, err := io.ReadAll(dial(t, addr))
 	if err != nil {

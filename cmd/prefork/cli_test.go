@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"prefork/internal/needtool"
 )
 
 func TestATypoIsAnsweredWithTheNearestName(t *testing.T) {
@@ -165,7 +167,7 @@ func TestTheExitStatusIsThatOfTheProcess(t *testing.T) {
 func TestABrokenStandardOutputIsNoPanic(t *testing.T) {
 	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
 	if err != nil {
-		t.Skipf("no /dev/full: %v", err)
+		needtool.Skip(t, "no /dev/full: %v", err)
 	}
 	defer full.Close()
 	var stderr strings.Builder

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"prefork/internal/needtool"
 )
 
 // commands returns the blocks of shell commands in a document.
@@ -45,7 +47,7 @@ func TestEveryCommandInTheDocumentWorks(t *testing.T) {
 	})
 	for _, tool := range []string{"nc", "curl", "ss"} {
 		if _, err := m.Run(context.Background(), "which", tool); err != nil {
-			t.Skipf("the document's commands use %s, which is not installed", tool)
+			needtool.Skip(t, "the document's commands use %s, which is not installed", tool)
 		}
 	}
 	// A user who has logged in has a manager.

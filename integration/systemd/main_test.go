@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"prefork/integration"
+	"prefork/internal/needtool"
 )
 
 func TestMain(m *testing.M) {
@@ -109,16 +110,12 @@ func need(t *testing.T) {
 	if os.Getenv("PREFORK_SYSTEMD_TEST") != "1" {
 		t.Skip("takes minutes: make systemd-test (PREFORK_SYSTEMD_TEST=1) runs it")
 	}
-	if os.Getuid() != 0 {
-		t.Skip("a container needs root")
-	}
-	for _, tool := range []string{"systemd-nspawn", "nsenter", "make"} {
-		if _, err := exec.LookPath(tool); err != nil {
-			t.Skipf("%s is not installed (Debian: systemd-container, util-linux, make)", tool)
-		}
-	}
+	needtool.Root(t, "boots a container")
+	needtool.Need(t, "systemd-nspawn", "systemd-container")
+	needtool.Need(t, "nsenter", "util-linux")
+	needtool.Need(t, "make", "make")
 	if why := canMount(); why != nil {
-		t.Skipf("no overlay can be mounted here: %v", why)
+		needtool.Skip(t, "no overlay can be mounted here: %v", why)
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"prefork/integration"
+	"prefork/internal/needtool"
 )
 
 // newerRoot is where a newer Debian is kept between runs.
@@ -58,7 +59,7 @@ func newer(t *testing.T) *Machine {
 		return m
 	}
 	if err := bootstrap(); err != nil {
-		t.Skipf("this machine has systemd %d, and a newer one is not to be had: %v", m.Version, err)
+		needtool.Skip(t, "this machine has systemd %d, and a newer one is not to be had: %v", m.Version, err)
 	}
 	m, err := machines.on(newerRoot)
 	if err != nil {

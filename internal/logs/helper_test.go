@@ -11,6 +11,8 @@ import (
 
 	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
+
+	"prefork/internal/needtool"
 )
 
 // waiting bounds every wait of these tests. Nothing is expected to take it.
@@ -117,7 +119,7 @@ func terminal(t *testing.T) (master, slave *os.File) {
 	t.Helper()
 	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
 	if err != nil {
-		t.Skipf("no pseudo terminals here: %v", err)
+		needtool.Skip(t, "no pseudo terminals here: %v", err)
 	}
 	t.Cleanup(func() { _ = master.Close() })
 	var fd int
@@ -140,7 +142,7 @@ func terminal(t *testing.T) (master, slave *os.File) {
 		fd = int(peer)
 	})
 	if err != nil || ioctlErr != nil {
-		t.Skipf("no pseudo terminals here: %v, %v", err, ioctlErr)
+		needtool.Skip(t, "no pseudo terminals here: %v, %v", err, ioctlErr)
 	}
 	slave = os.NewFile(uintptr(fd), "terminal")
 	t.Cleanup(func() { _ = slave.Close() })

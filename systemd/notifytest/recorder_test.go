@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"prefork/internal/needtool"
 	"prefork/systemd"
 )
 
@@ -186,10 +187,7 @@ func TestTheStoreIsEmptiedWhenTheTestEnds(t *testing.T) {
 }
 
 func TestTheRealNotifyToolIsUnderstood(t *testing.T) {
-	tool, err := exec.LookPath("systemd-notify")
-	if err != nil {
-		t.Skip("systemd-notify is not installed")
-	}
+	tool := needtool.Need(t, "systemd-notify", "systemd")
 	r := New(t)
 	cmd := exec.CommandContext(t.Context(), tool, "--ready", "--status=four workers")
 	cmd.Env = append(os.Environ(), "NOTIFY_SOCKET="+r.Address())

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"prefork/internal/needtool"
 )
 
 // each runs one promise against every poller.
@@ -201,7 +203,7 @@ func TestSelectRefusesWhatItCannotWatch(t *testing.T) {
 		t.Fatal(err)
 	}
 	if limit.Cur <= unix.FD_SETSIZE {
-		t.Skipf("the limit of %d open files leaves no descriptor above FD_SETSIZE", limit.Cur)
+		needtool.Skip(t, "the limit of %d open files leaves no descriptor above FD_SETSIZE", limit.Cur)
 	}
 	high, err := unix.FcntlInt(uintptr(eventFD(t)), unix.F_DUPFD_CLOEXEC, unix.FD_SETSIZE)
 	if err != nil {

@@ -9,6 +9,8 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+
+	"prefork/internal/needtool"
 )
 
 func TestACommandReturnsTheVerdict(t *testing.T) {
@@ -105,7 +107,7 @@ func TestAProcessIsWaitedForUntilItIsGone(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := cmd.Start(); err != nil {
-		t.Skipf("cannot start a process to wait for: %v", err)
+		needtool.Skip(t, "cannot start a process to wait for: %v", err)
 	}
 	p := openProcess(cmd.Process.Pid)
 	if p == nil {
@@ -139,7 +141,7 @@ func TestAClientLeavesNoDescriptorBehind(t *testing.T) {
 	count := func() int {
 		entries, err := os.ReadDir("/proc/self/fd")
 		if err != nil {
-			t.Skipf("no /proc: %v", err)
+			needtool.Skip(t, "no /proc: %v", err)
 		}
 		return len(entries)
 	}

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"prefork/internal/needtool"
 )
 
 func TestASocketIsNamedAfterTheAddress(t *testing.T) {
@@ -96,9 +98,7 @@ func TestADirectoryThatSomeoneElseCouldHavePlantedIsNotUsed(t *testing.T) {
 }
 
 func TestADirectoryOfAnotherUserIsNotUsed(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("only root can give a directory away")
-	}
+	needtool.Root(t, "gives a directory away")
 	dir := place(t)
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		t.Fatal(err)

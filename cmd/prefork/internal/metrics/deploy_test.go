@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"prefork/internal/needtool"
 )
 
 const deploy = "../../../../deploy"
@@ -155,10 +157,7 @@ func TestEveryAlertSaysWhatItIsAndWhereItsRunbookIs(t *testing.T) {
 // promtool runs Prometheus' own checker in the directory of the rules.
 func promtool(t *testing.T, stdin string, args ...string) {
 	t.Helper()
-	path, err := exec.LookPath("promtool")
-	if err != nil {
-		t.Skip("no promtool on this machine (Debian package prometheus): ", err)
-	}
+	path := needtool.Need(t, "promtool", "prometheus")
 	command := exec.CommandContext(t.Context(), path, args...)
 	command.Dir = filepath.Join(deploy, "prometheus")
 	command.Stdin = strings.NewReader(stdin)
