@@ -201,20 +201,19 @@ func (m *Master) feed() {
 // twice a second at least.
 const restless = 2 * time.Second
 
-// quorum says whether at least half of the serving workers have a heartbeat
-// that is not overdue. The service manager restarts a service whose watchdog
-// is not fed.
+// quorum says whether enough serving workers have a heartbeat that is not
+// overdue. The service manager restarts a service whose watchdog is not fed.
 func (m *Master) quorum() bool {
-	serving, alive := 0, 0
+	var silent []time.Duration
 	for _, w := range m.workers {
 		if !w.serving || w.generation != m.current.number {
 			continue
 		}
-		serving++
-		beat := m.board.Slot(w.slot).Beat.Load()
-		if beat == 0 || time.Duration(ipc.Now()-beat) < max(m.watchdog, restless) {
-			alive++
+		silence := time.Duration(0) // of one that has not begun to beat
+		if beat := m.board.Slot(w.slot).Beat.Load(); beat != 0 {
+			silence = time.Duration(ipc.Now() - beat)
 		}
+		silent = append(silent, silence)
 	}
-	return 2*alive >= serving
+	return policy.Quorum(silent, max(m.watchdog, restless))
 }

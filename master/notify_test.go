@@ -15,6 +15,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"prefork/internal/testdir"
+	"prefork/ipc"
 	"prefork/master/policy"
 	"prefork/systemd"
 	"prefork/systemd/notifytest"
@@ -190,6 +191,45 @@ func TestTheWatchdogIsFedInTimeHoweverRareTheSamplesAre(t *testing.T) {
 	}
 	for range 3 {
 		r.Wait("WATCHDOG", "1", patience)
+	}
+}
+
+// A service most of whose workers hang is restarted by the service manager.
+func TestTheWatchdogIsFedOnlyWhileHalfOfTheServingWorkersBeat(t *testing.T) {
+	r := notifytest.New(t)
+	t.Setenv("NOTIFY_SOCKET", r.Address())
+	t.Setenv("WATCHDOG_USEC", "60000000")
+	t.Setenv("WATCHDOG_PID", strconv.Itoa(os.Getpid()))
+	s := start(t, Options{Generation: generationOf(3, "", "tcp://127.0.0.1:0")})
+	s.serves(3)
+	s.untilLoop("all to serve", func(m *Master) bool {
+		serving := 0
+		for _, w := range m.workers {
+			if w.serving {
+				serving++
+			}
+		}
+		return serving == 3
+	})
+	for silent, want := range []bool{true, true, false, false} {
+		if err := s.master.do(t.Context(), func(m *Master) {
+			left := silent
+			for _, w := range m.workers {
+				beat := ipc.Now()
+				if left > 0 {
+					beat -= int64(time.Hour)
+				}
+				left--
+				m.board.Slot(w.slot).Beat.Store(beat)
+			}
+			m.fed = time.Time{}
+			m.feed()
+			if fed := !m.fed.IsZero(); fed != want {
+				t.Errorf("%d of 3 workers are silent: fed %v, want %v", silent, fed, want)
+			}
+		}); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 
