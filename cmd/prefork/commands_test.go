@@ -3,10 +3,12 @@ package main
 import (
 	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+	"unicode"
 )
 
 func TestEachCommandAsksTheServerAndPrintsItsVerdict(t *testing.T) {
@@ -63,6 +65,55 @@ func TestEachProblemOfAReloadBeginsALine(t *testing.T) {
 	})
 	if r := runHere("reload", "--control", path); r.status != 1 || r.stderr != "prefork: reload failed:\np.toml:3: a\np.toml:4: b\n" {
 		t.Errorf("got %+v", r)
+	}
+}
+
+// What a worker says reaches the operator's terminal through the server: the
+// reason of its failure, and what it does.
+func TestNoTextOfAServerOrAFileReachesTheTerminalRaw(t *testing.T) {
+	const evil = `\u001b]0;owned\u0007\u001b[2J\u009b31m\r\u202e`
+	server := fake(t, func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.Method == http.MethodGet && r.URL.Path == "/v1/stream":
+			status := strings.ReplaceAll(statusJSON, "\n", "")
+			status = strings.Replace(status, `"mode":`, `"degraded":"`+evil+`","mode":`, 1)
+			w.Header().Set("Content-Type", "text/event-stream")
+			for range 2 {
+				_, _ = w.Write([]byte("event: status\ndata: " + status + "\n\n"))
+			}
+			_, _ = w.Write([]byte(`event: log` + "\n" + `data: {"seq":1,"level":"warn","message":"` + evil + `","fields":{"` + evil + `":["` + evil + `"]}}` + "\n\n"))
+		case r.Method == http.MethodGet:
+			_, _ = w.Write([]byte(`{"state":"` + evil + `","version":"` + evil + `","mode":"` + evil + `","target":"` + evil + `","degraded":"` + evil + `",
+				"listeners":[{"name":"` + evil + `","address":"` + "\u009b" + `"}],"workers":[{"state":"` + evil + `","doing":"` + evil + `"}],
+				"last_reload":{"error":"` + evil + `\nnext","at":"2026-01-01T00:00:00Z"}}`))
+		case r.URL.Path == "/v1/scale" && r.URL.Query().Get("n") == "5":
+			_, _ = w.Write([]byte(`{"ok":true,"target":"` + evil + `"}`))
+		default:
+			w.WriteHeader(http.StatusConflict)
+			_, _ = w.Write([]byte(`{"ok":false,"error":"` + evil + `"}`))
+		}
+	})
+	file := filepath.Join(t.TempDir(), "p.toml")
+	write(t, file, `pid_file = "/tmp/`+evil[:len(evil)-len(`\r\u202e`)]+`"`)
+	broken := filepath.Join(t.TempDir(), "broken\x1b[2J.toml")
+	write(t, broken, "mode = \"\x1b[2J\"\n\x9b = 1\n")
+	for _, args := range [][]string{
+		{"status"}, {"status", "--json"}, {"top", "--once"}, {"reload"}, {"drain"}, {"stop"}, {"scale", "4"}, {"scale", "5"}, {"recycle", "1"}, {"log-level", "info"},
+		{"check", file}, {"check", broken}, {"check", "\x1b[2J"}, {"serve", "--config", broken}, {"\x1b[2J"},
+	} {
+		if args[0] != "check" && args[0] != "serve" && len(args[0]) > 1 {
+			args = append(args, "--control", server)
+		}
+		r := runHere(args...)
+		for _, c := range r.stdout + r.stderr {
+			if !unicode.IsPrint(c) && c != '\n' {
+				t.Errorf("%q prints %q:\n%q", args, c, r.stdout+r.stderr)
+				break
+			}
+		}
+		if r.stdout+r.stderr == "" {
+			t.Errorf("%q prints nothing", args)
+		}
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 
 	"prefork"
 	"prefork/cmd/prefork/internal/config"
+	"prefork/cmd/prefork/internal/human"
 )
 
 // The exit statuses.
@@ -52,7 +53,7 @@ func exitStatus(err error) int {
 func message(err error) string {
 	var problems config.Problems
 	if errors.As(err, &problems) && !problems.Usage() {
-		return problems.Error()
+		return human.Clean(problems.Error())
 	}
-	return "prefork: " + err.Error()
+	return "prefork: " + human.Clean(err.Error())
 }

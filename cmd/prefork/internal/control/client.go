@@ -3,7 +3,6 @@ package control
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -71,7 +70,8 @@ func (c *Client) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 // about 2 MB.
 const maxAnswer = 16 << 20
 
-// Status returns what the server says of itself, and the JSON as it came.
+// Status returns what the server says of itself, and the JSON as it came, but
+// with what does not print escaped.
 func (c *Client) Status(ctx context.Context) (prefork.Status, []byte, error) {
 	var s prefork.Status
 	code, body, err := c.do(ctx, http.MethodGet, "/v1/status", nil)
@@ -81,10 +81,10 @@ func (c *Client) Status(ctx context.Context) (prefork.Status, []byte, error) {
 	if code != http.StatusOK {
 		return s, nil, refusal(code, body)
 	}
-	if err := json.Unmarshal(body, &s); err != nil {
+	if err := decode(body, &s); err != nil {
 		return s, nil, fmt.Errorf("read status: %w", err)
 	}
-	return s, body, nil
+	return s, escaped(body), nil
 }
 
 // Command sends a command and waits for its outcome. The error is the server's
@@ -98,7 +98,7 @@ func (c *Client) Command(ctx context.Context, name string, query url.Values) (pr
 	if code != http.StatusOK {
 		return a, refusal(code, body)
 	}
-	if err := json.Unmarshal(body, &a); err != nil {
+	if err := decode(body, &a); err != nil {
 		return a, fmt.Errorf("read answer: %w", err)
 	}
 	if !a.OK {
@@ -201,7 +201,7 @@ func unwrapURL(err error) error {
 // refusal is the server's reason, or its HTTP status if it gave none.
 func refusal(code int, body []byte) error {
 	var a prefork.Answer
-	if json.Unmarshal(body, &a) == nil && a.Error != "" {
+	if decode(body, &a) == nil && a.Error != "" {
 		return errors.New(a.Error)
 	}
 	if code == http.StatusNotFound {

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -88,7 +87,7 @@ func decodeItem(name string, data []byte) (Item, error) {
 	default:
 		return item, nil
 	}
-	if err := json.Unmarshal(data, into); err != nil {
+	if err := decode(data, into); err != nil {
 		return Item{}, fmt.Errorf("read stream: event %q: %w", name, err)
 	}
 	return item, nil

@@ -4,9 +4,9 @@ import (
 	"fmt"
 	"math"
 	"strconv"
-	"strings"
-	"unicode"
-	"unicode/utf8"
+
+	"prefork/cmd/prefork/internal/human"
+	"prefork/cmd/prefork/internal/screen"
 )
 
 // duration writes a time as people say it, to three digits: 83 µs, 1.24 ms.
@@ -97,26 +97,6 @@ func counted(n int, one, many string) string {
 	return fmt.Sprintf("%d %s", n, many)
 }
 
-// clean makes foreign text fit to be shown on one line: what does not print
-// (control characters, bytes that are not UTF-8, marks that turn the direction
-// of writing) becomes a space or a replacement character, and what is longer
-// than most runes is cut.
-func clean(s string, most int) string {
-	var b strings.Builder
-	cut := utf8.RuneCountInString(s) > most
-	n := 0
-	for _, r := range s {
-		if n++; cut && n == most {
-			b.WriteRune('…')
-			break
-		}
-		switch {
-		case r == '\n' || r == '\t' || r == '\r':
-			r = ' '
-		case !unicode.IsPrint(r):
-			r = unicode.ReplacementChar
-		}
-		b.WriteRune(r)
-	}
-	return b.String()
-}
+// clean makes foreign text fit to be shown on one line, and cuts what is longer
+// than most runes.
+func clean(s string, most int) string { return screen.Cut(human.CleanLine(s), most) }

@@ -2,8 +2,9 @@ package screen
 
 import (
 	"strings"
-	"unicode"
 	"unicode/utf8"
+
+	"prefork/cmd/prefork/internal/human"
 )
 
 // Style is how a text looks. Its zero value is plain.
@@ -79,22 +80,11 @@ func Cut(text string, columns int) string {
 	return string(runes[:columns-1]) + "…"
 }
 
-// Clean returns text with everything replaced that a terminal would not simply
-// print.
-func Clean(text string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-		return '\uFFFD'
-	}, text)
-}
-
 // Plain returns the line without styles and without spaces at its end.
 func (l Line) Plain() string {
 	var b strings.Builder
 	for _, s := range l {
-		b.WriteString(Clean(s.Text))
+		b.WriteString(human.CleanLine(s.Text))
 	}
 	return strings.TrimRight(b.String(), " ")
 }
@@ -107,7 +97,7 @@ func (l Line) ANSI(styles bool) string {
 	}
 	var b strings.Builder
 	for _, s := range l {
-		text := Clean(s.Text)
+		text := human.CleanLine(s.Text)
 		if s.Style == 0 || text == "" {
 			b.WriteString(text)
 			continue

@@ -4,7 +4,7 @@ import "testing"
 
 func TestNoTextMovesTheCursor(t *testing.T) {
 	hostile := "a\x1b[2J\r\n\tb\u202ec\x00\x7f\u009b2Jd\xff"
-	want := "a\uFFFD[2J\uFFFD\uFFFD\uFFFDb\uFFFDc\uFFFD\uFFFD\uFFFD2Jd\uFFFD"
+	want := "a\uFFFD[2J  b\uFFFDc\uFFFD\uFFFD\uFFFD2Jd\uFFFD"
 	l := Line{{hostile, 0}}
 	if got := l.ANSI(true); got != want {
 		t.Errorf("ANSI: %q, want %q", got, want)

@@ -92,7 +92,7 @@ func (r *row) activity() string {
 	if r.Doing == "" {
 		return ""
 	}
-	return human.Brief(r.DoingS) + " " + screen.Clean(r.Doing)
+	return human.Brief(r.DoingS) + " " + human.CleanLine(r.Doing)
 }
 
 func when(is bool, s screen.Style) screen.Style {
