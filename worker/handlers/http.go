@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"strings"
 	"time"
 
 	"prefork/worker"
@@ -59,7 +60,7 @@ func buildHTTP(v values, o *worker.Options) error {
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("/healthz", serveHealth)
-	mux.Handle("/", readOnly(files))
+	mux.Handle("/", readOnly(fewRanges(files)))
 	service := HTTPServer(&http.Server{
 		Handler:           mux,
 		ReadHeaderTimeout: v.duration("read_header_timeout"),
@@ -79,6 +80,23 @@ func readOnly(next http.Handler) http.Handler {
 			w.Header().Set("Allow", "GET, HEAD")
 			http.Error(w, "method not allowed", http.StatusMethodNotAllowed)
 			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// maxRanges bounds the ranges of one request. Each is a part of the answer with
+// a header of its own, so thousands of single bytes cost as much as hundreds of
+// requests.
+const maxRanges = 32
+
+// fewRanges answers a request for more ranges than maxRanges with the whole
+// file, as RFC 9110, 14.2 permits. net/http itself does so for ranges that are
+// longer than the file together.
+func fewRanges(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.Count(r.Header.Get("Range"), ",") >= maxRanges {
+			r.Header.Del("Range")
 		}
 		next.ServeHTTP(w, r)
 	})

@@ -145,6 +145,26 @@ func TestHTTPSendsWholeLargeFilesAndRanges(t *testing.T) {
 	}
 }
 
+// Thousands of ranges of a byte each cost as much as hundreds of requests.
+func TestHTTPAnswersManyRangesWithTheWholeFile(t *testing.T) {
+	root := makeSite(t)
+	whole := strings.Repeat("0123456789", 1000)
+	if err := os.WriteFile(filepath.Join(root, "a.txt"), []byte(whole), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	r := start(t, map[string]any{"root": root})
+	ranges := func(n int) string { return strings.Repeat(",0-0", n)[1:] }
+	for n, want := range map[int]int{
+		2: http.StatusPartialContent, maxRanges: http.StatusPartialContent,
+		maxRanges + 1: http.StatusOK, 6000: http.StatusOK,
+	} {
+		resp, body := r.ask("GET /a.txt HTTP/1.1\r\nHost: t\r\nRange: bytes=" + ranges(n) + "\r\n\r\n")
+		if resp.StatusCode != want || want == http.StatusOK && body != whole {
+			t.Errorf("%d ranges: %d with %d bytes, want %d", n, resp.StatusCode, len(body), want)
+		}
+	}
+}
+
 func TestHTTPListsOnlyWhenAskedAndLeavesOutHiddenNames(t *testing.T) {
 	root := makeSite(t)
 	code, body := start(t, map[string]any{"root": root, "list": true}).get("/plain/")
