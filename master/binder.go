@@ -265,30 +265,6 @@ func bindUnix(a Address, backlog int) (*listener, error) {
 	return l, nil
 }
 
-// takeFile makes the file that bind has just created the listener's own and
-// gives it its owner and mode.
-func (l *listener) takeFile(a Address) error {
-	var st unix.Stat_t
-	if err := unix.Lstat(a.Path, &st); err != nil {
-		return os.NewSyscallError("lstat", err)
-	}
-	l.path, l.dev, l.ino = a.Path, st.Dev, st.Ino
-	return a.setFile()
-}
-
-// setFile gives a unix socket's file the owner and mode that a asks for.
-func (a Address) setFile() error {
-	if a.UID >= 0 || a.GID >= 0 {
-		if err := os.Lchown(a.Path, a.UID, a.GID); err != nil {
-			return err
-		}
-	}
-	if a.HasMode { // the umask may have taken bits away
-		return os.Chmod(a.Path, os.FileMode(a.Mode))
-	}
-	return nil
-}
-
 // removeStale removes a socket file that nobody listens on any more.
 func removeStale(path string) error {
 	info, err := os.Lstat(path)

@@ -97,7 +97,7 @@ func (m *Master) refit(g *generation) {
 		}
 		err := unix.Listen(l.fd, backlog(g.config.Backlog)) // only changes the length of the queue
 		if err == nil && l.path != "" {
-			err = g.addresses[l].setFile()
+			err = l.setFile(g.addresses[l])
 		}
 		if err != nil {
 			m.log.Warn("listener not changed", zap.String("listener", l.name), zap.Error(err))
