@@ -1,7 +1,6 @@
 package master
 
 import (
-	"fmt"
 	"os"
 
 	"go.uber.org/zap"
@@ -17,34 +16,16 @@ const accessStdout = "-"
 // writes nothing there: it opens the file, because a worker may hold no
 // privilege, and hands it out. The owner loop owns it.
 type accessLog struct {
-	path string // "" if there is none
-	fd   int    // -1 if there is none
+	logFile
+	fd int // -1 if there is none
 }
 
-// open opens the file afresh. On error the one that is open stays.
-func (a *accessLog) open() error {
-	fd, err := openAccess(a.path)
-	if err != nil {
-		return fmt.Errorf("open access log: %w", err)
-	}
-	a.close()
-	a.fd = fd
-	return nil
-}
-
-// openAccess opens without waiting, now or in a write: a named pipe that nobody
-// reads is an error here, and one that nobody empties is one in the worker. To
-// a regular file the flag means nothing.
+// openAccess opens the access log.
 func openAccess(path string) (int, error) {
 	if path == accessStdout {
 		return openStdout()
 	}
-	const flags = unix.O_WRONLY | unix.O_APPEND | unix.O_CREAT | unix.O_NONBLOCK | unix.O_CLOEXEC | unix.O_NOCTTY
-	fd, err := unix.Open(path, flags, 0o640)
-	if err != nil {
-		return -1, &os.PathError{Op: "open", Path: path, Err: err}
-	}
-	return fd, nil
+	return openLog(path)
 }
 
 // openStdout returns a descriptor of standard output. A pipe or a terminal is
@@ -88,12 +69,17 @@ func (m *Master) reopenAccess() {
 	if m.access.path == "" || m.access.path == accessStdout {
 		return
 	}
-	if err := m.access.open(); err != nil {
-		m.log.Error("access log not reopened", zap.Error(err))
-		return
-	}
-	for _, w := range m.workers {
-		m.sendAccess(w)
-	}
-	m.log.Info("access log reopened")
+	m.reopen(&m.access.logFile, func(m *Master, fd int, err error) {
+		if err != nil {
+			m.log.Error("access log not reopened", zap.Error(err))
+			return
+		}
+		old := m.access.fd
+		m.access.fd = fd
+		go func() { _ = unix.Close(old) }() // may write out what a network file system has not yet
+		for _, w := range m.workers {
+			m.sendAccess(w)
+		}
+		m.log.Info("access log reopened")
+	})
 }

@@ -181,20 +181,22 @@ func (m *Master) signal(s os.Signal) {
 
 // reopenLog opens the log file afresh, here and in every worker.
 func (m *Master) reopenLog() {
-	if m.options.LogFile == "" {
-		if m.options.AccessLog == "" {
+	if m.logFile.path == "" {
+		if m.access.path == "" {
 			m.log.Info("no log file to reopen")
 		}
 		return
 	}
-	if err := (logFile{m.options.LogFile}).open(); err != nil {
-		m.log.Error("log file not reopened", zap.Error(err))
-		return
-	}
-	for _, w := range m.workers {
-		m.send(w, &ipc.Reopen{}, 2)
-	}
-	m.log.Info("log file reopened")
+	m.reopen(&m.logFile, func(m *Master, fd int, err error) {
+		if err != nil {
+			m.log.Error("log file not reopened", zap.Error(err))
+			return
+		}
+		for _, w := range m.workers {
+			m.send(w, &ipc.Reopen{}, fd)
+		}
+		m.log.Info("log file reopened")
+	})
 }
 
 // level returns the level of the log, as workers are told it.

@@ -36,7 +36,8 @@ type Master struct {
 
 	// The owner loop owns the rest.
 	board       *ipc.Scoreboard
-	null        int // /dev/null, the workers' standard input
+	null        int     // /dev/null, the workers' standard input
+	logFile     logFile // that takes the place of standard error
 	access      accessLog
 	workers     map[policy.ID]*worker
 	generations map[int]*generation
@@ -93,7 +94,8 @@ func New(o Options) *Master {
 		generations: map[int]*generation{},
 		stored:      map[string]*listener{},
 		null:        -1,
-		access:      accessLog{path: o.AccessLog, fd: -1},
+		logFile:     logFile{name: "log file", path: o.LogFile, open: openLog, stderr: true},
+		access:      accessLog{logFile: logFile{name: "access log", path: o.AccessLog, open: openAccess}, fd: -1},
 	}
 }
 
@@ -175,15 +177,19 @@ func (m *Master) acquire(ctx context.Context) (closers []func(), err error) {
 		}
 		closers = append(closers, control)
 	}
-	if o.AccessLog != "" {
-		if err := m.access.open(); err != nil {
+	if m.access.path != "" {
+		if m.access.fd, err = m.access.openFirst(ctx); err != nil {
 			return closers, err
 		}
 		closers = append(closers, m.access.close)
 	}
-	if o.LogFile != "" {
+	if m.logFile.path != "" {
 		// Last: until here whoever started the server should see what fails.
-		if err := (logFile{o.LogFile}).open(); err != nil {
+		fd, err := m.logFile.openFirst(ctx)
+		if err == nil {
+			err = replaceStderr(fd)
+		}
+		if err != nil {
 			return closers, err
 		}
 	}

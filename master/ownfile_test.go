@@ -1,0 +1,84 @@
+package master
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// writeOwn opens path as a log and writes text.
+func writeOwn(t *testing.T, path, text string) error {
+	t.Helper()
+	fd, err := openLog(path)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	_, err = unix.Write(fd, []byte(text))
+	return err
+}
+
+func TestLinksOfTheServersOwnUserAreFollowed(t *testing.T) {
+	dir := t.TempDir()
+	target := filepath.Join(dir, "real", "log")
+	err := errors.Join(os.Mkdir(filepath.Dir(target), 0o700),
+		os.Symlink("real", filepath.Join(dir, "d")),
+		os.Symlink("../real/log", filepath.Join(dir, "d", "relative")), // from where the link is
+		os.Symlink(filepath.Join(dir, "d", "relative"), filepath.Join(dir, "absolute")),
+		os.Symlink("loop", filepath.Join(dir, "loop")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"real/log", "d/relative", "absolute"} {
+		if err := writeOwn(t, filepath.Join(dir, name), name+"\n"); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if text, err := os.ReadFile(target); err != nil || string(text) != "real/log\nd/relative\nabsolute\n" {
+		t.Errorf("the log has %q, %v", text, err)
+	}
+	if err := writeOwn(t, filepath.Join(dir, "loop"), ""); !errors.Is(err, unix.ELOOP) {
+		t.Errorf("a link to itself: %v, want %v", err, unix.ELOOP)
+	}
+}
+
+// A container's log_file is often /dev/stderr, a link to a link in /proc.
+func TestLinksOfTheKernelAreFollowed(t *testing.T) {
+	file, err := os.Create(filepath.Join(t.TempDir(), "f"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	link := filepath.Join(t.TempDir(), "stdout")
+	if err := os.Symlink("/proc/self/fd/"+strconv.Itoa(int(file.Fd())), link); err != nil {
+		t.Fatal(err)
+	}
+	if err := writeOwn(t, link, "x"); err != nil {
+		t.Error(err)
+	}
+	if text, err := os.ReadFile(file.Name()); string(text) != "x" {
+		t.Errorf("the file has %q, %v", text, err)
+	}
+}
+
+func TestALinkOfAnotherUserIsNotFollowed(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root, to make a link for another user")
+	}
+	dir := t.TempDir()
+	link, victim := filepath.Join(dir, "link"), filepath.Join(dir, "victim")
+	if err := errors.Join(os.Symlink(victim, link), os.Lchown(link, 61234, 61234)); err != nil {
+		t.Fatal(err)
+	}
+	if err := writeOwn(t, link, "x"); err == nil || !strings.Contains(err.Error(), link+" is a symbolic link of user 61234") {
+		t.Errorf("log: %v, want a refusal", err)
+	}
+	if _, err := os.Stat(victim); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the file that the link leads to: %v, want none", err)
+	}
+}
