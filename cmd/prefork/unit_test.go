@@ -43,7 +43,7 @@ func TestAUnitOpensWhatTheConfigurationNeeds(t *testing.T) {
 		{config: "listen = [\"tcp://:80\", \"tcp://[::1]:81\", \"tcp4://:82\", \"unix:///run/s.sock?mode=0666\"]", flags: "--socket",
 			want: []string{"ListenStream=80\nListenStream=[::1]:81\nListenStream=0.0.0.0:82\nListenStream=/run/s.sock\n", "SocketMode=0666\n", "FileDescriptorName=prefork\n"}},
 	} {
-		write(t, file, test.config+"\n")
+		write(t, file, "# "+t.Name()+"\n"+test.config+"\n")
 		r := runHere(append([]string{"unit", "--config", file}, strings.Fields(test.flags)...)...)
 		if r.status != 0 {
 			t.Errorf("%q %s: %+v", test.config, test.flags, r)

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -8,6 +9,8 @@ import (
 	"maps"
 	"os"
 	"slices"
+
+	"golang.org/x/sys/unix"
 
 	"prefork/cmd/prefork/internal/nearest"
 )
@@ -57,26 +60,43 @@ func Parse(file string, text []byte, flags *Flags) (Config, error) {
 const maxFile = 1 << 20
 
 func read(file string) ([]byte, error) {
-	info, err := os.Stat(file)
-	if err != nil {
-		return nil, reason(err)
-	}
-	if !info.Mode().IsRegular() {
-		// A pipe or a terminal would be empty when a reload reads it again, and
-		// an empty file is a valid configuration.
-		return nil, errors.New("not a regular file, which a reload could read again")
-	}
-	f, err := os.Open(file)
+	f, err := os.OpenFile(file, os.O_RDONLY|unix.O_NONBLOCK, 0) // a pipe would wait for a writer
 	if err != nil {
 		return nil, reason(err)
 	}
 	defer f.Close()
+	return readSteady(f)
+}
+
+// readSteady returns the text of a file that does not change meanwhile. An empty
+// file is refused: it is most likely being written, and would mean that the
+// server leaves its addresses for the default one.
+func readSteady(f interface {
+	io.Reader
+	Stat() (fs.FileInfo, error)
+}) ([]byte, error) {
+	before, err := f.Stat()
+	if err != nil {
+		return nil, reason(err)
+	}
+	if !before.Mode().IsRegular() {
+		// A pipe or a terminal would be empty when a reload reads it again.
+		return nil, errors.New("not a regular file, which a reload could read again")
+	}
 	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
 	if err != nil {
 		return nil, reason(err)
 	}
-	if len(text) > maxFile {
+	after, err := f.Stat()
+	switch {
+	case err != nil:
+		return nil, reason(err)
+	case after.Size() != before.Size() || !after.ModTime().Equal(before.ModTime()):
+		return nil, errors.New("was changed while it was read; try again")
+	case len(text) > maxFile:
 		return nil, fmt.Errorf("more than %d bytes", maxFile)
+	case len(bytes.Trim(text, "\ufeff \t\r\n")) == 0:
+		return nil, errors.New("is empty; for the defaults write a comment, such as # defaults")
 	}
 	return text, nil
 }

@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -138,9 +139,14 @@ func TestAFileThatCannotBeReadIsAProblem(t *testing.T) {
 	if err := os.WriteFile(big, []byte(strings.Repeat("#", maxFile+1)), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	empty, blank := filepath.Join(dir, "empty.toml"), filepath.Join(dir, "blank.toml")
+	write(t, empty, "")
+	write(t, blank, "\ufeff \r\n\n")
 	for _, c := range []struct{ file, want string }{
 		{filepath.Join(dir, "none.toml"), "no such file or directory"},
 		{dir, "not a regular file, which a reload could read again"},
+		{empty, "is empty; for the defaults write a comment, such as # defaults"},
+		{blank, "is empty; for the defaults write a comment, such as # defaults"},
 		{"/dev/null", "not a regular file, which a reload could read again"},
 		{big, "more than 1048576 bytes"},
 	} {
@@ -148,5 +154,38 @@ func TestAFileThatCannotBeReadIsAProblem(t *testing.T) {
 		if err == nil || err.Error() != c.file+": "+c.want {
 			t.Errorf("%s: got %v, want %s", c.file, err, c.want)
 		}
+	}
+}
+
+// beingWritten is a file that somebody writes to while it is read.
+type beingWritten struct {
+	*os.File
+	write func() error
+}
+
+func (f beingWritten) Read(b []byte) (int, error) {
+	if err := f.write(); err != nil {
+		return 0, err
+	}
+	return f.File.Read(b)
+}
+
+func TestAFileThatChangesWhileItIsReadIsAProblem(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "c.toml")
+	write(t, path, "workers = 1\n")
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := readSteady(f); err != nil {
+		t.Errorf("a file that does not change: %v", err)
+	}
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		t.Fatal(err)
+	}
+	_, err = readSteady(beingWritten{f, func() error { return os.Truncate(path, 4) }})
+	if err == nil || err.Error() != "was changed while it was read; try again" {
+		t.Errorf("a file that is cut meanwhile: %v", err)
 	}
 }
