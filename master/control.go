@@ -28,7 +28,7 @@ func (m *Master) serveControl(path string) (func(), error) {
 	address.Mode, address.HasMode = 0o600, true
 	socket, err := bindUnix(address, 64)
 	if err != nil {
-		return nil, fmt.Errorf("control socket: %w", err)
+		return nil, fmt.Errorf("control socket: %w; choose another path with --control", err)
 	}
 	l, err := socket.netListener()
 	if err != nil {

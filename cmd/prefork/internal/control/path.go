@@ -50,11 +50,12 @@ func directories() []directory {
 func DefaultPath(listen string) (string, error) {
 	dir := directories()[0]
 	if dir.private {
-		if err := os.Mkdir(dir.path, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-			return "", fmt.Errorf("control socket directory: %w", err)
+		err := os.Mkdir(dir.path, 0o700)
+		if err == nil || errors.Is(err, fs.ErrExist) {
+			err = owned(dir.path)
 		}
-		if err := owned(dir.path); err != nil {
-			return "", fmt.Errorf("control socket directory: %w; choose a path with --control", err)
+		if err != nil {
+			return "", fmt.Errorf("control socket directory: %w; choose a path with --control, or --control none", err)
 		}
 	}
 	name := fileName(listen)

@@ -97,6 +97,13 @@ func TestADirectoryThatSomeoneElseCouldHavePlantedIsNotUsed(t *testing.T) {
 	}
 }
 
+func TestWhoHasNoPlaceForTheSocketIsToldHowToNameOne(t *testing.T) {
+	t.Setenv("TMPDIR", filepath.Join(place(t), "none"))
+	if path, err := DefaultPath("tcp://:80"); err == nil || !strings.Contains(err.Error(), "--control") {
+		t.Errorf("DefaultPath = %q, %v; want an error that names --control", path, err)
+	}
+}
+
 func TestADirectoryOfAnotherUserIsNotUsed(t *testing.T) {
 	needtool.Root(t, "gives a directory away")
 	dir := place(t)
