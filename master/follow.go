@@ -142,40 +142,25 @@ func (m *Master) exited(w *worker, e exit, err error) {
 	m.step(policy.Exited{ID: w.id, Code: e.code, Signal: e.signal})
 	delete(m.workers, w.id)
 	w.close()
-	m.reap()
 }
 
-// reap reaps orphans, if this process inherits any.
-func (m *Master) reap() {
-	if !m.orphans {
-		return
-	}
-	watched := make(map[int]bool, len(m.workers))
-	for _, w := range m.workers {
-		watched[w.pid] = true
-	}
-	for _, pid := range reapOrphans(func(pid int) bool { return watched[pid] }) {
-		m.log.Info("orphan reaped", zap.Int("pid", pid))
-	}
+// received logs a signal and returns what the policy is to be told of it, or
+// nil.
+func (m *Master) received(s os.Signal) policy.Event {
+	entry := signalTable[s]
+	m.log.Info("signal received", zap.String("signal", s.String()), zap.String("does", entry.does))
+	return entry.event
 }
 
 // signal acts on a signal to the master.
 func (m *Master) signal(s os.Signal) {
-	entry := signalTable[s]
-	switch s {
-	case unix.SIGCHLD:
-		m.reap()
-		return
-	case unix.SIGPIPE:
-		return
-	}
-	m.log.Info("signal received", zap.String("signal", s.String()), zap.String("does", entry.does))
+	ev := m.received(s)
 	switch {
 	case s == unix.SIGUSR1:
 		m.reopenLog()
 		m.reopenAccess()
-	case entry.event != nil:
-		m.step(entry.event)
+	case ev != nil:
+		m.step(ev)
 	}
 }
 

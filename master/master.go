@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/signal"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -28,11 +30,11 @@ type Master struct {
 	started time.Time
 
 	machine *policy.Machine
-	events  chan event       // from readers, watchers and the loader
-	asks    chan ask         // from control clients and Shutdown
-	signals <-chan os.Signal // nil until Run
-	done    chan struct{}    // closed when the owner loop has ended
-	ended   sync.Once        // closes done
+	events  chan event    // from readers, watchers and the loader
+	asks    chan ask      // from control clients and Shutdown
+	signals *signals      // nil until Run
+	done    chan struct{} // closed when the owner loop has ended
+	ended   sync.Once     // closes done
 
 	// The owner loop owns the rest.
 	board       *ipc.Scoreboard
@@ -64,7 +66,6 @@ type Master struct {
 	lastReload  LastReload
 	waiting     waiters
 	queue       []policy.Event // that actions gave rise to
-	orphans     bool           // reap what we did not start
 	result      *policy.Exit
 }
 
@@ -106,21 +107,66 @@ func New(o Options) *Master {
 func (m *Master) Run(ctx context.Context) error {
 	defer m.close()
 	m.started = time.Now()
-	signals, stopSignals := notifySignals()
-	defer stopSignals()
-	m.signals = signals
+	m.signals = notifySignals(signal.Notify)
+	defer m.signals.stop()
 
-	closers, err := m.acquire(ctx)
-	defer func() {
-		for i := len(closers) - 1; i >= 0; i-- {
-			closers[i]()
-		}
-	}()
+	release, err := m.start(ctx, m.acquire)
+	defer release()
 	if err != nil {
 		return err
 	}
-	m.run(ctx)
+	if m.result == nil { // nobody has ended the start
+		m.run(ctx)
+	}
 	return m.verdict()
+}
+
+// startGrace is how long the end of a start waits for a step that does not
+// heed its context, such as an open of a file.
+const startGrace = time.Second
+
+// start acquires what the master needs to run, and may be ended meanwhile: a
+// host name may take long to resolve. A reload or another command that comes
+// in this time waits for the owner loop. The returned function releases what
+// was acquired.
+func (m *Master) start(ctx context.Context, acquire func(context.Context) ([]func(), error)) (release func(), err error) {
+	acquiring, cancel := context.WithCancel(ctx)
+	defer cancel()
+	type acquired struct {
+		release func()
+		err     error
+	}
+	done, abandoned := make(chan acquired), make(chan struct{})
+	go func() {
+		closers, err := acquire(acquiring)
+		release := func() {
+			for _, release := range slices.Backward(closers) {
+				release()
+			}
+		}
+		select {
+		case done <- acquired{release, err}:
+		case <-abandoned:
+			release()
+		}
+	}()
+	select {
+	case a := <-done:
+		return a.release, a.err
+	case s := <-m.signals[queueEnd]:
+		m.received(s)
+	case <-ctx.Done():
+	}
+	cancel()
+	m.result = &policy.Exit{} // the machine belongs to acquire
+	m.log.Info("stopped", zap.Int("exit_code", 0), zap.Duration("duration", m.now()))
+	select {
+	case a := <-done:
+		return a.release, nil
+	case <-time.After(startGrace):
+		close(abandoned)
+		return func() {}, nil
+	}
 }
 
 // acquire acquires what the master holds for its whole life, in order. The
@@ -219,7 +265,9 @@ func (m *Master) run(ctx context.Context) {
 	for _, l := range m.current.listeners {
 		m.log.Info("listening", zap.String("listener", l.name), zap.String("address", l.address))
 	}
-	m.orphans = inheritsOrphans()
+	if inheritsOrphans() {
+		go reapOrphans(m.log, m.done)
+	}
 	ended := ctx.Done()
 	sampling := time.NewTicker(m.base.Policy.SampleInterval)
 	defer sampling.Stop()
@@ -240,7 +288,13 @@ func (m *Master) run(ctx context.Context) {
 			e(m)
 		case a := <-m.asks:
 			a(m)
-		case s := <-m.signals:
+		case s := <-m.signals[queueEnd]:
+			m.signal(s)
+		case s := <-m.signals[queueReload]:
+			m.signal(s)
+		case s := <-m.signals[queueReopen]:
+			m.signal(s)
+		case s := <-m.signals[queueOther]:
 			m.signal(s)
 		case <-timer.C:
 			m.step(policy.Tick{})

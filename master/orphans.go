@@ -1,10 +1,35 @@
 package master
 
 import (
+	"errors"
 	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
 	"unsafe"
 
+	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
+)
+
+// As PID 1 or as a subreaper the master becomes the parent of processes whose
+// own parent has ended, and must reap them. It must not reap a child that some
+// other part of the program started and waits for: exec.Cmd.Wait would fail
+// with ECHILD. The kernel does not tell the two apart. The reaper does so by
+// two facts:
+//
+//   - os/exec and the master hold a pidfd of each child that they started, until
+//     they have waited for it. A child of which this process holds a pidfd is not
+//     an orphan.
+//   - Whoever waits without a pidfd (syscall.ForkExec, C code) waits at once. So
+//     an orphan is a process that is still a zombie after orphanGrace.
+//
+// A program that starts a child without a pidfd and waits for it later than that
+// loses its exit status.
+const (
+	orphanInterval = time.Second // between two looks
+	orphanGrace    = 2 * time.Second
 )
 
 // inheritsOrphans says whether processes that lose their parent become ours:
@@ -18,25 +43,117 @@ func inheritsOrphans() bool {
 	return err == nil && on != 0
 }
 
-// reapOrphans reaps the ended processes that nobody watches. known says which
-// pids are watched. A watched one at the head of the kernel's list ends the
-// search: its watcher is about to reap it, and its exit searches again.
-func reapOrphans(known func(pid int) bool) (reaped []int) {
+// reaper reaps orphans. One goroutine owns it, beside the owner loop.
+type reaper struct {
+	proc  string            // /proc/self
+	seen  map[int]time.Time // zombies that may be orphans, and when they were first seen
+	grace time.Duration
+}
+
+// reapOrphans looks for orphans until done is closed.
+func reapOrphans(log *zap.Logger, done <-chan struct{}) {
+	r := reaper{proc: "/proc/self", grace: orphanGrace}
+	look := time.NewTicker(orphanInterval)
+	defer look.Stop()
 	for {
-		var info unix.Siginfo
-		err := unix.Waitid(unix.P_ALL, 0, &info, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil)
-		if err == unix.EINTR {
+		select {
+		case now := <-look.C:
+			for _, pid := range r.reap(now) {
+				log.Info("orphan reaped", zap.Int("pid", pid))
+			}
+		case <-done:
+			return
+		}
+	}
+}
+
+// reap reaps what has been an orphan for long enough.
+func (r *reaper) reap(now time.Time) (reaped []int) {
+	if !isZombie(unix.P_ALL, 0) {
+		r.seen = nil
+		return nil
+	}
+	ours, err := r.waitedFor()
+	if err != nil {
+		return nil // better a zombie than a lost exit
+	}
+	seen := map[int]time.Time{}
+	for _, pid := range r.children() {
+		if ours[pid] || !isZombie(unix.P_PID, pid) {
 			continue
 		}
-		pid := siginfoPID(&info)
-		if err != nil || pid == 0 || known(pid) {
-			return reaped
+		since, again := r.seen[pid]
+		switch {
+		case !again:
+			seen[pid] = now
+		case now.Sub(since) < r.grace:
+			seen[pid] = since
+		default:
+			if got, _ := unix.Wait4(pid, nil, unix.WNOHANG, nil); got == pid {
+				reaped = append(reaped, pid)
+			}
 		}
-		if _, err := unix.Wait4(pid, nil, unix.WNOHANG, nil); err != nil && err != unix.EINTR {
-			return reaped
-		}
-		reaped = append(reaped, pid)
 	}
+	r.seen = seen
+	return reaped
+}
+
+// isZombie says whether the child, or any, has ended and was not waited for.
+func isZombie(kind, pid int) bool {
+	for {
+		var info unix.Siginfo
+		err := unix.Waitid(kind, pid, &info, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil)
+		if err != unix.EINTR {
+			return err == nil && siginfoPID(&info) != 0
+		}
+	}
+}
+
+// children lists the children of all threads. If the kernel has no such list
+// (CONFIG_PROC_CHILDREN) it is the first zombie.
+func (r *reaper) children() (pids []int) {
+	files, _ := filepath.Glob(r.proc + "/task/*/children")
+	for _, file := range files {
+		list, _ := os.ReadFile(file) // a thread that has gone has handed its children on
+		for _, field := range strings.Fields(string(list)) {
+			if pid, err := strconv.Atoi(field); err == nil {
+				pids = append(pids, pid)
+			}
+		}
+	}
+	if len(files) == 0 {
+		var info unix.Siginfo
+		if unix.Waitid(unix.P_ALL, 0, &info, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil) == nil {
+			pids = append(pids, siginfoPID(&info))
+		}
+	}
+	return pids
+}
+
+// waitedFor lists the processes of which this process holds a pidfd.
+func (r *reaper) waitedFor() (map[int]bool, error) {
+	entries, err := os.ReadDir(r.proc + "/fdinfo")
+	if err != nil {
+		return nil, err
+	}
+	pids := map[int]bool{}
+	for _, e := range entries {
+		info, err := os.ReadFile(r.proc + "/fdinfo/" + e.Name())
+		if errors.Is(err, os.ErrNotExist) {
+			continue // closed meanwhile
+		}
+		if err != nil {
+			return nil, err
+		}
+		for line := range strings.Lines(string(info)) {
+			if value, found := strings.CutPrefix(line, "Pid:"); found {
+				if pid, err := strconv.Atoi(strings.TrimSpace(value)); err == nil {
+					pids[pid] = true
+				}
+			}
+		}
+	}
+	return pids, nil
 }
 
 // siginfoPID reads si_pid, which x/sys leaves in the padding: it follows

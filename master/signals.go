@@ -10,29 +10,61 @@ import (
 )
 
 // signalTable is all that signals mean to a master. A nil event is handled by
-// the mechanism itself.
+// the mechanism itself. A signal in queue ignored is only caught, because its
+// default action would end the master.
 var signalTable = map[os.Signal]struct {
 	does  string
 	event policy.Event
+	queue signalQueue
 }{
-	unix.SIGHUP:  {"reload", policy.Reload{}},
-	unix.SIGTERM: {"drain", policy.Drain{}},
-	unix.SIGINT:  {"drain, then stop", policy.Interrupt{}},
-	unix.SIGQUIT: {"stop", policy.Stop{}},
-	unix.SIGTTIN: {"one worker more", policy.Scale{N: +1}},
-	unix.SIGTTOU: {"one worker fewer", policy.Scale{N: -1}},
-	unix.SIGUSR1: {"reopen log files", nil},
-	unix.SIGUSR2: {"nothing", nil}, // its default action would kill the master
-	unix.SIGCHLD: {"reap orphans", nil},
-	unix.SIGPIPE: {"nothing", nil}, // a broken standard error must not kill the master
+	unix.SIGTERM: {"drain", policy.Drain{}, queueEnd},
+	unix.SIGINT:  {"drain, then stop", policy.Interrupt{}, queueEnd},
+	unix.SIGQUIT: {"stop", policy.Stop{}, queueEnd},
+	unix.SIGHUP:  {"reload", policy.Reload{}, queueReload},
+	unix.SIGUSR1: {"reopen log files", nil, queueReopen},
+	unix.SIGTTIN: {"one worker more", policy.Scale{N: +1}, queueOther},
+	unix.SIGTTOU: {"one worker fewer", policy.Scale{N: -1}, queueOther},
+	unix.SIGUSR2: {"nothing", nil, queueOther},
+	unix.SIGPIPE: {"nothing", nil, queueIgnored}, // of a broken standard error
 }
 
-// notifySignals starts delivery to the returned channel. It has room for a
-// burst; the kernel merges equal signals that are pending anyway.
-func notifySignals() (chan os.Signal, func()) {
-	signals := make(chan os.Signal, 64)
-	for s := range signalTable {
-		signal.Notify(signals, s)
+// signalQueue says where a signal waits for the owner loop. os/signal drops
+// what a channel has no room for, so no command may share one with a signal
+// that can come in numbers.
+type signalQueue int
+
+const (
+	queueEnd     signalQueue = iota // also read while the server starts
+	queueReload                     // one that waits stands for all
+	queueReopen                     // one that waits stands for all
+	queueOther                      // each counts
+	queueIgnored                    // nobody reads it
+
+	signalQueues = iota
+)
+
+// signals are the channels by signalQueue. A channel that is full loses
+// nothing that matters: its signals are repetitions of what waits in it.
+type signals [signalQueues]chan os.Signal
+
+// notifySignals starts delivery. notify is signal.Notify, or a test's.
+func notifySignals(notify func(chan<- os.Signal, ...os.Signal)) *signals {
+	s := &signals{
+		queueEnd:     make(chan os.Signal, 64),
+		queueReload:  make(chan os.Signal, 1),
+		queueReopen:  make(chan os.Signal, 1),
+		queueOther:   make(chan os.Signal, 64),
+		queueIgnored: make(chan os.Signal, 1),
 	}
-	return signals, func() { signal.Stop(signals) }
+	for sig, entry := range signalTable {
+		notify(s[entry.queue], sig)
+	}
+	return s
+}
+
+// stop ends delivery.
+func (s *signals) stop() {
+	for _, c := range s {
+		signal.Stop(c)
+	}
 }

@@ -1,0 +1,148 @@
+package master
+
+import (
+	"context"
+	"os"
+	"slices"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// delivery stands for os/signal, which drops what a channel has no room for.
+type delivery map[os.Signal]chan<- os.Signal
+
+func (d delivery) notify(c chan<- os.Signal, sigs ...os.Signal) {
+	for _, s := range sigs {
+		d[s] = c
+	}
+}
+
+func (d delivery) deliver(s os.Signal) {
+	select {
+	case d[s] <- s:
+	default:
+	}
+}
+
+func TestNoSignalIsLostBehindOthers(t *testing.T) {
+	commands := append(slices.Clone(ends), unix.SIGHUP, unix.SIGUSR1, unix.SIGTTIN, unix.SIGTTOU)
+	for _, flood := range []os.Signal{unix.SIGHUP, unix.SIGUSR1, unix.SIGPIPE} {
+		d := delivery{}
+		queues := notifySignals(d.notify)
+		if d[unix.SIGCHLD] != nil {
+			t.Error("the death of a worker is a signal to the master; its pidfd tells it")
+		}
+		for range 1000 {
+			d.deliver(flood)
+		}
+		for _, s := range commands {
+			d.deliver(s)
+		}
+		var heard []os.Signal
+		for i, q := range queues {
+			for len(q) > 0 && signalQueue(i) != queueIgnored {
+				heard = append(heard, <-q)
+			}
+		}
+		for _, s := range commands {
+			if !slices.Contains(heard, s) {
+				t.Errorf("%v was lost behind 1000 times %v", s, flood)
+			}
+		}
+	}
+}
+
+// Two of these mean more than one, so they must not be merged.
+func TestSignalsThatCountAreNotMerged(t *testing.T) {
+	for _, s := range []os.Signal{unix.SIGTERM, unix.SIGINT, unix.SIGTTIN, unix.SIGTTOU} {
+		d := delivery{}
+		queues := notifySignals(d.notify)
+		d.deliver(s)
+		d.deliver(s)
+		if n := len(queues[signalTable[s].queue]); n != 2 {
+			t.Errorf("of 2 times %v %d wait", s, n)
+		}
+	}
+}
+
+// ends are the signals that end a start.
+var ends = []os.Signal{unix.SIGTERM, unix.SIGINT, unix.SIGQUIT}
+
+// hearing returns a master that has not started and hears signals from d only.
+func hearing(d delivery) *Master {
+	m := New(Options{Generation: generationOf(1, "", "tcp://127.0.0.1:0")})
+	m.signals = notifySignals(d.notify)
+	return m
+}
+
+func TestASignalEndsTheStart(t *testing.T) {
+	for _, s := range ends {
+		d := delivery{}
+		m := hearing(d)
+		d.deliver(unix.SIGHUP)
+		released := false
+		release, err := m.start(t.Context(), func(ctx context.Context) ([]func(), error) {
+			d.deliver(s)
+			<-ctx.Done() // as the lookup of a host name that is not answered
+			return []func(){func() { released = true }}, ctx.Err()
+		})
+		release()
+		if err != nil || m.result == nil || m.verdict() != nil {
+			t.Errorf("%v: the start returned %v, exit %+v", s, err, m.result)
+		}
+		if !released {
+			t.Errorf("%v: what the start had acquired was kept", s)
+		}
+	}
+}
+
+// A step that cannot be interrupted does not hold up the end, and what it still
+// acquires is released.
+func TestASignalEndsAStartThatIsStuck(t *testing.T) {
+	d := delivery{}
+	m := hearing(d)
+	stuck, released := make(chan struct{}), make(chan struct{})
+	release, err := m.start(t.Context(), func(context.Context) ([]func(), error) {
+		d.deliver(unix.SIGTERM)
+		<-stuck // as the open of a pipe that nobody reads
+		return []func(){func() { close(released) }}, nil
+	})
+	release()
+	if err != nil || m.result == nil || m.verdict() != nil {
+		t.Errorf("the start returned %v, exit %+v", err, m.result)
+	}
+	close(stuck)
+	<-released
+}
+
+func TestTheEndOfTheContextEndsTheStart(t *testing.T) {
+	m := hearing(delivery{})
+	ctx, cancel := context.WithCancel(t.Context())
+	release, err := m.start(ctx, func(ctx context.Context) ([]func(), error) {
+		cancel()
+		<-ctx.Done()
+		return nil, ctx.Err()
+	})
+	release()
+	if err != nil || m.result == nil || m.verdict() != nil {
+		t.Errorf("the start returned %v, exit %+v", err, m.result)
+	}
+}
+
+// A reload that is asked for during the start follows it.
+func TestAReloadDuringTheStartFollowsIt(t *testing.T) {
+	d := delivery{}
+	m := hearing(d)
+	release, err := m.start(t.Context(), func(context.Context) ([]func(), error) {
+		d.deliver(unix.SIGHUP)
+		return nil, nil
+	})
+	release()
+	if err != nil || m.result != nil {
+		t.Fatalf("the start returned %v, exit %+v", err, m.result)
+	}
+	if s := <-m.signals[queueReload]; s != unix.SIGHUP {
+		t.Errorf("%v waits", s)
+	}
+}
