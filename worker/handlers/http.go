@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"os"
 	"strings"
 	"time"
 
@@ -17,8 +16,8 @@ var httpSpec = Spec{
 	Summary: "serves a directory's files over HTTP, and /healthz",
 	HTTP:    true,
 	Options: []Option{{
-		Key: "root", Kind: String, Default: "",
-		Doc: "directory to serve; a page that says so if empty",
+		Key: "root", Kind: Path, Default: "",
+		Doc: "directory to serve, or a link to it, which may be moved; a page that says so if empty",
 	}, {
 		Key: "list", Kind: Bool, Default: false,
 		Doc: "list a directory that has no index.html, instead of 404",
@@ -50,13 +49,11 @@ var indexPage string
 func buildHTTP(v values, o *worker.Options) error {
 	files := http.Handler(http.HandlerFunc(serveIndex))
 	if path := v.string("root"); path != "" {
-		// It stays open for as long as the worker lives, so that the files
-		// of a directory that is replaced by another are never mixed.
-		root, err := os.OpenRoot(path)
+		root, err := newSite(path, v.bool("list"), v.bool("hidden"))
 		if err != nil {
 			return fmt.Errorf("option root: %w", err)
 		}
-		files = http.FileServer(&site{root: root, list: v.bool("list"), hidden: v.bool("hidden")})
+		files = http.FileServer(root)
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("/healthz", serveHealth)

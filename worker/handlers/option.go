@@ -17,6 +17,7 @@ type Kind string
 // command line has to.
 const (
 	String   Kind = "string"
+	Path     Kind = "path" // a string; relative to where the server was started
 	Bool     Kind = "bool"
 	Size     Kind = "size"     // bytes: an integer, or a string such as "64KiB"
 	Duration Kind = "duration" // a string such as "5s"
@@ -77,7 +78,7 @@ func (v values) duration(key string) time.Duration { return v[key].(time.Duratio
 // of the option's kind.
 func (o *Option) parse(raw any) (any, error) {
 	switch o.Kind {
-	case String:
+	case String, Path:
 		if s, ok := raw.(string); ok {
 			return s, nil
 		}

@@ -5,54 +5,191 @@ import (
 	"io/fs"
 	"net/http"
 	"os"
+	"path"
+	"slices"
+	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 )
 
-// site is a directory as the web may see it. os.Root keeps every name inside,
-// links included. It is an http.FileSystem and no fs.FS, because only an
-// *os.File that http.FileServer sees as such is sent by sendfile.
+// site is a directory as the web may see it. It is an http.FileSystem and no
+// fs.FS, because only an *os.File that http.FileServer sees as such is sent by
+// sendfile.
 type site struct {
-	root   *os.Root
+	path   string
 	list   bool
 	hidden bool
+
+	opened atomic.Pointer[siteDir]
+}
+
+// siteDir is the directory that the site's path led to when it was opened.
+// os.Root keeps every name inside, links included.
+type siteDir struct {
+	root *os.Root
+	info fs.FileInfo
+	real string // its path without links
+}
+
+// newSite opens the directory at path.
+func newSite(path string, list, hidden bool) (*site, error) {
+	dir, err := openSite(path)
+	if err != nil {
+		return nil, err
+	}
+	s := &site{path: path, list: list, hidden: hidden}
+	s.opened.Store(dir)
+	return s, nil
+}
+
+func openSite(path string) (*siteDir, error) {
+	root, err := os.OpenRoot(path)
+	if err != nil {
+		return nil, err
+	}
+	d := &siteDir{root: root}
+	if d.info, err = root.Stat("."); err == nil {
+		d.real, err = d.where()
+	}
+	if err != nil {
+		_ = root.Close()
+		return nil, err
+	}
+	return d, nil
+}
+
+// where returns the path of the directory as it is now, without links.
+func (d *siteDir) where() (string, error) {
+	f, err := d.root.Open(".")
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	return realPath(f)
+}
+
+// directory returns the directory to which the path leads now. A deployment
+// moves a link or puts another directory in its place, and all workers must see
+// that at once, whenever they were started. While nothing is there, the one that
+// was is served.
+func (s *site) directory() *siteDir {
+	for {
+		was := s.opened.Load()
+		info, err := os.Stat(s.path)
+		if err != nil || os.SameFile(info, was.info) {
+			return was
+		}
+		now, err := openSite(s.path)
+		if err != nil {
+			return was
+		}
+		if s.opened.CompareAndSwap(was, now) {
+			_ = was.root.Close()
+			return now
+		}
+		_ = now.root.Close() // another request has opened it
+	}
 }
 
 // Open opens a regular file, or a directory that may be listed or has an index
 // page. Everything else does not exist.
 func (s *site) Open(name string) (http.File, error) {
-	missing := &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
+	f, info, err := s.open(name)
+	switch {
+	case err != nil:
+		return nil, err
+	case info.Mode().IsRegular():
+		return f, nil
+	case info.IsDir() && s.list:
+		return listedDir{f, s.hidden}, nil
+	case info.IsDir() && s.hasIndex(name):
+		return closedDir{f}, nil
+	}
+	_ = f.Close()
+	return nil, missing(name)
+}
+
+func missing(name string) error { return &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist} }
+
+// open opens whatever has that name and may be seen.
+func (s *site) open(name string) (*os.File, fs.FileInfo, error) {
 	name = strings.TrimPrefix(name, "/")
 	if name == "" {
 		name = "."
 	}
 	if !fs.ValidPath(name) || !s.hidden && isHidden(name) {
-		return nil, missing
+		return nil, nil, missing(name)
 	}
+	for {
+		f, info, err := s.directory().open(name, s.hidden)
+		switch {
+		case err == nil:
+			return f, info, nil
+		case errors.Is(err, fs.ErrClosed):
+			continue // another request has opened what is there now
+		case errors.Is(err, fs.ErrPermission), isTrouble(err):
+			return nil, nil, err // 403, 500
+		}
+		return nil, nil, missing(name) // which hides why: a link that leads out, a loop
+	}
+}
+
+func (d *siteDir) open(name string, hidden bool) (*os.File, fs.FileInfo, error) {
 	// O_NONBLOCK, or a named pipe would hold the request until someone writes
 	// into it. It means nothing to a regular file.
-	f, err := s.root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	f, err := d.root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
-		if errors.Is(err, fs.ErrPermission) || isTrouble(err) {
-			return nil, err // 403, 500
-		}
-		return nil, missing // which hides why: a link that leads out, a loop
+		return nil, nil, err
 	}
 	info, err := f.Stat()
-	switch {
-	case err != nil:
-		_ = f.Close()
-		return nil, err
-	case info.Mode().IsRegular(), info.IsDir() && s.list:
-		if info.IsDir() && !s.hidden {
-			return visibleDir{f}, nil
-		}
-		return f, nil
-	case info.IsDir() && s.hasIndex(name):
-		return f, nil
+	if err == nil && !hidden {
+		err = d.visible(f)
 	}
-	_ = f.Close()
-	return nil, missing
+	if err != nil {
+		_ = f.Close()
+		return nil, nil, err
+	}
+	return f, info, nil
+}
+
+// visible returns an error if f has a hidden name in the directory, or none: a
+// link may have led to it.
+func (d *siteDir) visible(f *os.File) error {
+	real, err := realPath(f)
+	if err != nil {
+		return err
+	}
+	name, inside := within(d.real, real)
+	if !inside { // the directory may have been renamed
+		root, err := d.where()
+		if err != nil {
+			return err
+		}
+		name, inside = within(root, real)
+	}
+	if !inside || isHidden(name) {
+		return missing(real)
+	}
+	return nil
+}
+
+// within returns the name of a path in a directory, both without links.
+func within(dir, path string) (name string, inside bool) {
+	if path == dir {
+		return ".", true
+	}
+	return strings.CutPrefix(path, strings.TrimSuffix(dir, "/")+"/")
+}
+
+// realPath returns the path of an open file, without links.
+func realPath(f *os.File) (path string, err error) {
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return "", err
+	}
+	controlErr := raw.Control(func(fd uintptr) { path, err = os.Readlink("/proc/self/fd/" + strconv.Itoa(int(fd))) })
+	return path, errors.Join(controlErr, err)
 }
 
 // isTrouble reports whether err is about this process and not about the name.
@@ -66,24 +203,32 @@ func isTrouble(err error) bool {
 }
 
 func (s *site) hasIndex(dir string) bool {
-	info, err := s.root.Stat(dir + "/index.html")
-	return err == nil && info.Mode().IsRegular()
+	f, info, err := s.open(path.Join(dir, "index.html"))
+	if err != nil {
+		return false
+	}
+	_ = f.Close()
+	return info.Mode().IsRegular()
 }
 
-// visibleDir leaves out of a listing what Open would not open.
-type visibleDir struct{ *os.File }
+// listedDir leaves out of a listing what Open would not open.
+type listedDir struct {
+	*os.File
+	hidden bool
+}
 
 // ReadDir is what http.FileServer lists with.
-func (d visibleDir) ReadDir(n int) ([]fs.DirEntry, error) {
+func (d listedDir) ReadDir(n int) ([]fs.DirEntry, error) {
 	entries, err := d.File.ReadDir(n)
-	kept := entries[:0]
-	for _, e := range entries {
-		if !isHidden(e.Name()) {
-			kept = append(kept, e)
-		}
-	}
-	return kept, err
+	return slices.DeleteFunc(entries, func(e fs.DirEntry) bool { return !d.hidden && isHidden(e.Name()) }), err
 }
+
+// closedDir is not listed: http.FileServer would, if the index page that is
+// there cannot be opened a moment later.
+type closedDir struct{ *os.File }
+
+// ReadDir implements what http.FileServer lists with.
+func (closedDir) ReadDir(int) ([]fs.DirEntry, error) { return nil, fs.ErrPermission }
 
 // isHidden reports whether any part of the path begins with a dot, .well-known
 // (RFC 8615) aside.
