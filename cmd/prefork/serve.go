@@ -2,8 +2,7 @@ package main
 
 import (
 	"context"
-	"fmt"
-	"path/filepath"
+	"os"
 
 	"github.com/spf13/cobra"
 
@@ -17,6 +16,7 @@ import (
 type source struct {
 	file  string
 	flags config.Flags
+	dir   string // that relative paths are taken from: where the server was started
 	path  string // of the control socket, chosen at the start
 
 	started config.Config // what the first generation was made of
@@ -74,6 +74,13 @@ func (s *source) server() (*prefork.Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	// By the path by which the shell knows it, which may lead through a link: if
+	// that is moved, a reload finds what is there then.
+	if s.dir, err = os.Getwd(); err != nil {
+		s.dir = "." // removed; absolute paths are as good as ever
+	}
+	s.file = config.Absolute(s.dir, s.file)
+	c = c.At(s.dir)
 	if s.path, err = controlPath(c); err != nil {
 		return nil, err
 	}
@@ -97,7 +104,7 @@ func (s *source) reload(context.Context) (*prefork.Server, error) {
 	if err := observedElsewhere(&s.started, &c); err != nil {
 		return nil, err
 	}
-	return s.build(c)
+	return s.build(c.At(s.dir))
 }
 
 // controlPath returns where the control socket of a new server goes.
@@ -108,11 +115,7 @@ func controlPath(c config.Config) (string, error) {
 	case "":
 		return control.DefaultPath(c.Listen[0])
 	}
-	path, err := filepath.Abs(c.Control)
-	if err != nil {
-		return "", fmt.Errorf("control socket: %w", err)
-	}
-	return path, nil
+	return c.Control, nil
 }
 
 // build makes the server of a configuration. A path that was chosen and not
