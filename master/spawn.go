@@ -52,9 +52,9 @@ const image = "/proc/self/exe"
 // spawn starts a worker of generation g with the running image. The call takes
 // as long as vfork and exec do, about a millisecond.
 func (m *Master) spawn(id policy.ID, slot int, g *generation) (*worker, error) {
-	crash, err := unix.MemfdCreate("prefork-crash", unix.MFD_CLOEXEC)
+	crash, err := ipc.NewCrashFile()
 	if err != nil {
-		return nil, fmt.Errorf("create crash file: %w", err)
+		return nil, err
 	}
 	ours, theirs, err := ipc.Pair()
 	if err != nil {
@@ -180,12 +180,11 @@ const maxEvidence = 16 << 10
 // evidence returns what the runtime wrote before the worker died: a panic, a
 // fatal error or a goroutine dump. It must be called after the exit.
 func (w *worker) evidence() string {
-	buf := make([]byte, maxEvidence)
-	n, err := unix.Pread(w.crash, buf, 0)
-	if err != nil || n <= 0 {
+	text, err := ipc.ReadCrashFile(w.crash, maxEvidence)
+	if err != nil {
 		return ""
 	}
-	return string(buf[:n])
+	return text
 }
 
 // close releases what the master holds of a worker that is gone.

@@ -69,9 +69,6 @@ func (w *worker) setLevel(level string) {
 	}
 }
 
-// dumpMost bounds a dump, in bytes: some ten thousand goroutines.
-const dumpMost = 4 << 20
-
 // dump writes all goroutines to the crash file, for the master to read.
 func (w *worker) dump() {
 	if w.crash == nil {
@@ -80,8 +77,8 @@ func (w *worker) dump() {
 	for size := 64 << 10; ; size *= 2 {
 		buf := make([]byte, size)
 		n := runtime.Stack(buf, true)
-		if n < size || size >= dumpMost {
-			if _, err := w.crash.Write(buf[:n]); err != nil {
+		if n < size || size >= ipc.CrashSize {
+			if err := ipc.WriteCrashFile(int(w.crash.Fd()), buf[:n]); err != nil {
 				w.log.Warn("dump not written", zap.Error(err))
 			}
 			return
