@@ -27,7 +27,7 @@ type Channel struct {
 
 // Pair makes the two ends of a channel as raw, non-blocking, close-on-exec
 // descriptors. The caller owns both; a worker inherits its end as ChannelFD.
-// See unix(7).
+// Descriptors travel from the master to the worker and never back. See unix(7).
 func Pair() (master, worker int, err error) {
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -40,7 +40,19 @@ func Pair() (master, worker int, err error) {
 			return -1, -1, fmt.Errorf("size channel: %w", err)
 		}
 	}
+	RefuseDescriptors(fds[0])
 	return fds[0], fds[1], nil
+}
+
+// RefuseDescriptors makes the kernel refuse SCM_RIGHTS that are sent to the Unix
+// socket fd, with EPERM in the sender; what a listener accepts inherits it.
+//
+// Who is sent a descriptor must close it, or the kernel does if it was not
+// taken, and that close may wait for minutes: the sender can choose a socket
+// with SO_LINGER. Kernels before 6.16 cannot refuse, so code must not rely on
+// it: a close that a peer can influence belongs on a goroutine of its own.
+func RefuseDescriptors(fd int) {
+	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PASSRIGHTS, 0)
 }
 
 // NewChannel takes ownership of fd, one end made by Pair, and makes it

@@ -58,7 +58,8 @@ func shortened(m Message) Message {
 
 // Decode reads one datagram. Unknown fields are ignored and an unknown type
 // yields *Unknown, so that two versions can talk; anything else that is not a
-// message is a *ProtocolError. Decode keeps no reference to data.
+// message is a *ProtocolError. Decode keeps no reference to data, and cuts texts
+// as Encode does, for the peer may have used something else.
 func Decode(data []byte) (Message, error) {
 	if len(data) > MaxMessage {
 		return nil, &ProtocolError{Data: head(data), Err: ErrTooLong}
@@ -67,7 +68,11 @@ func Decode(data []byte) (Message, error) {
 		return nil, &ProtocolError{Err: errors.New("empty")}
 	}
 	var env envelope
-	if err := json.Unmarshal(data, &env); err != nil {
+	err := json.Unmarshal(data, &env)
+	if len(env.Type) > maxType {
+		return nil, &ProtocolError{Data: head(data), Err: errors.New("no such type")}
+	}
+	if err != nil {
 		return nil, &ProtocolError{Type: env.Type, Data: head(data), Err: err}
 	}
 	if env.Type == "" {
@@ -83,8 +88,11 @@ func Decode(data []byte) (Message, error) {
 			return nil, &ProtocolError{Type: env.Type, Data: head(data), Err: err}
 		}
 	}
-	return m, nil
+	return shortened(m), nil
 }
+
+// maxType bounds the name of a message, in bytes.
+const maxType = 64
 
 // cut shortens s to at most limit bytes without splitting a character and
 // marks that it did.

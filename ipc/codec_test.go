@@ -117,6 +117,21 @@ func TestUnknownTypesAndFieldsAreIgnored(t *testing.T) {
 	}
 }
 
+func TestATextOfAnyLengthIsCut(t *testing.T) {
+	long := strings.Repeat("x", MaxMessage/2)
+	m, err := Decode([]byte(`{"type":"report","body":{"doing":"` + long + `"}}`))
+	if r, ok := m.(*Report); err != nil || !ok || len(r.Doing) > MaxDoing {
+		t.Errorf("a report became %T, %v; want one that is short", m, err)
+	}
+	m, err = Decode([]byte(`{"type":"failed","body":{"message":"` + long + `"}}`))
+	if f, ok := m.(*Failed); err != nil || !ok || len(f.Message) > MaxText {
+		t.Errorf("failed became %T, %v; want one that is short", m, err)
+	}
+	if m, err := Decode([]byte(`{"type":"` + long + `"}`)); err == nil || len(err.Error()) > 1000 {
+		t.Errorf("a long type became %T and an error of %d bytes", m, len(err.Error()))
+	}
+}
+
 // bad has datagrams that are no message, and what the error must name.
 var bad = []struct{ name, data, want string }{
 	{"empty", "", "empty"},

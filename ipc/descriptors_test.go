@@ -96,6 +96,24 @@ func TestSendRefusesAWrongNumberOfDescriptors(t *testing.T) {
 	}
 }
 
+func TestTheMasterRefusesAWorkersDescriptors(t *testing.T) {
+	a, b := pair(t)
+	var err error
+	_ = a.raw.Control(func(fd uintptr) {
+		_, err = unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_PASSRIGHTS)
+	})
+	if err != nil {
+		t.Skipf("the kernel cannot refuse descriptors, Linux 6.16 can: %v", err)
+	}
+	f := int(scratch(t).Fd())
+	if err := b.Send(&Report{}, f); !errors.Is(err, unix.EPERM) {
+		t.Errorf("a worker's descriptor: %v, want EPERM", err)
+	}
+	if err := a.Send(&Reopen{}, f); err != nil {
+		t.Errorf("a master's descriptor: %v", err)
+	}
+}
+
 // helperFewDescriptors receives a descriptor that it has no room for.
 func helperFewDescriptors() error {
 	ms, ws, err := Pair()

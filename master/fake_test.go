@@ -92,11 +92,11 @@ func fakeWorker() int {
 	if ch.Send(&ipc.Ready{}) != nil {
 		return 1
 	}
-	return obey(ch, slot)
+	return obey(ch, slot, f)
 }
 
 // obey does as it is told until told to go.
-func obey(ch *ipc.Channel, slot *ipc.Slot) int {
+func obey(ch *ipc.Channel, slot *ipc.Slot, f fault) int {
 	for {
 		msg, fds, err := ch.Receive()
 		if errors.Is(err, io.EOF) {
@@ -113,6 +113,10 @@ func obey(ch *ipc.Channel, slot *ipc.Slot) int {
 		case *ipc.Resume:
 			slot.Accepted.Add(1)
 			slot.Latency.Observe(time.Millisecond) // so that a test can see that it was told
+		case *ipc.LogLevel:
+			if misbehave := onLogLevel[f.Do]; misbehave != nil {
+				misbehave(ch, slot)
+			}
 		case *ipc.Drain:
 			if !msg.Hold {
 				_ = ch.Send(&ipc.Drained{})

@@ -3,7 +3,6 @@ package master
 import (
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"time"
 
@@ -29,36 +28,6 @@ func (m *Master) follow(w *worker) {
 	ended := make(chan struct{}) // closed at the end of the process
 	go m.hear(w, heard, ended)
 	go m.attend(w, heard, ended)
-}
-
-// hear passes the worker's messages on to the owner loop.
-func (m *Master) hear(w *worker, heard chan<- struct{}, ended <-chan struct{}) {
-	for {
-		msg, fds, err := w.channel.Receive()
-		for _, fd := range fds {
-			_ = unix.Close(fd) // no message of this protocol brings any
-		}
-		if err == nil {
-			m.post(func(m *Master) { m.message(w, msg) })
-			continue
-		}
-		var bad *ipc.ProtocolError
-		if errors.As(err, &bad) {
-			m.post(func(m *Master) { m.unfit(w, err.Error()) })
-			continue
-		}
-		close(heard)
-		if !errors.Is(err, io.EOF) && !errors.Is(err, os.ErrClosed) {
-			m.post(func(m *Master) { m.unfit(w, err.Error()) })
-			return
-		}
-		select {
-		case <-ended:
-		case <-time.After(partingTime):
-			m.post(func(m *Master) { m.unfit(w, "closed its channel but does not exit") })
-		}
-		return
-	}
 }
 
 // attend waits for the worker's end. The exit is told after the last message,
@@ -92,7 +61,7 @@ func (m *Master) message(w *worker, msg ipc.Message) {
 	case *ipc.Hello:
 		w.greeted = true
 		if msg.Protocol != ipc.ProtocolVersion || msg.Build != m.options.Build {
-			m.unfit(w, fmt.Sprintf("speaks protocol %d of build %q, the master %d of %q",
+			m.unfit(w, fmt.Sprintf("speaks protocol %d of build %.64q, the master %d of %q",
 				msg.Protocol, msg.Build, ipc.ProtocolVersion, m.options.Build))
 		}
 	case *ipc.Ready:
@@ -110,6 +79,10 @@ func (m *Master) message(w *worker, msg ipc.Message) {
 			w.report = *msg
 		}
 	case *ipc.Drained:
+		if w.drained {
+			return
+		}
+		w.drained = true
 		if msg.Cut > 0 {
 			m.log.Warn("connections cut at the drain deadline", m.about(w, zap.Int("connections", msg.Cut))...)
 		}
@@ -141,7 +114,7 @@ func (m *Master) exited(w *worker, e exit, err error) {
 	slot.Reset()
 	m.step(policy.Exited{ID: w.id, Code: e.code, Signal: e.signal})
 	delete(m.workers, w.id)
-	w.close()
+	go w.close() // the owner loop does not wait for what a worker has left behind
 }
 
 // received logs a signal and returns what the policy is to be told of it, or

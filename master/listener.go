@@ -1,6 +1,8 @@
 package master
 
 import (
+	"time"
+
 	"golang.org/x/sys/unix"
 
 	"prefork/ipc"
@@ -32,8 +34,23 @@ func (l *listener) close() {
 		return // a later reload may name it again
 	}
 	l.unlink()
-	_ = unix.Close(l.fd)
+	if l.network != "unix" {
+		_ = unix.Close(l.fd)
+		return
+	}
+	// With it go the connections in its queue and the descriptors that their
+	// clients have sent, where the kernel cannot refuse them.
+	closed := make(chan struct{})
+	go func() {
+		defer close(closed)
+		_ = unix.Close(l.fd)
+	}()
+	sleep(closeTime, closed)
 }
+
+// closeTime is how long the owner loop waits for a close that a client can
+// delay, so that usually the address is free again at the next step.
+const closeTime = 10 * time.Millisecond
 
 // unlink removes a unix socket's file if it is still the one that was bound.
 func (l *listener) unlink() {

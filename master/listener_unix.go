@@ -6,6 +6,8 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"prefork/ipc"
 )
 
 // bindUnix binds a stream socket. A file that a dead server left is replaced;
@@ -21,6 +23,7 @@ func bindUnix(a Address, backlog int) (*listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("bind %s: %w", a.Name, err)
 	}
+	ipc.RefuseDescriptors(fd) // before a client can reach it
 	l := &listener{name: a.Name, network: "unix", address: a.Path, fd: fd}
 	if a.HasMode && !abstract {
 		// On Linux the file takes its mode from the socket at bind, so there

@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
 
+	"prefork/ipc"
 	"prefork/systemd"
 )
 
@@ -47,6 +48,7 @@ func receiveSockets() (*passedSockets, error) {
 		l := &listener{network: "tcp", address: socket.Address, fd: f.FD}
 		if socket.Network == "unix" {
 			l.network = "unix"
+			ipc.RefuseDescriptors(f.FD)
 		}
 		if key, ours := strings.CutPrefix(systemd.UnescapeName(f.Name), storePrefix); ours {
 			p.adoptStored(l, key)

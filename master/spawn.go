@@ -29,6 +29,7 @@ type worker struct {
 	pidfd      *os.File // non-blocking: waits in the netpoller
 	report     ipc.Report
 	greeted    bool
+	drained    bool          // it has said so
 	cpu        time.Duration // as it was seen last
 	last       []zap.Field   // for the log line of its exit
 }
@@ -187,9 +188,11 @@ func (w *worker) evidence() string {
 	return text
 }
 
-// close releases what the master holds of a worker that is gone.
+// close releases what the master holds of a worker that is gone. It may wait for
+// as long as the worker wanted: descriptors that the worker has sent are closed
+// with the channel, and Close waits for a Receive that closes others.
 func (w *worker) close() {
-	_ = w.channel.Close()
 	_ = w.pidfd.Close()
 	_ = unix.Close(w.crash)
+	_ = w.channel.Close()
 }

@@ -60,7 +60,7 @@ func newConn(fd int, from *source, p peer, t *table, now int64) (*Conn, error) {
 	// os.NewFile says nothing if the netpoller does not take the descriptor
 	// (ENOSPC from epoll_ctl), but such a file has no deadlines.
 	if err := c.file.SetDeadline(time.Time{}); err != nil {
-		_ = c.file.Close()
+		go func() { _ = c.file.Close() }() // see reject
 		return nil, c.opError("accept", err)
 	}
 	return c, nil

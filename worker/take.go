@@ -170,8 +170,18 @@ func (l *loop) welcome(ln *listener, fd int, p peer, now int64) {
 	}
 }
 
-// reject lets a connection go that verify_request does not want.
+// reject lets a connection go that verify_request does not want. Where the
+// kernel cannot refuse descriptors, a look at what a client of a Unix socket has
+// sent closes those among it, which may take long.
 func (l *loop) reject(c *Conn) {
+	if c.from.network == "unix" {
+		go l.rejectNow(c)
+		return
+	}
+	l.rejectNow(c)
+}
+
+func (l *loop) rejectNow(c *Conn) {
 	linger := l.shutdown(c, true)
 	leave := func() {
 		l.table.remove(c)

@@ -1,0 +1,93 @@
+package master
+
+import (
+	"errors"
+	"io"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"prefork/ipc"
+)
+
+// A worker sends a handful of messages in its life and one report a second. One
+// that sends more than this is heard late: its channel fills up, and it is the
+// worker who then cannot send.
+const (
+	messageBurst    = 256                   // messages that may come at once
+	messageInterval = 50 * time.Millisecond // between those after them
+)
+
+// hear passes the worker's messages on to the owner loop. Receive closes the
+// descriptors that a worker may send, which can take as long as the worker
+// likes: nothing waits for this goroutine.
+func (m *Master) hear(w *worker, heard chan<- struct{}, ended <-chan struct{}) {
+	pace := pace{room: messageBurst, interval: messageInterval}
+	flooded := false
+	for {
+		msg, fds, err := w.channel.Receive()
+		for _, fd := range fds {
+			_ = unix.Close(fd) // no message of this protocol brings any
+		}
+		var bad *ipc.ProtocolError
+		switch {
+		case err == nil:
+			m.post(func(m *Master) { m.message(w, msg) })
+		case errors.As(err, &bad):
+			m.post(func(m *Master) { m.unfit(w, err.Error()) })
+		default:
+			close(heard)
+			m.heardAll(w, err, ended)
+			return
+		}
+		if wait := pace.next(time.Now()); wait > 0 {
+			if !flooded {
+				flooded = true
+				m.log.Warn("worker sends too many messages", m.about(w)...)
+			}
+			sleep(wait, ended) // what is left after its end is bounded
+		}
+	}
+}
+
+// heardAll waits for the worker's exit, which follows the end of its channel.
+func (m *Master) heardAll(w *worker, err error, ended <-chan struct{}) {
+	if !errors.Is(err, io.EOF) && !errors.Is(err, os.ErrClosed) {
+		m.post(func(m *Master) { m.unfit(w, err.Error()) })
+		return
+	}
+	select {
+	case <-ended:
+	case <-time.After(partingTime):
+		m.post(func(m *Master) { m.unfit(w, "closed its channel but does not exit") })
+	}
+}
+
+// sleep returns after d, or when done is closed.
+func sleep(d time.Duration, done <-chan struct{}) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-done:
+	}
+}
+
+// pace bounds how often something may happen: room times at once, and once an
+// interval in the long run.
+type pace struct {
+	room     int
+	interval time.Duration
+	due      time.Time // when all that has happened is paid for
+}
+
+// next notes that it has happened, and returns how long to wait before the next
+// time.
+func (p *pace) next(now time.Time) time.Duration {
+	if p.due.Before(now) {
+		p.due = now
+	}
+	p.due = p.due.Add(p.interval)
+	return max(0, p.due.Sub(now)-time.Duration(p.room)*p.interval)
+}
