@@ -83,8 +83,14 @@ func fakeWorker() int {
 			}
 		}
 	}
+	if f.Do == "hasty" { // does not say who it is
+		_ = ch.Send(&ipc.Ready{})
+	}
 	if ch.Send(&ipc.Hello{Protocol: ipc.ProtocolVersion, Build: build, PID: os.Getpid()}) != nil {
 		return 1
+	}
+	if f.Do == "bossy" {
+		_ = ch.Send(&ipc.Stop{})
 	}
 	if f.Do == "corrupt" {
 		_ = unix.Send(ipc.ChannelFD, []byte("not a message"), 0)

@@ -209,6 +209,18 @@ func formatAll(actions []Action) []string {
 	return out
 }
 
+func TestOnlyExitsThatNobodyWantedCountAsRestarts(t *testing.T) {
+	p := &checkedPlayer{t: t, c: newChecker()}
+	p.do("boot min=3", "up", "exited id=1 code=2", "exited id=2 signal=9")
+	if n := p.c.m.Restarts(); n != 2 {
+		t.Errorf("%d restarts after two crashes", n)
+	}
+	p.do("drain", "drained id=3", "exited id=3")
+	if n := p.c.m.Restarts(); n != 2 {
+		t.Errorf("%d restarts after two crashes and a drain", n)
+	}
+}
+
 func TestStatesHaveNames(t *testing.T) {
 	for s := Booting; s <= Stopped; s++ {
 		if strings.Contains(s.String(), "(") {
