@@ -108,15 +108,28 @@ func (w *worker) usedCPU() time.Duration {
 	return w.cpu
 }
 
+// processStat reads the fields of proc_pid_stat(5) from the third on; none if
+// the process is gone.
+func processStat(pid int) [][]byte {
+	data, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	if err != nil {
+		return nil
+	}
+	// The second field is the name in parentheses, and may hold anything.
+	return bytes.Fields(data[bytes.LastIndexByte(data, ')')+1:])
+}
+
+// suspended says whether a process is stopped by a signal (T) or held by a
+// tracer (t), so that it cannot run.
+func suspended(pid int) bool {
+	fields := processStat(pid)
+	return len(fields) > 0 && bytes.EqualFold(fields[0], []byte("t"))
+}
+
 // processCPU reads a process's user and system time, its 14th and 15th field in
 // proc_pid_stat(5); 0 if it is gone.
 func processCPU(pid int) time.Duration {
-	data, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
-	if err != nil {
-		return 0
-	}
-	// The second field is the name in parentheses, and may hold anything.
-	fields := bytes.Fields(data[bytes.LastIndexByte(data, ')')+1:])
+	fields := processStat(pid)
 	if len(fields) < 13 {
 		return 0
 	}

@@ -37,6 +37,7 @@ type Master struct {
 	ended   sync.Once     // closes done
 
 	// The owner loop owns the rest.
+	clock       clock
 	board       *ipc.Scoreboard
 	null        int     // /dev/null, the workers' standard input
 	logFile     logFile // that takes the place of standard error
@@ -107,6 +108,7 @@ func New(o Options) *Master {
 func (m *Master) Run(ctx context.Context) error {
 	defer m.close()
 	m.started = time.Now()
+	m.now()
 	m.signals = notifySignals(signal.Notify)
 	defer m.signals.stop()
 
@@ -281,6 +283,7 @@ func (m *Master) run(ctx context.Context) {
 	defer timer.Stop()
 
 	m.step(policy.Boot{Config: m.base.Policy})
+	m.clock.most = m.base.Policy.SampleInterval + lateness
 	for m.result == nil {
 		m.arm(timer)
 		select {
@@ -309,6 +312,7 @@ func (m *Master) run(ctx context.Context) {
 			}
 		}
 		m.settle()
+		m.noteAbsence()
 	}
 	m.waiting.end(m)
 	m.close() // before the control socket waits for its clients, who wait for us
@@ -326,9 +330,6 @@ func (m *Master) arm(timer *time.Timer) {
 	}
 	timer.Reset(max(0, at-m.now()))
 }
-
-// now is the policy's clock: the time since the master started.
-func (m *Master) now() time.Duration { return time.Since(m.started) }
 
 // step feeds one event to the policy and applies its actions, and then those
 // events that the actions gave rise to, in order.

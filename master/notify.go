@@ -8,7 +8,6 @@ import (
 
 	"go.uber.org/zap"
 
-	"prefork/ipc"
 	"prefork/master/policy"
 	"prefork/systemd"
 )
@@ -187,6 +186,7 @@ const leastFeeding = 10 * time.Millisecond
 
 // feed feeds the watchdog, if its time has come and the workers are well.
 func (m *Master) feed() {
+	m.now() // or the first look after an absence would find nobody well
 	if time.Since(m.fed) < m.watchdog-m.feeding() || !m.quorum() {
 		return
 	}
@@ -209,11 +209,7 @@ func (m *Master) quorum() bool {
 		if !w.serving || w.generation != m.current.number {
 			continue
 		}
-		silence := time.Duration(0) // of one that has not begun to beat
-		if beat := m.board.Slot(w.slot).Beat.Load(); beat != 0 {
-			silence = time.Duration(ipc.Now() - beat)
-		}
-		silent = append(silent, silence)
+		silent = append(silent, m.clock.silence(m.board.Slot(w.slot).Beat.Load()))
 	}
 	return policy.Quorum(silent, max(m.watchdog, restless))
 }

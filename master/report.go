@@ -160,18 +160,26 @@ func silence(slot *ipc.Slot) time.Duration {
 	return max(0, time.Duration(ipc.Now()-beat))
 }
 
+// uneasy is the silence after which the kernel is asked whether a worker is
+// suspended: twice what an idle one needs.
+const uneasy = time.Second
+
 // sample tells the policy how the workers fare.
 func (m *Master) sample() {
 	recycleByRSS := m.current.config.Policy.RecycleAboveRSS > 0
 	samples := make([]policy.Sample, 0, len(m.workers))
 	for id, w := range m.workers {
 		slot := m.board.Slot(w.slot)
+		beat := slot.Beat.Load()
 		s := policy.Sample{
 			ID:     id,
 			Active: int(slot.Active.Load()),
 			Served: slot.Accepted.Load(),
+			Beaten: beat != w.beat,
 			Silent: silence(slot),
 		}
+		w.beat = beat
+		s.Suspended = s.Silent > uneasy && suspended(w.pid)
 		if recycleByRSS {
 			s.RSS = residentBytes(w.pid)
 		}

@@ -31,6 +31,7 @@ type worker struct {
 	greeted    bool
 	drained    bool          // it has said so
 	cpu        time.Duration // as it was seen last
+	beat       int64         // likewise
 	last       []zap.Field   // for the log line of its exit
 }
 

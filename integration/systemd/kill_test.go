@@ -141,26 +141,7 @@ func wedged(t *testing.T, name string, drainTimeout time.Duration) (s *Service, 
 	s.testServer(testconf.Config{DrainTimeout: drainTimeout, WorkerTimeout: -1}, "")
 	s.Start()
 	s.WaitWorkers(2)
-	conn, err := s.m.Dial("tcp", s.Address, answerTime)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := io.WriteString(conn, "pid\nwedge\n"); err != nil {
-		t.Fatal(err)
-	}
-	in := bufio.NewReader(conn)
-	pid, err := in.ReadString('\n')
-	if err != nil {
-		t.Fatal(err)
-	}
-	hangs = atoi(t, strings.TrimSuffix(pid, "\n"))
-	if err := expect(in, "wedged\n"); err != nil {
-		t.Fatal(err)
-	}
+	hangs = s.wedge()
 	await(t, "a silent worker", func() (bool, string) {
 		status, err := s.Status()
 		if err != nil {
@@ -174,6 +155,31 @@ func wedged(t *testing.T, name string, drainTimeout time.Duration) (s *Service, 
 		return false, fmt.Sprint(status.Workers)
 	})
 	return s, hangs
+}
+
+// wedge makes the loop of one worker hang, and returns its process.
+func (s *Service) wedge() int {
+	s.t.Helper()
+	conn, err := s.m.Dial("tcp", s.Address, answerTime)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer conn.Close()
+	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
+		s.t.Fatal(err)
+	}
+	if _, err := io.WriteString(conn, "pid\nwedge\n"); err != nil {
+		s.t.Fatal(err)
+	}
+	in := bufio.NewReader(conn)
+	pid, err := in.ReadString('\n')
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if err := expect(in, "wedged\n"); err != nil {
+		s.t.Fatal(err)
+	}
+	return atoi(s.t, strings.TrimSuffix(pid, "\n"))
 }
 
 // A worker that hangs when its master dies would stay for ever: systemd leaves

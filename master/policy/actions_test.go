@@ -54,8 +54,12 @@ func (c *checker) action(a Action) error {
 		if err != nil {
 			return err
 		}
-		fine := !w.dumped && !w.stopped
-		w.dumped, w.accepting, w.held = true, false, false
+		fine := !w.dumped && !w.hung && !w.stopped
+		if w.ready {
+			w.hung = true // it may recover, and then does as it was told last
+		} else {
+			w.dumped, w.accepting, w.held = true, false, false
+		}
 		return check(fine, "dumped or stopped before")
 	case Kill:
 		w, err := c.worker(a.ID)
@@ -63,7 +67,7 @@ func (c *checker) action(a Action) error {
 			return err
 		}
 		w.killed, w.accepting, w.held = true, false, false
-		return check(w.stopped || w.draining || w.dumped || w.dying || c.state == Draining, "killed out of the blue")
+		return check(w.stopped || w.draining || w.dumped || w.hung || w.dying || c.state == Draining, "killed out of the blue")
 	case Quiesce, Commit, Retire:
 		return c.generation(a)
 	case Load:

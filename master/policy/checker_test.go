@@ -44,7 +44,7 @@ type shadow struct {
 	spawned, ready, accepting, held   bool
 	draining, stopped, killed, dumped bool
 	dying                             bool // said or was found so: failed, unfit, drained
-	busy                              bool
+	busy, hung                        bool
 	lame                              bool // knows that the server ends
 }
 
@@ -181,6 +181,12 @@ func (c *checker) before(now time.Duration, ev Event) {
 		if w := c.workers[ev.ID]; w != nil && w.spawned {
 			c.gone(w)
 		}
+	case Sampled:
+		for _, s := range ev.Samples {
+			if w := c.workers[s.ID]; w != nil && (s.Silent <= c.limit(w) || s.Suspended) {
+				w.hung = false // it beats again, or cannot
+			}
+		}
 	case Reload:
 		c.waiting++
 	case Loaded:
@@ -193,6 +199,14 @@ func (c *checker) before(now time.Duration, ev Event) {
 			c.stopping, c.stopAsked = true, now
 		}
 	}
+}
+
+// limit returns how long w may be silent.
+func (c *checker) limit(w *shadow) time.Duration {
+	if of := c.m.workers[w.id]; of != nil {
+		return of.gen.config.WorkerTimeout
+	}
+	return 0
 }
 
 func (c *checker) dying(id ID) {

@@ -73,8 +73,13 @@ type Sample struct {
 	ID     ID
 	Active int           // connections in hand
 	Served uint64        // connections accepted so far
-	Silent time.Duration // since its last heartbeat
+	Beaten bool          // there was a heartbeat since the last sample
+	Silent time.Duration // since its last heartbeat, whether the master ran or not
 	RSS    uint64        // resident bytes; 0 if not read
+
+	// Suspended says that the process is stopped, by a signal or a tracer. It
+	// may be false for a worker whose heartbeat is recent.
+	Suspended bool
 }
 
 // Reload asks for a new generation. A Verdict follows, sooner or later; see

@@ -44,6 +44,9 @@ func New() *Machine { return &Machine{workers: map[ID]*worker{}} }
 // Step takes one event that happened at now, a time since the master's start
 // which must not go back, and returns what to do about it, in order. The
 // slice is the caller's. Events that make no sense any more are ignored.
+//
+// now counts only time in which the master ran: all deadlines then wait for
+// workers that were frozen with it.
 func (m *Machine) Step(now time.Duration, ev Event) []Action {
 	m.now = max(m.now, now)
 	m.out = nil

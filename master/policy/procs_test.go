@@ -5,6 +5,9 @@ import "time"
 // apply carries out what the machine wants, as processes do: late, badly, or
 // not at all.
 func (w *world) apply(a Action) {
+	if p := w.procs[about(a)]; p != nil && p.hungAt > 0 {
+		p.missed = append(p.missed, a)
+	}
 	switch a := a.(type) {
 	case Load:
 		w.load()
@@ -101,6 +104,8 @@ func (w *world) fate(p *proc, from time.Duration) {
 		w.plan(at, p, Exited{ID: p.id, Code: w.between(0, 2), Signal: w.between(0, 1) * 11}, nil)
 	case w.chance(f.hangs):
 		w.plan(at, p, nil, func() { p.hungAt, p.taking = w.now, false })
+	case w.chance(f.stalls):
+		w.plan(at, p, nil, func() { w.stall(p) })
 	case w.chance(f.unfit):
 		w.plan(at, p, Unfit{p.id, "bad message"}, func() { p.taking = false })
 	case w.chance(f.told):
@@ -112,6 +117,34 @@ func (w *world) fate(p *proc, from time.Duration) {
 			w.plan(time.Millisecond, p, Exited{ID: p.id}, nil)
 		})
 	}
+}
+
+// stall makes a worker silent for a while, of itself or by somebody's SIGSTOP.
+// Then it does what it was told meanwhile.
+func (w *world) stall(p *proc) {
+	took := p.taking
+	p.hungAt, p.stopped, p.taking = w.now, w.chance(0.5), false
+	w.plan(w.after(w.pick(time.Second, 5*time.Second, time.Minute)), p, nil, func() {
+		missed := p.missed
+		p.hungAt, p.stopped, p.taking, p.missed = 0, false, took, nil
+		for _, a := range missed {
+			w.apply(a)
+		}
+		w.fate(p, 1)
+	})
+}
+
+// about returns the worker that an action is an order to, or 0. Kill is none.
+func about(a Action) ID {
+	switch a := a.(type) {
+	case Accept:
+		return a.ID
+	case DrainWorker:
+		return a.ID
+	case StopWorker:
+		return a.ID
+	}
+	return 0
 }
 
 // leave lets a worker go that somebody else than the machine told to, or that

@@ -61,7 +61,7 @@ func (m *Machine) releaseRetiring(g *generation) {
 	if retiring == 0 {
 		return
 	}
-	whole := g.count(func(w *worker) bool { return w.serves() && !w.retiring && !w.spent() })
+	whole := g.count(func(w *worker) bool { return w.serves() && !w.retiring && !w.spent() && !w.hung })
 	spare := min(retiring, whole+retiring-g.places())
 	for _, w := range g.members {
 		if spare <= 0 {

@@ -1,29 +1,26 @@
 package policy
 
+import "time"
+
 // onSampled takes in what the workers are doing and acts on it.
 func (m *Machine) onSampled(samples []Sample) {
 	known := make(map[ID]*Sample, len(samples))
 	for i := range samples {
 		known[samples[i].ID] = &samples[i]
 	}
-	var hung []*worker
+	var sampled []*worker
 	for _, g := range m.generations {
 		for _, w := range g.members {
-			s := known[w.id]
-			if s == nil {
-				continue
-			}
-			m.take(w, s)
-			limit := g.config.WorkerTimeout
-			if limit > 0 && s.Silent > limit && (w.serves() || w.state == WorkerDraining) {
-				hung = append(hung, w)
+			if s := known[w.id]; s != nil {
+				m.take(w, s)
+				sampled = append(sampled, w)
 			}
 		}
 	}
-	for _, w := range hung {
+	for _, w := range sampled {
 		// An earlier one may have changed what this one is.
 		if w.serves() || w.state == WorkerDraining {
-			m.hang(w, known[w.id])
+			m.judge(w)
 		}
 	}
 	if !m.serves() || m.serving == nil {
@@ -38,6 +35,14 @@ func (m *Machine) onSampled(samples []Sample) {
 // take copies a sample into w.
 func (m *Machine) take(w *worker, s *Sample) {
 	w.active, w.connected, w.rss = max(0, s.Active), s.Served, s.RSS
+	// The machine's clock stands still while the master does not run: what a
+	// silence is longer than the clock has advanced is not the worker's.
+	if s.Beaten {
+		w.silent = 0
+	}
+	w.silent = min(s.Silent, w.silent+m.now-w.heardAt)
+	w.heardAt = m.now
+	m.suspend(w, s.Suspended)
 	if w.gen.config.OneShot {
 		return // Busy tells, and sooner
 	}
@@ -49,9 +54,55 @@ func (m *Machine) take(w *worker, s *Sample) {
 	}
 }
 
-// hang ends a worker whose loop stands still.
-func (m *Machine) hang(w *worker, s *Sample) {
-	m.note(Warn, "worker hung", w, Field{"duration", s.Silent}, Field{"state", w.state.String()})
-	m.dumpAndKill(w, causeHung, "hung for "+s.Silent.String())
+// suspend notes whether somebody has stopped w's process, which is then silent
+// through no fault of its own.
+func (m *Machine) suspend(w *worker, suspended bool) {
+	switch {
+	case suspended && !w.suspended:
+		m.note(Warn, "worker suspended", w, Field{"duration", w.silent})
+	case !suspended && w.suspended:
+		m.note(Info, "worker continued", w)
+	}
+	w.suspended = suspended
+	if suspended {
+		w.suspendedAt = m.now
+	}
+}
+
+// unexcused is how long w has been silent although it could run.
+func (m *Machine) unexcused(w *worker) time.Duration {
+	return min(w.silent, m.now-w.suspendedAt)
+}
+
+// judge acts on a worker's silence. A worker that is found hung stays what it
+// is until a later sample, at least DumpDelay after, shows it still silent: one
+// that beats again meanwhile has recovered.
+func (m *Machine) judge(w *worker) {
+	limit := w.gen.config.WorkerTimeout
+	if limit <= 0 {
+		return
+	}
+	silent := m.unexcused(w) > limit
+	switch {
+	case silent && !w.hung:
+		m.hang(w)
+	case silent && m.now-w.hungAt >= w.gen.config.DumpDelay:
+		m.note(Warn, "worker killed", w, Field{"event", string(causeHung)}, Field{"state", w.state.String()})
+		m.condemn(w, causeHung, w.detail)
+		m.kill(w)
+	case !silent && w.hung:
+		w.hung, w.detail = false, ""
+		if !w.suspended {
+			m.note(Info, "worker recovered", w, Field{"duration", m.now - w.hungAt})
+		}
+	}
+}
+
+// hang marks a worker whose loop stands still, and lets it say where.
+func (m *Machine) hang(w *worker) {
+	w.hung, w.hungAt = true, m.now
+	w.detail = "hung for " + w.silent.String()
+	m.note(Warn, "worker hung", w, Field{"duration", w.silent}, Field{"state", w.state.String()})
+	m.do(Dump{ID: w.id})
 	m.suspect(w)
 }

@@ -45,7 +45,7 @@ func FormatEvent(ev Event) string {
 	case Sampled:
 		for _, s := range ev.Samples {
 			l.id(s.ID).put("active", s.Active).put("served", s.Served)
-			l.put("silent", s.Silent).put("rss", s.RSS)
+			l.flag("beaten", s.Beaten).put("silent", s.Silent).put("rss", s.RSS).flag("suspended", s.Suspended)
 		}
 	case Loaded:
 		l.put("err", ev.Err)

@@ -129,8 +129,10 @@ func (p *parser) samples() (samples []Sample) {
 		}
 		p.set("active", &s.Active)
 		p.set("served", &s.Served)
+		p.set("beaten", &s.Beaten)
 		p.set("silent", &s.Silent)
 		p.set("rss", &s.RSS)
+		p.set("suspended", &s.Suspended)
 		samples = append(samples, s)
 	}
 }

@@ -37,6 +37,7 @@ func (m *Machine) onReady(w *worker) {
 	}
 	m.enter(w, WorkerReady)
 	w.readyAt, w.everReady = m.now, true
+	w.silent, w.heardAt = 0, m.now // until here StartTimeout watched over it
 	g := w.gen
 	g.everReady++
 	level := Info

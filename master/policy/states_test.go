@@ -33,6 +33,9 @@ func (p *checkedPlayer) do(lines ...string) {
 					p.step(Ready{ID: w.ID})
 				}
 			}
+		case "later": // long enough to be hung, if silent
+			p.now += 5 * time.Second
+			p.step(Tick{})
 		case "wake":
 			at, ok := p.c.m.Wake()
 			if !ok {
@@ -78,10 +81,19 @@ var situations = []situation{
 	{"reloading", Reloading, func(p *checkedPlayer) {
 		p.do("boot min=2", "up", "reload", "loaded min=2", "spawned id=3 pid=3", "ready id=3")
 	}},
+	{"reloading, later", Reloading, func(p *checkedPlayer) {
+		p.do("boot min=2", "up", "reload", "loaded min=2 worker-timeout=2s", "spawned id=3 pid=3", "ready id=3", "later")
+	}},
 	{"reloading, last worker", Reloading, func(p *checkedPlayer) {
 		p.do("boot min=1", "up", "reload", "loaded min=1", "spawned id=2 pid=2")
 	}},
 	{"probation", Probation, func(p *checkedPlayer) { p.do("boot min=2", "up", "reload", "loaded min=2", "up") }},
+	{"probation, later", Probation, func(p *checkedPlayer) {
+		p.do("boot min=2", "up", "reload", "loaded min=2 worker-timeout=2s probation=1m", "up", "later")
+	}},
+	{"running, hung", Running, func(p *checkedPlayer) {
+		p.do("boot min=2 worker-timeout=2s", "up", "later", "sampled id=1 silent=5s")
+	}},
 	{"probation, one-shot", Probation, func(p *checkedPlayer) {
 		p.do("boot one-shot min-spare=2 max=4", "up", "reload", "loaded one-shot min-spare=2 max=4", "up", "busy id=3")
 	}},
@@ -110,7 +122,8 @@ func everyEvent() []Event {
 		events = append(events,
 			Spawned{id, 7}, SpawnFailed{id, "no"}, Ready{id}, Failed{id, 1, "no"}, Failed{id, 78, "no"}, Busy{id}, Drained{id}, Leaving{id},
 			Unfit{id, "no"}, Exited{id, 0, 0}, Exited{id, 1, 0}, Exited{id, 78, 0}, Exited{id, 0, 11}, Recycle{id, false}, Recycle{id, true},
-			Sampled{[]Sample{{ID: id, Active: 3, Served: 9, RSS: 1}}}, Sampled{[]Sample{{ID: id, Silent: time.Hour}}})
+			Sampled{[]Sample{{ID: id, Active: 3, Served: 9, RSS: 1}}}, Sampled{[]Sample{{ID: id, Silent: time.Hour}}},
+			Sampled{[]Sample{{ID: id, Silent: time.Hour, Suspended: true}}})
 	}
 	return events
 }

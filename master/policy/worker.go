@@ -31,6 +31,13 @@ type worker struct {
 	due    time.Duration // a deadline, if dueFor is not noDue
 	dueFor dueKind
 
+	silent      time.Duration // without a heartbeat, while the master ran
+	heardAt     time.Duration // when silent was measured
+	suspended   bool          // somebody stopped the process
+	suspendedAt time.Duration // when it was last seen so
+	hung        bool          // was silent for too long, and was made to dump
+	hungAt      time.Duration
+
 	active     int // from the last Sampled, as the next two
 	connected  uint64
 	rss        uint64

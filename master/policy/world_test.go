@@ -38,10 +38,11 @@ type world struct {
 // those that say otherwise.
 type profile struct {
 	spawnFails, failsStart, fatal, diesStarting, neverReady float64
-	crashes, hangs, unfit, leaves, told                     float64 // within a life
+	crashes, hangs, stalls, unfit, leaves, told             float64 // within a life
 	ignoresDrain, crashesDraining, ignoresStop              float64
 	badConfig                                               float64
 	reload, scale, recycle, stop                            float64 // what the operator does
+	freezes                                                 float64 // of everything, the master too, at a sample
 	life, start, finish, pause                              time.Duration
 	lossy                                                   float64 // one-shot: dies with its connection
 	junk                                                    float64
@@ -59,6 +60,8 @@ type proc struct {
 	taking  bool
 	drained bool
 	hungAt  time.Duration // 0 if it is not
+	stopped bool          // hungAt is when somebody suspended it
+	missed  []Action      // what it was told while it was silent
 	active  int
 	served  uint64
 }
@@ -138,7 +141,7 @@ func (w *world) newProfile(healthy bool) profile {
 		life: w.pick(time.Second, 10*time.Second, time.Minute), start: w.pick(time.Millisecond, 20*time.Millisecond, 300*time.Millisecond),
 		finish: w.pick(time.Millisecond, 100*time.Millisecond, 2*time.Second), pause: w.pick(50*time.Millisecond, time.Second, 20*time.Second),
 		reload: 0.3, scale: 0.3, recycle: 0.2, stop: 0.01, badConfig: 0.2, junk: 0.05,
-		arrivals: w.pick(time.Millisecond, 20*time.Millisecond, time.Second),
+		arrivals: w.pick(time.Millisecond, 20*time.Millisecond, time.Second), freezes: 0.02,
 	}
 	kind := w.random.below(6)
 	if healthy {
@@ -150,7 +153,7 @@ func (w *world) newProfile(healthy bool) profile {
 		p.told = 0.1 // which is nothing wrong
 	case 1: // things go wrong now and then
 		p.spawnFails, p.failsStart, p.diesStarting, p.neverReady = 0.01, 0.02, 0.02, 0.01
-		p.crashes, p.hangs, p.unfit, p.leaves, p.told, p.lossy = 0.1, 0.02, 0.02, 0.05, 0.05, 0.1
+		p.crashes, p.hangs, p.stalls, p.unfit, p.leaves, p.told, p.lossy = 0.1, 0.02, 0.1, 0.02, 0.05, 0.05, 0.1
 		p.ignoresDrain, p.crashesDraining, p.ignoresStop = 0.05, 0.05, 0.1
 	case 2: // starts go wrong
 		p.spawnFails, p.failsStart, p.fatal, p.diesStarting, p.neverReady = 0.1, 0.2, 0.1, 0.2, 0.1
@@ -158,10 +161,10 @@ func (w *world) newProfile(healthy bool) profile {
 	case 3: // everyone dies soon
 		p.crashes, p.lossy, p.life = 1, 0.5, 100*time.Millisecond
 	case 4: // nobody obeys
-		p.ignoresDrain, p.ignoresStop, p.hangs, p.told = 0.7, 0.7, 0.2, 0.3
+		p.ignoresDrain, p.ignoresStop, p.hangs, p.stalls, p.told = 0.7, 0.7, 0.2, 0.3, 0.3
 	case 5: // chaos
 		p.spawnFails, p.failsStart, p.fatal, p.diesStarting, p.neverReady = 0.05, 0.1, 0.02, 0.1, 0.05
-		p.crashes, p.hangs, p.unfit, p.leaves, p.told, p.lossy = 0.3, 0.1, 0.1, 0.1, 0.2, 0.3
+		p.crashes, p.hangs, p.stalls, p.unfit, p.leaves, p.told, p.lossy = 0.3, 0.1, 0.2, 0.1, 0.1, 0.2, 0.3
 		p.ignoresDrain, p.crashesDraining, p.ignoresStop = 0.2, 0.2, 0.2
 		p.junk = 0.2
 	}
@@ -261,6 +264,11 @@ func (w *world) step(ev Event) error {
 		return err
 	}
 	for _, a := range actions {
+		if d, ok := a.(Dump); ok {
+			if p := w.procs[d.ID]; p != nil && p.ready && (p.hungAt == 0 || p.stopped) {
+				return fmt.Errorf("worker %d is taken for hung: it beats, or was suspended", p.id)
+			}
+		}
 		w.apply(a)
 	}
 	if err := w.nothingDropped(); err != nil {
@@ -312,14 +320,21 @@ func (w *world) patience(before State, ev Event) error {
 // sample reports what the scoreboard says.
 func (w *world) sample() {
 	var ev Sampled
+	frozen := time.Duration(0)
+	if w.chance(w.profile.freezes) { // neither clock of the world advances
+		frozen = w.after(time.Minute)
+	}
 	for _, v := range w.c.m.Workers() {
 		p := w.procs[v.ID]
 		if p == nil || !p.ready {
 			continue
 		}
-		s := Sample{ID: p.id, Active: p.active, Served: p.served, RSS: 1}
-		if p.hungAt > 0 {
-			s.Silent = w.now - p.hungAt
+		s := Sample{ID: p.id, Active: p.active, Served: p.served, RSS: 1, Beaten: p.hungAt == 0}
+		switch {
+		case p.hungAt > 0:
+			s.Silent, s.Suspended = w.now-p.hungAt+frozen, p.stopped
+		case w.chance(0.5): // it thawed after the master, and has not beaten yet
+			s.Silent = frozen
 		}
 		ev.Samples = append(ev.Samples, s)
 		if !w.config.OneShot && p.taking {

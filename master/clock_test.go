@@ -1,0 +1,72 @@
+package master
+
+import (
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"prefork/ipc"
+)
+
+func TestThePolicysClockStandsStillWhileTheMasterDoesNotRun(t *testing.T) {
+	start := time.Now()
+	c := clock{}
+	read := func(at, want time.Duration) {
+		t.Helper()
+		if got := c.now(start.Add(at)); got != want {
+			t.Errorf("at %v the clock says %v, want %v", at, got, want)
+		}
+	}
+	read(0, 0)
+	read(time.Hour, time.Hour) // the start may take what it takes
+	c.most = 1500 * time.Millisecond
+	read(time.Hour+time.Second, time.Hour+time.Second)
+	read(time.Hour+2500*time.Millisecond, time.Hour+2500*time.Millisecond) // late, and no absence
+	if c.absent != 0 || c.returned != 0 {
+		t.Errorf("an absence of %v, where there was none", c.absent)
+	}
+	read(2*time.Hour, time.Hour+2500*time.Millisecond)
+	read(2*time.Hour+time.Second, time.Hour+3500*time.Millisecond)
+	if want := time.Hour - 2500*time.Millisecond; c.absent != want {
+		t.Errorf("an absence of %v, want %v", c.absent, want)
+	}
+}
+
+// The first look after a thaw finds every heartbeat old.
+func TestSilenceBeforeTheMasterCameBackIsNobodysFault(t *testing.T) {
+	c := clock{most: time.Second}
+	beat := ipc.Now() - int64(time.Minute)
+	if got := c.silence(beat); got < time.Minute {
+		t.Errorf("silent for %v, want a minute", got)
+	}
+	if got := c.silence(0); got != 0 {
+		t.Errorf("silent for %v before the first heartbeat", got)
+	}
+	now := time.Now()
+	c.now(now.Add(-time.Minute))
+	c.now(now)
+	if got := c.silence(beat); got > 30*time.Second {
+		t.Errorf("silent for %v just after an absence", got)
+	}
+}
+
+func TestASuspendedProcessIsSeen(t *testing.T) {
+	s := start(t, Options{Generation: generationOf(1, "", "tcp://127.0.0.1:0")})
+	pid := s.serves(1).Workers[0].PID
+	if suspended(pid) {
+		t.Error("a worker that runs is called suspended")
+	}
+	if err := unix.Kill(pid, unix.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	s.untilLoop("the worker to be suspended", func(*Master) bool { return suspended(pid) })
+	s.untilLoop("the log to say so", func(*Master) bool { return s.log.FilterMessage("worker suspended").Len() == 1 })
+	if err := unix.Kill(pid, unix.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	s.untilLoop("the log to say that it runs again", func(*Master) bool { return s.log.FilterMessage("worker continued").Len() == 1 })
+	if suspended(-1) {
+		t.Error("a process that does not exist is called suspended")
+	}
+}
