@@ -62,7 +62,7 @@ type Server struct {
 	LameDuck          time.Duration // none
 	StartTimeout      time.Duration // 10 s
 	Probation         time.Duration // 2 s
-	WorkerTimeout     time.Duration // 30 s; negative: never
+	WorkerTimeout     time.Duration // 30 s, at least 2 s; negative: never
 	CrashBudget       float64       // 64 a minute
 	MaxOldGenerations int           // 8
 

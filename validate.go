@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"prefork/master"
+	"prefork/master/policy"
 	"prefork/worker"
 )
 
@@ -19,6 +20,9 @@ func (s *Server) Validate() []error {
 	}
 	problems = append(problems, s.validateProgram()...)
 	problems = append(problems, s.validatePool()...)
+	if t := s.WorkerTimeout; t > 0 && t < policy.MinWorkerTimeout {
+		problems = append(problems, fmt.Errorf("worker_timeout: at least %v, not %v: an idle worker beats twice a second and is looked at once a second", policy.MinWorkerTimeout, t))
+	}
 	problems = append(problems, s.workerConfig().Validate()...)
 	if len(problems) > 0 {
 		return problems

@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"prefork/worker"
 	"prefork/worker/handlers"
@@ -32,9 +33,11 @@ func TestValidateReportsEveryProblemAtOnce(t *testing.T) {
 		MaxWorkers: -2,
 		MinSpare:   3,
 		MaxSpare:   2,
+
+		WorkerTimeout: 400 * time.Millisecond,
 	}
 	text := errors.Join(s.Validate()...).Error()
-	for _, want := range []string{"unknown scheme", "port", "several programs", "mode", "workers: -1", "max_workers: -2", "max_spare: 2 is less"} {
+	for _, want := range []string{"unknown scheme", "port", "several programs", "mode", "workers: -1", "max_workers: -2", "max_spare: 2 is less", "worker_timeout: at least 2s"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("problems lack %q:\n%s", want, text)
 		}

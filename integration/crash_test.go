@@ -198,7 +198,7 @@ func TestCorruptMessageCostsOneWorker(t *testing.T) {
 // A worker whose loop hangs is made to say where, and replaced.
 func TestHungWorkerIsDumpedAndKilled(t *testing.T) {
 	c := line(2)
-	c.WorkerTimeout, c.PollInterval = 1500*time.Millisecond, 50*time.Millisecond
+	c.WorkerTimeout, c.PollInterval = 2*time.Second, 50*time.Millisecond
 	s := Start(t, c)
 	client := s.Dial()
 	pid := client.WorkerPID()

@@ -121,9 +121,12 @@ func listErrors(errs []error) string {
 	return "bad configuration: " + strings.Join(texts, "; ")
 }
 
-// conflicts returns what is wrong between two fields.
+// conflicts returns what is wrong beyond the bounds of single numbers.
 func (c Config) conflicts() []error {
 	var errs []error
+	if c.WorkerTimeout > 0 && c.WorkerTimeout < MinWorkerTimeout {
+		errs = append(errs, fmt.Errorf("worker timeout is %v, want at least %v: an idle worker beats twice a second and is looked at once a second", c.WorkerTimeout, MinWorkerTimeout))
+	}
 	if c.BackoffCap < c.BackoffBase {
 		errs = append(errs, fmt.Errorf("backoff cap %v is below backoff base %v", c.BackoffCap, c.BackoffBase))
 	}

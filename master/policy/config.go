@@ -26,8 +26,8 @@ type Config struct {
 	LameDuck       time.Duration // serve on after Drain before draining; 0
 	DrainTimeout   time.Duration // for a worker's connections; 30 s
 	KillDelay      time.Duration // after StopWorker, and past a drain's deadline, until Kill; 2 s
-	WorkerTimeout  time.Duration // without a heartbeat: hung; 30 s, negative: never
-	DumpDelay      time.Duration // after Dump until Kill; 1 s
+	WorkerTimeout  time.Duration // without a heartbeat: hung; at least MinWorkerTimeout, 30 s, negative: never
+	DumpDelay      time.Duration // after Dump until Kill, at the least; 1 s
 	SampleInterval time.Duration // of Sampled; 1 s
 
 	// RecycleAfter* replace a worker that has served or grown too much; the
@@ -58,3 +58,8 @@ type Config struct {
 
 	Seed uint64 // of the jitter; fixed by the first configuration
 }
+
+// MinWorkerTimeout is the least WorkerTimeout. A healthy worker that is idle
+// beats every 500 ms, and a sample is taken every second: a shorter silence
+// proves nothing.
+const MinWorkerTimeout = 2 * time.Second

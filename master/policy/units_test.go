@@ -136,6 +136,7 @@ func TestValidateNamesEverythingThatIsWrong(t *testing.T) {
 		"backoff cap 1s is below":    func(c *Config) { c.BackoffBase = 2 * time.Second; c.BackoffCap = time.Second },
 		"recycle after connections":  func(c *Config) { c.RecycleAfterConnections = 1 << 63 },
 		"max old generations is -8":  func(c *Config) { c.MaxOldGenerations = -8 },
+		"worker timeout is 400ms":    func(c *Config) { c.WorkerTimeout = 400 * time.Millisecond },
 		"sample interval is 1ns":     func(c *Config) { c.SampleInterval = 1 },
 		"recycle after age is -1s":   func(c *Config) { c.RecycleAfterAge = -time.Second },
 		"boot tries is -1, want 1 t": func(c *Config) { c.BootTries = -1 },

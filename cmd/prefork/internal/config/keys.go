@@ -202,7 +202,7 @@ var timeoutKeys = []Key{
 	},
 	{
 		Name: "worker_timeout", Value: "DURATION", Default: `"30s"`,
-		Help:  "kill a worker whose loop is silent for so long; 0s is never",
+		Help:  "kill a worker whose loop is silent for so long, at least 2s; 0s is never",
 		field: func(c *Config) any { return &c.WorkerTimeout },
 	},
 }

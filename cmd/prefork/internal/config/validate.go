@@ -19,6 +19,7 @@ func (l *loader) validate() {
 	l.addresses()
 	l.handler()
 	l.spares()
+	l.workerTimeout()
 	l.access()
 	l.metrics()
 	if len(l.problems) == 0 {
@@ -109,6 +110,17 @@ func (l *loader) spares() {
 	}
 	if !l.bad["workers"] && c.MinSpare == 0 && c.Workers.Min > c.MaxChildren {
 		l.blame("workers", fmt.Sprintf("%d spare workers are above max_children, which is %d", c.Workers.Min, c.MaxChildren))
+	}
+}
+
+// workerTimeout asks the library, where 0 is another value.
+func (l *loader) workerTimeout() {
+	if l.bad["worker_timeout"] || l.config.WorkerTimeout == 0 {
+		return
+	}
+	alone := prefork.Server{WorkerTimeout: l.config.WorkerTimeout, Configure: handlers.Configure}
+	for _, err := range alone.Validate() {
+		l.blame("worker_timeout", strings.TrimPrefix(err.Error(), "worker_timeout: "))
 	}
 }
 
