@@ -9,6 +9,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"go.uber.org/zap"
@@ -17,46 +18,78 @@ import (
 	"prefork/master/policy"
 )
 
-// serveControl serves the control socket at path until the returned function
-// is called, which lets answers that are under way go out first. Each request
-// waits on its own goroutine for the owner loop, which answers at once.
-func (m *Master) serveControl(path string) (func(), error) {
+// controlBacklog is the length of the control socket's queue.
+const controlBacklog = 64
+
+// controlSocket is the master's control socket. Each request waits on its own
+// goroutine for the owner loop, which answers at once.
+type controlSocket struct {
+	address Address
+	server  *http.Server
+	serving sync.WaitGroup
+	socket  *listener
+	accepts net.Listener // of a copy of the socket's descriptor
+}
+
+// serveControl serves the control socket at path.
+func (m *Master) serveControl(path string) (*controlSocket, error) {
 	address, err := ParseAddress("unix://" + path)
 	if err != nil {
 		return nil, &ConfigError{fmt.Errorf("control socket: %w", err)}
 	}
 	address.Mode, address.HasMode = 0o600, true
-	socket, err := bindUnix(address, 64)
-	if err != nil {
-		return nil, fmt.Errorf("control socket: %w; choose another path with --control", err)
-	}
-	l, err := socket.netListener()
-	if err != nil {
-		socket.close()
-		return nil, fmt.Errorf("control socket: %w", err)
-	}
-	server := &http.Server{
+	c := &controlSocket{address: address, server: &http.Server{
 		Handler:           m.controlHandler(),
 		ConnContext:       withPeer,
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       time.Minute,
 		MaxHeaderBytes:    16 << 10,
 		ErrorLog:          zap.NewStdLog(m.log),
+	}}
+	if err := c.listen(); err != nil {
+		return nil, fmt.Errorf("control socket: %w; choose another path with --control", err)
 	}
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		_ = server.Serve(l) // always http.ErrServerClosed
-	}()
-	return func() {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-		defer cancel()
-		if server.Shutdown(ctx) != nil {
-			_ = server.Close()
-		}
-		<-ended
+	return c, nil
+}
+
+// listen binds the socket and serves it. One that it had before is closed then.
+func (c *controlSocket) listen() error {
+	socket, err := bindUnix(c.address, controlBacklog)
+	if err != nil {
+		return err
+	}
+	accepts, err := socket.netListener()
+	if err != nil {
 		socket.close()
-	}, nil
+		return err
+	}
+	c.serving.Go(func() { _ = c.server.Serve(accepts) }) // always an error: it was closed
+	if c.socket != nil {
+		_ = c.accepts.Close()
+		c.socket.close()
+	}
+	c.socket, c.accepts = socket, accepts
+	return nil
+}
+
+// restore binds the socket anew if its file was removed or replaced.
+func (c *controlSocket) restore() (restored bool, err error) {
+	if c.socket.reusable() {
+		return false, nil
+	}
+	err = c.listen()
+	return err == nil, err
+}
+
+// close lets answers that are under way go out first.
+func (c *controlSocket) close() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	if c.server.Shutdown(ctx) != nil {
+		_ = c.server.Close()
+	}
+	c.serving.Wait()
+	c.socket.close()
 }
 
 // netListener wraps a copy of the descriptor for code that wants a

@@ -178,12 +178,12 @@ func (m *Master) acquire(ctx context.Context) (closers []func(), err error) {
 	// What whoever started this process left open is not for the workers.
 	// Kernels before 5.11 do not know the flag.
 	_ = unix.CloseRange(3, ^uint(0)>>1, unix.CLOSE_RANGE_CLOEXEC)
+	var own ownFiles
 	if o.PIDFile != "" {
-		pid, err := lockPIDFile(o.PIDFile)
-		if err != nil {
+		if own.pid, err = lockPIDFile(o.PIDFile); err != nil {
 			return closers, err
 		}
-		closers = append(closers, pid.remove)
+		closers = append(closers, own.pid.remove)
 	}
 	if m.null, err = unix.Open(os.DevNull, unix.O_RDONLY|unix.O_CLOEXEC, 0); err != nil {
 		return closers, fmt.Errorf("open %s: %w", os.DevNull, err)
@@ -219,11 +219,10 @@ func (m *Master) acquire(ctx context.Context) (closers []func(), err error) {
 	m.syncStore()
 
 	if o.Control != "" {
-		control, err := m.serveControl(o.Control)
-		if err != nil {
+		if own.control, err = m.serveControl(o.Control); err != nil {
 			return closers, err
 		}
-		closers = append(closers, control)
+		closers = append(closers, own.control.close)
 	}
 	if m.access.path != "" {
 		if m.access.fd, err = m.access.openFirst(ctx); err != nil {
@@ -241,7 +240,7 @@ func (m *Master) acquire(ctx context.Context) (closers []func(), err error) {
 			return closers, err
 		}
 	}
-	return closers, nil
+	return append(closers, m.keep(&own)), nil
 }
 
 // closeListeners closes what is still open when the master ends, and says so

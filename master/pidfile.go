@@ -12,40 +12,84 @@ import (
 
 // pidFile is a locked file that holds the master's process id. The lock, not
 // the file, says that a master runs: a file left by a crash is taken over.
+//
+// The lock is an exclusive one of fcntl(2), which needs a descriptor that may
+// write: with flock(2), whoever may read the file could keep a server from
+// starting.
 type pidFile struct {
 	path string
 	file *os.File
 }
 
-// lockPIDFile creates path or takes over one that nobody holds. If another
+// The reasons for which a file cannot be locked.
+var (
+	errHeld     = errors.New("another process holds it")
+	errReadLock = errors.New("a process that reads it keeps others out")
+	errUnlocked = errors.New("its lock has just gone")
+)
+
+// lockPIDFile creates path or takes over one that no master holds. If another
 // master holds it the error says which.
 func lockPIDFile(path string) (*pidFile, error) {
 	for range 10 {
-		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
+		// Others may read a new file only once it is locked: see writePID.
+		fd, err := openOwn(path, unix.O_RDWR|unix.O_CREAT|unix.O_NONBLOCK, 0o600)
 		if err != nil {
 			return nil, fmt.Errorf("open pid file: %w", err)
 		}
-		if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-			holder := readPID(f)
-			_ = f.Close()
-			if errors.Is(err, unix.EWOULDBLOCK) {
-				return nil, fmt.Errorf("pid file %s is held by %s; stop it or choose another --pid-file", path, holder)
-			}
-			return nil, fmt.Errorf("lock pid file %s: %w", path, err)
-		}
+		f := os.NewFile(uintptr(fd), path)
+		err = lockFile(f)
 		// The holder before us may have removed the file between our open and
 		// our lock: then the lock guards a name that no longer exists.
-		if !sameFile(f, path) {
-			_ = f.Close()
-			continue
+		named := sameFile(f, path)
+		if err == nil && named {
+			if err = writePID(f); err == nil {
+				return &pidFile{path: path, file: f}, nil
+			}
 		}
-		if err := writePID(f); err != nil {
-			_ = f.Close()
-			return nil, fmt.Errorf("write pid file %s: %w", path, err)
+		if errors.Is(err, errReadLock) && named {
+			// A master's lock is exclusive, so that this is what a dead one left,
+			// locked by somebody who may read it. A new file is out of his reach.
+			if err = os.Remove(path); err == nil {
+				err = errUnlocked
+			}
 		}
-		return &pidFile{path: path, file: f}, nil
+		pid := readPID(f)
+		_ = f.Close()
+		switch {
+		case errors.Is(err, errHeld):
+			return nil, fmt.Errorf("pid file %s is held by %s; stop it or choose another --pid-file", path, pid)
+		case err != nil && named && !errors.Is(err, errUnlocked):
+			return nil, fmt.Errorf("lock pid file %s: %w", path, err)
+		}
 	}
 	return nil, fmt.Errorf("pid file %s changes under our hands", path)
+}
+
+// lockFile locks a regular file against every other lock.
+func lockFile(f *os.File) error {
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if !info.Mode().IsRegular() {
+		return errors.New("not a regular file")
+	}
+	lock := unix.Flock_t{Type: unix.F_WRLCK}
+	err = unix.FcntlFlock(f.Fd(), unix.F_OFD_SETLK, &lock)
+	if !errors.Is(err, unix.EAGAIN) && !errors.Is(err, unix.EACCES) {
+		return err
+	}
+	if err := unix.FcntlFlock(f.Fd(), unix.F_OFD_GETLK, &lock); err != nil {
+		return err
+	}
+	switch lock.Type {
+	case unix.F_WRLCK:
+		return errHeld
+	case unix.F_RDLCK:
+		return errReadLock
+	}
+	return errUnlocked
 }
 
 func readPID(f *os.File) string {
@@ -70,8 +114,25 @@ func writePID(f *os.File) error {
 	if err := f.Truncate(0); err != nil {
 		return err
 	}
-	_, err := f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
-	return err
+	if _, err := f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0); err != nil {
+		return err
+	}
+	_ = f.Chmod(0o644) // one that is another user's keeps its mode
+	return nil
+}
+
+// restore makes the file anew, or takes it over, if it was removed or replaced.
+func (p *pidFile) restore() (restored bool, err error) {
+	if sameFile(p.file, p.path) {
+		return false, nil
+	}
+	next, err := lockPIDFile(p.path)
+	if err != nil {
+		return false, err
+	}
+	_ = p.file.Close()
+	p.file = next.file
+	return true, nil
 }
 
 // remove removes the file, then lets go of the lock: in this order nobody can
