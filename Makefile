@@ -70,6 +70,12 @@ lint: ## gofmt, vet and the linters listed in .golangci.yml
 fuzz: ## every fuzz target with FUZZTIME inputs
 	./scripts/fuzz.sh $(FUZZTIME)
 
+SAMPLE ?= 0
+PARALLEL ?= 2
+.PHONY: mutants
+mutants: ## break the promises one by one; every mutant must fail a test (SAMPLE=12 for a few)
+	cd tools && $(GO) run ./mutants -parallel $(PARALLEL) -sample $(SAMPLE)
+
 .PHONY: bench
 bench: ## the benchmarks of every package, without the tests
 	$(GO) test -run '^$$' -bench . -benchtime 1s ./ipc ./master/policy ./worker

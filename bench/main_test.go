@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"prefork/bench/internal/load"
+	"prefork/internal/needtool"
 )
 
 func TestMain(m *testing.M) {
@@ -159,6 +160,9 @@ func TestQuickRunMeasuresEveryFigure(t *testing.T) {
 		if len(g.Wrk) != 2 || len(g.Load) != 2 {
 			t.Errorf("%s: %+v", g.Name, g)
 		}
+	}
+	if len(r.Skipped) > 0 && os.Getenv(needtool.Strict) == "1" {
+		t.Errorf("left out, for want of a tool: %v", r.Skipped)
 	}
 	if len(r.Generators) != 4 && len(r.Skipped) == 0 {
 		t.Errorf("%d targets of the load generators, and no reason", len(r.Generators))

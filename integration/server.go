@@ -95,6 +95,9 @@ func (s *Server) start(command *exec.Cmd) {
 	}()
 	s.tb.Cleanup(func() {
 		s.Kill()
+		if _, race, found := strings.Cut(s.Log.Text(), "WARNING: DATA RACE"); found { // see PREFORK_TEST_RACE
+			s.tb.Errorf("data race in %s:%s", filepath.Base(command.Path), race[:min(len(race), 4000)])
+		}
 		if s.tb.Failed() {
 			s.tb.Logf("log of %s, the end:\n%s", filepath.Base(command.Path), Tail(s.Log.Text(), 60))
 		}
