@@ -18,9 +18,6 @@ import (
 	"prefork/master/policy"
 )
 
-// controlBacklog is the length of the control socket's queue.
-const controlBacklog = 64
-
 // controlSocket is the master's control socket. Each request waits on its own
 // goroutine for the owner loop, which answers at once.
 type controlSocket struct {
@@ -29,6 +26,7 @@ type controlSocket struct {
 	serving sync.WaitGroup
 	socket  *listener
 	accepts net.Listener // of a copy of the socket's descriptor
+	clients controlClients
 }
 
 // serveControl serves the control socket at path.
@@ -41,7 +39,7 @@ func (m *Master) serveControl(path string) (*controlSocket, error) {
 	c := &controlSocket{address: address, server: &http.Server{
 		Handler:           m.controlHandler(),
 		ConnContext:       withPeer,
-		ReadHeaderTimeout: 10 * time.Second,
+		ReadHeaderTimeout: controlPatience,
 		IdleTimeout:       time.Minute,
 		MaxHeaderBytes:    16 << 10,
 		ErrorLog:          zap.NewStdLog(m.log),
@@ -54,7 +52,7 @@ func (m *Master) serveControl(path string) (*controlSocket, error) {
 
 // listen binds the socket and serves it. One that it had before is closed then.
 func (c *controlSocket) listen() error {
-	socket, err := bindUnix(c.address, controlBacklog)
+	socket, err := bindUnix(c.address, defaultBacklog)
 	if err != nil {
 		return err
 	}
@@ -63,7 +61,7 @@ func (c *controlSocket) listen() error {
 		socket.close()
 		return err
 	}
-	c.serving.Go(func() { _ = c.server.Serve(accepts) }) // always an error: it was closed
+	c.serving.Go(func() { _ = c.server.Serve(&controlListener{accepts, &c.clients}) }) // always an error: it was closed
 	if c.socket != nil {
 		_ = c.accepts.Close()
 		c.socket.close()
@@ -104,23 +102,23 @@ func (l *listener) netListener() (net.Listener, error) {
 	return net.FileListener(f)
 }
 
+// peerKey is the context's key for the credentials of the peer.
 type peerKey struct{}
 
-// withPeer notes who is at the other end of a control connection.
+// connKey is for the connection itself.
+type connKey struct{}
+
+// withPeer notes which control connection a request came over, and who is at
+// the other end.
 func withPeer(ctx context.Context, c net.Conn) context.Context {
-	uc, ok := c.(*net.UnixConn)
+	cc, ok := c.(*controlConn)
 	if !ok {
 		return ctx
 	}
-	raw, err := uc.SyscallConn()
-	if err != nil {
-		return ctx
+	ctx = context.WithValue(ctx, connKey{}, cc)
+	if cc.peer != nil {
+		ctx = context.WithValue(ctx, peerKey{}, cc.peer)
 	}
-	_ = raw.Control(func(fd uintptr) {
-		if cred, err := unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED); err == nil {
-			ctx = context.WithValue(ctx, peerKey{}, cred)
-		}
-	})
 	return ctx
 }
 
@@ -197,13 +195,13 @@ func (m *Master) controlHandler() http.Handler {
 	if m.options.ControlHandler != nil {
 		mux.Handle("/", m.options.ControlHandler)
 	}
+	whole := patiently(mux)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !allowed(r) {
 			writeJSON(w, http.StatusForbidden, Answer{Error: "only the server's user and root may use its control socket"})
 			return
 		}
-		r.Body = http.MaxBytesReader(w, r.Body, 16<<10)
-		mux.ServeHTTP(w, r)
+		whole.ServeHTTP(w, r)
 	})
 }
 

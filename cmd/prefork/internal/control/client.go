@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -54,7 +55,7 @@ func (c *Client) Close() {
 // dial connects, and takes hold of the process on the other side before it is
 // told anything that could end it.
 func (c *Client) dial(ctx context.Context, _, _ string) (net.Conn, error) {
-	conn, err := new(net.Dialer).DialContext(ctx, "unix", c.path)
+	conn, err := connect(ctx, c.path)
 	if err != nil {
 		return nil, err
 	}
@@ -64,6 +65,28 @@ func (c *Client) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 		c.server = peer(conn)
 	}
 	return conn, nil
+}
+
+// busyTime is how long to try again while the queue of the control socket is
+// full, which the kernel says at once for a Unix socket.
+const busyTime = 3 * time.Second
+
+func connect(ctx context.Context, path string) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, busyTime)
+	defer cancel()
+	again := time.NewTicker(10 * time.Millisecond)
+	defer again.Stop()
+	for {
+		conn, err := new(net.Dialer).DialContext(ctx, "unix", path)
+		if !errors.Is(err, syscall.EAGAIN) {
+			return conn, err
+		}
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			return nil, err
+		}
+	}
 }
 
 // maxAnswer bounds what is read of an answer: a status line of 4096 workers is
