@@ -61,7 +61,7 @@ func New(format, level string, f *os.File) (*zap.Logger, zap.AtomicLevel, error)
 	if err != nil {
 		return nil, none, fmt.Errorf("open log: %w", err)
 	}
-	c := &core{level: zap.NewAtomicLevelAt(parsed), out: &sink{raw: raw}}
+	c := &core{level: zap.NewAtomicLevelAt(parsed), out: newSink(raw)}
 	err = raw.Control(func(fd uintptr) {
 		terminal := isTerminal(int(fd))
 		if format == Console || format == Auto && terminal {

@@ -2,6 +2,7 @@ package logs
 
 import (
 	"errors"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -18,17 +19,34 @@ const pipeBuf = 4096
 // errStalled is the error of a line that its reader had no room for.
 var errStalled = errors.New("log is not being read")
 
+// stuck is how long a line waits for a write that the kernel said would not
+// wait: that of a file system that does not answer.
+const stuck = 2 * patience
+
 // sink writes lines to a descriptor. It does so by its number and not through
 // os.File, whose Write ends the process with SIGPIPE when the reader of
 // standard error has gone, and waits for a slow one without limit.
+//
+// A write to a file may wait as well, and nothing can end it. It therefore has a
+// goroutine of its own, which whoever logs leaves alone after a while.
 type sink struct {
 	raw  syscall.RawConn
-	lost atomic.Uint64 // lines that were not written and not reported yet
+	sys  func(fd int, b []byte) (int, error) // write(2), except in a test
+	lost atomic.Uint64                       // lines that were not written and not reported yet
+
+	mu      sync.Mutex // one line at a time; guards the next three
+	writing bool       // the last line is still being written
+	line    []byte     // that is being written
+	wrote   chan error // the outcome; holds one
 
 	// The rest is guarded by the write lock of raw.
 
 	stalled bool // the last line found no room: the next does not wait
 	torn    bool // the last line was cut off in its middle
+}
+
+func newSink(raw syscall.RawConn) *sink {
+	return &sink{raw: raw, sys: unix.Write, wrote: make(chan error, 1)}
 }
 
 // is says whether the descriptor is still the stream: it may have been replaced
@@ -40,8 +58,33 @@ func (s *sink) is(stream *stream) bool {
 }
 
 // write writes one line, which ends in a newline. It may be called from any
-// goroutine; lines do not mix.
+// goroutine; lines do not mix. One that takes too long counts as lost, although
+// it may arrive in the end.
 func (s *sink) write(line []byte) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.writing {
+		select {
+		case <-s.wrote:
+			s.writing = false
+		default:
+			return errStalled
+		}
+	}
+	s.line = append(s.line[:0], line...)
+	go func() { s.wrote <- s.put(s.line) }()
+	timer := time.NewTimer(stuck)
+	defer timer.Stop()
+	select {
+	case err := <-s.wrote:
+		return err
+	case <-timer.C:
+		s.writing = true
+		return errStalled
+	}
+}
+
+func (s *sink) put(line []byte) error {
 	var writeErr error
 	err := s.raw.Write(func(fd uintptr) bool {
 		if s.torn {
@@ -71,7 +114,7 @@ func (s *sink) writeAll(fd int, line []byte) (wrote int, err error) {
 		if err := awaitRoom(fd, deadline); err != nil {
 			return wrote, err
 		}
-		n, err := unix.Write(fd, line[wrote:min(wrote+piece, len(line))])
+		n, err := s.sys(fd, line[wrote:min(wrote+piece, len(line))])
 		wrote += max(n, 0)
 		if err != nil && err != unix.EINTR && err != unix.EAGAIN {
 			return wrote, err

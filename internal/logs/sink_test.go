@@ -118,13 +118,43 @@ func TestATornLineDoesNotSpoilTheNext(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &sink{raw: raw, torn: true}
+	s := newSink(raw)
+	s.torn = true
 	for range 2 {
 		if err := s.write([]byte("line\n")); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if got := text(); got != "\nline\nline\n" {
+		t.Errorf("wrote %q", got)
+	}
+}
+
+// A file on a network file system whose server has gone.
+func TestAWriteThatDoesNotReturnDoesNotStopTheServer(t *testing.T) {
+	f, text := file(t)
+	raw, err := f.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, answers := newSink(raw), make(chan struct{})
+	s.sys = func(fd int, b []byte) (int, error) {
+		<-answers
+		return unix.Write(fd, b)
+	}
+	within(t, "the logger to go on", func() {
+		for i := range 3 {
+			line := fmt.Appendf(nil, "line %d\n", i)
+			if err := s.write(line); !errors.Is(err, errStalled) {
+				t.Errorf("line %d: %v, want %v", i, err, errStalled)
+			}
+			clear(line) // which is the caller's again
+		}
+		close(answers)
+		for s.write([]byte("back\n")) != nil { // the first may still be on its way
+		}
+	})
+	if got := text(); got != "line 0\nback\n" {
 		t.Errorf("wrote %q", got)
 	}
 }
