@@ -3,6 +3,8 @@ package ipc
 import (
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 func BenchmarkEncode(b *testing.B) {
@@ -52,14 +54,33 @@ func BenchmarkSendReceive(b *testing.B) {
 
 // BenchmarkCount is what the scoreboard adds to a connection.
 func BenchmarkCount(b *testing.B) {
-	s := board(b, 2).Slot(1)
+	s, _ := memory(b)
+	p := board(b, 2).Peer(1)
 	for b.Loop() {
-		s.Accepted.Add(1)
-		s.Active.Add(1)
-		s.Active.Add(-1)
+		p.Accepted.Store(s.Accepted.Add(1))
+		p.Active.Store(s.Active.Add(1))
+		p.Active.Store(s.Active.Add(-1))
 		s.Handled.Add(1)
 		s.Latency.Observe(time.Millisecond)
-		s.Beat.Store(Now())
+		now := Now()
+		s.Beat.Store(now)
+		p.Beat.Store(now)
+	}
+}
+
+// BenchmarkNewSlot is what a worker's memory adds to its start.
+func BenchmarkNewSlot(b *testing.B) {
+	for b.Loop() {
+		s, fd, err := NewSlot()
+		if err != nil {
+			b.Fatal(err)
+		}
+		if err := unix.Close(fd); err != nil {
+			b.Fatal(err)
+		}
+		if err := s.Close(); err != nil {
+			b.Fatal(err)
+		}
 	}
 }
 

@@ -1,5 +1,5 @@
 // Package ipc is what the master and its workers share: a channel for words
-// and a scoreboard for numbers.
+// and memory for numbers.
 //
 //	        master                                     worker
 //	┌───────────────────────┐   SEQPACKET pair   ┌───────────────────────┐
@@ -7,9 +7,13 @@
 //	│   hello, drain, stop… │  one datagram      │   ready, drained…     │
 //	│                       │  = one message     │                       │
 //	├───────────────────────┤                    ├───────────────────────┤
+//	│ Slot                  │    sealed memfd    │ Slot          (fd 5)  │
+//	│   reads the counters, │◄── mmap, both ────►│   counts, beats,      │
+//	│   lists the peers     │                    │   reads its peers     │
+//	├───────────────────────┤                    ├───────────────────────┤
 //	│ Scoreboard            │    sealed memfd    │ Scoreboard    (fd 4)  │
-//	│ [slot][slot][slot]… ◄─┼──── mmap, both ────┼─► [slot][slot][slot]… │
-//	│   reads all           │                    │   writes its own,     │
+//	│   makes it            │   of all workers   │ [peer][peer][peer]…   │
+//	│                       │                    │   writes its own,     │
 //	│                       │                    │   reads its siblings  │
 //	└───────────────────────┘                    └───────────────────────┘
 //
@@ -40,18 +44,20 @@
 //   - A descriptor that arrives is close-on-exec from its first moment. Receive
 //     returns exactly those that belong to the message and closes all others.
 //
-// # The scoreboard
+// # The memory
 //
-// What changes with every connection goes over the scoreboard: a heartbeat,
+// What changes with every connection goes over shared memory: a heartbeat,
 // the connections in hand, the counters, a latency histogram. It costs the
 // writer an atomic addition and no system call, the reader a load, and it is
 // still there when its writer has died of SIGKILL in the middle of a request.
 //
-// A slot is two pairs of cache lines and belongs to one worker at a time. The
-// memory is sealed against a change of size, so no worker can make another
-// process fault. It is not protected from being written: workers are one
-// program with one set of privileges, and a reader treats what it reads as
-// figures, not as facts to index with.
+// A Slot is one worker's, and only that worker and the master map it. So a
+// worker that lies lies about itself, and the master believes what can be.
+// The scoreboard has what the workers need of each other to spread
+// connections, and all can write all of it: whoever reads it may wait for a
+// moment because of what it says, and decides nothing else by it. All memory
+// is sealed against a change of size, so no worker can make another process
+// fault.
 //
 // # What it does not do
 //

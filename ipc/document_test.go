@@ -55,27 +55,40 @@ func TestTheDocumentNamesEveryMessageAndField(t *testing.T) {
 	}
 }
 
-func TestTheLayoutInTheDocumentIsTheSlots(t *testing.T) {
+func TestTheLayoutsInTheDocumentAreReal(t *testing.T) {
+	for heading, typ := range map[string]reflect.Type{
+		"## A worker's memory": reflect.TypeFor[Slot](), "## The scoreboard": reflect.TypeFor[Peer](),
+	} {
+		_, section, found := strings.Cut(document(t), "\n"+heading+"\n")
+		if !found {
+			t.Fatalf("the document has no %q", heading)
+		}
+		section, _, _ = strings.Cut(section, "\n## ")
+		checkLayout(t, section, typ)
+	}
+}
+
+func checkLayout(t *testing.T, section string, slot reflect.Type) {
+	t.Helper()
 	rows := map[string]uintptr{}
-	for _, row := range regexp.MustCompile(`(?m)^\| (\d+) \| (\w+) \|`).FindAllStringSubmatch(document(t), -1) {
+	for _, row := range regexp.MustCompile(`(?m)^\| (\d+) \| (\w+) \|`).FindAllStringSubmatch(section, -1) {
 		offset, err := strconv.Atoi(row[1])
 		if err != nil {
 			t.Fatal(err)
 		}
 		rows[row[2]] = uintptr(offset)
 	}
-	slot := reflect.TypeFor[Slot]()
 	for i := range slot.NumField() {
 		f := slot.Field(i)
 		if f.Name == "_" {
 			continue
 		}
 		if at, ok := rows[f.Name]; !ok || at != f.Offset {
-			t.Errorf("the document has %s at %d (%t), the slot at %d", f.Name, at, ok, f.Offset)
+			t.Errorf("the document has %s at %d (%t), %s at %d", f.Name, at, ok, slot, f.Offset)
 		}
 		delete(rows, f.Name)
 	}
 	if len(rows) != 0 {
-		t.Errorf("the document has fields that no slot has: %v", rows)
+		t.Errorf("the document has fields that %s has not: %v", slot, rows)
 	}
 }

@@ -34,7 +34,7 @@ const (
 	// ProtocolVersion is what this build speaks. A peer with another version
 	// is refused at Hello. A new message or field does not change it: it
 	// grows only when an old peer would misunderstand a new one.
-	ProtocolVersion = 1
+	ProtocolVersion = 2
 
 	// MaxMessage bounds one encoded message, in bytes.
 	MaxMessage = 128 << 10
@@ -58,9 +58,10 @@ const WorkerVariable = "PREFORK_WORKER"
 // Hello.Listeners.
 const (
 	ChannelFD    = 3 // the worker's end of the channel
-	ScoreboardFD = 4 // the scoreboard's memfd
-	CrashFD      = 5 // a memfd that receives the runtime's last words
-	ListenerFD   = 6 // the first listener
+	ScoreboardFD = 4 // the scoreboard's memfd, which all workers share
+	SlotFD       = 5 // the memfd of the worker's own Slot
+	CrashFD      = 6 // a memfd that receives the runtime's last words
+	ListenerFD   = 7 // the first listener
 )
 
 // Type names a message on the wire.

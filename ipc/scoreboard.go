@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync/atomic"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -12,81 +13,45 @@ import (
 // MaxSlots bounds a scoreboard.
 const MaxSlots = 4096
 
-// Scoreboard is an array of slots in memory that the master and all workers
-// share. The master creates it; a worker maps the descriptor it inherits. The
-// counters outlive their worker: the master adds them up when it is gone.
+// Scoreboard is an array of Peers in memory that all workers share: what they
+// need to know of each other to spread connections. The master creates it; a
+// worker maps the descriptor that it inherits.
 //
-// The slots may be used from any goroutine; Close from one, when no other uses
-// a slot any more.
+// Any worker can write any part of it, so nobody believes it further than to
+// wait for a moment. What the master decides by, a worker says in its Slot.
+//
+// The peers may be used from any goroutine; Close from one, when no other uses
+// a peer any more.
 type Scoreboard struct {
 	fd    int
 	mem   []byte
 	slots int
 }
 
-// NewScoreboard makes a scoreboard of n slots in a sealed memfd: no worker can
-// change its size and so fault the master. See memfd_create(2).
+const scoreboardName = "prefork-scoreboard"
+
+// NewScoreboard makes a scoreboard for n slots.
 func NewScoreboard(n int) (*Scoreboard, error) {
 	if err := checkSlots(n); err != nil {
 		return nil, err
 	}
-	fd, err := memfd("prefork-scoreboard")
+	fd, mem, err := newMemory(scoreboardName, n*peerSize)
 	if err != nil {
-		return nil, fmt.Errorf("create scoreboard: %w", err)
-	}
-	s, err := sealed(fd, n)
-	if err != nil {
-		_ = unix.Close(fd) // err says more than this one could
 		return nil, err
 	}
-	return s, nil
+	return &Scoreboard{fd: fd, mem: mem, slots: n}, nil
 }
 
-func sealed(fd, n int) (*Scoreboard, error) {
-	// Allocate, not truncate: too little memory is an error here, and would be
-	// a SIGBUS at the first touch.
-	if err := unix.Fallocate(fd, 0, 0, int64(n)*slotSize); err != nil {
-		return nil, fmt.Errorf("allocate scoreboard: %w", err)
-	}
-	const seals = unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_SEAL
-	if _, err := unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, seals); err != nil {
-		return nil, fmt.Errorf("seal scoreboard: %w", err)
-	}
-	return OpenScoreboard(fd, n)
-}
-
-// memfd creates a memory file that can be sealed and never executed.
-func memfd(name string) (int, error) {
-	const flags = unix.MFD_CLOEXEC | unix.MFD_ALLOW_SEALING
-	// With vm.memfd_noexec=2 the kernel demands the flag; before 6.3 it does
-	// not know it.
-	fd, err := unix.MemfdCreate(name, flags|unix.MFD_NOEXEC_SEAL)
-	if errors.Is(err, unix.EINVAL) {
-		fd, err = unix.MemfdCreate(name, flags)
-	}
-	return fd, err
-}
-
-// OpenScoreboard maps the scoreboard of n slots behind fd, takes ownership of
+// OpenScoreboard maps the scoreboard for n slots behind fd, takes ownership of
 // fd and makes it close-on-exec. On error fd is left open and still the
 // caller's.
 func OpenScoreboard(fd, n int) (*Scoreboard, error) {
 	if err := checkSlots(n); err != nil {
 		return nil, err
 	}
-	var stat unix.Stat_t
-	if err := unix.Fstat(fd, &stat); err != nil {
-		return nil, fmt.Errorf("inspect scoreboard: %w", err)
-	}
-	if stat.Size < int64(n)*slotSize {
-		return nil, fmt.Errorf("scoreboard of %d bytes is too small for %d slots", stat.Size, n)
-	}
-	if _, err := unix.FcntlInt(uintptr(fd), unix.F_SETFD, unix.FD_CLOEXEC); err != nil {
-		return nil, fmt.Errorf("make scoreboard close-on-exec: %w", err)
-	}
-	mem, err := unix.Mmap(fd, 0, n*slotSize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	mem, err := mapMemory(scoreboardName, fd, n*peerSize)
 	if err != nil {
-		return nil, fmt.Errorf("map scoreboard: %w", err)
+		return nil, err
 	}
 	return &Scoreboard{fd: fd, mem: mem, slots: n}, nil
 }
@@ -104,16 +69,17 @@ func (s *Scoreboard) FD() int { return s.fd }
 // Len returns the number of slots.
 func (s *Scoreboard) Len() int { return s.slots }
 
-// Slot returns slot i. It panics if i is out of range or the scoreboard is
-// closed, and the slot must not be used after Close: the memory is gone.
-func (s *Scoreboard) Slot(i int) *Slot {
+// Peer returns what the worker in slot i shows its siblings. It panics if i is
+// out of range or the scoreboard is closed, and the peer must not be used after
+// Close: the memory is gone.
+func (s *Scoreboard) Peer(i int) *Peer {
 	if s.mem == nil {
-		panic("slot of a closed scoreboard")
+		panic("peer of a closed scoreboard")
 	}
 	if i < 0 || i >= s.slots {
 		panic(fmt.Sprintf("slot %d of a scoreboard of %d", i, s.slots))
 	}
-	return (*Slot)(unsafe.Pointer(&s.mem[i*slotSize]))
+	return (*Peer)(unsafe.Pointer(&s.mem[i*peerSize]))
 }
 
 // Close unmaps the memory and closes the descriptor. The other processes keep
@@ -128,4 +94,30 @@ func (s *Scoreboard) Close() error {
 		return fmt.Errorf("close scoreboard: %w", err)
 	}
 	return nil
+}
+
+// peerSize is two cache lines: neighbours never share a line, nor the adjacent
+// line that the prefetcher takes along.
+const peerSize = 128
+
+// Peer is what a worker shows its siblings. All fields are atomics in shared
+// memory: each is whole by itself, but two of them may be of different moments.
+type Peer struct {
+	Beat     atomic.Int64  // Now at the last heartbeat, in ns
+	State    atomic.Uint32 // a WorkerState
+	Active   atomic.Int32  // connections in hand
+	Accepted atomic.Uint64 // connections taken from the listeners
+
+	_ [peerSize - 24]byte
+}
+
+// The array fails to compile if Peer does not have the size it promises.
+var _ = [1]struct{}{}[unsafe.Sizeof(Peer{})-peerSize]
+
+// Reset makes the peer as new: nobody is in the slot.
+func (p *Peer) Reset() {
+	p.State.Store(uint32(Free))
+	p.Beat.Store(0)
+	p.Active.Store(0)
+	p.Accepted.Store(0)
 }

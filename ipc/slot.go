@@ -9,9 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// slotSize is a multiple of two cache lines: neighbours never share a line, nor
-// the adjacent line that the prefetcher takes along.
-const slotSize = 512
+const slotSize = 1024
 
 // WorkerState is what a worker says of itself in its slot.
 type WorkerState uint32
@@ -42,13 +40,14 @@ func (s WorkerState) String() string {
 	return fmt.Sprintf("state(%d)", uint32(s))
 }
 
-// Slot is one worker's line on the scoreboard. The worker that holds the slot
-// is the only writer while it lives; the master reads, and resets the slot
-// before another worker takes it. All fields are atomics in shared memory:
-// each is whole by itself, but two of them may be of different moments.
+// Slot is one worker's own memory, which no other worker can reach. The worker
+// writes all but Peers; the master reads, and what it has read outlives the
+// worker. All fields are atomics in shared memory: each is whole by itself, but
+// two of them may be of different moments.
 //
-// A worker can write any slot, so a reader believes a value no further than it
-// must: Active may be negative, State may be none of the states.
+// A worker may write nonsense, so the master believes a value no further than
+// it must: Active may be negative, a counter may go back, State may be none of
+// the states.
 type Slot struct {
 	Beat       atomic.Int64  // Now at the last heartbeat, in ns
 	State      atomic.Uint32 // a WorkerState
@@ -67,21 +66,45 @@ type Slot struct {
 	Latency Histogram // answers, by the time that the handler took for them
 	Age     Histogram // handled connections, by how long they were in hand
 
-	_ [slotSize - 96 - 2*histogramSize]byte
+	_ [512 - 96 - 2*histogramSize]byte
+
+	// Peers is the master's: the slots whose workers take connections in this
+	// worker's generation, a bit each. A worker believes what the scoreboard
+	// says of them, and of no others.
+	Peers [MaxSlots / 64]atomic.Uint64
 }
 
 // The array fails to compile if Slot does not have the size it promises.
 var _ = [1]struct{}{}[unsafe.Sizeof(Slot{})-slotSize]
 
-// Reset makes the slot as new. Only the master calls it, and only when no
-// worker holds the slot. Other workers may be reading it meanwhile: they see
-// Free first, then the rest go to zero.
-func (s *Slot) Reset() {
-	s.State.Store(uint32(Free))
-	words := (*[slotSize / 8]uint64)(unsafe.Pointer(s))
-	for i := range words {
-		atomic.StoreUint64(&words[i], 0)
+const slotName = "prefork-worker"
+
+// NewSlot makes the memory of one worker. The worker inherits fd, which is the
+// caller's to close; Close gives the memory back.
+func NewSlot() (s *Slot, fd int, err error) {
+	fd, mem, err := newMemory(slotName, slotSize)
+	if err != nil {
+		return nil, -1, err
 	}
+	return (*Slot)(unsafe.Pointer(&mem[0])), fd, nil
+}
+
+// OpenSlot maps the memory behind fd, which it makes close-on-exec and which
+// stays the caller's.
+func OpenSlot(fd int) (*Slot, error) {
+	mem, err := mapMemory(slotName, fd, slotSize)
+	if err != nil {
+		return nil, err
+	}
+	return (*Slot)(unsafe.Pointer(&mem[0])), nil
+}
+
+// Close unmaps the memory: the slot must not be used after it.
+func (s *Slot) Close() error {
+	if err := unix.Munmap(unsafe.Slice((*byte)(unsafe.Pointer(s)), slotSize)); err != nil {
+		return fmt.Errorf("unmap %s: %w", slotName, err)
+	}
+	return nil
 }
 
 // Now returns CLOCK_MONOTONIC in nanoseconds, the clock of Slot.Beat. Unlike

@@ -1,7 +1,9 @@
 package ipc
 
 import (
-	"sync"
+	"errors"
+	"fmt"
+	"os"
 	"testing"
 	"time"
 	"unsafe"
@@ -11,8 +13,9 @@ import (
 
 // The layout is a contract between builds of one ProtocolVersion, and
 // docs/protocol.md has it as a table.
-func TestTheLayoutOfASlotIsFixed(t *testing.T) {
+func TestTheLayoutOfSharedMemoryIsFixed(t *testing.T) {
 	var s Slot
+	var p Peer
 	for _, f := range []struct {
 		name         string
 		offset, want uintptr
@@ -30,7 +33,13 @@ func TestTheLayoutOfASlotIsFixed(t *testing.T) {
 		{"BytesOut", unsafe.Offsetof(s.BytesOut), 64},
 		{"Latency", unsafe.Offsetof(s.Latency), 96},
 		{"Age", unsafe.Offsetof(s.Age), 296},
-		{"the end", unsafe.Sizeof(s), 512},
+		{"Peers", unsafe.Offsetof(s.Peers), 512},
+		{"the end", unsafe.Sizeof(s), 1024},
+		{"a peer's Beat", unsafe.Offsetof(p.Beat), 0},
+		{"a peer's State", unsafe.Offsetof(p.State), 8},
+		{"a peer's Active", unsafe.Offsetof(p.Active), 12},
+		{"a peer's Accepted", unsafe.Offsetof(p.Accepted), 16},
+		{"a peer's end", unsafe.Sizeof(p), 128},
 	} {
 		if f.offset != f.want {
 			t.Errorf("%s is at %d, want %d", f.name, f.offset, f.want)
@@ -38,33 +47,141 @@ func TestTheLayoutOfASlotIsFixed(t *testing.T) {
 	}
 }
 
-func TestResetLeavesNothing(t *testing.T) {
-	var s Slot
-	for i := range slotSize {
-		*(*byte)(unsafe.Add(unsafe.Pointer(&s), i)) = 0xff
+// memory makes a worker's memory, and the file through which another process
+// maps it.
+func memory(t testing.TB) (*Slot, *os.File) {
+	t.Helper()
+	s, fd, err := NewSlot()
+	if err != nil {
+		t.Fatal(err)
 	}
-	s.Reset()
-	if !blank(&s) {
-		t.Error("something is left")
+	f := os.NewFile(uintptr(fd), "slot")
+	t.Cleanup(func() {
+		_ = f.Close()
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s, f
+}
+
+func TestASlotIsSharedByThoseWhoMapIt(t *testing.T) {
+	s, f := memory(t)
+	if !blank(s) || !closeOnExec(t, int(f.Fd())) {
+		t.Error("a new slot is not empty, or programs that a handler starts inherit it")
+	}
+	again, err := OpenSlot(int(f.Fd()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Peers[63].Store(5)
+	again.Accepted.Add(7)
+	if s.Accepted.Load() != 7 || again.Peers[63].Load() != 5 {
+		t.Error("two mappings show different memory")
+	}
+	if err := again.Close(); err != nil {
+		t.Error(err)
+	}
+	if other, _ := memory(t); !blank(other) {
+		t.Error("two slots share their memory")
 	}
 }
 
-// Run with -race: siblings read a slot while the master resets it. The slot is
-// on the heap because the race detector does not see mapped memory.
-func TestASlotMayBeReadDuringReset(t *testing.T) {
-	s := new(Slot)
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		for range 1000 {
-			s.Reset()
+func TestWhatIsNoSlotIsNotMapped(t *testing.T) {
+	noLeak(t, func() {
+		if _, err := OpenSlot(-1); !errors.Is(err, unix.EBADF) {
+			t.Errorf("no descriptor: %v, want EBADF", err)
+		}
+		fd, err := memfd("short")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := OpenSlot(fd); err == nil {
+			t.Error("mapped an empty file: it would fault")
+		}
+		_ = unix.Close(fd)
+		s, fd, err := NewSlot()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(s.Close(), unix.Close(fd)); err != nil {
+			t.Error(err)
 		}
 	})
-	for range 1000 {
-		if s.Active.Load() != 0 || s.State.Load() != 0 || s.Latency.Counts[3].Load() != 0 {
-			t.Error("read what nobody wrote")
+}
+
+// helperWriter counts in the inherited slot until it is killed.
+func helperWriter() error {
+	slot, err := OpenSlot(ChannelFD)
+	if err != nil {
+		return err
+	}
+	slot.PID.Store(int32(os.Getpid()))
+	slot.Beat.Store(Now())
+	slot.Age.Counts[Buckets-1].Store(9)
+	fmt.Println("counting")
+	for {
+		slot.Accepted.Add(1)
+	}
+}
+
+func TestCountersSurviveTheirWriter(t *testing.T) {
+	slot, file := memory(t)
+	before := Now()
+	h := startHelper(t, "writer", file)
+	h.line()
+	for seen := slot.Accepted.Load(); slot.Accepted.Load() < seen+1000; {
+		// The other process adds as fast as it can: seen live, not at its end.
+		if h.cmd.ProcessState != nil {
+			t.Fatal("the writer has gone")
 		}
 	}
-	wg.Wait()
+	h.kill()
+	total := slot.Accepted.Load()
+	if total < 1000 || slot.PID.Load() != int32(h.cmd.Process.Pid) || slot.Age.Counts[Buckets-1].Load() != 9 {
+		t.Errorf("after the writer's death: accepted %d, pid %d", total, slot.PID.Load())
+	}
+	if beat := slot.Beat.Load(); beat < before-1e9 || beat > Now()+1e9 {
+		t.Errorf("the writer's clock says %d, ours %d to %d", beat, before, Now())
+	}
+}
+
+// helperTruncate tries what would fault everyone who maps the inherited memory.
+func helperTruncate() error {
+	fmt.Println(unix.Ftruncate(ChannelFD, 0) == unix.EPERM)
+	fmt.Println(unix.Ftruncate(ChannelFD, 1<<20) == unix.EPERM)
+	_, err := unix.FcntlInt(ChannelFD, unix.F_ADD_SEALS, unix.F_SEAL_WRITE)
+	fmt.Println(err == unix.EPERM)
+	return nil
+}
+
+func TestNoWorkerCanChangeTheSizeOfSharedMemory(t *testing.T) {
+	slot, file := memory(t)
+	s := board(t, 4)
+	for name, inherited := range map[string]*os.File{"slot": file, "scoreboard": inheritable(t, s)} {
+		h := startHelper(t, "truncate", inherited)
+		for _, what := range []string{"shrink", "grow", "seal"} {
+			if got := h.line(); got != "true" {
+				t.Errorf("a worker could %s the %s", what, name)
+			}
+		}
+		h.wait()
+	}
+	slot.Accepted.Add(1) // would fault if it had shrunk
+	s.Peer(3).Accepted.Add(1)
+}
+
+// inheritable returns a file of its own over the scoreboard, since os/exec
+// wants one.
+func inheritable(t *testing.T, s *Scoreboard) *os.File {
+	t.Helper()
+	fd, err := unix.FcntlInt(uintptr(s.FD()), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := os.NewFile(uintptr(fd), "scoreboard")
+	t.Cleanup(func() { _ = f.Close() })
+	return f
 }
 
 func TestEveryStateHasAName(t *testing.T) {

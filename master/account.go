@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"time"
 
+	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
 
 	"prefork/ipc"
@@ -26,54 +27,205 @@ func (m *Master) account(slot int) *SlotRow {
 
 // bury enters a worker that is gone in the books, with the processor time that
 // it has used.
-func (m *Master) bury(w *worker, slot *ipc.Slot, cpu time.Duration) {
-	m.totals.add(slot)
-	m.latency.add(&slot.Latency)
-	m.age.add(&slot.Age)
+func (m *Master) bury(w *worker, cpu time.Duration) {
+	m.totals.add(&w.counted)
+	m.latency.add(&w.counted.latency)
+	m.age.add(&w.counted.age)
 	row := m.slots[w.slot]
-	row.add(slot)
+	row.add(&w.counted)
 	// The exit's figure is finer than what status has shown of it, which must
 	// not go back.
 	row.CPUS += max(w.cpu, cpu).Seconds()
 }
 
-// add counts what a worker has done.
-func (t *Totals) add(slot *ipc.Slot) {
-	t.Accepted += slot.Accepted.Load()
-	t.Handled += slot.Handled.Load()
-	t.Failed += slot.Failed.Load()
-	t.Rejected += slot.Rejected.Load()
-	t.BytesIn += slot.BytesIn.Load()
-	t.BytesOut += slot.BytesOut.Load()
+// figures are a worker's counters.
+type figures struct {
+	accepted, handled, failed, rejected uint64
+	bytesIn, bytesOut                   uint64
+	latency, age                        tally
+}
+
+// readFigures reads what the worker has counted. The sums are read before the
+// counts, for the worker adds to them after.
+func readFigures(slot *ipc.Slot) figures {
+	f := figures{
+		accepted: slot.Accepted.Load(), handled: slot.Handled.Load(), failed: slot.Failed.Load(), rejected: slot.Rejected.Load(),
+		bytesIn: slot.BytesIn.Load(), bytesOut: slot.BytesOut.Load(),
+	}
+	f.latency.read(&slot.Latency)
+	f.age.read(&slot.Age)
+	return f
+}
+
+// What one process cannot exceed, with much room. The figures of a worker that
+// lies grow by no more than this.
+const (
+	mostConnections = 1e6     // accepted, or ended, in a second
+	mostAnswers     = 1e8     // in a second
+	mostBytes       = 1e12    // in a second
+	mostActive      = 1 << 20 // at once: nr_open's default
+)
+
+// follow says whether f can be what a worker has counted a time after it had
+// counted before. lived is its age.
+func (f *figures) follow(before *figures, after, lived time.Duration) bool {
+	s := after.Seconds()
+	for _, c := range []struct {
+		now, before uint64
+		most        float64
+	}{
+		{f.accepted, before.accepted, mostConnections}, {f.handled, before.handled, mostConnections},
+		{f.failed, before.failed, mostConnections}, {f.rejected, before.rejected, mostConnections},
+		{f.bytesIn, before.bytesIn, mostBytes}, {f.bytesOut, before.bytesOut, mostBytes},
+	} {
+		if c.now < c.before || float64(c.now-c.before) > c.most*s {
+			return false
+		}
+	}
+	return f.latency.follow(&before.latency, mostAnswers*s, lived) && f.age.follow(&before.age, mostConnections*s, lived)
+}
+
+// doubtAfter is how long the counters of a worker may be impossible before the
+// log says so: bytes are counted in lumps.
+const doubtAfter = 2 * time.Second
+
+// count takes over what the worker has counted, if that can be. If not, all its
+// figures stay as they were until they can be right again.
+func (m *Master) count(w *worker) {
+	begun := time.Now()
+	said := readFigures(w.memory)
+	after := time.Since(w.countedAt) // more than lies between the two readings
+	switch {
+	case said.follow(&w.counted, after, time.Since(w.started)):
+		w.counted, w.countedAt = said, begun
+	case after > doubtAfter && !w.doubted:
+		w.doubted = true
+		m.log.Warn("counters not believed", m.about(w, zap.Duration("duration", after))...)
+	}
+}
+
+// active is how many connections the worker says that it has in hand.
+func (w *worker) active() int { return min(max(0, int(w.memory.Active.Load())), mostActive) }
+
+// lost is how many connections a worker that is gone has taken along.
+func (w *worker) lost() int {
+	f := &w.counted
+	open := f.accepted - min(f.accepted, f.handled+f.failed)
+	return int(min(open, uint64(w.active())))
+}
+
+// heartbeat is when the worker's loop turned last, in ipc.Now's time; 0 before
+// the first turn. A beat that is yet to come is taken for none since the worker's start.
+func (w *worker) heartbeat() int64 {
+	switch beat := w.memory.Beat.Load(); {
+	case beat < 0: // before the machine started
+		return 1
+	case beat > ipc.Now()+int64(time.Second):
+		return w.born
+	default:
+		return beat
+	}
+}
+
+// silence is the time since a worker's last heartbeat; 0 before the first,
+// when the start timeout watches over it.
+func (w *worker) silence() time.Duration {
+	beat := w.heartbeat()
+	if beat == 0 {
+		return 0
+	}
+	return max(0, time.Duration(ipc.Now()-beat))
+}
+
+// list tells the workers which siblings take connections, so that they wait for
+// no others. The workers of one generation share the listeners.
+func (m *Master) list() {
+	m.relist = false
+	words := (m.board.Len() + 63) / 64
+	serving := map[int]*[ipc.MaxSlots / 64]uint64{}
+	for number := range m.generations {
+		serving[number] = new([ipc.MaxSlots / 64]uint64)
+	}
+	for _, w := range m.workers {
+		if set := serving[w.generation]; set != nil && w.serving && w.silence() < restless {
+			set[w.slot/64] |= 1 << (w.slot % 64)
+		}
+	}
+	for _, w := range m.workers {
+		if set := serving[w.generation]; set != nil {
+			for i := range words {
+				w.memory.Peers[i].Store(set[i])
+			}
+		}
+	}
 }
 
 // add counts what a worker has done.
-func (r *SlotRow) add(slot *ipc.Slot) {
-	r.Accepted += slot.Accepted.Load()
-	r.Handled += slot.Handled.Load()
-	r.Failed += slot.Failed.Load()
-	r.Rejected += slot.Rejected.Load()
-	r.Answers += slot.Latency.Count()
-	r.BytesIn += slot.BytesIn.Load()
-	r.BytesOut += slot.BytesOut.Load()
+func (t *Totals) add(f *figures) {
+	t.Accepted += f.accepted
+	t.Handled += f.handled
+	t.Failed += f.failed
+	t.Rejected += f.rejected
+	t.BytesIn += f.bytesIn
+	t.BytesOut += f.bytesOut
+}
+
+// add counts what a worker has done.
+func (r *SlotRow) add(f *figures) {
+	r.Accepted += f.accepted
+	r.Handled += f.handled
+	r.Failed += f.failed
+	r.Rejected += f.rejected
+	r.Answers += f.latency.count()
+	r.BytesIn += f.bytesIn
+	r.BytesOut += f.bytesOut
 }
 
 // tally is a sum of ipc.Histograms.
 type tally struct {
 	counts [ipc.Buckets]uint64
-	sum    uint64 // ns
+	sum    float64 // in seconds, so that nothing overflows
 }
 
-func (t *tally) add(h *ipc.Histogram) {
+func (t *tally) read(h *ipc.Histogram) {
+	t.sum = time.Duration(h.SumNS.Load()).Seconds()
 	for i := range t.counts {
-		t.counts[i] += h.Counts[i].Load()
+		t.counts[i] = h.Counts[i].Load()
 	}
-	t.sum += h.SumNS.Load()
+}
+
+func (t *tally) add(o *tally) {
+	for i := range t.counts {
+		t.counts[i] += o.counts[i]
+	}
+	t.sum += o.sum
+}
+
+func (t *tally) count() (n uint64) {
+	for _, c := range t.counts {
+		n += c
+	}
+	return n
+}
+
+// follow says whether t can come after before: with at most so many durations
+// more, none of which is longer than the worker has lived. As many as there can
+// be connections may be counted and not yet summed up.
+func (t *tally) follow(before *tally, most float64, lived time.Duration) bool {
+	more := 0.0
+	for i := range t.counts {
+		if t.counts[i] < before.counts[i] {
+			return false
+		}
+		more += float64(t.counts[i] - before.counts[i])
+	}
+	longer := t.sum - before.sum
+	return more <= most && longer >= 0 && longer <= (more+mostActive)*lived.Seconds()
 }
 
 // histogram is the tally as status shows it.
 func (t *tally) histogram() Histogram {
-	h := Histogram{Counts: t.counts[:], SumS: time.Duration(t.sum).Seconds()}
+	h := Histogram{Counts: t.counts[:], SumS: t.sum}
 	for i := range ipc.Buckets - 1 {
 		h.BoundsS = append(h.BoundsS, ipc.BucketBound(i).Seconds())
 	}

@@ -26,7 +26,7 @@ func (m *Master) apply(a policy.Action) {
 		m.applySpawn(a)
 	case policy.Accept:
 		if w := m.workers[a.ID]; w != nil {
-			w.serving = true
+			w.serving, m.relist = true, true
 			m.send(w, &ipc.Resume{})
 		}
 	case policy.DrainWorker:
@@ -65,7 +65,7 @@ func (m *Master) applySpawn(a policy.Spawn) {
 		m.step(policy.SpawnFailed{ID: a.ID, Err: fmt.Sprintf("generation %d is not loaded", a.Generation)})
 		return
 	}
-	m.board.Slot(a.Slot).Reset()
+	m.board.Peer(a.Slot).Reset()
 	w, err := m.spawn(a.ID, a.Slot, g)
 	if err != nil {
 		m.step(policy.SpawnFailed{ID: a.ID, Err: err.Error()})
@@ -89,7 +89,7 @@ func (m *Master) applyDrain(a policy.DrainWorker) {
 	if w == nil {
 		return
 	}
-	w.serving = false
+	w.serving, m.relist = false, true
 	d := &ipc.Drain{Hold: a.Hold, TimeoutMS: a.Timeout.Milliseconds()}
 	if a.Hold || a.Empty {
 		for _, l := range m.own(m.generations[w.generation]) {

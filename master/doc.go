@@ -37,5 +37,5 @@
 //
 // What this package does not do: it decides nothing (package policy does) and
 // knows nothing of connections (package worker does). The two processes share
-// only the protocol and the scoreboard of package ipc.
+// only the protocol and the shared memory of package ipc.
 package master

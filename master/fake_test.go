@@ -8,6 +8,7 @@ import (
 	"os/signal"
 	"runtime/debug"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -43,11 +44,10 @@ func fakeWorker() int {
 	if err != nil || !ok {
 		return 1
 	}
-	board, err := ipc.OpenScoreboard(ipc.ScoreboardFD, hello.Slots)
+	slot, err := ipc.OpenSlot(ipc.SlotFD)
 	if err != nil {
 		return 1
 	}
-	slot := board.Slot(hello.Slot)
 	slot.Beat.Store(ipc.Now())
 	_ = debug.SetCrashOutput(os.NewFile(ipc.CrashFD, "crash"), debug.CrashOptions{})
 	var f fault
@@ -67,6 +67,12 @@ func fakeWorker() int {
 	case "silent":
 		_, _, _ = ch.Receive()
 		return 0
+	case "lie":
+		if hello.Slot == 0 {
+			if err := lie(slot, hello.Slots); err != nil {
+				return 1
+			}
+		}
 	case "panic":
 		panic("deliberate")
 	case "environment":
@@ -99,6 +105,30 @@ func fakeWorker() int {
 		return 1
 	}
 	return obey(ch, slot, f)
+}
+
+// lie writes nonsense into everything that the worker can reach.
+func lie(slot *ipc.Slot, slots int) error {
+	board, err := ipc.OpenScoreboard(ipc.ScoreboardFD, slots)
+	if err != nil {
+		return err
+	}
+	for i := range slots {
+		p := board.Peer(i)
+		p.Beat.Store(1)
+		p.State.Store(^uint32(0))
+		p.Active.Store(-1)
+		p.Accepted.Store(^uint64(9))
+	}
+	for _, c := range []*atomic.Uint64{&slot.Accepted, &slot.Handled, &slot.Failed, &slot.Rejected, &slot.BytesIn, &slot.BytesOut, &slot.Latency.SumNS, &slot.Age.SumNS} {
+		c.Store(^uint64(9))
+	}
+	for i := range ipc.Buckets {
+		slot.Latency.Counts[i].Store(^uint64(9))
+		slot.Age.Counts[i].Store(^uint64(9))
+	}
+	slot.Active.Store(1<<31 - 1)
+	return nil
 }
 
 // obey does as it is told until told to go.

@@ -73,7 +73,7 @@ func (m *Master) message(w *worker, msg ipc.Message) {
 		case ipc.StateBusy:
 			m.step(policy.Busy{ID: w.id})
 		case ipc.StateDraining:
-			w.serving = false
+			w.serving, m.relist = false, true
 			m.step(policy.Leaving{ID: w.id})
 		default:
 			w.report = *msg
@@ -100,18 +100,18 @@ func (m *Master) exited(w *worker, e exit, err error) {
 		m.log.Error("exit not seen", m.about(w, zap.Error(err))...)
 		e = exit{code: -1}
 	}
-	slot := m.board.Slot(w.slot)
+	m.count(w)
 	clean := e.signal == 0 && e.code == 0
-	if lost := slot.Active.Load(); lost > 0 && !clean {
-		w.last = append(w.last, zap.Int32("connections_lost", lost))
+	if lost := w.lost(); lost > 0 && !clean {
+		w.last = append(w.last, zap.Int("connections_lost", lost))
 		m.totals.Failed += uint64(lost)
 		m.slots[w.slot].Failed += uint64(lost)
 	}
-	m.bury(w, slot, e.cpu)
+	m.bury(w, e.cpu)
 	if words := w.evidence(); words != "" && !clean {
 		w.last = append(w.last, zap.String("evidence", words))
 	}
-	slot.Reset()
+	m.board.Peer(w.slot).Reset()
 	m.step(policy.Exited{ID: w.id, Code: e.code, Signal: e.signal})
 	delete(m.workers, w.id)
 	go w.close() // the owner loop does not wait for what a worker has left behind

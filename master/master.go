@@ -39,6 +39,7 @@ type Master struct {
 	// The owner loop owns the rest.
 	clock       clock
 	board       *ipc.Scoreboard
+	relist      bool    // another set of workers serves: see list
 	null        int     // /dev/null, the workers' standard input
 	logFile     logFile // that takes the place of standard error
 	access      accessLog
@@ -351,6 +352,11 @@ func (m *Master) step(ev policy.Event) {
 		m.queue = m.queue[1:]
 	}
 	m.queue = nil
+	// Where a worker serves once, the set changes with every connection and
+	// nobody waits for a sibling: the next sample is soon enough.
+	if m.relist && !m.current.config.Policy.OneShot {
+		m.list()
+	}
 }
 
 // post hands an event to the owner loop from another goroutine. It reports

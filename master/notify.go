@@ -113,9 +113,9 @@ func (m *Master) heard(err error) {
 
 // headline is the status line: what the policy says, and how busy it is.
 func (m *Master) headline(status string) string {
-	active := int32(0)
+	active := 0
 	for _, w := range m.workers {
-		active += max(0, m.board.Slot(w.slot).Active.Load())
+		active += w.active()
 	}
 	return fmt.Sprintf("%s, %d active", status, active)
 }
@@ -209,7 +209,7 @@ func (m *Master) quorum() bool {
 		if !w.serving || w.generation != m.current.number {
 			continue
 		}
-		silent = append(silent, m.clock.silence(m.board.Slot(w.slot).Beat.Load()))
+		silent = append(silent, m.clock.silence(w.heartbeat()))
 	}
 	return policy.Quorum(silent, max(m.watchdog, restless))
 }

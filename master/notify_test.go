@@ -184,7 +184,7 @@ func TestTheWatchdogIsFedInTimeHoweverRareTheSamplesAre(t *testing.T) {
 	s.serves(1)
 	if err := s.master.do(t.Context(), func(m *Master) {
 		for _, w := range m.workers {
-			m.board.Slot(w.slot).Beat.Store(0) // this one's heart beats when it is told something
+			w.memory.Beat.Store(0) // this one's heart beats when it is told something
 		}
 	}); err != nil {
 		t.Fatal(err)
@@ -220,7 +220,7 @@ func TestTheWatchdogIsFedOnlyWhileHalfOfTheServingWorkersBeat(t *testing.T) {
 					beat -= int64(time.Hour)
 				}
 				left--
-				m.board.Slot(w.slot).Beat.Store(beat)
+				w.memory.Beat.Store(beat)
 			}
 			m.fed = time.Time{}
 			m.feed()

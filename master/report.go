@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"time"
 
-	"prefork/ipc"
 	"prefork/master/policy"
 )
 
@@ -89,13 +88,13 @@ func (m *Master) status() Status {
 		if w == nil {
 			continue
 		}
-		slot := m.board.Slot(w.slot)
-		s.Totals.add(slot)
-		latency.add(&slot.Latency)
-		age.add(&slot.Age)
-		row := m.row(w, slot)
+		m.count(w)
+		s.Totals.add(&w.counted)
+		latency.add(&w.counted.latency)
+		age.add(&w.counted.age)
+		row := m.row(w)
 		sum := slots[w.slot]
-		sum.add(slot)
+		sum.add(&w.counted)
 		sum.CPUS += row.CPUS
 		slots[w.slot] = sum
 		row.State = shown(v.State, row.Active, m.current.config.Policy.OneShot).String()
@@ -126,38 +125,28 @@ func shown(s policy.WorkerState, active int, oneShot bool) policy.WorkerState {
 }
 
 // row describes one worker, its state aside.
-func (m *Master) row(w *worker, slot *ipc.Slot) WorkerRow {
+func (m *Master) row(w *worker) WorkerRow {
 	return WorkerRow{
 		Slot:       w.slot,
 		PID:        w.pid,
 		Generation: w.generation,
-		Active:     int(slot.Active.Load()),
-		Accepted:   slot.Accepted.Load(),
-		Handled:    slot.Handled.Load(),
-		Failed:     slot.Failed.Load(),
-		Answers:    slot.Latency.Count(),
+		Active:     w.active(),
+		Accepted:   w.counted.accepted,
+		Handled:    w.counted.handled,
+		Failed:     w.counted.failed,
+		Answers:    w.counted.latency.count(),
 		AgeS:       time.Since(w.started).Seconds(),
 		RSSBytes:   residentBytes(w.pid),
 		HeapBytes:  w.report.HeapBytes,
 		Goroutines: w.report.Goroutines,
 		LoopLagS:   time.Duration(w.report.LoopLagNS).Seconds(),
-		SilentS:    silence(slot).Seconds(),
+		SilentS:    w.silence().Seconds(),
 		CPUS:       w.usedCPU().Seconds(),
-		BytesIn:    slot.BytesIn.Load(),
-		BytesOut:   slot.BytesOut.Load(),
+		BytesIn:    w.counted.bytesIn,
+		BytesOut:   w.counted.bytesOut,
 		Doing:      w.report.Doing,
 		DoingS:     time.Duration(w.report.DoingNS).Seconds(),
 	}
-}
-
-// silence is the time since a worker's last heartbeat; 0 before the first,
-// when the start timeout watches over it.
-func silence(slot *ipc.Slot) time.Duration {
-	beat := slot.Beat.Load()
-	if beat == 0 {
-		return 0
-	}
-	return max(0, time.Duration(ipc.Now()-beat))
 }
 
 // uneasy is the silence after which the kernel is asked whether a worker is
@@ -169,14 +158,14 @@ func (m *Master) sample() {
 	recycleByRSS := m.current.config.Policy.RecycleAboveRSS > 0
 	samples := make([]policy.Sample, 0, len(m.workers))
 	for id, w := range m.workers {
-		slot := m.board.Slot(w.slot)
-		beat := slot.Beat.Load()
+		m.count(w)
+		beat := w.heartbeat()
 		s := policy.Sample{
 			ID:     id,
-			Active: int(slot.Active.Load()),
-			Served: slot.Accepted.Load(),
+			Active: w.active(),
+			Served: w.counted.accepted,
 			Beaten: beat != w.beat,
-			Silent: silence(slot),
+			Silent: w.silence(),
 		}
 		w.beat = beat
 		s.Suspended = s.Silent > uneasy && suspended(w.pid)
@@ -185,6 +174,7 @@ func (m *Master) sample() {
 		}
 		samples = append(samples, s)
 	}
+	m.list()
 	m.step(policy.Sampled{Samples: samples})
 	m.tell()
 }

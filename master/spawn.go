@@ -23,7 +23,12 @@ type worker struct {
 	generation int
 	pid        int
 	started    time.Time
-	serving    bool // told to accept, and not to drain since
+	born       int64 // the same in ipc.Now's time
+	serving    bool  // told to accept, and not to drain since
+	memory     *ipc.Slot
+	counted    figures // what is believed of memory's
+	countedAt  time.Time
+	doubted    bool // the log has said that the counters are impossible
 	channel    *ipc.Channel
 	crash      int      // memfd with the runtime's last words
 	pidfd      *os.File // non-blocking: waits in the netpoller
@@ -58,14 +63,20 @@ func (m *Master) spawn(id policy.ID, slot int, g *generation) (*worker, error) {
 	if err != nil {
 		return nil, err
 	}
-	ours, theirs, err := ipc.Pair()
+	memory, memoryFD, err := ipc.NewSlot()
 	if err != nil {
 		_ = unix.Close(crash)
 		return nil, err
 	}
+	defer unix.Close(memoryFD)
+	ours, theirs, err := ipc.Pair()
+	if err != nil {
+		_, _ = unix.Close(crash), memory.Close()
+		return nil, err
+	}
 	defer unix.Close(theirs)
 
-	files := []uintptr{uintptr(m.null), 1, 2, uintptr(theirs), uintptr(m.board.FD()), uintptr(crash)}
+	files := []uintptr{uintptr(m.null), 1, 2, uintptr(theirs), uintptr(m.board.FD()), uintptr(memoryFD), uintptr(crash)}
 	for _, l := range g.listeners {
 		files = append(files, uintptr(l.fd))
 	}
@@ -80,13 +91,14 @@ func (m *Master) spawn(id policy.ID, slot int, g *generation) (*worker, error) {
 	})
 	if err != nil {
 		_ = unix.Close(ours)
-		_ = unix.Close(crash)
+		_, _ = unix.Close(crash), memory.Close()
 		return nil, fmt.Errorf("start %s: %w", image, err)
 	}
-	w := &worker{id: id, slot: slot, generation: g.number, pid: pid, started: time.Now(), crash: crash}
+	w := &worker{id: id, slot: slot, generation: g.number, pid: pid, started: time.Now(), born: ipc.Now(), crash: crash, memory: memory}
+	w.countedAt = w.started
 	if err := w.open(ours, pidfd); err != nil {
 		_ = unix.Close(ours)
-		_ = unix.Close(crash)
+		_, _ = unix.Close(crash), memory.Close()
 		abandon(pid, pidfd)
 		return nil, err
 	}
@@ -195,5 +207,6 @@ func (w *worker) evidence() string {
 func (w *worker) close() {
 	_ = w.pidfd.Close()
 	_ = unix.Close(w.crash)
+	_ = w.memory.Close()
 	_ = w.channel.Close()
 }

@@ -45,7 +45,7 @@ func connPair(t testing.TB, network string, cfg Config) (*Conn, net.Conn) {
 		nfd, p, errno = accept(fd)
 		return errno == 0
 	})
-	c, err := newConn(nfd, ln.source, p, newTable(cfg.WithDefaults(), new(ipc.Slot), wake), ipc.Now())
+	c, err := newConn(nfd, ln.source, p, newTable(cfg.WithDefaults(), new(ipc.Slot), new(ipc.Peer), wake), ipc.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -349,7 +349,7 @@ func TestWildcardListenersConnKnowsItsAddress(t *testing.T) {
 			nfd, p, errno = accept(fd)
 			return errno == 0
 		})
-		c, err := newConn(nfd, ln.source, p, newTable(Config{}, new(ipc.Slot), nil), 0)
+		c, err := newConn(nfd, ln.source, p, newTable(Config{}, new(ipc.Slot), new(ipc.Peer), nil), 0)
 		if err != nil {
 			t.Fatal(err)
 		}

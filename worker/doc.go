@@ -4,14 +4,14 @@
 // between processes.
 //
 //	 master                                            siblings
-//	   │ channel, scoreboard, crash file, listeners        │
+//	   │ channel, memory, crash file, listeners            │
 //	┌──┼───────────────────────────────────────────────┐   │
 //	│  ▼                                               │   │
 //	│ listen ──orders──► loop ◄──── wait ──────────────┼───┴── listeners
 //	│ (channel)          │ │ ▲                         │
 //	│                    │ │ └─ freed ──────┐          │
 //	│        accept one, │ │                │          │
-//	│        verify      ▼ └──► scoreboard  │          │
+//	│        verify      ▼ └──► memory      │          │
 //	│                   Conn ──► handler ───┘          │
 //	│                            Setup, Handle, Finish │
 //	└──────────────────────────────────────────────────┘
@@ -20,7 +20,7 @@
 //
 // One goroutine, the loop, decides everything: when to accept, when to stop,
 // when all is over. It never waits for a handler, a peer or the master, so its
-// heartbeat on the scoreboard means something; only a hook that blocks can
+// heartbeat means something; only a hook that blocks can
 // stop it, and the master notices that.
 //
 // A worker accepts nothing before it is told to, one connection a wake, and

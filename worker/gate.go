@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"math/bits"
 	"time"
 
 	"prefork/ipc"
@@ -13,15 +14,26 @@ import (
 // out of their queues meanwhile: a wake-up that it got and did not use would be
 // lost for all.
 //
-// The gate only ever delays. Whatever a sibling's slot claims, after gateMost
-// in total the worker takes one connection: a sibling that is full, paused, or
-// just about to die may look as if it had room. A sibling without a heartbeat
-// for gateStale is not counted at all, so that one that was stopped while it
-// held little does not drag the mean down and slow everybody for good.
+// The gate only ever delays, and believes no more than it must, for every
+// worker can write all of the scoreboard:
+//
+//   - It counts only the siblings that the master has listed in the worker's own
+//     memory, and only with a heartbeat of the last gateStale: one that was
+//     stopped while it held little does not drag the mean down for good.
+//   - After gateMost in total the worker takes one connection, whatever the
+//     siblings claim: one that is full, or about to die, may look as if it had
+//     room.
+//   - If a connection waits after a delay, and after the next, the siblings do
+//     not take it, whatever they claim. The worker takes it, and goes without
+//     delays for a number of connections, which doubles up to gateTrust as long
+//     as that goes on. So false figures cost some milliseconds in a thousand
+//     connections.
 const (
 	gateFirst = time.Millisecond // then doubled
 	gateMost  = 60 * time.Millisecond
-	gateStale = time.Second // two ticks of an idle worker
+	gateStale = time.Second            // two ticks of an idle worker
+	gateSkew  = 100 * time.Millisecond // how far ahead a heartbeat may be: a sibling may have beaten since now
+	gateTrust = 1024
 
 	gateFresh = 5 * time.Millisecond // how long a list of siblings is believed
 
@@ -38,7 +50,8 @@ const (
 type gate struct {
 	slot  *ipc.Slot
 	board *ipc.Scoreboard // nil: never closed
-	peers []*ipc.Slot     // the siblings, as of the last look
+	self  int             // this worker's slot on the board
+	peers []*ipc.Peer     // the siblings, as of the last look
 	seen  int64           // when that was
 
 	sum     uint64 // of the connections that all have taken, as of the last look
@@ -47,6 +60,10 @@ type gate struct {
 	until int64         // closed until then
 	delay time.Duration // the current one; 0 while open
 	spent time.Duration // in delays since the gate closed
+
+	waited bool // a connection waited after the last delay
+	free   int  // so many connections are not delayed
+	trust  int  // how many they were last time
 }
 
 // look refreshes the list of siblings, unless it is fresh: the whole scoreboard
@@ -58,11 +75,13 @@ func (g *gate) look(now int64) {
 	g.seen = now
 	g.peers = g.peers[:0]
 	sum := g.slot.Accepted.Load()
-	for i := 0; g.board != nil && i < g.board.Len(); i++ {
-		s := g.board.Slot(i)
-		if s != g.slot && s.Generation.Load() == g.slot.Generation.Load() {
-			g.peers = append(g.peers, s)
-			sum += s.Accepted.Load()
+	for i := 0; g.board != nil && i < g.board.Len(); i += 64 {
+		for word := g.slot.Peers[i/64].Load(); word != 0; word &= word - 1 {
+			if n := i + bits.TrailingZeros64(word); n != g.self && n < g.board.Len() {
+				p := g.board.Peer(n)
+				g.peers = append(g.peers, p)
+				sum += p.Accepted.Load()
+			}
 		}
 	}
 	if sum != g.sum || g.changed == 0 {
@@ -78,9 +97,10 @@ func (g *gate) above(now int64, mine int) bool {
 	}
 	g.look(now)
 	sum, n := mine, 1
-	for _, s := range g.peers {
-		if ipc.WorkerState(s.State.Load()) == ipc.Accepting && now-s.Beat.Load() < int64(gateStale) {
-			sum += int(max(s.Active.Load(), 0)) // anybody can write to a slot
+	for _, p := range g.peers {
+		age := now - p.Beat.Load()
+		if ipc.WorkerState(p.State.Load()) == ipc.Accepting && age < int64(gateStale) && age > -int64(gateSkew) {
+			sum += int(max(p.Active.Load(), 0))
 			n++
 		}
 	}
@@ -88,13 +108,25 @@ func (g *gate) above(now int64, mine int) bool {
 }
 
 // open says whether the worker may wait for a connection now. If not, until is
-// when to ask again.
-func (g *gate) open(now int64, mine int) bool {
+// when to ask again. queued says whether a connection waits.
+func (g *gate) open(now int64, mine int, queued func() bool) bool {
 	if now < g.until {
 		return false
 	}
-	if g.spent >= gateMost || !g.above(now, mine) {
+	if g.free > 0 || g.spent >= gateMost || !g.above(now, mine) {
 		return true
+	}
+	if g.spent > 0 {
+		waits := queued()
+		if waits && g.waited {
+			g.trust = min(max(1, 2*g.trust), gateTrust)
+			g.free = g.trust
+			return true
+		}
+		if !waits {
+			g.trust = 0
+		}
+		g.waited = waits
 	}
 	g.delay = max(gateFirst, 2*g.delay)
 	g.spent += g.delay
@@ -103,4 +135,7 @@ func (g *gate) open(now int64, mine int) bool {
 }
 
 // passed begins anew after a connection was taken.
-func (g *gate) passed() { g.until, g.delay, g.spent = 0, 0, 0 }
+func (g *gate) passed() {
+	g.until, g.delay, g.spent, g.waited = 0, 0, 0, false
+	g.free = max(0, g.free-1)
+}

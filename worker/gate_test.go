@@ -16,19 +16,23 @@ func crew(t *testing.T, now int64, active ...int32) *gate {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = board.Close() })
+	g := &gate{slot: new(ipc.Slot), board: board}
 	for i, n := range active {
-		s := board.Slot(i)
-		s.Generation.Store(7)
-		s.State.Store(uint32(ipc.Accepting))
-		s.Beat.Store(now)
-		s.Active.Store(n)
+		p := board.Peer(i)
+		p.State.Store(uint32(ipc.Accepting))
+		p.Beat.Store(now)
+		p.Active.Store(n)
+		g.slot.Peers[0].Or(1 << i)
 	}
-	g := &gate{slot: board.Slot(0), board: board}
 	g.look(now)
 	return g
 }
 
-func (g *gate) mine() int { return int(g.slot.Active.Load()) }
+func (g *gate) mine() int { return int(g.board.Peer(0).Active.Load()) }
+
+// empty and full are what a listener's queue may be.
+func empty() bool { return false }
+func full() bool  { return true }
 
 func TestGateClosesAboveTheMean(t *testing.T) {
 	const now = int64(time.Hour)
@@ -51,7 +55,7 @@ func TestGateClosesAboveTheMean(t *testing.T) {
 		{[]int32{5, 1000, 1, 1}, true},   // below the mean
 		{[]int32{40, 30, 30, 10}, false}, // not the lowest, but above
 	} {
-		if got := crew(t, now, c.active...).open(now, int(c.active[0])); got != c.open {
+		if got := crew(t, now, c.active...).open(now, int(c.active[0]), empty); got != c.open {
 			t.Errorf("%v: open %t, want %t", c.active, got, c.open)
 		}
 	}
@@ -59,20 +63,23 @@ func TestGateClosesAboveTheMean(t *testing.T) {
 
 func TestGateCountsOnlyWhoCouldTakeTheConnection(t *testing.T) {
 	const now = int64(time.Hour)
-	for name, spoil := range map[string]func(s *ipc.Slot){
-		"stopped":               func(s *ipc.Slot) { s.Beat.Store(now - int64(gateStale)) },
-		"paused":                func(s *ipc.Slot) { s.State.Store(uint32(ipc.Paused)) },
-		"draining":              func(s *ipc.Slot) { s.State.Store(uint32(ipc.Draining)) },
-		"of another generation": func(s *ipc.Slot) { s.Generation.Store(8) },
+	for name, spoil := range map[string]func(g *gate, p *ipc.Peer){
+		"stopped":     func(_ *gate, p *ipc.Peer) { p.Beat.Store(now - int64(gateStale)) },
+		"ahead":       func(_ *gate, p *ipc.Peer) { p.Beat.Store(now + 2*int64(gateSkew)) },
+		"never there": func(_ *gate, p *ipc.Peer) { p.Beat.Store(-1 << 63) },
+		"timeless":    func(_ *gate, p *ipc.Peer) { p.Beat.Store(1<<63 - 1) },
+		"paused":      func(_ *gate, p *ipc.Peer) { p.State.Store(uint32(ipc.Paused)) },
+		"draining":    func(_ *gate, p *ipc.Peer) { p.State.Store(uint32(ipc.Draining)) },
+		"not listed":  func(g *gate, _ *ipc.Peer) { g.slot.Peers[0].Store(1) },
 	} {
 		g := crew(t, now, 10, 0)
-		if g.open(now, g.mine()) {
+		if g.open(now, g.mine(), empty) {
 			t.Fatal("the gate is open, the test is worthless")
 		}
 		g = crew(t, now, 10, 0)
-		spoil(g.board.Slot(1))
+		spoil(g, g.board.Peer(1))
 		g.seen = 0
-		if !g.open(now, g.mine()) {
+		if !g.open(now, g.mine(), empty) {
 			t.Errorf("a sibling that is %s closes the gate", name)
 		}
 	}
@@ -83,14 +90,14 @@ func TestGateOnlyDelays(t *testing.T) {
 	begin := now
 	g := crew(t, now, 1000, 0)
 	asks := 0
-	for !g.open(now, g.mine()) {
+	for !g.open(now, g.mine(), empty) {
 		if asks++; asks > 100 {
 			t.Fatal("the gate stays closed")
 		}
 		if g.until <= now {
 			t.Fatalf("closed until %d, which has passed", g.until)
 		}
-		if g.open(g.until-1, g.mine()) {
+		if g.open(g.until-1, g.mine(), empty) {
 			t.Fatal("the gate opened before its time")
 		}
 		now = g.until
@@ -99,7 +106,7 @@ func TestGateOnlyDelays(t *testing.T) {
 		t.Errorf("delayed a connection by %v", late)
 	}
 	g.passed()
-	if g.open(now, g.mine()) {
+	if g.open(now, g.mine(), empty) {
 		t.Error("the gate stays open after the connection that it let through")
 	}
 }
@@ -107,11 +114,46 @@ func TestGateOnlyDelays(t *testing.T) {
 func TestGateOpensWhenTheOthersHaveCaughtUp(t *testing.T) {
 	now := int64(time.Hour)
 	g := crew(t, now, 10, 0)
-	if g.open(now, g.mine()) {
+	if g.open(now, g.mine(), empty) {
 		t.Fatal("the gate is open")
 	}
-	g.board.Slot(1).Active.Store(10)
-	if !g.open(g.until, g.mine()) {
+	g.board.Peer(1).Active.Store(10)
+	if !g.open(g.until, g.mine(), empty) {
 		t.Error("the gate stays closed")
+	}
+}
+
+// Siblings whose idleness is forged, or who cannot take a connection for a
+// reason that nobody sees, must not slow a worker down for good.
+func TestGateDelaysNoConnectionThatNobodyTakes(t *testing.T) {
+	now := int64(time.Hour)
+	g := crew(t, now, 1000, 0, 0, 0)
+	const connections = 10_000
+	begin := now
+	for range connections {
+		for !g.open(now, g.mine(), full) {
+			now = g.until
+			for i := 1; i < 4; i++ {
+				g.board.Peer(i).Beat.Store(now)
+			}
+		}
+		g.passed()
+		now += int64(50 * time.Microsecond) // for the work
+	}
+	if delayed := time.Duration(now-begin) - connections*50*time.Microsecond; delayed > 100*time.Millisecond {
+		t.Errorf("%d connections were delayed by %v in all", connections, delayed)
+	}
+	// The siblings take what comes again: so they are believed again.
+	for range gateTrust + 1 {
+		g.passed()
+	}
+	for range 2 {
+		if g.open(now, g.mine(), empty) {
+			t.Fatal("the gate stays open")
+		}
+		now = g.until
+	}
+	if g.trust != 0 {
+		t.Errorf("%d connections are still not delayed", g.trust)
 	}
 }

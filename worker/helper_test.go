@@ -119,13 +119,21 @@ func spawn(t testing.TB, program string, cfg Config, board *ipc.Scoreboard, slot
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &process{t: t, slot: board.Slot(slot), ready: make(chan struct{}), exited: make(chan struct{})}
+	p := &process{t: t, ready: make(chan struct{}), exited: make(chan struct{})}
+	var memory int
+	if p.slot, memory, err = ipc.NewSlot(); err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(memory)
+	for i := range board.Len() { // the master's list, which knows more
+		p.slot.Peers[i/64].Or(1 << (i % 64))
+	}
 	if p.channel, err = ipc.NewChannel(mine); err != nil {
 		t.Fatal(err)
 	}
 	p.stderr, p.crash = memfile(t, "stderr"), memfile(t, "crash")
 	hello := &ipc.Hello{Protocol: ipc.ProtocolVersion, Slot: slot, Slots: board.Len(), Generation: 1, Config: mustJSON(t, cfg)}
-	files := []uintptr{0, 1, p.stderr.Fd(), uintptr(theirs), uintptr(board.FD()), p.crash.Fd()}
+	files := []uintptr{0, 1, p.stderr.Fd(), uintptr(theirs), uintptr(board.FD()), uintptr(memory), p.crash.Fd()}
 	for i, fd := range listeners {
 		files = append(files, uintptr(fd))
 		hello.Listeners = append(hello.Listeners, ipc.Listener{Name: fmt.Sprintf("l%d", i)})
@@ -175,7 +183,7 @@ func (p *process) end() {
 			p.t.Logf("worker %d said:\n%s", p.pid, p.said(p.stderr))
 		}
 		_ = p.stderr.Close()
-		_ = p.crash.Close()
+		_, _ = p.crash.Close(), p.slot.Close()
 	})
 }
 

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+	"golang.org/x/sys/unix"
 
 	"prefork/ipc"
 	"prefork/worker/poll"
@@ -57,6 +58,7 @@ type loop struct {
 	poller    poll.Poller
 	listeners []*listener
 	ready     []int
+	polled    []unix.PollFd // scratch of queued
 	gate      gate
 	reporter  reporter
 
@@ -93,7 +95,7 @@ func newLoop(w *worker, listeners []*listener) (*loop, error) {
 		worker:    w,
 		poller:    p,
 		listeners: listeners,
-		gate:      gate{slot: w.slot, board: w.board},
+		gate:      gate{slot: w.slot, board: w.board, self: w.index},
 		service:   w.view != nil,
 	}, nil
 }
@@ -106,7 +108,7 @@ func (l *loop) run() error {
 	l.nextActions = now + int64(l.cfg.PollInterval)
 	l.nextReport = now + int64(reportInterval)
 	for {
-		l.slot.Beat.Store(now)
+		l.beat(now)
 		l.tick(now)
 		l.timeout(now)
 		l.obey(now)
@@ -151,6 +153,7 @@ func (l *loop) tick(now int64) {
 	if now < l.nextTick {
 		return
 	}
+	l.table.show()
 	l.gate.look(now) // for changed, which the interval depends on
 	l.nextTick = now + int64(l.tickInterval(now))
 	if l.needsSweep() {

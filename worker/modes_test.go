@@ -319,6 +319,31 @@ func TestWorkerLeavesWhileItSetsItselfUp(t *testing.T) {
 	}
 }
 
+// logTaker is a Service that only wants the access log.
+type logTaker struct{ given chan struct{} }
+
+func (*logTaker) Serve(net.Listener) error    { return nil }
+func (*logTaker) Drain(context.Context) error { return nil }
+func (s *logTaker) HandleAccessLog(AccessLog) { close(s.given) }
+
+// What the set-up of a worker that leaves still writes to must be there.
+func TestSetUpMayEndAfterTheWorkerHasLeft(t *testing.T) {
+	begun, release := make(chan struct{}), make(chan struct{})
+	taker := &logTaker{make(chan struct{})}
+	r := launch(t, Config{AccessLog: true}, Options{Service: taker, Configure: func(json.RawMessage, *Options) error {
+		close(begun)
+		<-release
+		return nil
+	}})
+	<-begun
+	r.send(&ipc.Stop{})
+	if err := r.wait(); err != nil {
+		t.Errorf("Run: %v", err)
+	}
+	close(release)
+	within(t, "the access log, which names the worker's generation", taker.given)
+}
+
 func TestConfigureMakesTheProgram(t *testing.T) {
 	r := accepting(t, Config{Settings: json.RawMessage(`"echo"`)}, Options{Configure: func(s json.RawMessage, o *Options) error {
 		if string(s) == `"echo"` {

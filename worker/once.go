@@ -36,7 +36,7 @@ func HandleRequest(ctx context.Context, cfg Config, o Options, ls []Listener) er
 		listeners = append(listeners, ln)
 	}
 	cfg.MaxConnections = 1
-	w := &worker{cfg: cfg, opt: o, slot: new(ipc.Slot), once: true}
+	w := &worker{cfg: cfg, opt: o, slot: new(ipc.Slot), peer: new(ipc.Peer), once: true}
 	if w.log, w.level, err = onceLogger(o); err != nil {
 		return configuration(err)
 	}

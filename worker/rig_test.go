@@ -225,7 +225,7 @@ func launch(t testing.TB, cfg Config, o Options, addresses ...string) *rig {
 		}
 		_ = r.crash.Close()
 		eventually(t, "the last connection's end", func() bool { return r.slot.Active.Load() == 0 })
-		_ = r.board.Close()
+		_, _ = r.board.Close(), r.slot.Close()
 	})
 	return r
 }
@@ -243,7 +243,10 @@ func (r *rig) open(hello *ipc.Hello, addresses []string) (in inheritance, listen
 	if r.board, err = ipc.NewScoreboard(hello.Slots); err != nil {
 		t.Fatal(err)
 	}
-	r.slot = r.board.Slot(hello.Slot)
+	var memory int
+	if r.slot, memory, err = ipc.NewSlot(); err != nil {
+		t.Fatal(err)
+	}
 	crash, err := unix.MemfdCreate("crash", unix.MFD_CLOEXEC)
 	if err != nil {
 		t.Fatal(err)
@@ -257,7 +260,7 @@ func (r *rig) open(hello *ipc.Hello, addresses []string) (in inheritance, listen
 		name := fmt.Sprintf("l%d", i)
 		hello.Listeners = append(hello.Listeners, ipc.Listener{Name: name, Address: addr})
 	}
-	return inheritance{channel: theirs, scoreboard: dup(t, r.board.FD()), crash: dup(t, crash)}, listeners
+	return inheritance{channel: theirs, scoreboard: dup(t, r.board.FD()), slot: memory, crash: dup(t, crash)}, listeners
 }
 
 func dup(t testing.TB, fd int) int {

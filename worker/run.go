@@ -19,8 +19,8 @@ import (
 
 // inheritance is what a worker gets from its master.
 type inheritance struct {
-	channel, scoreboard, crash int
-	listener                   func(i int) int // the descriptor of Hello.Listeners[i]
+	channel, scoreboard, slot, crash int
+	listener                         func(i int) int // the descriptor of Hello.Listeners[i]
 }
 
 // Run serves under the master that started this process, until it has drained
@@ -45,7 +45,7 @@ func Run(ctx context.Context, o Options) error {
 	ctx, cancel := signalled(ctx, terminate)
 	defer cancel()
 	return run(ctx, o, inheritance{
-		channel: ipc.ChannelFD, scoreboard: ipc.ScoreboardFD, crash: ipc.CrashFD,
+		channel: ipc.ChannelFD, scoreboard: ipc.ScoreboardFD, slot: ipc.SlotFD, crash: ipc.CrashFD,
 		listener: func(i int) int { return ipc.ListenerFD + i },
 	})
 }
@@ -99,12 +99,10 @@ func run(ctx context.Context, o Options, in inheritance) error {
 	if err != nil {
 		return w.fail(err)
 	}
-	// From here to the end: see closeBoard.
-	if err := w.openBoard(hello, in.scoreboard); err != nil {
+	if err := w.openMemory(hello, in); err != nil {
 		return w.fail(err)
 	}
-	defer w.closeBoard()
-	defer w.closeAccess()
+	defer func() { _, _ = unix.Close(in.slot), unix.Close(in.scoreboard) }()
 	listeners, err := openListeners(hello.Listeners, in.listener)
 	if err == nil {
 		err = w.makeLog(hello)
@@ -142,6 +140,7 @@ func (w *worker) attend(ctx context.Context, hello *ipc.Hello, listeners []*list
 	go func() { ready <- w.setUp(ctx, hello) }()
 	select {
 	case err := <-ready:
+		defer w.closeAccess()
 		if err == nil {
 			return w.work(ctx, listeners, stopped)
 		}
@@ -153,7 +152,8 @@ func (w *worker) attend(ctx context.Context, hello *ipc.Hello, listeners []*list
 		w.send(&ipc.Report{State: ipc.StateDraining})
 	case <-orphaned:
 	}
-	// It holds no connection. What setUp opens goes with the process.
+	// It holds no connection. What setUp opens goes with the process, and what it
+	// still uses stays until then.
 	w.log.Info("told to leave before it was ready")
 	w.inbox.wake.close()
 	closeListeners(listeners)
@@ -203,31 +203,40 @@ func (w *worker) dropCrash() {
 	}
 }
 
-// openBoard finds the worker's slot.
-func (w *worker) openBoard(hello *ipc.Hello, fd int) error {
+// openMemory maps the worker's own memory and the scoreboard. They stay mapped
+// until the process ends, for a handler that was cut, or a program that has not
+// come to the end of its set-up, still writes to them.
+func (w *worker) openMemory(hello *ipc.Hello, in inheritance) error {
 	if hello.Slot < 0 || hello.Slot >= hello.Slots {
 		return failure(fmt.Errorf("slot %d of %d", hello.Slot, hello.Slots))
 	}
-	unix.CloseOnExec(fd)
-	board, err := ipc.OpenScoreboard(fd, hello.Slots)
+	board, err := ipc.OpenScoreboard(in.scoreboard, hello.Slots)
 	if err != nil {
 		return failure(err)
 	}
-	w.board, w.index, w.slot = board, hello.Slot, board.Slot(hello.Slot)
+	slot, err := ipc.OpenSlot(in.slot)
+	if err != nil {
+		return failure(err)
+	}
+	w.board, w.index, w.slot, w.peer = board, hello.Slot, slot, board.Peer(hello.Slot)
 	w.slot.PID.Store(int32(os.Getpid()))
 	w.slot.Generation.Store(uint32(hello.Generation))
-	w.slot.Beat.Store(ipc.Now())
+	w.beat(ipc.Now())
 	return nil
 }
 
-// closeBoard gives the scoreboard back. The memory stays mapped if a connection
-// that was cut still has a handler, which will write to it.
-func (w *worker) closeBoard() {
-	if w.table == nil || w.table.active() == 0 && w.table.lingering.Load() == 0 {
-		_ = w.board.Close()
-		return
+// beat says that the loop turns.
+func (w *worker) beat(now int64) {
+	w.slot.Beat.Store(now)
+	w.peer.Beat.Store(now)
+}
+
+// show tells the master and the siblings what the worker does.
+func (w *worker) show(s ipc.WorkerState) {
+	if w.slot.State.Load() != uint32(s) {
+		w.slot.State.Store(uint32(s))
+		w.peer.State.Store(uint32(s))
 	}
-	_ = unix.Close(w.board.FD())
 }
 
 // closeAccess gives the access log back, unless a handler that was cut may
@@ -316,7 +325,7 @@ func (w *worker) work(ctx context.Context, listeners []*listener, stopped <-chan
 		closeListeners(listeners)
 		return w.fail(err)
 	}
-	w.slot.State.Store(uint32(ipc.Paused))
+	w.show(ipc.Paused)
 	if err := w.channel.Send(&ipc.Ready{}); err != nil {
 		l.close()
 		return failure(fmt.Errorf("tell master: %w", err))

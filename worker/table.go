@@ -13,6 +13,7 @@ import (
 type table struct {
 	cfg      Config // never changes
 	slot     *ipc.Slot
+	peer     *ipc.Peer
 	wake     *wakeup
 	draining chan struct{} // closed when the final drain begins
 	access   *accessLog    // nil if there is none; set before the loop starts
@@ -29,8 +30,8 @@ type table struct {
 	first *Conn
 }
 
-func newTable(cfg Config, slot *ipc.Slot, wake *wakeup) *table {
-	t := &table{cfg: cfg, slot: slot, wake: wake, draining: make(chan struct{})}
+func newTable(cfg Config, slot *ipc.Slot, peer *ipc.Peer, wake *wakeup) *table {
+	t := &table{cfg: cfg, slot: slot, peer: peer, wake: wake, draining: make(chan struct{})}
 	t.tracking.Store(cfg.IdleTimeout > 0)
 	return t
 }
@@ -42,7 +43,8 @@ func (t *table) active() int { return int(t.count.Load()) }
 func (t *table) add(c *Conn) {
 	t.count.Add(1)
 	t.slot.Active.Add(1)
-	t.slot.Accepted.Add(1)
+	t.peer.Accepted.Store(t.slot.Accepted.Add(1))
+	t.show()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	c.next = t.first
@@ -67,9 +69,14 @@ func (t *table) remove(c *Conn) {
 	c.next, c.prev = nil, nil
 	t.mu.Unlock()
 	t.slot.Active.Add(-1)
-	t.count.Add(-1) // last: the slot may be gone once nothing is in hand
+	t.count.Add(-1)
+	t.show()
 	t.freed()
 }
+
+// show tells the siblings how many connections are in hand. Two calls at once
+// may leave the older figure, until the next call or the loop's next tick.
+func (t *table) show() { t.peer.Active.Store(t.count.Load()) }
 
 // finished counts a Service's connection as handled once it is closed.
 func (t *table) finished(c *Conn) {
@@ -89,7 +96,7 @@ func (t *table) freed() {
 	}
 }
 
-// countLocked moves c's bytes to the scoreboard. They are not counted there
+// countLocked moves c's bytes to the worker's memory. They are not counted there
 // as they come because all connections would write to the same cache line.
 func (t *table) countLocked(c *Conn) {
 	in, out := c.bytesIn.Load(), c.bytesOut.Load()

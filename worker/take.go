@@ -47,7 +47,7 @@ func (l *loop) wants(ln *listener) bool {
 func (l *loop) arm(now int64) {
 	open := l.mayAccept() && now >= l.exhaustion.retry
 	if open && l.phase == phaseAccepting {
-		open = l.gate.open(now, l.table.active())
+		open = l.gate.open(now, l.table.active(), l.queued)
 	}
 	accepting := false
 	for i := range l.listeners {
@@ -56,23 +56,33 @@ func (l *loop) arm(now int64) {
 		accepting = accepting || wanted
 		l.watch(ln, wanted && open)
 	}
-	l.show(accepting && now >= l.exhaustion.retry)
+	l.show(l.state(accepting && now >= l.exhaustion.retry))
 }
 
-// show tells the siblings and the master what this worker does.
-func (l *loop) show(accepting bool) {
-	state := ipc.Paused
+// state is what this worker does.
+func (l *loop) state(accepting bool) ipc.WorkerState {
 	switch {
 	case l.phase == phaseEmptying:
-		state = ipc.Emptying
+		return ipc.Emptying
 	case l.draining():
-		state = ipc.Draining
+		return ipc.Draining
 	case accepting:
-		state = ipc.Accepting
+		return ipc.Accepting
 	}
-	if l.slot.State.Load() != uint32(state) {
-		l.slot.State.Store(uint32(state))
+	return ipc.Paused
+}
+
+// queued says whether a connection waits at a listener that this worker could
+// take it from.
+func (l *loop) queued() bool {
+	l.polled = l.polled[:0]
+	for _, ln := range l.listeners {
+		if l.wants(ln) {
+			l.polled = append(l.polled, unix.PollFd{Fd: int32(ln.fd), Events: unix.POLLIN})
+		}
 	}
+	n, err := unix.Poll(l.polled, 0)
+	return err == nil && n > 0
 }
 
 // watch joins or leaves one queue.

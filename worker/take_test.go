@@ -66,7 +66,7 @@ func runLoop(t *testing.T, prepare func(*fullPoller), listeners int) *watchedLoo
 	b.logs = logs
 	w := &worker{
 		cfg: Config{PollInterval: idleTick}.WithDefaults(), opt: Options{Handler: echo},
-		slot: new(ipc.Slot), channel: channel, log: zap.New(core),
+		slot: new(ipc.Slot), peer: new(ipc.Peer), channel: channel, log: zap.New(core),
 	}
 	if err := w.prepare(t.Context()); err != nil {
 		t.Fatal(err)

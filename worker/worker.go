@@ -24,8 +24,9 @@ type worker struct {
 	channel *ipc.Channel    // nil in HandleRequest
 	board   *ipc.Scoreboard // nil in HandleRequest
 	crash   *os.File        // nil if there is none
-	slot    *ipc.Slot       // a private one in HandleRequest
-	index   int             // of slot on board
+	slot    *ipc.Slot       // for the master; a private one in HandleRequest
+	peer    *ipc.Peer       // for the siblings; a private one in HandleRequest
+	index   int             // of peer on board
 
 	wake  *wakeup
 	inbox inbox
@@ -53,7 +54,7 @@ func (w *worker) prepare(ctx context.Context) error {
 	}
 	w.wake = w.inbox.wake
 	w.hooks = w.opt.resolveHooks()
-	w.table = newTable(w.cfg, w.slot, w.wake)
+	w.table = newTable(w.cfg, w.slot, w.peer, w.wake)
 	w.table.access = newAccessLog(w)
 	if s, ok := w.opt.Service.(AccessLogger); ok && w.table.access != nil {
 		if err := protect(func() error { s.HandleAccessLog(w.table.access); return nil }); err != nil {

@@ -64,7 +64,7 @@ type Exited struct {
 	Signal int
 }
 
-// Sampled carries what the scoreboard and the kernel say of the living
+// Sampled carries what the workers and the kernel say of the living
 // workers. The master sends one every Config.SampleInterval.
 type Sampled struct{ Samples []Sample }
 

@@ -1,0 +1,196 @@
+package master
+
+import (
+	"math"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"prefork/ipc"
+	"prefork/master/policy"
+)
+
+// aWorker is a worker of this process's own, as far as its figures go.
+func aWorker(t *testing.T, slot int) *worker {
+	t.Helper()
+	memory, fd, err := ipc.NewSlot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _, _ = unix.Close(fd), memory.Close() })
+	begun := time.Now().Add(-time.Hour)
+	return &worker{slot: slot, memory: memory, started: begun, born: ipc.Now() - int64(time.Hour), countedAt: begun}
+}
+
+// seen makes the last look at the worker's counters that old.
+func (w *worker) seen(ago time.Duration) { w.countedAt = time.Now().Add(-ago) }
+
+func TestCountersThatCanBeAreTakenOver(t *testing.T) {
+	m, w := New(Options{}), aWorker(t, 0)
+	for n := uint64(1); n <= 3; n++ {
+		w.memory.Accepted.Store(50_000 * n)
+		w.memory.Handled.Store(50_000 * n)
+		w.memory.BytesOut.Store(5e9 * n)
+		w.memory.Latency.Observe(59 * time.Minute)
+		w.memory.Age.Observe(time.Minute)
+		w.seen(time.Second)
+		m.count(w)
+		if f := w.counted; f.accepted != 50_000*n || f.bytesOut != 5e9*n || f.latency.count() != n || f.age.sum != float64(60*n) {
+			t.Fatalf("look %d: %+v", n, f)
+		}
+	}
+}
+
+func TestCountersThatCannotBeAreNotBelieved(t *testing.T) {
+	for name, lie := range map[string]func(s *ipc.Slot){
+		"went back":                  func(s *ipc.Slot) { s.Handled.Store(9) },
+		"below zero":                 func(s *ipc.Slot) { s.Handled.Store(math.MaxUint64 - 9) },
+		"too many connections":       func(s *ipc.Slot) { s.Accepted.Add(2e6) },
+		"too many bytes":             func(s *ipc.Slot) { s.BytesIn.Add(1 << 62) },
+		"a histogram that went back": func(s *ipc.Slot) { s.Latency.Counts[8].Store(0) },
+		"too many answers":           func(s *ipc.Slot) { s.Latency.Counts[23].Add(math.MaxUint64) },
+		"longer than its life":       func(s *ipc.Slot) { s.Age.SumNS.Add(1 << 63) },
+	} {
+		m, w := New(Options{}), aWorker(t, 0)
+		m.account(0)
+		w.memory.Accepted.Store(10)
+		w.memory.Handled.Store(10)
+		w.memory.BytesIn.Store(10)
+		for range 10 {
+			w.memory.Latency.Observe(time.Millisecond)
+			w.memory.Age.Observe(time.Millisecond)
+		}
+		w.seen(time.Second)
+		m.count(w)
+		good := w.counted
+		if good.accepted != 10 || good.latency.count() != 10 {
+			t.Fatalf("%+v", good)
+		}
+		lie(w.memory)
+		w.seen(time.Second)
+		m.count(w)
+		if w.counted != good {
+			t.Errorf("%s: %+v", name, w.counted)
+		}
+		m.bury(w, 0)
+		if m.totals.Accepted != 10 || m.totals.Handled != 10 || m.totals.BytesIn != 10 || m.latency.count() != 10 || m.age.sum != good.age.sum {
+			t.Errorf("%s: the totals are %+v", name, m.totals)
+		}
+	}
+}
+
+// A worker that lies gains no more by lying slowly, and an honest one that could
+// not be looked at for long loses nothing.
+func TestCountersAreBoundedByTheTimeSinceTheyWereBelieved(t *testing.T) {
+	m, w := New(Options{}), aWorker(t, 0)
+	w.memory.Accepted.Store(30e6)
+	w.seen(time.Second)
+	m.count(w)
+	if w.counted.accepted != 0 {
+		t.Errorf("30 million connections in a second were believed")
+	}
+	w.seen(time.Minute)
+	m.count(w)
+	if w.counted.accepted != 30e6 {
+		t.Errorf("30 million connections in a minute were not believed")
+	}
+}
+
+func TestAHeartbeatOfTheFutureIsNone(t *testing.T) {
+	w := aWorker(t, 0)
+	for _, c := range []struct {
+		beat        int64
+		least, most time.Duration
+	}{
+		{0, 0, 0},
+		{ipc.Now(), 0, time.Minute},
+		{ipc.Now() + int64(time.Millisecond), 0, time.Minute},
+		{ipc.Now() - int64(10*time.Minute), 10 * time.Minute, 20 * time.Minute},
+		{ipc.Now() + int64(10*time.Minute), time.Hour, 2 * time.Hour},
+		{math.MaxInt64, time.Hour, 2 * time.Hour},
+		{math.MinInt64, time.Minute, 1 << 62},
+	} {
+		w.memory.Beat.Store(c.beat)
+		if got := w.silence(); got < c.least || got > c.most {
+			t.Errorf("beat %d: silent for %v, want %v to %v", c.beat, got, c.least, c.most)
+		}
+	}
+}
+
+func TestActiveAndLostAreWhatCanBe(t *testing.T) {
+	w := aWorker(t, 0)
+	w.counted = figures{accepted: 10, handled: 4, failed: 3}
+	for active, want := range map[int32][2]int{-7: {0, 0}, 2: {2, 2}, 5: {5, 3}, math.MaxInt32: {mostActive, 3}} {
+		w.memory.Active.Store(active)
+		if got := [2]int{w.active(), w.lost()}; got != want {
+			t.Errorf("%d: active and lost %v, want %v", active, got, want)
+		}
+	}
+	if w.counted.handled = 20; w.lost() != 0 {
+		t.Errorf("%d lost of fewer than none", w.lost())
+	}
+}
+
+// A worker waits for those siblings only that the master lists.
+func TestThoseWhoServeAreListed(t *testing.T) {
+	var err error
+	m := New(Options{})
+	if m.board, err = ipc.NewScoreboard(130); err != nil {
+		t.Fatal(err)
+	}
+	defer m.board.Close()
+	m.generations = map[int]*generation{1: {number: 1}, 2: {number: 2}}
+	add := func(slot, generation int, serving bool, beat int64) *worker {
+		w := aWorker(t, slot)
+		w.generation, w.serving = generation, serving
+		w.memory.Beat.Store(beat)
+		w.memory.Peers[0].Store(1 << 63)
+		m.workers[policy.ID(len(m.workers)+1)] = w
+		return w
+	}
+	now := ipc.Now()
+	a := add(1, 1, true, now)
+	add(129, 1, true, now)
+	add(2, 1, false, now)                   // held
+	add(3, 1, true, now-int64(time.Minute)) // stopped
+	add(4, 1, true, now+int64(time.Minute)) // lies
+	b := add(64, 2, true, now)
+	m.relist = true
+	m.list()
+	got := func(w *worker) (words [4]uint64) {
+		for i := range words {
+			words[i] = w.memory.Peers[i].Load()
+		}
+		return words
+	}
+	if got(a) != [4]uint64{1 << 1, 0, 1 << 1} || got(b) != [4]uint64{0, 1} || m.relist {
+		t.Errorf("generation 1 has %v, generation 2 %v", got(a), got(b))
+	}
+}
+
+func TestAWorkerThatLiesHarmsNoFigureButItsOwn(t *testing.T) {
+	r := start(t, Options{Generation: generationOf(3, "lie", "tcp://127.0.0.1:0")})
+	s := r.until("all to serve", func(s Status) bool { return s.State == "running" && len(s.Workers) == 3 })
+	check := func(accepted uint64) {
+		t.Helper()
+		// The honest ones count one connection and one answer each.
+		s = r.until("the honest workers' counts", func(s Status) bool { return s.Totals.Accepted == accepted })
+		if s.Totals.Handled != 0 || s.Totals.BytesIn != 0 || s.Totals.Restarts > 1 || s.HandlerLatency.SumS > 1 || s.ConnectionAge.SumS != 0 {
+			t.Errorf("%+v, latency %+v", s.Totals, s.HandlerLatency)
+		}
+	}
+	check(2)
+	for _, w := range s.Workers {
+		if w.Slot == 0 {
+			if err := unix.Kill(w.PID, unix.SIGKILL); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	s = r.until("the death to be entered", func(s Status) bool { return s.Totals.Restarts == 1 && len(s.Workers) == 3 })
+	check(2)
+	if n := s.Totals.Failed; n != 0 {
+		t.Errorf("%d connections of a worker that took none are counted as failed", n)
+	}
+}
