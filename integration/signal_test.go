@@ -45,6 +45,30 @@ func TestUSR1ReopensTheLogFile(t *testing.T) {
 	}
 }
 
+// The reader of a named pipe may go and never come back.
+func TestUSR1DoesNotWaitForAReaderOfTheLog(t *testing.T) {
+	c := line(1)
+	c.LogFile = filepath.Join(testdir.Short(t), "pipe")
+	if err := syscall.Mkfifo(c.LogFile, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	reader, err := os.OpenFile(c.LogFile, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	s := Start(t, c)
+	if err := reader.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s.Signal(syscall.SIGUSR1)
+	if answer := s.Dial().Ask("upper alive"); answer != "ALIVE" {
+		t.Error(answer)
+	}
+	s.Do("scale?n=2")
+	s.WaitWorkers(2)
+}
+
 // A signal of another's table is none of ours.
 func TestUSR2AndPIPEDoNoHarm(t *testing.T) {
 	s := Start(t, line(1))

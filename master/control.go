@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -70,11 +71,13 @@ func (c *controlSocket) listen() error {
 	return nil
 }
 
-// restore binds the socket anew if its file was removed or replaced.
+// restore binds the socket anew if its file was removed or replaced. The end of
+// a login session takes the directory away as well.
 func (c *controlSocket) restore() (restored bool, err error) {
 	if c.socket.reusable() {
 		return false, nil
 	}
+	_ = os.Mkdir(filepath.Dir(c.address.Path), 0o700) // listen says why if it fails and is needed
 	err = c.listen()
 	return err == nil, err
 }

@@ -20,8 +20,8 @@ func TestALostControlSocketComesBack(t *testing.T) {
 	r := start(t, Options{Generation: generationOf(1, "", "tcp://127.0.0.1:0")})
 	path := r.master.options.Control
 	r.serves(1)
-	for n := range 2 {
-		if err := os.Remove(path); err != nil {
+	for n, lost := range []string{path, path, filepath.Dir(path)} {
+		if err := os.RemoveAll(lost); err != nil {
 			t.Fatal(err)
 		}
 		r.told(n+1, "control socket restored")

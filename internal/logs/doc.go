@@ -24,8 +24,8 @@
 //     and line breaks in messages, keys and values are escaped or set off.
 //   - A log that nobody reads does not stop the server. A write that cannot go
 //     on waits a moment, then its line is lost; so is each one after it until
-//     the reader is back, when a line says how many were. The exception is
-//     several processes that fill a blocking pipe at the same instant.
+//     the reader is back, when a line says how many were. The same is true of a
+//     file system that does not answer.
 //   - A reader that has gone does not kill the process with SIGPIPE.
 //   - The descriptor may be replaced with dup2(2) at any time, as a log rotation
 //     does: the next line goes to the new file.
