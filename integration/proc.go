@@ -33,6 +33,10 @@ func FootprintOf(pid int) (Footprint, error) {
 		f.Descriptors = append(f.Descriptors, kind(target))
 	}
 	sort.Strings(f.Descriptors)
+	// Not every kernel has the file, and without it no child would be seen.
+	if _, err := os.Stat(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid)); err != nil {
+		return f, err
+	}
 	for _, child := range Children(pid) {
 		if stateOf(child) == 'Z' {
 			f.Zombies++

@@ -73,6 +73,9 @@ func fakeWorker() int {
 				return 1
 			}
 		}
+	case "deaf": // until the master has gone
+		_, _ = unix.Poll([]unix.PollFd{{Fd: ipc.ChannelFD}}, -1)
+		return 0
 	case "panic":
 		panic("deliberate")
 	case "environment":

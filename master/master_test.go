@@ -265,6 +265,11 @@ func TestBadReloadLeavesTheOldGenerationAlone(t *testing.T) {
 			g.Policy.StartTimeout = 50 * time.Millisecond
 			return g, nil
 		}, "not ready within"},
+		{"worker is never ready and has to be killed", func() (Generation, error) {
+			g := generationOf(1, "deaf", "tcp://127.0.0.1:0")
+			g.Policy.StartTimeout, g.Policy.DumpDelay = 50*time.Millisecond, 50*time.Millisecond
+			return g, nil
+		}, "not ready within"},
 	}
 	load := make(chan func() (Generation, error), 1)
 	r := start(t, Options{
@@ -328,14 +333,15 @@ func TestListenersComeAndGoWithReloads(t *testing.T) {
 	})
 	kept := r.serves(1).Listeners[0].Address
 
-	listen <- []string{"tcp://127.0.0.1:0", "unix://" + path}
+	listen <- []string{"tcp://127.0.0.1:0", "unix://" + path, "tcp://127.0.0.2:0"}
 	if code, a := r.post("reload"); code != http.StatusOK {
 		t.Fatalf("reload = %d %+v", code, a)
 	}
 	s := r.serves(1)
-	if len(s.Listeners) != 2 || s.Listeners[0].Address != kept {
-		t.Errorf("listeners = %+v, want %s kept and one more", s.Listeners, kept)
+	if len(s.Listeners) != 3 || s.Listeners[0].Address != kept {
+		t.Errorf("listeners = %+v, want %s kept and two more", s.Listeners, kept)
 	}
+	removed := s.Listeners[2].Address
 
 	listen <- []string{"tcp://127.0.0.1:0"}
 	if code, a := r.post("reload"); code != http.StatusOK {
@@ -345,6 +351,13 @@ func TestListenersComeAndGoWithReloads(t *testing.T) {
 	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("stat of the removed listener's socket = %v", err)
 	}
+	r.until("the removed listener to be closed", func(Status) bool {
+		c, err := net.DialTimeout("tcp", removed, patience)
+		if err == nil {
+			c.Close()
+		}
+		return errors.Is(err, unix.ECONNREFUSED)
+	})
 }
 
 func TestReloadChangesKeptListeners(t *testing.T) {
