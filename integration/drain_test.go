@@ -236,12 +236,10 @@ func TestTERMToAWorkerDrainsItAndLeavesNoHole(t *testing.T) {
 	old := s.Dial()
 	pid := old.WorkerPID()
 	kill(t, pid, syscall.SIGTERM)
-	status := s.WaitStatus("a replacement beside the old worker", func(status *Status) bool {
-		return status.Worker(pid) != nil && len(status.Workers) == 2 && len(status.Serving()) == 1
+	s.WaitStatus("a replacement beside the old worker", func(status *Status) bool {
+		w := status.Worker(pid)
+		return w != nil && w.State == "draining" && len(status.Workers) == 2 && len(status.Serving()) == 1
 	})
-	if w := status.Worker(pid); w.State != "draining" {
-		t.Errorf("the old worker is shown as %s", w.State)
-	}
 	for range 3 {
 		if answer := old.Ask("upper served"); answer != "SERVED" {
 			t.Error(answer)
@@ -257,6 +255,81 @@ func TestTERMToAWorkerDrainsItAndLeavesNoHole(t *testing.T) {
 	}
 	if text := s.Log.Text(); !strings.Contains(text, "told to leave") || strings.Contains(text, "left unasked") {
 		t.Error("the log does not say why the worker left")
+	}
+}
+
+// TERM goes to every process of the server, as systemd's default KillMode and
+// tini -g send it. The order in which they hear it does not matter.
+func TestTERMToAllAnswersEveryCompletedHandshake(t *testing.T) {
+	for name, config := range map[string]func() testconf.Config{
+		"threading": func() testconf.Config { return line(2) },
+		"forking": func() testconf.Config {
+			c := line(0)
+			c.Mode, c.MinSpare, c.MaxChildren = "forking", 4, 20
+			return c
+		},
+	} {
+		for _, first := range []string{"workers", "master"} {
+			t.Run(name+", "+first+" first", func(t *testing.T) {
+				for range times(3) {
+					s := Start(t, config())
+					network, address := s.Address("")
+					load := storm(t, PerRequest, network, address)
+					waitOK(t, 100, load)
+					status, err := s.Status()
+					if err != nil {
+						t.Fatal(err)
+					}
+					if first == "master" {
+						s.Signal(syscall.SIGTERM)
+					}
+					for _, w := range status.Workers {
+						_ = syscall.Kill(w.PID, syscall.SIGTERM) // may have gone
+					}
+					if first == "workers" {
+						s.Signal(syscall.SIGTERM)
+					}
+					if code := s.WaitExit(); code != 0 {
+						t.Errorf("exit status %d", code)
+					}
+					if tally := load.Stop(); tally.Lost() != 0 {
+						t.Fatalf("connections lost: %v", tally)
+					}
+				}
+			})
+		}
+	}
+}
+
+func TestTERMToAllAnswersTheQueue(t *testing.T) {
+	for _, first := range []string{"workers", "master"} {
+		t.Run(first+" first", func(t *testing.T) {
+			c := line(1)
+			c.Mode = "sequential"
+			s := Start(t, c)
+			holder := s.Dial()
+			pid := holder.WorkerPID()
+			var queued []*Client
+			for i := range 20 {
+				client := s.Dial()
+				client.Send(fmt.Sprintf("upper queued %d", i))
+				queued = append(queued, client)
+			}
+			if first == "workers" {
+				kill(t, pid, syscall.SIGTERM)
+				s.Log.WaitText(t, "worker to be replaced")
+			}
+			s.Signal(syscall.SIGTERM)
+			if first == "master" {
+				s.WaitState("draining")
+				kill(t, pid, syscall.SIGTERM)
+			}
+			_ = holder.Close()
+			receiveQueued(t, queued)
+			if code := s.WaitExit(); code != 0 {
+				t.Errorf("exit status %d", code)
+			}
+		})
 	}
 }
 

@@ -129,6 +129,10 @@ const (
 	StateIdle = "idle"
 	StateBusy = "busy"
 
+	// StateLeaving says that the worker got SIGTERM. It serves on until it is
+	// drained, for some seconds.
+	StateLeaving = "leaving"
+
 	// StateDraining says that the worker has begun to drain and that it was
 	// not the master who asked for it.
 	StateDraining = "draining"

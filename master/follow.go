@@ -72,6 +72,8 @@ func (m *Master) message(w *worker, msg ipc.Message) {
 		switch msg.State {
 		case ipc.StateBusy:
 			m.step(policy.Busy{ID: w.id})
+		case ipc.StateLeaving:
+			m.step(policy.Terminated{ID: w.id})
 		case ipc.StateDraining:
 			w.serving, m.relist = false, true
 			m.step(policy.Leaving{ID: w.id})

@@ -35,6 +35,10 @@ const (
 	// closed. The process ends then in any case.
 	handlersGrace = time.Second
 
+	// leaveGrace is how long a worker that got SIGTERM waits for the master's
+	// Drain. The master first starts a replacement.
+	leaveGrace = 10 * time.Second
+
 	// orphanEmptying bounds emptying without a master: nobody has quiesced the
 	// listeners, so under load they might never be empty.
 	orphanEmptying = time.Second
@@ -52,6 +56,7 @@ type drainOrder struct {
 
 // drain is the loop's knowledge of a final drain. Times are ipc.Now's.
 type drain struct {
+	leaveAt  int64 // begins then, if the master has not ordered it; 0 is never
 	deadline int64
 	grace    int64 // not empty before
 	give     int64 // up emptying; 0 is never
@@ -97,8 +102,37 @@ func (l *loop) setOwn(names []string) {
 	}
 }
 
-// orphanDrain is the drain after the master's death: nobody is left who could
-// take what waits at the listeners that this worker took from.
+// terminate acts on SIGTERM. The worker serves on until the master orders the
+// drain. If the signal went to all processes of the server, the master's own end
+// is next, and its workers must empty the queue first; if it went to this worker
+// alone, another takes its place first.
+func (l *loop) terminate(now int64) {
+	switch {
+	case l.draining() || l.drain.leaveAt > 0:
+	case l.channel == nil:
+		l.log.Info("asked to end, draining", zap.Duration("duration", l.cfg.DrainTimeout))
+		l.beginDrain(now, drainOrder{timeout: l.cfg.DrainTimeout})
+	default:
+		l.log.Info("asked to end, waiting for the master")
+		l.send(&ipc.Report{State: ipc.StateLeaving})
+		l.drain.leaveAt = now + int64(min(l.cfg.DrainTimeout, leaveGrace))
+	}
+}
+
+// leaveUnordered drains a worker whose master has not answered its SIGTERM.
+func (l *loop) leaveUnordered(now int64) {
+	if l.drain.leaveAt == 0 || now < l.drain.leaveAt || l.draining() {
+		return
+	}
+	l.drain.leaveAt = 0
+	l.log.Warn("no order from the master, draining", zap.Duration("duration", l.cfg.DrainTimeout))
+	d := l.orphanDrain()
+	d.unasked = true
+	l.beginDrain(now, d)
+}
+
+// orphanDrain is the drain without a master: nobody is known who could take what
+// waits at the listeners that this worker took from.
 func (l *loop) orphanDrain() drainOrder {
 	d := drainOrder{timeout: l.cfg.DrainTimeout, limit: orphanEmptying}
 	for _, ln := range l.listeners {
@@ -144,6 +178,7 @@ func (l *loop) beginDrain(now int64, d drainOrder) {
 
 // advance moves a drain on.
 func (l *loop) advance(now int64) {
+	l.leaveUnordered(now)
 	if l.draining() || l.taken {
 		l.table.hungry.Store(true) // before anything is counted
 	}

@@ -298,37 +298,13 @@ func TestMastersDeathLeavesNobodyInTheQueue(t *testing.T) {
 	_ = r.wait()
 }
 
-func TestEndOfContextDrains(t *testing.T) {
-	r := accepting(t, Config{DrainIdle: 20 * time.Millisecond}, Options{Handler: echo})
-	c := r.dial(0)
-	ask(t, c, "x", "x")
-	r.cancel()
-	expectEOF(t, c)
-	r.drained()
-	if !r.saidDraining() {
-		t.Error("did not tell the master, who could have replaced it at once")
-	}
-}
-
 func TestDrainThatTheMasterWantsIsNoNewsToIt(t *testing.T) {
 	r := accepting(t, Config{}, Options{Handler: echo})
 	r.send(&ipc.Drain{TimeoutMS: long})
 	r.drained()
-	if r.saidDraining() {
+	if r.said(ipc.StateDraining) {
 		t.Error("told the master of its own drain")
 	}
-}
-
-// saidDraining says whether the worker reported a drain of its own.
-func (r *rig) saidDraining() bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, m := range r.messages {
-		if report, ok := m.(*ipc.Report); ok && report.State == ipc.StateDraining {
-			return true
-		}
-	}
-	return false
 }
 
 func TestStopEndsAtOnce(t *testing.T) {

@@ -223,8 +223,7 @@ func (l *loop) obey(now int64) {
 			l.lameDuck()
 			l.beginDrain(now, l.orphanDrain())
 		case terminated:
-			l.log.Info("asked to end, draining", zap.Duration("duration", l.cfg.DrainTimeout))
-			l.beginDrain(now, drainOrder{timeout: l.cfg.DrainTimeout, unasked: true})
+			l.terminate(now)
 		case listenerLost:
 			l.listenerLost(now, o.err)
 		case serviceEnded:
@@ -254,7 +253,7 @@ func (l *loop) due(now int64) int64 {
 	due := min(l.nextTick, l.nextActions, l.nextReport)
 	for _, t := range [...]int64{
 		l.nextTimeout, l.gate.until, l.exhaustion.retry,
-		l.drain.deadline, l.drain.grace, l.drain.give, l.drain.cutAt, l.drain.endAt,
+		l.drain.leaveAt, l.drain.deadline, l.drain.grace, l.drain.give, l.drain.cutAt, l.drain.endAt,
 	} {
 		if t > now {
 			due = min(due, t)

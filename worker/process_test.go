@@ -197,6 +197,12 @@ func TestTermDrainsTheWorkerAndOtherSignalsDoNot(t *testing.T) {
 		ask(t, c, "x", "x")
 	}
 	w.signal(syscall.SIGTERM)
+	eventually(t, "the report", func() bool { return w.logged("asked to end, waiting for the master") == 1 })
+	ask(t, c, "x", "x")
+	ask(t, dial(t, addr), "x", "x") // it serves on until the master has decided
+	if err := w.channel.Send(&ipc.Drain{TimeoutMS: long}); err != nil {
+		t.Fatal(err)
+	}
 	expectEOF(t, c)
 	if s := w.exit(); !s.Exited() || s.ExitStatus() != 0 {
 		t.Errorf("status %v, want exit 0", s)

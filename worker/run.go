@@ -25,7 +25,7 @@ type inheritance struct {
 
 // Run serves under the master that started this process, until it has drained
 // or was told to stop; it returns nil then. It owns the descriptors from 3 up.
-// The end of ctx begins a drain, as SIGTERM does.
+// The end of ctx is what SIGTERM is: it asks the master for a drain.
 //
 // An error is an *ExitError with the status that the process must exit with,
 // and the master has been told of it if it could be. A worker that Run has
@@ -136,20 +136,23 @@ func (w *worker) attend(ctx context.Context, hello *ipc.Hello, listeners []*list
 		_ = w.channel.Close()
 		<-listened
 	}()
+	// The master decides whether a worker that is not ready yet must leave. If it
+	// stays it says so again, as any worker does.
+	begun := context.AfterFunc(ctx, func() { w.send(&ipc.Report{State: ipc.StateLeaving}) })
+	defer begun()
 	ready := make(chan error, 1)
 	go func() { ready <- w.setUp(ctx, hello) }()
 	select {
 	case err := <-ready:
 		defer w.closeAccess()
 		if err == nil {
+			begun()
 			return w.work(ctx, listeners, stopped)
 		}
 		w.inbox.wake.close()
 		closeListeners(listeners)
 		return w.fail(err)
 	case <-stopped:
-	case <-ctx.Done():
-		w.send(&ipc.Report{State: ipc.StateDraining})
 	case <-orphaned:
 	}
 	// It holds no connection. What setUp opens goes with the process, and what it

@@ -87,7 +87,7 @@ func configure(cfg Config, opt Options) (Config, Options, error) {
 // ipc.Message it is.
 type (
 	masterGone   struct{}            // EOF on the channel
-	terminated   struct{}            // SIGTERM, or the end of Run's context
+	terminated   struct{}            // SIGTERM, or the end of Run's context; see terminate
 	serviceEnded struct{ err error } // Service.Serve has returned
 	drainEnded   struct{ err error } // Service.Drain has returned
 )

@@ -126,7 +126,8 @@ func (c *checker) breaksProbation(ev Event) bool {
 		return false
 	}
 	w := c.workers[e.ID]
-	return w != nil && w.spawned && w.gen == c.committed && !w.draining && !w.stopped && !w.busy
+	stray := w != nil && !w.ready && slices.Contains(straySignals, e.Signal)
+	return w != nil && w.spawned && w.gen == c.committed && !w.draining && !w.stopped && !w.busy && !stray
 }
 
 // accepting counts the committed generation's workers that take connections.

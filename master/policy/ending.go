@@ -88,7 +88,7 @@ func (m *Machine) beginDrain() {
 		old.emptying = old.config.OneShot
 		m.drainGeneration(old, causeReplaced, m.drainBy)
 	}
-	m.serving.emptying = c.OneShot
+	m.serving.emptying = true
 	m.drainGeneration(m.serving, causeDrain, m.drainBy)
 	for _, g := range m.generations {
 		g.drainBy = min(g.drainBy, m.drainBy)

@@ -44,8 +44,13 @@ type Busy struct{ ID ID }
 // to exit 0.
 type Drained struct{ ID ID }
 
-// Leaving says that a worker has begun to drain without the master's asking:
-// somebody told that worker alone to go. Its exit follows.
+// Terminated says that a worker got SIGTERM. It serves on until DrainWorker or
+// StopWorker, because only the master knows who takes what is queued when it
+// has gone.
+type Terminated struct{ ID ID }
+
+// Leaving says that a worker has begun to drain without the master's asking: it
+// cannot go on, or got no answer to Terminated. Its exit follows.
 type Leaving struct{ ID ID }
 
 // Unfit says that a worker cannot be trusted any more: it sent a message that
@@ -127,6 +132,7 @@ func (Ready) event()       {}
 func (Failed) event()      {}
 func (Busy) event()        {}
 func (Drained) event()     {}
+func (Terminated) event()  {}
 func (Leaving) event()     {}
 func (Unfit) event()       {}
 func (Exited) event()      {}

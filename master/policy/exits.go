@@ -2,6 +2,7 @@ package policy
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -11,6 +12,11 @@ func (m *Machine) onExited(w *worker, ev Exited) {
 		return // SpawnFailed is what ends such a one
 	}
 	clean := ev.Code == 0 && ev.Signal == 0
+	stray := w.strayed(ev)
+	if stray {
+		w.gen.strays++
+		w.cause = causeStray
+	}
 	why := w.end(clean)
 	emptied := w.state == WorkerDraining && w.empties && !w.served && clean
 	draining := w.state == WorkerDraining || w.leaving
@@ -23,6 +29,9 @@ func (m *Machine) onExited(w *worker, ev Exited) {
 		return
 	}
 	m.restarts++
+	if stray {
+		return // its place is free, and nothing is held against its generation
+	}
 	if w.detail == "" {
 		w.detail = exitDetail(w, ev)
 	}
@@ -40,6 +49,23 @@ func (m *Machine) onExited(w *worker, ev Exited) {
 		}
 		m.afterCrash(w)
 	}
+}
+
+// straySignals end a program that does not handle them yet, and are sent by
+// somebody else: a crash has other signals, and the kernel's OOM killer and the
+// machine send SIGKILL.
+var straySignals = []int{1, 2, 3, 10, 12, 14, 15} // HUP INT QUIT USR1 USR2 ALRM TERM
+
+// mostStrays bounds such deaths in a row, beside two for each place.
+const mostStrays = 16
+
+// strayed says whether w died of a signal that a worker does not die of once it
+// is ready. No program can handle signals from its first instruction on, so one
+// that goes to all processes of the server may hit a worker before that. The
+// death says nothing about the program, and cost no connection.
+func (w *worker) strayed(ev Exited) bool {
+	return w.state == WorkerStarting && slices.Contains(straySignals, ev.Signal) &&
+		w.gen.strays < mostStrays+2*w.gen.places()
 }
 
 // end names what brought w's exit about.

@@ -98,8 +98,10 @@ func fuzzEvent(c *checker, kind, arg byte) Event {
 		return Interrupt{}
 	case 17:
 		return Stop{}
-	case 19, 28:
+	case 19:
 		return Leaving{id}
+	case 28:
+		return Terminated{id}
 	case 18:
 		return Boot{Config: fuzzConfig(arg)}
 	}

@@ -22,13 +22,15 @@ type generation struct {
 	everReady  int             // workers that were once
 	completeBy time.Duration   // coming: when every worker must have a slot
 	crowded    bool            // it was said that there is no free slot
+	strays     int             // deaths by a signal before ready, since somebody became ready
 
-	// A one-shot generation that is emptying keeps spares although it drains,
-	// because more connections may be queued than it had spares. It stops at
-	// the first one that found nothing, or at drainBy.
+	// A generation that is emptying keeps somebody who takes what is queued
+	// although it drains: its worker may crash, or have been starting. A one-shot
+	// one keeps its spares, because more connections may be queued than it had.
+	// It stops at the first worker that found nothing more, or at drainBy.
 	emptying bool
 	drainBy  time.Duration
-	failed   int // spares that crashed meanwhile
+	failed   int // workers that crashed meanwhile
 }
 
 // newGeneration makes the generation after the newest.
@@ -45,8 +47,11 @@ func (m *Machine) newGeneration(c Config) *generation {
 
 // places is how many workers there should be, or spares if one-shot.
 func (g *generation) places() int {
-	if g.config.OneShot {
+	switch {
+	case g.config.OneShot:
 		return g.spare
+	case g.emptying:
+		return 1
 	}
 	return g.size
 }
@@ -183,7 +188,7 @@ func (m *Machine) drainGeneration(g *generation, why cause, by time.Duration) {
 	accepting := g.count((*worker).serves) > 0
 	for _, w := range g.members {
 		// A start is awaited only if nobody else could empty the queue.
-		if w.state == WorkerStarting && (g.emptying || !accepting) {
+		if w.state == WorkerStarting && (g.emptying && g.config.OneShot || !accepting) {
 			continue
 		}
 		m.drain(w, why, true, by-m.now)

@@ -164,6 +164,8 @@ func (m *Machine) handle(ev Event) {
 		m.withWorker(ev.ID, ev, m.onBusy)
 	case Drained:
 		m.withWorker(ev.ID, ev, m.onDrained)
+	case Terminated:
+		m.withWorker(ev.ID, ev, m.onTerminated)
 	case Leaving:
 		m.withWorker(ev.ID, ev, m.onLeaving)
 	case Unfit:

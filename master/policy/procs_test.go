@@ -88,7 +88,7 @@ func (w *world) spawn(a Spawn) {
 			}
 		})
 	case w.chance(f.diesStarting):
-		w.plan(ready, p, Exited{ID: p.id, Code: w.between(0, 2), Signal: w.between(0, 1) * 6}, nil)
+		w.plan(ready, p, Exited{ID: p.id, Code: w.between(0, 2), Signal: []int{0, 6, 15}[w.random.below(3)]}, nil)
 	default:
 		w.plan(ready, p, Ready{p.id}, func() { p.ready = true })
 		w.fate(p, ready+1)
@@ -108,6 +108,8 @@ func (w *world) fate(p *proc, from time.Duration) {
 		w.plan(at, p, nil, func() { w.stall(p) })
 	case w.chance(f.unfit):
 		w.plan(at, p, Unfit{p.id, "bad message"}, func() { p.taking = false })
+	case w.chance(f.told / 2):
+		w.plan(at, p, Terminated{p.id}, nil)
 	case w.chance(f.told):
 		w.plan(at, p, Leaving{p.id}, func() { w.leave(p) })
 	case w.chance(f.leaves):
@@ -206,4 +208,27 @@ func (w *world) drain(p *proc, a DrainWorker) {
 			w.plan(w.after(time.Millisecond), p, Exited{ID: p.id}, nil)
 		})
 	}
+}
+
+// terminateAll sends SIGTERM to the master, as ev, and sometimes to some or all
+// of its workers before, at once or after.
+func (w *world) terminateAll(ev Event) {
+	within := w.pick(1, time.Millisecond, 20*time.Millisecond)
+	w.plan(time.Duration(w.between(1, int(within))), nil, ev, nil)
+	share := []float64{0, 0.5, 1}[w.random.below(3)]
+	for _, v := range w.c.m.Workers() {
+		if p := w.procs[v.ID]; p != nil && p.spawned && !p.drained && w.chance(share) {
+			w.plan(time.Duration(w.between(1, int(within))), p, nil, func() { w.terminate(p) })
+		}
+	}
+}
+
+// terminate is SIGTERM to one process, which dies of it if it cannot handle it yet.
+func (w *world) terminate(p *proc) {
+	if !p.ready && w.chance(0.5) {
+		p.epoch++
+		w.plan(1, p, Exited{ID: p.id, Signal: 15}, nil)
+		return
+	}
+	w.plan(1, p, Terminated{p.id}, nil)
 }

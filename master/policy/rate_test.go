@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"container/heap"
 	"testing"
 	"time"
 )
@@ -93,7 +94,7 @@ func spawnsPerMinute(t *testing.T, config Config, death func(ID, Event) (Event, 
 		wake, ok := w.c.m.Wake()
 		switch {
 		case len(w.queue) > 0 && w.queue[0].at < nextSample && !(ok && wake <= w.queue[0].at):
-			h := w.popNext()
+			h := heap.Pop(&w.queue).(happening)
 			w.now = h.at
 			h.do()
 			d.step(h.event)

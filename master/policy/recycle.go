@@ -2,7 +2,8 @@ package policy
 
 // A worker that is recycled first loses its place, so that the pool misses one
 // and spawns it, and is drained when the pool is complete without it. Until
-// then it accepts as ever. Only one that an operator wants gone now does not wait.
+// then it accepts as ever. So does one that got SIGTERM: if the whole server got
+// it, the end is next, and this worker is needed to empty the queue. Only one that an operator wants gone now does not wait.
 
 func (m *Machine) onRecycle(w *worker, now bool) {
 	switch {
@@ -15,6 +16,32 @@ func (m *Machine) onRecycle(w *worker, now bool) {
 		m.drain(w, causeRecycled, false, w.gen.config.DrainTimeout)
 	case !w.retiring:
 		m.retireWorker(w, "asked for")
+	}
+}
+
+// onTerminated replaces a worker that was told to leave.
+func (m *Machine) onTerminated(w *worker) {
+	if !w.spawned || !w.alive() || w.told {
+		return
+	}
+	awaited := w.state == WorkerStarting && m.state == Draining && !m.lame
+	if awaited {
+		return // nobody else can empty the queue; it is drained when it is ready
+	}
+	w.told = true
+	c := &w.gen.config
+	early := !w.spent() && m.peopled(w.gen) && m.short(w)
+	switch {
+	case w.state == WorkerStarting:
+		m.note(Info, "worker leaves", w, Field{"event", string(causeLeaving)})
+		m.stop(w, causeLeaving) // it has nothing to finish
+	case w.spent():
+		m.drain(w, causeLeaving, false, c.DrainTimeout)
+	case !w.retiring:
+		m.retireWorker(w, string(causeLeaving))
+	}
+	if early {
+		m.postpone(w, m.brake.early(m.now, c, &m.random))
 	}
 }
 
@@ -68,7 +95,11 @@ func (m *Machine) releaseRetiring(g *generation) {
 			return
 		}
 		if w.retiring && w.serves() {
-			m.drain(w, causeRecycled, false, g.config.DrainTimeout)
+			why := causeRecycled
+			if w.told {
+				why = causeLeaving
+			}
+			m.drain(w, why, false, g.config.DrainTimeout)
 			spare--
 		}
 	}

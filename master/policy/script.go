@@ -36,6 +36,8 @@ func FormatEvent(ev Event) string {
 		l.id(ev.ID)
 	case Drained:
 		l.id(ev.ID)
+	case Terminated:
+		l.id(ev.ID)
 	case Leaving:
 		l.id(ev.ID)
 	case Unfit:
@@ -128,6 +130,8 @@ func eventName(ev Event) string {
 		return "busy"
 	case Drained:
 		return "drained"
+	case Terminated:
+		return "terminated"
 	case Leaving:
 		return "leaving"
 	case Unfit:

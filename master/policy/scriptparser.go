@@ -161,6 +161,8 @@ func (p *parser) event(name string) Event {
 		return Busy{ID: p.id()}
 	case "drained":
 		return Drained{ID: p.id()}
+	case "terminated":
+		return Terminated{ID: p.id()}
 	case "leaving":
 		return Leaving{ID: p.id()}
 	case "unfit":

@@ -40,6 +40,7 @@ func (m *Machine) onReady(w *worker) {
 	w.silent, w.heardAt = 0, m.now // until here StartTimeout watched over it
 	g := w.gen
 	g.everReady++
+	g.strays = 0
 	level := Info
 	if g.config.OneShot {
 		level = Debug
@@ -85,6 +86,9 @@ func (m *Machine) onBusy(w *worker) {
 	if w.state == WorkerReady {
 		w.retiring = false // it leaves by itself
 		m.enter(w, WorkerBusy)
+		if w.told {
+			m.drain(w, causeLeaving, false, w.gen.config.DrainTimeout)
+		}
 	}
 }
 
@@ -105,9 +109,8 @@ func (m *Machine) onDrained(w *worker) {
 	}
 }
 
-// onLeaving gives away the place of a worker that drains because somebody else
-// told it to, or because it cannot go on. It is a recycling whose replacement
-// comes late. One that drains already does so by the machine's word.
+// onLeaving gives away the place of a worker that drains because it cannot go
+// on. It is a recycling whose replacement comes late. One that drains already does so by the machine's word.
 func (m *Machine) onLeaving(w *worker) {
 	if !w.spawned || !w.alive() {
 		return

@@ -286,3 +286,19 @@ func BenchmarkStepOneShot(b *testing.B) {
 		id++
 	}
 }
+
+// Somebody who kills every worker that starts is no accident any more.
+func TestSignalsBeforeReadyAreForgivenOnlySoOften(t *testing.T) {
+	m := New()
+	m.Step(0, Boot{Config{Min: 1, BootTries: 1}})
+	deaths := 0
+	for m.State() == Booting && deaths < 100 {
+		deaths++
+		id := m.lastID
+		m.Step(0, Spawned{ID: id, PID: 1})
+		m.Step(0, Exited{ID: id, Signal: 15})
+	}
+	if want := mostStrays + 2 + 1; deaths != want {
+		t.Errorf("the boot failed after %d deaths, want %d", deaths, want)
+	}
+}

@@ -20,6 +20,7 @@ type worker struct {
 	held      bool // stopped accepting, may be told to go on
 	served    bool // one-shot: has had its connection
 	retiring  bool // accepts until its replacement does
+	told      bool // to leave, by SIGTERM
 	leaving   bool // was told to go, so its exit is no surprise
 	stopped   bool // was sent StopWorker or Kill
 	killed    bool // was sent Kill
@@ -77,6 +78,7 @@ const (
 	causeUnfit   cause = "unfit"
 	causeLeft    cause = "left unasked"
 	causeCrashed cause = "crashed"
+	causeStray   cause = "signal before ready"
 	causeLost    cause = "connection lost" // one-shot, with its connection
 )
 
@@ -149,7 +151,7 @@ func (m *Machine) drain(w *worker, why cause, empty bool, timeout time.Duration)
 		m.stop(w, why)
 	case w.serves():
 		m.enter(w, WorkerDraining)
-		w.held, w.leaving, w.cause, w.empties = false, true, why, empty
+		w.held, w.retiring, w.leaving, w.cause, w.empties = false, false, true, why, empty
 		w.deadline(m.now+timeout+w.gen.config.KillDelay, dueKill)
 		m.do(DrainWorker{ID: w.id, Empty: empty, Timeout: timeout})
 	}

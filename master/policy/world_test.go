@@ -130,7 +130,7 @@ func newWorld(seed uint64) *world {
 	w.config.Seed = seed
 	if w.healthy && w.config.OneShot {
 		w.profile.stop = 0
-		w.plan(w.after(w.profile.finish+100*time.Millisecond), nil, Drain{}, nil)
+		w.plan(w.after(w.profile.finish+100*time.Millisecond), nil, nil, func() { w.terminateAll(Drain{}) })
 	}
 	w.samplingEvery = w.pick(100*time.Millisecond, 500*time.Millisecond, time.Second)
 	return w
@@ -221,7 +221,7 @@ func (w *world) run(limit int) error {
 			}
 			continue
 		}
-		h := w.popNext()
+		h := heap.Pop(&w.queue).(happening)
 		w.now = max(w.now, h.at)
 		if h.proc != nil && (h.proc.epoch != h.epoch || w.procs[h.proc.id] != h.proc) {
 			continue
@@ -277,46 +277,6 @@ func (w *world) step(ev Event) error {
 	return w.patience(before, ev)
 }
 
-// nothingDropped sees that an orderly end in a world without mishaps leaves no
-// connection in the queue, provided there was time.
-func (w *world) nothingDropped() error {
-	if w.c.exit == nil || !w.closed || !w.healthy || w.rough || w.ends != 1 {
-		return nil
-	}
-	if w.now >= w.c.m.drainBy {
-		quick := w.profile.finish <= 100*time.Millisecond && w.profile.start <= 20*time.Millisecond
-		if quick && w.config.DrainTimeout == 0 && w.c.highest == 1 {
-			return fmt.Errorf("nothing is left to do since long, and it does not end before %s", w.c.m.drainBy)
-		}
-		return nil
-	}
-	w.orderly++
-	if w.c.exit.Code != 0 || w.backlog > 0 {
-		return fmt.Errorf("%d connections were left in the queue, exit status %d", w.backlog, w.c.exit.Code)
-	}
-	return nil
-}
-
-// patience sees that nothing takes forever.
-func (w *world) patience(before State, ev Event) error {
-	state := w.c.m.State()
-	reloading := state == Reloading || state == Probation
-	if _, ok := ev.(Scale); ok || !reloading || before != state {
-		w.reloadSince = w.now
-	}
-	if reloading && w.now-w.reloadSince > 2*time.Minute {
-		return fmt.Errorf("in state %s since %s", state, w.reloadSince)
-	}
-	if w.c.stopping && w.c.exit == nil {
-		// Lame duck, drain, two kill delays, a spawn that was under way, and what
-		// the defaults are.
-		if w.now-w.c.stopAsked > 50*time.Second {
-			return fmt.Errorf("does not end: asked at %s", w.c.stopAsked)
-		}
-	}
-	return nil
-}
-
 // sample reports what the scoreboard says.
 func (w *world) sample() {
 	var ev Sampled
@@ -360,12 +320,14 @@ func (w *world) operate() {
 	case w.chance(p.recycle):
 		w.plan(1, nil, Recycle{ID: id, Now: w.chance(0.3)}, nil)
 	case w.chance(p.stop):
+		w.terminateAll(Drain{})
+	case w.chance(p.stop):
 		w.plan(1, nil, []Event{Drain{}, Drain{}, Interrupt{}, Stop{}}[w.random.below(4)], nil)
 	case w.chance(p.junk) && w.procs[id] == nil:
 		w.plan(1, nil, []Event{
 			Ready{id}, Busy{id}, Drained{id}, Exited{ID: id, Code: 1}, Spawned{id, 1}, SpawnFailed{id, "junk"},
-			Failed{id, 78, "junk"}, Unfit{id, "junk"}, Boot{}, Tick{}, Leaving{id},
-		}[w.random.below(11)], nil)
+			Failed{id, 78, "junk"}, Unfit{id, "junk"}, Boot{}, Tick{}, Leaving{id}, Terminated{id},
+		}[w.random.below(12)], nil)
 	}
 	w.plan(w.after(p.pause), nil, nil, w.operate)
 }
@@ -410,5 +372,3 @@ func (w *world) take(p *proc) bool {
 	w.plan(served, p, Exited{ID: p.id}, nil)
 	return true
 }
-
-func (w *world) popNext() happening { return heap.Pop(&w.queue).(happening) }
