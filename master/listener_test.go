@@ -133,7 +133,7 @@ func TestQuiesceKeepsTheQueueAndRefusesTheRest(t *testing.T) {
 	if err := l.reopen(); err != nil {
 		t.Fatal(err)
 	}
-	c, err := net.Dial("tcp", l.address)
+	c, err := net.DialTimeout("tcp", l.address, 5*time.Second)
 	if err != nil {
 		t.Fatalf("dial a reopened listener: %v", err)
 	}

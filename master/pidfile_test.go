@@ -90,3 +90,26 @@ func TestOnlyARegularFileIsAPIDFile(t *testing.T) {
 		t.Errorf("lockPIDFile of a pipe = %v", err)
 	}
 }
+
+func TestThePIDFileOfAnotherMasterIsNotRemoved(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "pid")
+	p, err := lockPIDFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	next, err := lockPIDFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.remove()
+	if _, err := os.Stat(path); err != nil {
+		t.Errorf("the file of the next master: %v", err)
+	}
+	next.remove()
+	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("after the next master: %v", err)
+	}
+}
