@@ -203,6 +203,9 @@ func TestPanicInAHookCostsOneConnection(t *testing.T) {
 		if n := r.slot.Accepted.Load(); n != 3 {
 			t.Errorf("%+v: accepted %d, want 3", b, n)
 		}
+		if n := r.slot.Rejected.Load(); b.verify && n != 3 {
+			t.Errorf("rejected %d of 3 whose verification panicked", n)
+		}
 	}
 }
 
