@@ -25,14 +25,15 @@ var examples = []Message{
 	&Failed{Code: 78, Message: "no such handler: \"uper\"\nvalid: upper, echo <&>"},
 	&Report{State: StateBusy, LoopLagNS: 1, HeapBytes: 1 << 63, Goroutines: 3, Doing: "127.0.0.1:50514 GET /", DoingNS: 7},
 	&Drained{Cut: 2},
+	&Ack{Order: 4},
 	&Drain{Hold: true, TimeoutMS: 30_000, GraceMS: 250, Own: []string{"main"}},
 	&Resume{},
 	&LameDuck{},
 	&Stop{},
 	&Dump{},
-	&LogLevel{Level: "debug"},
-	&Reopen{},
-	&AccessLog{},
+	&LogLevel{Order: 1, Level: "debug"},
+	&Reopen{Order: 2},
+	&AccessLog{Order: 3},
 }
 
 func TestEveryMessageSurvivesTheRoundTrip(t *testing.T) {
@@ -92,6 +93,8 @@ func TestTheWireFormatIsFixed(t *testing.T) {
 		},
 		{&LogLevel{Level: "debug"}, `{"type":"log_level","body":{"level":"debug"}}`},
 		{&AccessLog{}, `{"type":"access_log"}`},
+		{&Reopen{Order: 3}, `{"type":"reopen","body":{"order":3}}`},
+		{&Ack{Order: 3}, `{"type":"ack","body":{"order":3}}`},
 		{&Unknown{Name: "future"}, `{"type":"future"}`},
 		{(*Report)(nil), `{"type":"report"}`},
 	} {

@@ -65,7 +65,7 @@ func (p *packet) message() (Message, []int, error) {
 	}
 	if err == nil && p.flags&unix.MSG_CTRUNC != 0 {
 		// The kernel passes what fits into the buffer and the process's table.
-		err = fmt.Errorf("lost descriptors: more than %d sent, or RLIMIT_NOFILE reached", MaxFiles)
+		err = ErrLostDescriptors
 	}
 	if err != nil {
 		closeAll(fds)
@@ -115,6 +115,10 @@ func (p *packet) rights() ([]int, error) {
 	}
 	return fds, errors.Join(errs...)
 }
+
+// ErrLostDescriptors is wrapped by the error of Receive if descriptors came with
+// a message that this process had no room for.
+var ErrLostDescriptors = fmt.Errorf("lost descriptors: more than %d sent, or RLIMIT_NOFILE reached", MaxFiles)
 
 func closeAll(fds []int) {
 	for _, fd := range fds {

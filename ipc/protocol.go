@@ -12,7 +12,7 @@ import (
 //	master                                worker
 //	  │ fork+exec, channel is fd 3           │
 //	  │── hello(config, listeners, slot) ───►│
-//	  │── access_log(fd) ───────────────────►│ if there is one
+//	  │── access_log(fd) ───────────────────►│ if there is one; ack
 //	  │◄───────────── hello(protocol, build) │
 //	  │                                      │ builds its handler
 //	  │◄─────────────────────────────── ready│  or failed(code, message)
@@ -27,7 +27,8 @@ import (
 //	  │── stop ─────────────────────────────►│ exits at once
 //	  │── dump ─────────────────────────────►│ goroutines into the crash file
 //	  │── log_level, reopen(fd) ────────────►│ any time after hello,
-//	  │                                      │ as is a new access_log(fd)
+//	  │                                      │ as is a new access_log(fd);
+//	  │◄──────────────────────────────── ack │ until then they are repeated
 //	  ▼                                      ▼
 //	EOF: the worker is gone              EOF: the master is gone: drain, exit
 const (
@@ -74,6 +75,7 @@ const (
 	TypeFailed    Type = "failed"
 	TypeReport    Type = "report"
 	TypeDrained   Type = "drained"
+	TypeAck       Type = "ack"
 	TypeDrain     Type = "drain"
 	TypeResume    Type = "resume"
 	TypeLameDuck  Type = "lame_duck"
@@ -158,6 +160,13 @@ type Drained struct {
 	Cut int `json:"cut,omitempty"` // connections closed at the deadline
 }
 
+// Ack says that the worker has done what a LogLevel, Reopen or AccessLog with
+// this Order asked for. The master sends it again until it hears so: a worker
+// that is out of descriptors cannot receive one.
+type Ack struct {
+	Order uint64 `json:"order"`
+}
+
 // Drain makes the worker stop accepting.
 //
 // With Hold the worker keeps its connections and itself, for a Resume may
@@ -191,17 +200,22 @@ type Dump struct{}
 
 // LogLevel changes the level of the worker's log.
 type LogLevel struct {
+	Order uint64 `json:"order,omitempty"` // to be acknowledged; 0 not
 	Level string `json:"level"`
 }
 
 // Reopen carries one descriptor, the reopened log file, which the worker puts
 // in place of its standard error.
-type Reopen struct{}
+type Reopen struct {
+	Order uint64 `json:"order,omitempty"` // to be acknowledged; 0 not
+}
 
 // AccessLog carries one descriptor, the access log: right after the master's
 // Hello if there is one, and again when it was reopened. The worker may not be
 // allowed to open the file itself.
-type AccessLog struct{}
+type AccessLog struct {
+	Order uint64 `json:"order,omitempty"` // to be acknowledged; 0 not
+}
 
 // Unknown is a message of a type that this build does not know. It is no
 // error: a newer peer may say more than an older one understands.
@@ -215,6 +229,7 @@ func (*Ready) Type() Type     { return TypeReady }
 func (*Failed) Type() Type    { return TypeFailed }
 func (*Report) Type() Type    { return TypeReport }
 func (*Drained) Type() Type   { return TypeDrained }
+func (*Ack) Type() Type       { return TypeAck }
 func (*Drain) Type() Type     { return TypeDrain }
 func (*Resume) Type() Type    { return TypeResume }
 func (*LameDuck) Type() Type  { return TypeLameDuck }
@@ -234,6 +249,7 @@ var makers = map[Type]func() Message{
 	TypeFailed:    func() Message { return new(Failed) },
 	TypeReport:    func() Message { return new(Report) },
 	TypeDrained:   func() Message { return new(Drained) },
+	TypeAck:       func() Message { return new(Ack) },
 	TypeDrain:     func() Message { return new(Drain) },
 	TypeResume:    func() Message { return new(Resume) },
 	TypeLameDuck:  func() Message { return new(LameDuck) },

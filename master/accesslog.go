@@ -57,13 +57,6 @@ func (a *accessLog) close() {
 	}
 }
 
-// sendAccess hands the access log to a worker, if there is one.
-func (m *Master) sendAccess(w *worker) {
-	if m.access.fd >= 0 {
-		m.send(w, &ipc.AccessLog{}, m.access.fd)
-	}
-}
-
 // reopenAccess opens the access log afresh, for every worker.
 func (m *Master) reopenAccess() {
 	if m.access.path == "" || m.access.path == accessStdout {
@@ -77,9 +70,7 @@ func (m *Master) reopenAccess() {
 		old := m.access.fd
 		m.access.fd = fd
 		go func() { _ = unix.Close(old) }() // may write out what a network file system has not yet
-		for _, w := range m.workers {
-			m.sendAccess(w)
-		}
+		m.instructAll(ipc.TypeAccessLog)
 		m.log.Info("access log reopened")
 	})
 }

@@ -81,7 +81,9 @@ func (m *Master) applySpawn(a policy.Spawn) {
 		Listeners: g.wire(), Config: g.config.Worker,
 		LogLevel: m.level(), LogFormat: m.options.LogFormat,
 	})
-	m.sendAccess(w)
+	if m.access.fd >= 0 {
+		m.instruct(w, ipc.TypeAccessLog)
+	}
 }
 
 func (m *Master) applyDrain(a policy.DrainWorker) {
@@ -233,20 +235,4 @@ var levels = [...]zapLevel{
 	policy.Info:  zap.InfoLevel,
 	policy.Warn:  zap.WarnLevel,
 	policy.Error: zap.ErrorLevel,
-}
-
-// send sends one message to a worker. A full channel is evidence against the
-// worker; a closed one means that its exit is on its way.
-func (m *Master) send(w *worker, msg ipc.Message, fds ...int) {
-	err := w.channel.Send(msg, fds...)
-	if err == nil || errors.Is(err, unix.EPIPE) || errors.Is(err, unix.ECONNRESET) {
-		return
-	}
-	m.step(policy.Unfit{ID: w.id, Err: err.Error()})
-}
-
-func (m *Master) sendTo(id policy.ID, msg ipc.Message) {
-	if w := m.workers[id]; w != nil {
-		m.send(w, msg)
-	}
 }

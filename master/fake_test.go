@@ -156,6 +156,14 @@ func obey(ch *ipc.Channel, slot *ipc.Slot, f fault) int {
 			if misbehave := onLogLevel[f.Do]; misbehave != nil {
 				misbehave(ch, slot)
 			}
+			slot.Handled.Add(1)
+			if f.Do != "careless" && (f.Do != "forgetful" || slot.Handled.Load() > 3) {
+				_ = ch.Send(&ipc.Ack{Order: msg.Order})
+			}
+		case *ipc.Reopen:
+			_ = ch.Send(&ipc.Ack{Order: msg.Order})
+		case *ipc.AccessLog:
+			_ = ch.Send(&ipc.Ack{Order: msg.Order})
 		case *ipc.Drain:
 			if !msg.Hold {
 				_ = ch.Send(&ipc.Drained{})

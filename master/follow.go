@@ -89,6 +89,8 @@ func (m *Master) message(w *worker, msg ipc.Message) {
 			m.log.Warn("connections cut at the drain deadline", m.about(w, zap.Int("connections", msg.Cut))...)
 		}
 		m.step(policy.Drained{ID: w.id})
+	case *ipc.Ack:
+		w.acknowledged(msg.Order)
 	case *ipc.Unknown:
 		m.log.Debug("unknown message", m.about(w, zap.String("event", string(msg.Name)))...)
 	default:
@@ -147,14 +149,12 @@ func (m *Master) reopenLog() {
 		}
 		return
 	}
-	m.reopen(&m.logFile, func(m *Master, fd int, err error) {
+	m.reopen(&m.logFile, func(m *Master, _ int, err error) {
 		if err != nil {
 			m.log.Error("log file not reopened", zap.Error(err))
 			return
 		}
-		for _, w := range m.workers {
-			m.send(w, &ipc.Reopen{}, fd)
-		}
+		m.instructAll(ipc.TypeReopen)
 		m.log.Info("log file reopened")
 	})
 }
@@ -175,9 +175,7 @@ func (m *Master) setLevel(name string) error {
 		return nil
 	}
 	m.options.Level.SetLevel(level)
-	for _, w := range m.workers {
-		m.send(w, &ipc.LogLevel{Level: name})
-	}
+	m.instructAll(ipc.TypeLogLevel)
 	m.log.Info("log level set", zap.String("level", name))
 	return nil
 }

@@ -67,6 +67,8 @@ type Master struct {
 	reloads     Reloads
 	lastReload  LastReload
 	waiting     waiters
+	ordered     uint64         // number of the last order to a worker
+	lacking     bool           // messages to workers wait for what the master lacks, and the log knows
 	queue       []policy.Event // that actions gave rise to
 	result      *policy.Exit
 }

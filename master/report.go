@@ -176,6 +176,7 @@ func (m *Master) sample() {
 	}
 	m.list()
 	m.step(policy.Sampled{Samples: samples})
+	m.remind()
 	m.tell()
 }
 

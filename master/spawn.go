@@ -30,6 +30,7 @@ type worker struct {
 	countedAt  time.Time
 	doubted    bool // the log has said that the counters are impossible
 	channel    *ipc.Channel
+	out        outbox
 	crash      int      // memfd with the runtime's last words
 	pidfd      *os.File // non-blocking: waits in the netpoller
 	report     ipc.Report

@@ -16,11 +16,15 @@ import (
 // the loop; what must work even while the loop hangs is done here: dump, and
 // stop, upon which stopped is closed. orphaned is closed at EOF.
 func (w *worker) listen(stopped, orphaned chan<- struct{}) {
+	short := false // of descriptors; the master repeats what brings one
 	for {
 		m, fds, err := w.channel.Receive()
 		if err != nil {
 			if bad, ok := errors.AsType[*ipc.ProtocolError](err); ok {
-				w.log.Warn("message not understood", zap.Error(bad))
+				if lost := errors.Is(err, ipc.ErrLostDescriptors); !lost || !short {
+					short = lost
+					w.log.Warn("message not understood", zap.Error(bad))
+				}
 				continue
 			}
 			if !errors.Is(err, io.EOF) && !errors.Is(err, os.ErrClosed) {
@@ -32,11 +36,18 @@ func (w *worker) listen(stopped, orphaned chan<- struct{}) {
 		}
 		switch o := m.(type) {
 		case *ipc.Reopen:
-			w.reopen(fds[0]) // Receive gives one with it, and none with the others
+			// Receive gives one with it, and none with the others.
+			if w.reopen(fds[0]) {
+				short = false
+				w.acknowledge(o.Order)
+			}
 		case *ipc.AccessLog:
 			if err := w.accessFile.open(fds[0]); err != nil {
 				w.log.Warn("access log not opened", zap.Error(err))
+				continue
 			}
+			short = false
+			w.acknowledge(o.Order)
 		case *ipc.Stop:
 			close(stopped)
 			w.inbox.post(o)
@@ -45,6 +56,7 @@ func (w *worker) listen(stopped, orphaned chan<- struct{}) {
 			w.dump()
 		case *ipc.LogLevel:
 			w.setLevel(o.Level)
+			w.acknowledge(o.Order)
 		case *ipc.Resume, *ipc.Drain, *ipc.LameDuck:
 			w.inbox.post(o)
 		default:
@@ -53,14 +65,23 @@ func (w *worker) listen(stopped, orphaned chan<- struct{}) {
 	}
 }
 
+// acknowledge tells the master that an order was followed.
+func (w *worker) acknowledge(order uint64) {
+	if order != 0 {
+		w.send(&ipc.Ack{Order: order})
+	}
+}
+
 // reopen puts the log file that came with the message in place of standard
 // error.
-func (w *worker) reopen(fd int) {
+func (w *worker) reopen(fd int) bool {
+	defer unix.Close(fd)
 	// Not close-on-exec: what a handler starts writes to the same log.
 	if err := unix.Dup3(fd, unix.Stderr, 0); err != nil {
 		w.log.Warn("log not reopened", zap.Error(err))
+		return false
 	}
-	_ = unix.Close(fd)
+	return true
 }
 
 func (w *worker) setLevel(level string) {

@@ -143,6 +143,7 @@ func listen(t testing.TB, address string) (fd int, addr string) {
 type rig struct {
 	t       testing.TB
 	channel *ipc.Channel
+	fd      int // the channel's
 	board   *ipc.Scoreboard
 	slot    *ipc.Slot
 	crash   *os.File
@@ -237,6 +238,7 @@ func (r *rig) open(hello *ipc.Hello, addresses []string) (in inheritance, listen
 	if err != nil {
 		t.Fatal(err)
 	}
+	r.fd = mine
 	if r.channel, err = ipc.NewChannel(mine); err != nil {
 		t.Fatal(err)
 	}

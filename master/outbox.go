@@ -1,0 +1,171 @@
+package master
+
+import (
+	"errors"
+	"os"
+	"slices"
+	"time"
+
+	"go.uber.org/zap"
+	"golang.org/x/sys/unix"
+
+	"prefork/ipc"
+	"prefork/master/policy"
+)
+
+// What keeps a message from a worker is one of three things. The worker has
+// gone: its exit is on its way. The worker does not read: its channel is full,
+// which is evidence against it if it lasts. Or the master lacks something, such
+// as descriptors or memory, for which no worker is to blame: the message waits.
+
+// stuckTime is how long a worker's channel may stay full.
+const stuckTime = 5 * time.Second
+
+// An order is repeated if it is not acknowledged for so many samples, and the
+// log hears of it after so many times.
+const (
+	orderPatience = 2
+	orderTries    = 10
+)
+
+// outbox is what one worker has yet to be told. The owner loop owns it.
+type outbox struct {
+	queue  []ipc.Message // oldest first; one of each type, the latest
+	orders map[ipc.Type]*order
+	full   bool          // the channel was full at the last try
+	since  time.Duration // on the policy's clock: since when it is full
+}
+
+// order is a wish of the master's that a worker acknowledges once it is done.
+// What it carries is looked up when it is sent, so that the latest counts.
+type order struct {
+	number  uint64
+	sent    bool
+	samples int // since it was sent
+	tries   int
+}
+
+// send sends one message to a worker, after those that wait.
+func (m *Master) send(w *worker, msg ipc.Message) {
+	w.out.queue = slices.DeleteFunc(w.out.queue, func(q ipc.Message) bool { return q.Type() == msg.Type() })
+	w.out.queue = append(w.out.queue, msg)
+	m.flushQueue(w)
+}
+
+func (m *Master) sendTo(id policy.ID, msg ipc.Message) {
+	if w := m.workers[id]; w != nil {
+		m.send(w, msg)
+	}
+}
+
+// flushQueue sends what waits, until something cannot be sent.
+func (m *Master) flushQueue(w *worker) (all bool) {
+	for len(w.out.queue) > 0 {
+		msg := w.out.queue[0]
+		w.out.queue = w.out.queue[1:]
+		if !m.trySend(w, msg) {
+			w.out.queue = slices.Insert(w.out.queue, 0, msg)
+			return false
+		}
+	}
+	w.out.queue = nil
+	return true
+}
+
+// instruct gives a worker the order of type t, in place of an earlier one.
+func (m *Master) instruct(w *worker, t ipc.Type) {
+	m.ordered++
+	if w.out.orders == nil {
+		w.out.orders = map[ipc.Type]*order{}
+	}
+	w.out.orders[t] = &order{number: m.ordered}
+	m.sendOrder(w, t)
+}
+
+// instructAll gives every worker the order.
+func (m *Master) instructAll(t ipc.Type) {
+	for _, w := range m.workers {
+		m.instruct(w, t)
+	}
+}
+
+func (m *Master) sendOrder(w *worker, t ipc.Type) bool {
+	o := w.out.orders[t]
+	o.samples = 0
+	switch t {
+	case ipc.TypeReopen:
+		o.sent = m.trySend(w, &ipc.Reopen{Order: o.number}, 2)
+	case ipc.TypeAccessLog:
+		o.sent = m.trySend(w, &ipc.AccessLog{Order: o.number}, m.access.fd)
+	case ipc.TypeLogLevel:
+		o.sent = m.trySend(w, &ipc.LogLevel{Order: o.number, Level: m.level()})
+	}
+	if o.sent {
+		o.tries++
+	}
+	return o.sent
+}
+
+// acknowledged notes that a worker has followed an order. One that was replaced
+// meanwhile is none any more.
+func (w *worker) acknowledged(number uint64) {
+	for t, o := range w.out.orders {
+		if o.number == number {
+			delete(w.out.orders, t)
+		}
+	}
+}
+
+// remind sends again what the workers have not been told or have not
+// acknowledged. It runs at every sample.
+func (m *Master) remind() {
+	waiting := false
+	for _, w := range m.workers {
+		if !m.flushQueue(w) || !m.remindOrders(w) {
+			waiting = true
+		}
+		if w.out.full && m.now()-w.out.since > stuckTime {
+			m.step(policy.Unfit{ID: w.id, Err: ipc.ErrStuck.Error()})
+		}
+	}
+	if m.lacking && !waiting {
+		m.lacking = false
+		m.log.Info("messages to workers sent")
+	}
+}
+
+func (m *Master) remindOrders(w *worker) (all bool) {
+	all = true
+	for t, o := range w.out.orders {
+		if o.samples++; o.sent && o.samples < orderPatience {
+			continue
+		}
+		if !m.sendOrder(w, t) {
+			all = false
+		} else if o.tries == orderTries {
+			m.log.Warn("worker does not acknowledge", m.about(w, zap.String("event", string(t)), zap.Int("attempt", o.tries))...)
+		}
+	}
+	return all
+}
+
+// trySend sends a message and says whether it need not be sent again.
+func (m *Master) trySend(w *worker, msg ipc.Message, fds ...int) bool {
+	err := w.channel.Send(msg, fds...)
+	full := errors.Is(err, ipc.ErrStuck)
+	if full && !w.out.full {
+		w.out.since = m.now()
+	}
+	w.out.full = full
+	switch {
+	case err == nil, errors.Is(err, unix.EPIPE), errors.Is(err, unix.ECONNRESET), errors.Is(err, os.ErrClosed):
+		return true
+	case errors.Is(err, ipc.ErrTooLong):
+		m.step(policy.Unfit{ID: w.id, Err: err.Error()})
+		return true
+	case !full && !m.lacking:
+		m.lacking = true
+		m.log.Warn("messages to workers wait", m.about(w, zap.String("event", string(msg.Type())), zap.Error(err))...)
+	}
+	return false
+}
