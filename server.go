@@ -85,8 +85,10 @@ type Server struct {
 	AccessSample float64 // 1, everything
 
 	// Reload returns the configuration of the next generation. nil means: the
-	// same again. It is called in the master, on a goroutine of its own, and
-	// ctx ends when the master gives up waiting.
+	// same again. It is called in the master, on a goroutine of its own, once
+	// at a time. ctx ends after StartTimeout, or when the server ends; two
+	// seconds later the master gives the reload up, and what is returned then is
+	// let go. Until it returns, further reloads fail.
 	Reload func(ctx context.Context) (*Server, error)
 
 	// The rest is fixed while the master runs; a reload that changes it is

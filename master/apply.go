@@ -151,43 +151,51 @@ func (m *Master) applyCommit(number int) {
 // startLoad reads the next configuration off the owner loop.
 func (m *Master) startLoad() {
 	m.waiting.begin()
+	if m.loading != nil {
+		// One at a time: the program's own function may not be ready for more.
+		m.step(policy.Loaded{Err: "the configuration of an earlier reload is still being loaded"})
+		return
+	}
 	kept := m.reusable()
-	m.loading, m.loadBegun = kept, m.now()
-	timeout := m.startTimeout()
+	ctx, cancel := context.WithTimeout(context.Background(), m.startTimeout())
+	m.loading, m.giveUpLoad = kept, cancel
 	go func() {
-		ctx, cancel := context.WithTimeout(context.Background(), timeout)
 		defer cancel()
 		got := m.load(ctx, kept)
-		if m.post(func(m *Master) { m.finishLoad(got) }) {
-			return
-		}
-		for _, l := range got.all { // the master has ended meanwhile
-			if kept[l.key] != l {
-				l.close()
-			}
+		if !m.post(func(m *Master) { m.finishLoad(got) }) {
+			got.discard(kept) // the master has ended meanwhile
 		}
 	}()
 }
 
-// finishLoad takes what the loader brought.
+// finishLoad takes what the loader brought, unless it was given up.
 func (m *Master) finishLoad(got loaded) {
-	pinned := m.loading
-	m.loading = nil
+	kept, givenUp := m.loading, m.giveUpLoad == nil
+	m.loading, m.giveUpLoad = nil, nil
 	ev := policy.Loaded{}
-	if got.err != nil {
+	switch {
+	case givenUp:
+		got.discard(kept)
+	case got.err != nil:
 		ev.Err = got.err.Error()
-	} else {
+		m.step(ev)
+	default:
 		m.adopt(got)
 		ev.Config = got.config.Policy
+		m.step(ev)
 	}
-	m.step(ev)
-	for _, l := range pinned { // kept open for a loader that had no use for it
+	for _, l := range kept { // for a loader that had no use for it
 		m.release(l)
 	}
 }
 
-// applyVerdict ends a reload for those who wait for it.
+// applyVerdict ends a reload for those who wait for it. A loader that is still
+// at work has lost its reload.
 func (m *Master) applyVerdict(a policy.Verdict) {
+	if m.giveUpLoad != nil {
+		m.giveUpLoad()
+		m.giveUpLoad = nil
+	}
 	now := time.Now()
 	m.lastReload = LastReload{OK: a.Err == "", Error: a.Err, At: &now}
 	if a.Err == "" {

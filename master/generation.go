@@ -46,6 +46,16 @@ type loaded struct {
 	err       error
 }
 
+// discard closes what was opened for a generation that will not be. kept is
+// what the loader was given.
+func (got *loaded) discard(kept map[string]*listener) {
+	for _, l := range got.all {
+		if kept[l.key] != l {
+			l.close()
+		}
+	}
+}
+
 // load reads a configuration and binds what it adds. It runs on a goroutine
 // of its own; kept is a copy made for it.
 func (m *Master) load(ctx context.Context, kept map[string]*listener) loaded {

@@ -47,6 +47,7 @@ type Master struct {
 	generations map[int]*generation
 	current     *generation          // that serves
 	loading     map[string]*listener // what the loader may keep; nil when none runs
+	giveUpLoad  context.CancelFunc   // nil once the loader was given up
 	passed      *passedSockets
 	stored      map[string]*listener // in the service manager's store
 	unkept      map[string]bool      // keys of changes to it that failed
@@ -57,7 +58,6 @@ type Master struct {
 	fed         time.Time
 	unsent      []policy.Notify  // what the service manager had no room for, oldest first
 	unheard     bool             // the last message to it was lost
-	loadBegun   time.Duration    // the last reload's beginning, on the policy's clock
 	headlined   string           // the policy's last status line
 	statusLine  string           // the service manager's last one
 	totals      Totals           // of workers that are gone

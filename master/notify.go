@@ -155,15 +155,7 @@ const extension = 10 * time.Second
 // will end in its own time: a boot, a reload, a drain. TimeoutStartSec= bounds
 // a reload too.
 func (m *Master) extends() bool {
-	switch m.machine.State() {
-	case policy.Running:
-		return false
-	case policy.Reloading:
-		// A configuration that never comes is nobody's to end. It has a start
-		// timeout to come in, and each of the workers two.
-		return m.now()-m.loadBegun < 3*m.startTimeout()
-	}
-	return true
+	return m.machine.State() != policy.Running
 }
 
 // startTimeout is that of the generation that serves.

@@ -131,7 +131,6 @@ func TestTheManagerIsAskedForTimeWhileItWaitsAndNoLonger(t *testing.T) {
 	defer notify.Close()
 	m := &Master{notify: notify, log: zap.NewNop(), machine: policy.New(), started: time.Now(), current: &generation{}}
 	m.base.Policy = policy.Config{Min: 1, Max: 1, Slots: 8, Probation: time.Hour}.WithDefaults()
-	m.loadBegun = m.now()
 	asks := func(what string, want bool) {
 		t.Helper()
 		m.tell()
@@ -168,8 +167,8 @@ func TestTheManagerIsAskedForTimeWhileItWaitsAndNoLonger(t *testing.T) {
 	m.machine.Step(m.now()+2*time.Hour, policy.Tick{})
 	m.machine.Step(m.now()+2*time.Hour, policy.Reload{})
 	asks("a reload", true)
-	m.loadBegun = m.now() - 3*m.base.Policy.StartTimeout
-	asks("a configuration that never comes", false)
+	m.machine.Step(m.now()+3*time.Hour, policy.Tick{})
+	asks("a configuration that never came", false)
 }
 
 // WatchdogSec= may be shorter than the policy's samples are apart.

@@ -17,7 +17,9 @@ type Options struct {
 	Generation Generation
 
 	// Load returns the configuration of the next generation when a reload is
-	// asked for. It runs on a goroutine of its own. nil means: the same again.
+	// asked for. It runs on a goroutine of its own, once at a time. Its ctx ends
+	// after the StartTimeout of the generation that serves. nil means: the same
+	// again.
 	Load func(ctx context.Context) (Generation, error)
 
 	Control        string       // path of the control socket; "" none

@@ -58,8 +58,8 @@ type waiters struct {
 // scaling is a request that ends when the pool has its new size.
 type scaling struct {
 	reply    reply
-	deadline time.Time
-	clamped  string // why the pool will not have the size that was asked for
+	deadline time.Duration // on the policy's clock
+	clamped  string        // why the pool will not have the size that was asked for
 }
 
 func (w *waiters) reload(r reply) { w.reloads = append(w.reloads, r) }
@@ -149,7 +149,7 @@ func (m *Master) scaleTo(ctx context.Context, ev policy.Scale) (Answer, error) {
 			return
 		}
 		m.step(ev)
-		s := scaling{reply: r, deadline: time.Now().Add(m.base.Policy.StartTimeout)}
+		s := scaling{reply: r, deadline: m.now() + m.startTimeout()}
 		if t := m.target(); t.fewest != want {
 			s.clamped = fmt.Sprintf("%d is out of bounds; the pool has %s", want, t)
 		}
@@ -172,15 +172,22 @@ func (m *Master) recycle(ctx context.Context, slot int, now bool) (Answer, error
 		}
 		views := m.machine.Workers()
 		i := slices.IndexFunc(views, func(v policy.WorkerView) bool { return v.Slot == slot })
-		switch {
-		case i < 0 || m.workers[views[i].ID] == nil:
+		if i < 0 || m.workers[views[i].ID] == nil {
 			refuse("no worker in slot %d")
-			return
-		case views[i].State == policy.WorkerStarting:
-			refuse("the worker in slot %d is only starting")
 			return
 		}
 		id := views[i].ID
+		switch v := views[i]; {
+		case v.State == policy.WorkerStarting:
+			refuse("the worker in slot %d is only starting")
+			return
+		case v.Held: // it may yet go, or serve again
+			refuse("the worker in slot %d is held until the reload has passed its probation")
+			return
+		case v.State != policy.WorkerDraining && v.State != policy.WorkerExiting && v.Generation != m.machine.Generation():
+			refuse("the worker in slot %d belongs to a generation that does not serve yet")
+			return
+		}
 		if m.waiting.recycles == nil {
 			m.waiting.recycles = map[policy.ID][]reply{}
 		}
@@ -210,14 +217,14 @@ func (m *Master) settle() {
 	if target.most == 0 { // spares come and go under load: never all ready at once
 		reached = starting+serving >= target.fewest
 	}
-	now := time.Now()
+	now := m.now()
 	left := m.waiting.scales[:0]
 	for _, s := range m.waiting.scales {
 		a := Answer{OK: reached, Generation: m.machine.Generation(), Target: target.String()}
 		switch {
 		case reached:
 			a.OK, a.Error = s.clamped == "", s.clamped
-		case now.After(s.deadline):
+		case now > s.deadline:
 			a.Error = fmt.Sprintf("%d workers serve, want %s", serving, target)
 		default:
 			left = append(left, s)

@@ -7,8 +7,9 @@ import "time"
 // comes back as an event.
 type Action interface{ action() }
 
-// Load reads the configuration and binds what listeners it adds; Loaded
-// follows.
+// Load reads the configuration and binds what listeners it adds. It has the
+// StartTimeout of the generation that serves. Loaded follows, unless a Verdict
+// ends the reload before: that one gives the load up.
 type Load struct{}
 
 // Spawn starts a worker; Spawned or SpawnFailed follows.

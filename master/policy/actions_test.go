@@ -77,6 +77,7 @@ func (c *checker) action(a Action) error {
 		c.waiting = 0
 		return check(fine, "the last load is not answered")
 	case Verdict:
+		c.loading = false // given up, if it was under way
 		answered := c.covered
 		c.covered = 0
 		if answered == 0 {

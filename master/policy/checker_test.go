@@ -224,7 +224,7 @@ func (c *checker) gone(w *shadow) {
 
 // allowed lists the states that may follow each in one step.
 var allowed = map[State][]State{
-	Booting:   {Booting, Running, Reloading, Killing, Stopped},
+	Booting:   {Booting, Running, Reloading, Draining, Killing, Stopped},
 	Running:   {Running, Reloading, Draining, Killing, Stopped},
 	Reloading: {Reloading, Running, Probation, Draining, Killing, Stopped},
 	Probation: {Probation, Running, Reloading, Draining, Killing, Stopped},

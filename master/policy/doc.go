@@ -56,7 +56,8 @@
 // It knows no listener and no connection: which sockets two generations share is
 // the master's to know, and Quiesce, Commit and Retire name generations only. It
 // trusts the master to answer each Spawn with Spawned or SpawnFailed, each
-// Spawned with one Exited in the end, and each Load with one Loaded.
+// Spawned with one Exited in the end, and each Load with one Loaded at most,
+// before its Verdict.
 //
 // A Machine belongs to one goroutine.
 package policy

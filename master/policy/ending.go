@@ -12,8 +12,10 @@ func (m *Machine) onDrain() {
 		m.killAll()
 		return
 	case Booting:
-		m.onStop()
-		return
+		if m.serving.count((*worker).holds) == 0 {
+			m.onStop() // nobody is being served
+			return
+		}
 	}
 	m.note(Info, "draining", nil, Field{"state", m.state.String()}, Field{"duration", m.serving.config.DrainTimeout})
 	m.do(Notify{State: NotifyStopping, Status: "draining"})
@@ -31,7 +33,7 @@ func (m *Machine) onDrain() {
 func (m *Machine) announceEnd() {
 	for _, g := range m.generations {
 		for _, w := range g.members {
-			if w.serves() || w.state == WorkerDraining {
+			if w.holds() {
 				m.do(LameDuck{ID: w.id})
 			}
 		}

@@ -91,7 +91,7 @@ type Sample struct {
 // there for whom it answers.
 type Reload struct{}
 
-// Loaded answers Load: the new configuration with its listeners bound, or, if
+// Loaded answers a Load that was not given up: the new configuration with its listeners bound, or, if
 // Err is not empty, the reason why there is none. Without Err it becomes
 // generation Machine.NextGeneration, as it stands before this Step, even if it
 // is refused: Retire says so.

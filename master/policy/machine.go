@@ -23,6 +23,7 @@ type Machine struct {
 	held        *generation   // Probation: the predecessor of serving
 
 	loading    bool          // Load has not been answered
+	loadBy     time.Duration // if loading: when it is given up
 	again      bool          // a reload was asked for during this one
 	rescale    *Scale        // asked for while loading
 	probation  time.Duration // when it ends
@@ -83,6 +84,8 @@ func (m *Machine) Wake() (at time.Duration, ok bool) {
 		soonest(m.lameUntil)
 	case m.state == Draining:
 		soonest(m.killAt)
+	case m.awaitsLoad():
+		soonest(m.loadBy)
 	case m.coming != nil && m.coming.missing() > 0:
 		soonest(m.coming.completeBy)
 	}
@@ -208,6 +211,9 @@ func (m *Machine) advance() bool {
 	switch {
 	case m.state == Booting && m.serving.complete():
 		m.run()
+	case m.awaitsLoad() && m.now >= m.loadBy:
+		m.loading = false
+		m.endReload("the configuration was not loaded within " + m.serving.config.StartTimeout.String())
 	case m.state == Reloading && m.coming != nil && m.coming.complete():
 		m.commit()
 	case m.state == Reloading && m.coming != nil && m.coming.missing() > 0 && m.now >= m.coming.completeBy:

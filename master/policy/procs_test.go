@@ -56,7 +56,16 @@ func (w *world) load() {
 	case w.chance(w.profile.badConfig):
 		ev.Config.BackoffBase = 1
 	}
-	w.plan(w.after(50*time.Millisecond), nil, ev, nil)
+	w.loads++
+	load, took := w.loads, w.after(50*time.Millisecond)
+	if w.chance(w.profile.neverLoaded) {
+		took = time.Hour
+	}
+	w.plan(took, nil, nil, func() {
+		if load == w.loads && w.c.loading { // else it was given up
+			w.plan(1, nil, ev, nil)
+		}
+	})
 }
 
 func (w *world) spawn(a Spawn) {

@@ -29,6 +29,8 @@ func (m *Machine) refuse() {
 func (m *Machine) load() {
 	m.state = Reloading
 	m.loading = true
+	c := &m.serving.config
+	m.loadBy = m.now + c.StartTimeout + c.KillDelay // it ends by itself before
 	m.note(Info, "reload begun", nil, Field{"generation", m.highest + 1})
 	m.do(Notify{State: NotifyReloading, Status: fmt.Sprintf("loading generation %d", m.highest+1)})
 	m.do(Load{})
@@ -42,8 +44,11 @@ func (m *Machine) next() {
 	}
 }
 
+// awaitsLoad says whether a configuration is being loaded for a reload.
+func (m *Machine) awaitsLoad() bool { return m.loading && m.state == Reloading }
+
 func (m *Machine) onLoaded(ev Loaded) {
-	awaited := m.loading && m.state == Reloading
+	awaited := m.awaitsLoad()
 	m.loading = false
 	if ev.Err != "" {
 		if awaited {

@@ -19,7 +19,7 @@ func (m *Machine) onSampled(samples []Sample) {
 	}
 	for _, w := range sampled {
 		// An earlier one may have changed what this one is.
-		if w.serves() || w.state == WorkerDraining {
+		if w.holds() {
 			m.judge(w)
 		}
 	}

@@ -133,7 +133,7 @@ func everyEvent() []Event {
 var next = map[State]map[string][]State{
 	Booting: {
 		"boot": {Stopped}, "ready": {Running}, "failed": {Killing}, "exited": {Killing, Stopped}, "spawn-failed": {Stopped},
-		"drain": {Killing, Stopped}, "interrupt": {Killing, Stopped}, "stop": {Killing, Stopped}, "scale": {Running},
+		"drain": {Draining, Killing, Stopped}, "interrupt": {Draining, Killing, Stopped}, "stop": {Killing, Stopped}, "scale": {Running},
 	},
 	Running: {"reload": {Reloading}, "drain": {Draining}, "interrupt": {Draining}, "stop": {Killing}},
 	Reloading: {

@@ -101,6 +101,9 @@ func (w *worker) serves() bool {
 	return w.state == WorkerReady || w.state == WorkerBusy
 }
 
+// holds says whether the worker may have connections in hand.
+func (w *worker) holds() bool { return w.serves() || w.state == WorkerDraining }
+
 // spent says whether a one-shot worker has had its connection.
 func (w *worker) spent() bool { return w.gen.config.OneShot && w.served }
 

@@ -24,6 +24,7 @@ type world struct {
 	backlog int // connections that wait in the queue (one-shot worlds)
 
 	healthy bool // nothing goes wrong
+	loads   int  // configurations that were asked for
 	closed  bool // no more connections come
 	ends    int  // times that the operator asked for the end
 	rough   bool // by Stop
@@ -40,7 +41,7 @@ type profile struct {
 	spawnFails, failsStart, fatal, diesStarting, neverReady float64
 	crashes, hangs, stalls, unfit, leaves, told             float64 // within a life
 	ignoresDrain, crashesDraining, ignoresStop              float64
-	badConfig                                               float64
+	badConfig, neverLoaded                                  float64
 	reload, scale, recycle, stop                            float64 // what the operator does
 	freezes                                                 float64 // of everything, the master too, at a sample
 	life, start, finish, pause                              time.Duration
@@ -140,7 +141,7 @@ func (w *world) newProfile(healthy bool) profile {
 	p := profile{
 		life: w.pick(time.Second, 10*time.Second, time.Minute), start: w.pick(time.Millisecond, 20*time.Millisecond, 300*time.Millisecond),
 		finish: w.pick(time.Millisecond, 100*time.Millisecond, 2*time.Second), pause: w.pick(50*time.Millisecond, time.Second, 20*time.Second),
-		reload: 0.3, scale: 0.3, recycle: 0.2, stop: 0.01, badConfig: 0.2, junk: 0.05,
+		reload: 0.3, scale: 0.3, recycle: 0.2, stop: 0.01, badConfig: 0.2, neverLoaded: 0.02, junk: 0.05,
 		arrivals: w.pick(time.Millisecond, 20*time.Millisecond, time.Second), freezes: 0.02,
 	}
 	kind := w.random.below(6)

@@ -1,0 +1,122 @@
+package master
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"prefork/master/policy"
+)
+
+// A program's own function may ignore its context. The server must not.
+func TestALoaderThatDoesNotReturnCostsItsReloadAlone(t *testing.T) {
+	port := bindOne(t, "tcp://127.0.0.1:0")
+	address := port.address
+	port.close()
+	first, release := true, make(chan struct{})
+	o := Options{Generation: generationOf(1, "", "tcp://127.0.0.1:0")}
+	o.Generation.Policy.StartTimeout = 500 * time.Millisecond
+	o.Load = func(context.Context) (Generation, error) {
+		if first { // there is only one at a time
+			<-release
+			first = false
+			return generationOf(1, "", "tcp://127.0.0.1:0", "tcp://"+address), nil
+		}
+		return generationOf(1, "", "tcp://127.0.0.1:0"), nil
+	}
+	r := start(t, o)
+	r.serves(1)
+	for _, want := range []string{"not loaded within 500ms", "earlier reload is still being loaded"} {
+		if code, a := r.post("reload"); code != http.StatusConflict || !strings.Contains(a.Error, want) {
+			t.Errorf("reload = %d %+v, want %q", code, a, want)
+		}
+	}
+	if s := r.serves(1); s.Reloads.Failed != 2 || s.Generation != 1 {
+		t.Errorf("after two reloads: %+v", s)
+	}
+	close(release)
+	r.untilLoop("the loader to return", func(m *Master) bool { return m.loading == nil })
+	if c, err := net.Dial("tcp", address); err == nil {
+		t.Error("what came too late listens")
+		_ = c.Close()
+	}
+	if code, a := r.post("reload"); code != http.StatusOK {
+		t.Errorf("reload after that = %d %+v", code, a)
+	}
+	if s := r.serves(1); s.Generation != 2 {
+		t.Errorf("generation %d, want 2", s.Generation)
+	}
+}
+
+// The context of a load ends with the need for it.
+func TestADrainEndsTheLoadThatIsUnderWay(t *testing.T) {
+	r := start(t, Options{
+		Generation: generationOf(1, "", "tcp://127.0.0.1:0"),
+		Load: func(ctx context.Context) (Generation, error) {
+			<-ctx.Done()
+			return Generation{}, ctx.Err()
+		},
+	})
+	r.serves(1)
+	reloaded := make(chan Answer, 1)
+	go func() {
+		_, a := r.post("reload")
+		reloaded <- a
+	}()
+	r.until("the reload", func(s Status) bool { return s.State == "reloading" })
+	if code, a := r.post("drain"); code != http.StatusOK {
+		t.Errorf("drain = %d %+v", code, a)
+	}
+	if a := <-reloaded; a.OK || a.Error != "the server is draining" {
+		t.Errorf("reload = %+v", a)
+	}
+}
+
+// A worker that is held serves again after a rollback: who waited for its end
+// would wait for ever.
+func TestRecycleRefusesAWorkerThatIsHeld(t *testing.T) {
+	next := generationOf(1, "", "tcp://127.0.0.1:0")
+	next.Policy.Probation = time.Hour
+	r := start(t, Options{
+		Generation: generationOf(1, "", "tcp://127.0.0.1:0"),
+		Load:       func(context.Context) (Generation, error) { return next, nil },
+	})
+	held := r.serves(1).Workers[0].Slot
+	reloaded := make(chan error, 1)
+	go func() {
+		_, err := r.master.ask(context.Background(), (*waiters).reload, policy.Reload{})
+		reloaded <- err
+	}()
+	r.until("probation", func(s Status) bool { return s.State == "probation" })
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	for _, now := range []bool{false, true} {
+		a, err := r.master.recycle(ctx, held, now)
+		if err != nil || a.OK || !strings.Contains(a.Error, "is held until") {
+			t.Errorf("recycle of a held worker, now %v: %+v, %v", now, a, err)
+		}
+	}
+	r.stop()
+	if err := <-reloaded; err != nil && !errors.Is(err, ErrStopped) {
+		t.Error(err)
+	}
+}
+
+func TestScaleWaitsAsLongAsTheServingGenerationMayTake(t *testing.T) {
+	first, next := generationOf(1, "", "tcp://127.0.0.1:0"), generationOf(1, "lonely", "tcp://127.0.0.1:0")
+	first.Policy.StartTimeout = time.Hour
+	next.Policy.StartTimeout = 200 * time.Millisecond
+	r := start(t, Options{Generation: first, Load: func(context.Context) (Generation, error) { return next, nil }})
+	r.serves(1)
+	if code, a := r.post("reload"); code != http.StatusOK {
+		t.Fatalf("reload = %d %+v", code, a)
+	}
+	r.serves(1)
+	if code, a := r.post("scale?n=2"); code != http.StatusConflict || a.Error != "1 workers serve, want 2" {
+		t.Errorf("scale = %d %+v, want a refusal", code, a)
+	}
+}
