@@ -7,10 +7,8 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"go.uber.org/zap"
@@ -22,22 +20,19 @@ import (
 // controlSocket is the master's control socket. Each request waits on its own
 // goroutine for the owner loop, which answers at once.
 type controlSocket struct {
-	address Address
+	*UnixSocket
 	server  *http.Server
-	serving sync.WaitGroup
-	socket  *listener
-	accepts net.Listener // of a copy of the socket's descriptor
 	clients controlClients
+	ended   chan struct{} // closed when the server accepts no more
 }
 
 // serveControl serves the control socket at path.
 func (m *Master) serveControl(path string) (*controlSocket, error) {
-	address, err := ParseAddress("unix://" + path)
+	socket, err := ListenUnix(path, 0o600)
 	if err != nil {
-		return nil, &ConfigError{fmt.Errorf("control socket: %w", err)}
+		return nil, fmt.Errorf("control socket: %w; choose another path with --control", err)
 	}
-	address.Mode, address.HasMode = 0o600, true
-	c := &controlSocket{address: address, server: &http.Server{
+	c := &controlSocket{UnixSocket: socket, ended: make(chan struct{}), server: &http.Server{
 		Handler:           m.controlHandler(),
 		ConnContext:       withPeer,
 		ReadHeaderTimeout: controlPatience,
@@ -45,52 +40,31 @@ func (m *Master) serveControl(path string) (*controlSocket, error) {
 		MaxHeaderBytes:    16 << 10,
 		ErrorLog:          zap.NewStdLog(m.log),
 	}}
-	if err := c.listen(); err != nil {
-		return nil, fmt.Errorf("control socket: %w; choose another path with --control", err)
-	}
+	go func() {
+		defer close(c.ended)
+		_ = c.server.Serve(&controlListener{c, &c.clients}) // always http.ErrServerClosed
+	}()
 	return c, nil
 }
 
-// listen binds the socket and serves it. One that it had before is closed then.
-func (c *controlSocket) listen() error {
-	socket, err := bindUnix(c.address, defaultBacklog)
-	if err != nil {
-		return err
-	}
-	accepts, err := socket.netListener()
-	if err != nil {
-		socket.close()
-		return err
-	}
-	c.serving.Go(func() { _ = c.server.Serve(&controlListener{accepts, &c.clients}) }) // always an error: it was closed
-	if c.socket != nil {
-		_ = c.accepts.Close()
-		c.socket.close()
-	}
-	c.socket, c.accepts = socket, accepts
-	return nil
+func (m *Master) keepControl(c *controlSocket) (stop func()) {
+	return c.Keep(m.base.Policy.SampleInterval, func(err error) {
+		if err != nil {
+			m.log.Warn("control socket not restored", zap.Error(err))
+			return
+		}
+		m.log.Warn("control socket restored", zap.String("path", m.options.Control))
+	})
 }
 
-// restore binds the socket anew if its file was removed or replaced. The end of
-// a login session takes the directory away as well.
-func (c *controlSocket) restore() (restored bool, err error) {
-	if c.socket.reusable() {
-		return false, nil
-	}
-	_ = os.Mkdir(filepath.Dir(c.address.Path), 0o700) // listen says why if it fails and is needed
-	err = c.listen()
-	return err == nil, err
-}
-
-// close lets answers that are under way go out first.
-func (c *controlSocket) close() {
+// shutdown closes the socket, and lets answers that are under way go out first.
+func (c *controlSocket) shutdown() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	if c.server.Shutdown(ctx) != nil {
 		_ = c.server.Close()
 	}
-	c.serving.Wait()
-	c.socket.close()
+	<-c.ended
 }
 
 // netListener wraps a copy of the descriptor for code that wants a

@@ -181,12 +181,12 @@ func (m *Master) acquire(ctx context.Context) (closers []func(), err error) {
 	// What whoever started this process left open is not for the workers.
 	// Kernels before 5.11 do not know the flag.
 	_ = unix.CloseRange(3, ^uint(0)>>1, unix.CLOSE_RANGE_CLOEXEC)
-	var own ownFiles
+	var pid *pidFile
 	if o.PIDFile != "" {
-		if own.pid, err = lockPIDFile(o.PIDFile); err != nil {
+		if pid, err = lockPIDFile(o.PIDFile); err != nil {
 			return closers, err
 		}
-		closers = append(closers, own.pid.remove)
+		closers = append(closers, pid.remove)
 	}
 	if m.null, err = unix.Open(os.DevNull, unix.O_RDONLY|unix.O_CLOEXEC, 0); err != nil {
 		return closers, fmt.Errorf("open %s: %w", os.DevNull, err)
@@ -222,10 +222,14 @@ func (m *Master) acquire(ctx context.Context) (closers []func(), err error) {
 	m.syncStore()
 
 	if o.Control != "" {
-		if own.control, err = m.serveControl(o.Control); err != nil {
+		control, err := m.serveControl(o.Control)
+		if err != nil {
 			return closers, err
 		}
-		closers = append(closers, own.control.close)
+		closers = append(closers, control.shutdown, m.keepControl(control))
+	}
+	if pid != nil {
+		closers = append(closers, m.keepPIDFile(pid))
 	}
 	if m.access.path != "" {
 		if m.access.fd, err = m.access.openFirst(ctx); err != nil {
@@ -243,7 +247,7 @@ func (m *Master) acquire(ctx context.Context) (closers []func(), err error) {
 			return closers, err
 		}
 	}
-	return append(closers, m.keep(&own)), nil
+	return closers, nil
 }
 
 // closeListeners closes what is still open when the master ends, and says so
@@ -379,31 +383,4 @@ func (m *Master) ending() bool {
 		return true
 	}
 	return false
-}
-
-// verdict is what Run returns.
-func (m *Master) verdict() error {
-	switch m.result.Code {
-	case 0:
-		return nil
-	case exitConfig:
-		return &ConfigError{errors.New(m.result.Err)}
-	}
-	return &ExitError{Code: m.result.Code, Reason: m.result.Err}
-}
-
-// exitConfig is EX_CONFIG of sysexits.h: another try would fail as well.
-const exitConfig = 78
-
-// Shutdown drains the server and waits until Run is about to return, or until
-// ctx ends. It may be called from any goroutine.
-func (m *Master) Shutdown(ctx context.Context) error {
-	answer, err := m.drain(ctx)
-	if err != nil {
-		return err
-	}
-	if !answer.OK {
-		return errors.New(answer.Error)
-	}
-	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
 )
 
@@ -142,4 +143,14 @@ func (p *pidFile) remove() {
 		_ = os.Remove(p.path)
 	}
 	_ = p.file.Close()
+}
+
+func (m *Master) keepPIDFile(p *pidFile) (stop func()) {
+	return keep(m.base.Policy.SampleInterval, p.restore, func(err error) {
+		if err != nil {
+			m.log.Warn("pid file not restored", zap.Error(err))
+			return
+		}
+		m.log.Warn("pid file restored", zap.String("path", p.path))
+	})
 }

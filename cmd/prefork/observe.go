@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -19,6 +20,7 @@ import (
 type observer struct {
 	server *metrics.Server // nil if the configuration wants none
 	log    *zap.Logger
+	stop   func() // of looking after the socket
 }
 
 // observe puts /metrics on the control socket, and binds the address that the
@@ -52,6 +54,13 @@ func observe(c *config.Config, s *prefork.Server) (*observer, error) {
 		return nil, err
 	}
 	log.Info("metrics served", zap.String("address", o.server.Addr().String()), zap.Bool("status_page", c.StatusPage))
+	o.stop = o.server.Keep(time.Second, func(err error) {
+		if err != nil {
+			log.Warn("metrics socket not restored", zap.Error(err))
+			return
+		}
+		log.Warn("metrics socket restored", zap.String("path", c.Metrics))
+	})
 	return o, nil
 }
 
@@ -60,6 +69,7 @@ func (o *observer) Close() {
 	if o.server == nil {
 		return
 	}
+	o.stop()
 	o.server.Close()
 	_ = o.log.Sync() // who would hear of it
 }

@@ -4,12 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
 	"syscall"
+
+	"prefork/master"
 )
 
 // Address is where metrics are served.
@@ -53,39 +54,20 @@ const maxPath = 107
 
 // listen binds the address.
 func (a Address) listen() (net.Listener, error) {
-	l, err := net.Listen(a.network, a.address)
-	if a.network == "unix" && errors.Is(err, syscall.EADDRINUSE) && a.abandoned() {
-		if err = os.Remove(a.address); err == nil {
-			l, err = net.Listen(a.network, a.address)
-		}
+	var l net.Listener
+	var err error
+	if a.network == "unix" {
+		l, err = master.ListenUnix(a.address, 0o660)
+	} else {
+		l, err = net.Listen(a.network, a.address)
 	}
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
 		return nil, fmt.Errorf("metrics: bind %s: %w; stop the server that holds it or choose another address", a.name, syscall.EADDRINUSE)
 	case err != nil:
-		return nil, fmt.Errorf("metrics: bind %s: %w", a.name, err)
-	}
-	if a.network != "unix" {
-		return l, nil
-	}
-	if err := os.Chmod(a.address, 0o660); err != nil {
-		_ = l.Close()
-		return nil, fmt.Errorf("metrics: bind %s: %w", a.name, err)
+		return nil, fmt.Errorf("metrics: %w", err)
 	}
 	return l, nil
-}
-
-// abandoned says whether the path is a socket that a dead server has left.
-func (a Address) abandoned() bool {
-	info, err := os.Lstat(a.address)
-	if err != nil || info.Mode().Type() != os.ModeSocket {
-		return false
-	}
-	c, err := net.Dial(a.network, a.address)
-	if err == nil {
-		_ = c.Close()
-	}
-	return errors.Is(err, syscall.ECONNREFUSED)
 }
 
 // limited closes the connections that are too many at once. To let them wait

@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"net/netip"
 	"time"
+
+	"prefork/master"
 )
 
 // The limits of a Server. It shares the master with everything that matters
@@ -60,6 +62,15 @@ func (s *Server) Serve(address Address, errorLog *log.Logger) error {
 // Addr returns where the server listens: the port that the kernel chose, if
 // the address left it to it.
 func (s *Server) Addr() net.Addr { return s.listener.Addr() }
+
+// Keep restores the file of a Unix socket when it was removed, until the returned
+// function is called. report is that of master.UnixSocket.Keep.
+func (s *Server) Keep(every time.Duration, report func(error)) (stop func()) {
+	if u, ok := s.listener.(*master.UnixSocket); ok {
+		return u.Keep(every, report)
+	}
+	return func() {}
+}
 
 // Close ends the server. Answers under way go out first, for a second at most.
 func (s *Server) Close() {

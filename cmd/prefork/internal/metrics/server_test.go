@@ -13,8 +13,10 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"prefork"
+	"prefork/internal/testdir"
 )
 
 func start(t *testing.T, address string, page bool) *Server {
@@ -177,8 +179,28 @@ func TestAUnixSocketReplacesADeadOneAndNothingElse(t *testing.T) {
 	if err := os.WriteFile(path, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := new(Server).Serve(a, log.Default()); !errors.Is(err, syscall.EADDRINUSE) {
+	if err := new(Server).Serve(a, log.Default()); err == nil || !strings.Contains(err.Error(), "is no socket") {
 		t.Errorf("a file is in the way, and: %v", err)
+	}
+}
+
+// A cleaner of /tmp removes it.
+func TestAUnixSocketThatWasRemovedComesBack(t *testing.T) {
+	path := filepath.Join(testdir.Short(t), "m")
+	s := start(t, "unix://"+path, true)
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	restored := make(chan error, 1)
+	defer s.Keep(time.Millisecond, func(err error) { restored <- err })()
+	if err := <-restored; err != nil {
+		t.Fatal(err)
+	}
+	if got := ask(t, s, "GET", "/", "anything", ""); got != "200 page" {
+		t.Errorf("over the socket: %q", got)
+	}
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o660 {
+		t.Errorf("socket file: %v, %v; want mode 0660", info.Mode(), err)
 	}
 }
 

@@ -1,0 +1,112 @@
+package master
+
+import (
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+)
+
+// UnixSocket is a net.Listener for clients of the master, on a Unix socket
+// whose file can be restored. It may be used from any goroutine.
+type UnixSocket struct {
+	address Address
+
+	mu      sync.Mutex // guards what follows
+	socket  *listener
+	accepts net.Listener // of a copy of the socket's descriptor
+	closed  bool
+}
+
+// ListenUnix binds a socket whose file has that mode. A file that a dead server
+// left is replaced. The error has unix.EADDRINUSE if another server is there.
+func ListenUnix(path string, mode os.FileMode) (*UnixSocket, error) {
+	address, err := ParseAddress("unix://" + path)
+	if err != nil {
+		return nil, &ConfigError{err}
+	}
+	address.Mode, address.HasMode = uint32(mode.Perm()), true
+	u := &UnixSocket{address: address}
+	return u, u.bind()
+}
+
+// bind replaces the socket, if there is one, by a new one.
+func (u *UnixSocket) bind() error {
+	socket, err := bindUnix(u.address, defaultBacklog)
+	if err != nil {
+		return err
+	}
+	accepts, err := socket.netListener()
+	if err != nil {
+		socket.close()
+		return err
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.closed {
+		socket.close()
+		return accepts.Close()
+	}
+	if u.socket != nil {
+		_ = u.accepts.Close() // Accept goes on with the new one
+		u.socket.close()
+	}
+	u.socket, u.accepts = socket, accepts
+	return nil
+}
+
+// Keep restores the socket when its file was removed or replaced, until the
+// returned function is called. report hears nil when it was restored, and the
+// error when it could not be, once for each error. There must be one Keep.
+func (u *UnixSocket) Keep(every time.Duration, report func(error)) (stop func()) {
+	return keep(every, u.restore, report)
+}
+
+func (u *UnixSocket) restore() (restored bool, err error) {
+	u.mu.Lock()
+	reachable := u.closed || u.socket.reusable()
+	u.mu.Unlock()
+	if reachable {
+		return false, nil
+	}
+	// The end of a login session takes the directory away as well.
+	_ = os.Mkdir(filepath.Dir(u.address.Path), 0o700) // bind says why if it fails and is needed
+	err = u.bind()
+	return err == nil, err
+}
+
+// Accept implements net.Listener.
+func (u *UnixSocket) Accept() (net.Conn, error) {
+	for {
+		u.mu.Lock()
+		accepts := u.accepts
+		u.mu.Unlock()
+		c, err := accepts.Accept()
+		if err == nil {
+			return c, nil
+		}
+		u.mu.Lock()
+		replaced := accepts != u.accepts
+		u.mu.Unlock()
+		if !replaced {
+			return nil, err
+		}
+	}
+}
+
+// Close implements net.Listener. It removes the file if it is still the
+// socket's.
+func (u *UnixSocket) Close() error {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.closed {
+		return net.ErrClosed
+	}
+	u.closed = true
+	u.socket.close()
+	return u.accepts.Close()
+}
+
+// Addr implements net.Listener.
+func (u *UnixSocket) Addr() net.Addr { return &net.UnixAddr{Net: "unix", Name: u.address.Path} }
