@@ -286,7 +286,7 @@ func (s *Server) policyConfig() policy.Config {
 }
 
 // leastSlots is room on the scoreboard for what reloads and an operator may ask
-// for later: its size is fixed when the master starts. A slot is 512 bytes.
+// for later: its size is fixed when the master starts. A slot is 128 bytes.
 const leastSlots = 512
 
 // spares is how many ready processes mode forking keeps if nobody says: as many

@@ -49,8 +49,8 @@ type Server struct {
 	// The limits of a worker, documented at worker.Config.
 	MaxConnections int           // 10,000
 	ReadTimeout    time.Duration // none
-	WriteTimeout   time.Duration // none
-	IdleTimeout    time.Duration // none
+	WriteTimeout   time.Duration // 1 min without progress; negative: none
+	IdleTimeout    time.Duration // 5 min, none for a Service; negative: none
 	HandlerTimeout time.Duration // none
 	Timeout        time.Duration // none
 	PollInterval   time.Duration // 500 ms

@@ -29,13 +29,14 @@ type Config struct {
 	// are 1 by nature.
 	MaxConnections int `json:"max_connections,omitempty"` // 10,000
 
-	// ReadTimeout and WriteTimeout bound one Read or Write call that a handler
-	// makes, IdleTimeout the time between two reads that bring something, and
-	// HandlerTimeout the whole connection. 0 is no limit.
-	ReadTimeout    time.Duration `json:"read_timeout,omitempty"`
-	WriteTimeout   time.Duration `json:"write_timeout,omitempty"`
-	IdleTimeout    time.Duration `json:"idle_timeout,omitempty"`
-	HandlerTimeout time.Duration `json:"handler_timeout,omitempty"`
+	// ReadTimeout bounds one Read call that a handler makes, WriteTimeout how
+	// long the client may take nothing of what is written to it, IdleTimeout how
+	// long a connection may be silent in both directions while it is read, and
+	// HandlerTimeout the whole connection. A negative value is no limit.
+	ReadTimeout    time.Duration `json:"read_timeout,omitempty"`    // none
+	WriteTimeout   time.Duration `json:"write_timeout,omitempty"`   // 1 min
+	IdleTimeout    time.Duration `json:"idle_timeout,omitempty"`    // 5 min; none for a Service, which keeps its own
+	HandlerTimeout time.Duration `json:"handler_timeout,omitempty"` // none
 
 	// Timeout is how long the worker waits for a connection before it calls
 	// HandleTimeout, again and again. 0 is never.

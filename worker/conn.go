@@ -136,18 +136,26 @@ func (c *Conn) Read(b []byte) (int, error) {
 	}
 }
 
+// writePiece is what Config.WriteTimeout counts as progress of a long write.
+const writePiece = 256 << 10
+
 // Write writes all of b, waiting while the client does not read.
-func (c *Conn) Write(b []byte) (int, error) {
-	if err := c.beforeWrite(); err != nil {
-		return 0, err
+func (c *Conn) Write(b []byte) (n int, err error) {
+	defer func() { c.sent(n) }()
+	for {
+		if err := c.beforeWrite(); err != nil {
+			return n, err
+		}
+		written, err := c.file.Write(b[n:min(len(b), n+writePiece)])
+		n += written
+		if err != nil {
+			c.met(err)
+			return n, c.opError("write", err)
+		}
+		if n == len(b) {
+			return n, nil
+		}
 	}
-	n, err := c.file.Write(b)
-	c.sent(n)
-	if err != nil {
-		c.met(err)
-		return n, c.opError("write", err)
-	}
-	return n, nil
 }
 
 // Close closes the connection. Calls that wait return net.ErrClosed.
@@ -294,5 +302,6 @@ type deadlines struct {
 	readBound  time.Time  // of the current Read, from Config.ReadTimeout
 	writeUser  time.Time
 	writeBound time.Time
-	lapsed     lapse // stands in for both read deadlines
+	writeArmed atomic.Int64 // when writeBound was set, in ipc.Now's time
+	lapsed     lapse        // stands in for both read deadlines
 }

@@ -85,7 +85,7 @@ func (c *Conn) beforeRead() error {
 		}
 	}
 	timeout := c.table.cfg.ReadTimeout
-	if timeout == 0 {
+	if timeout <= 0 {
 		return nil
 	}
 	c.mu.Lock()
@@ -94,15 +94,22 @@ func (c *Conn) beforeRead() error {
 	return c.applyReadLocked()
 }
 
-// beforeWrite applies Config.WriteTimeout.
+// beforeWrite applies Config.WriteTimeout. To set a timer costs more than the
+// rest, so it stands for several writes: each has the timeout, and at most half
+// of it more.
 func (c *Conn) beforeWrite() error {
 	timeout := c.table.cfg.WriteTimeout
-	if timeout == 0 {
+	if timeout <= 0 {
+		return nil
+	}
+	now := ipc.Now()
+	if at := c.writeArmed.Load(); at != 0 && now-at < int64(timeout/2) {
 		return nil
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.writeBound = time.Now().Add(timeout)
+	c.writeArmed.Store(now)
+	c.writeBound = time.Now().Add(timeout + timeout/2)
 	return c.applyWriteLocked()
 }
 

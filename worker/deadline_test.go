@@ -137,6 +137,56 @@ func TestWriteTimeoutBoundsEachWrite(t *testing.T) {
 	wantTimeout(t, err)
 }
 
+// A client that is slow, and goes on, may take as long as it wants.
+func TestWriteTimeoutStartsAnewWithEachPieceOfAWrite(t *testing.T) {
+	c, client := connPair(t, "tcp", Config{})
+	if c.table.cfg.WriteTimeout != defaultWriteTimeout {
+		t.Fatalf("the default is %v", c.table.cfg.WriteTimeout)
+	}
+	const long = 64 << 20 // more than the kernel's buffers take
+	written := make(chan error, 1)
+	go func() {
+		n, err := c.Write(make([]byte, long))
+		if n != long && err == nil {
+			err = io.ErrShortWrite
+		}
+		written <- err
+	}()
+	buf := make([]byte, long)
+	for from := 0; from < long; from += long / 4 {
+		eventually(t, "a limit that was set anew", func() bool { return c.writeArmed.Load() > 1 || len(written) > 0 })
+		c.writeArmed.Store(1) // long ago
+		if _, err := io.ReadFull(client, buf[from:from+long/4]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := within(t, "the end of the write", written); err != nil {
+		t.Error(err)
+	}
+}
+
+// Clients that say nothing, or read nothing, must not hold a place for good
+// unless somebody wants that.
+func TestSlowClientsHaveLimitsByDefault(t *testing.T) {
+	for name, c := range map[string]struct {
+		cfg         Config
+		opt         Options
+		write, idle time.Duration
+	}{
+		"handler":        {Config{}, Options{Handler: echo}, time.Minute, 5 * time.Minute},
+		"service":        {Config{}, Options{Service: &logTaker{}}, time.Minute, -1},
+		"service, asked": {Config{IdleTimeout: time.Hour}, Options{Service: &logTaker{}}, time.Minute, time.Hour},
+		"none":           {Config{WriteTimeout: -1, IdleTimeout: -1}, Options{Handler: echo}, -1, -1},
+	} {
+		got, _, err := configure(c.cfg, c.opt)
+		if err != nil || got.WriteTimeout != c.write || got.IdleTimeout != c.idle || got.ReadTimeout != 0 || got.HandlerTimeout != 0 {
+			t.Errorf("%s: write %v, idle %v (%v), want %v and %v", name, got.WriteTimeout, got.IdleTimeout, err, c.write, c.idle)
+		}
+	}
+	r := accepting(t, Config{ReadTimeout: -1, WriteTimeout: -1, IdleTimeout: -1, HandlerTimeout: -1}, Options{Handler: echo})
+	ask(t, r.dial(0), "no limit", "no limit")
+}
+
 func TestHandlersOwnDeadlineHoldsBesideTheTimeout(t *testing.T) {
 	c, client := connPair(t, "tcp", Config{ReadTimeout: time.Hour})
 	if err := c.SetReadDeadline(time.Now().Add(5 * time.Millisecond)); err != nil {

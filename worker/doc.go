@@ -51,10 +51,11 @@
 //
 // # Costs
 //
-// Config.ReadTimeout and WriteTimeout set a runtime timer at each call.
+// Config.ReadTimeout sets a runtime timer at each call, WriteTimeout now and then.
 // IdleTimeout, HandlerTimeout and DrainIdle have no timers: the loop sweeps the
 // connections at each tick, so they are late by up to a quarter of themselves,
-// at most one tick (100 ms; half a second where nothing is going on). A connection costs an accept4, a fcntl and an epoll_ctl
+// at most one tick (100 ms; half a second where nothing is going on), or a second
+// if they are ten seconds and more. A connection costs an accept4, a fcntl and an epoll_ctl
 // beside its own reads and writes, and an epoll_ctl pair for the turn at the
 // listener; net spends a getsockname and four setsockopts instead, which the
 // master has saved by setting the options on the listener.

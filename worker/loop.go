@@ -181,8 +181,10 @@ func (l *loop) tickInterval(now int64) time.Duration {
 	return interval
 }
 
+// needsSweep says whether the sweep of each report is too rare.
 func (l *loop) needsSweep() bool {
-	return l.draining() || l.cfg.IdleTimeout > 0 || l.cfg.HandlerTimeout > 0
+	short := func(limit time.Duration) bool { return limit > 0 && limit < 10*reportInterval }
+	return l.draining() || short(l.cfg.IdleTimeout) || short(l.cfg.HandlerTimeout)
 }
 
 // timeout calls handle_timeout when nobody has come for Config.Timeout.

@@ -360,11 +360,11 @@ func TestConfigureMakesTheProgram(t *testing.T) {
 
 func TestConfigNamesEveryProblem(t *testing.T) {
 	problems := Config{
-		Mode: "x", MaxConnections: -1, ReadTimeout: -1, WriteTimeout: -1, IdleTimeout: -1, HandlerTimeout: -1,
+		Mode: "x", MaxConnections: -1,
 		Timeout: -1, PollInterval: 1, DrainTimeout: -1, DrainIdle: -1, Poller: "x",
 	}.Validate()
 	for i, field := range []string{
-		"mode", "max_connections", "read_timeout", "write_timeout", "idle_timeout", "handler_timeout",
+		"mode", "max_connections",
 		"timeout", "drain_timeout", "drain_idle", "poll_interval", "poller",
 	} {
 		if i >= len(problems) || !strings.HasPrefix(problems[i].Error(), field+": ") {

@@ -85,7 +85,7 @@ func (c *Conn) outcome(abandoned bool, otherwise string) string {
 
 // lapsedIdle says that the client was silent for Config.IdleTimeout.
 func (c *Conn) lapsedIdle() bool {
-	if c.table.cfg.IdleTimeout == 0 {
+	if c.table.cfg.IdleTimeout <= 0 {
 		return false
 	}
 	c.mu.Lock()

@@ -12,6 +12,8 @@ import (
 // The defaults of Config.
 const (
 	defaultMaxConnections = 10_000
+	defaultWriteTimeout   = time.Minute
+	defaultIdleTimeout    = 5 * time.Minute
 	defaultPollInterval   = 500 * time.Millisecond
 	defaultDrainTimeout   = 30 * time.Second
 	defaultDrainIdle      = 5 * time.Second
@@ -28,6 +30,12 @@ func (c Config) WithDefaults() Config {
 		c.MaxConnections = 1
 	case c.MaxConnections == 0:
 		c.MaxConnections = defaultMaxConnections
+	}
+	if c.WriteTimeout == 0 {
+		c.WriteTimeout = defaultWriteTimeout
+	}
+	if c.IdleTimeout == 0 {
+		c.IdleTimeout = defaultIdleTimeout
 	}
 	if c.PollInterval == 0 {
 		c.PollInterval = defaultPollInterval
@@ -70,10 +78,6 @@ func (c Config) Validate() []error {
 		name  string
 		value time.Duration
 	}{
-		{"read_timeout", c.ReadTimeout},
-		{"write_timeout", c.WriteTimeout},
-		{"idle_timeout", c.IdleTimeout},
-		{"handler_timeout", c.HandlerTimeout},
 		{"timeout", c.Timeout},
 		{"poll_interval", c.PollInterval},
 		{"drain_timeout", c.DrainTimeout},

@@ -73,12 +73,16 @@ func configure(cfg Config, opt Options) (Config, Options, error) {
 	if problems := cfg.Validate(); len(problems) > 0 {
 		return cfg, opt, fmt.Errorf("check configuration: %w", errors.Join(problems...))
 	}
+	silent := cfg.IdleTimeout
 	cfg = cfg.WithDefaults()
 	if opt.Configure != nil {
 		err := protect(func() error { return opt.Configure(cfg.Settings, &opt) })
 		if err != nil {
 			return cfg, opt, fmt.Errorf("configure program: %w", err)
 		}
+	}
+	if opt.Service != nil && silent == 0 {
+		cfg.IdleTimeout = -1 // it knows better which silence is none
 	}
 	return cfg, opt, opt.check(cfg)
 }

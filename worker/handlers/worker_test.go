@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -15,6 +17,12 @@ import (
 // inWorker lets a handler serve one connection as a worker does, in this
 // process, and returns the client's end and when it is over.
 func inWorker(t *testing.T, settings string) (*net.TCPConn, chan error) {
+	t.Helper()
+	return limited(t, settings, worker.Config{})
+}
+
+// limited is inWorker with the worker's limits.
+func limited(t *testing.T, settings string, limits worker.Config) (*net.TCPConn, chan error) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -35,7 +43,7 @@ func inWorker(t *testing.T, settings string) (*net.TCPConn, chan error) {
 	}
 	done := make(chan error, 1)
 	go func() {
-		done <- worker.HandleRequest(t.Context(), worker.Config{}, o, []worker.Listener{{Name: "test", FD: fd}})
+		done <- worker.HandleRequest(t.Context(), limits, o, []worker.Listener{{Name: "test", FD: fd}})
 	}()
 	c, err := net.Dial("tcp", l.Addr().String())
 	if err != nil {
@@ -102,5 +110,27 @@ func TestHTTPServesOneConnectionInAWorker(t *testing.T) {
 	}
 	if err := <-done; err != nil {
 		t.Errorf("HandleRequest: %v", err)
+	}
+}
+
+// An answer that its client does not read holds its place for no longer than
+// the worker's write timeout.
+func TestHTTPGivesUpOnAClientThatDoesNotRead(t *testing.T) {
+	root := t.TempDir()
+	large := filepath.Join(root, "large")
+	if err := os.WriteFile(large, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(large, 1<<30); err != nil {
+		t.Fatal(err)
+	}
+	c, done := limited(t, fmt.Sprintf(`{"handler":"http","options":{"root":%q}}`, root), worker.Config{WriteTimeout: 20 * time.Millisecond})
+	if _, err := io.WriteString(c, "GET /large HTTP/1.1\r\nHost: t\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-done:
+	case <-time.After(testPatience):
+		t.Error("the connection is still in hand")
 	}
 }

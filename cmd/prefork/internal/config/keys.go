@@ -171,13 +171,13 @@ var timeoutKeys = []Key{
 		field: func(c *Config) any { return &c.ReadTimeout },
 	},
 	{
-		Name: "write_timeout", Value: "DURATION", Default: `"0s"`,
-		Help:  "for one write of a handler; 0s is no limit",
+		Name: "write_timeout", Value: "DURATION", Default: `"1m"`,
+		Help:  "close a connection whose client takes nothing for so long; 0s is never",
 		field: func(c *Config) any { return &c.WriteTimeout },
 	},
 	{
-		Name: "idle_timeout", Value: "DURATION", Default: `"0s"`,
-		Help:  "close a connection that sends nothing for so long; 0s is never",
+		Name: "idle_timeout", Value: "DURATION", Default: `"5m"`,
+		Help:  "close a connection that is silent for so long; 0s is never",
 		field: func(c *Config) any { return &c.IdleTimeout },
 	},
 	{

@@ -83,12 +83,12 @@ func TestWorkersMayBeANumberAutoOrARange(t *testing.T) {
 }
 
 func TestTheServerHasWhatTheConfigurationSays(t *testing.T) {
-	s, err := mustParse(t, "worker_timeout = \"0s\"\ncontrol = \"none\"\nreuse_address = false\nrecycle_rss = \"1MiB\"\nhandler = \"upper\"\n[options]\nmax_line = 5").Server()
+	s, err := mustParse(t, "worker_timeout = \"0s\"\nwrite_timeout = \"0s\"\nidle_timeout = \"0s\"\ncontrol = \"none\"\nreuse_address = false\nrecycle_rss = \"1MiB\"\nhandler = \"upper\"\n[options]\nmax_line = 5").Server()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s.WorkerTimeout >= 0 {
-		t.Errorf("worker_timeout 0s became %v, want never (negative)", s.WorkerTimeout)
+	if s.WorkerTimeout >= 0 || s.WriteTimeout >= 0 || s.IdleTimeout >= 0 {
+		t.Errorf("timeouts of 0s became %v, %v and %v, want never (negative)", s.WorkerTimeout, s.WriteTimeout, s.IdleTimeout)
 	}
 	if s.Control != "" || !s.NoReuseAddress || s.RecycleRSS != 1<<20 {
 		t.Errorf("control %q, no reuse %v, rss %d", s.Control, s.NoReuseAddress, s.RecycleRSS)

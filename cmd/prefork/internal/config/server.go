@@ -3,6 +3,7 @@ package config
 import (
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"prefork"
 	"prefork/worker"
@@ -64,8 +65,10 @@ func (c Config) Server() (*prefork.Server, error) {
 	if !c.ListenGiven {
 		s.Listen = nil // what systemd passed, or else the default
 	}
-	if c.WorkerTimeout == 0 {
-		s.WorkerTimeout = -1 // never, where 0 would be the default
+	for _, limit := range []*time.Duration{&s.WorkerTimeout, &s.WriteTimeout, &s.IdleTimeout} {
+		if *limit == 0 {
+			*limit = -1 // never, where 0 would be the default
+		}
 	}
 	if c.Control == NoControl {
 		s.Control = ""
