@@ -12,12 +12,7 @@ import (
 // Validate returns every problem of the configuration at once, each an error
 // that names its field. Run and a reload refuse a Server that has any.
 func (s *Server) Validate() []error {
-	var problems []error
-	for _, address := range s.Listen {
-		if _, err := master.ParseAddress(address); err != nil {
-			problems = append(problems, err)
-		}
-	}
+	problems := master.CheckAddresses(s.Listen)
 	problems = append(problems, s.validateProgram()...)
 	problems = append(problems, s.validatePool()...)
 	if t := s.WorkerTimeout; t > 0 && t < policy.MinWorkerTimeout {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -24,6 +25,8 @@ func (m *Master) apply(a policy.Action) {
 		m.startLoad()
 	case policy.Spawn:
 		m.applySpawn(a)
+	case policy.Listen:
+		m.listen(a.Generation)
 	case policy.Accept:
 		if w := m.workers[a.ID]; w != nil {
 			w.serving, m.relist = true, true
@@ -93,9 +96,9 @@ func (m *Master) applyDrain(a policy.DrainWorker) {
 	}
 	w.serving, m.relist = false, true
 	d := &ipc.Drain{Hold: a.Hold, TimeoutMS: a.Timeout.Milliseconds()}
-	if a.Hold || a.Empty {
-		for _, l := range m.own(m.generations[w.generation]) {
-			d.Own = append(d.Own, l.key)
+	if g := m.generations[w.generation]; a.Hold || a.Empty {
+		for _, l := range m.own(g) {
+			d.Own = append(d.Own, g.as[l].key)
 		}
 	}
 	if a.Empty && len(d.Own) > 0 {
@@ -120,12 +123,24 @@ func (m *Master) applyQuiesce(number int) {
 		return
 	}
 	for _, l := range m.own(g) {
-		if err := l.quiesce(); err != nil {
+		stop := l.quiesce
+		if m.relieved(l) {
+			stop = l.divert
+		}
+		if err := stop(); err != nil {
 			m.log.Warn("listener not quiesced", zap.String("listener", l.name), zap.Error(err))
 			continue
 		}
 		m.log.Info("listener closing", zap.String("listener", l.name), zap.Int("queued", l.queued()))
 	}
+}
+
+// relieved says whether the serving generation listens to l's address too, on
+// another socket.
+func (m *Master) relieved(l *listener) bool {
+	return !m.ending() && l.network == "tcp" && slices.ContainsFunc(m.current.listeners, func(o *listener) bool {
+		return o != l && o.listening && !o.quiesced && o.at.covers(l.at)
+	})
 }
 
 func (m *Master) applyCommit(number int) {
@@ -140,11 +155,6 @@ func (m *Master) applyCommit(number int) {
 		}
 	}
 	m.refit(g)
-	for _, l := range g.listeners {
-		if err := l.reopen(); err != nil {
-			m.log.Error("listener not reopened", zap.String("listener", l.name), zap.Error(err))
-		}
-	}
 	m.syncStore()
 }
 
@@ -156,7 +166,7 @@ func (m *Master) startLoad() {
 		m.step(policy.Loaded{Err: "the configuration of an earlier reload is still being loaded"})
 		return
 	}
-	kept := m.reusable()
+	kept := m.known()
 	ctx, cancel := context.WithTimeout(context.Background(), m.startTimeout())
 	m.loading, m.giveUpLoad = kept, cancel
 	go func() {
@@ -184,7 +194,7 @@ func (m *Master) finishLoad(got loaded) {
 		ev.Config = got.config.Policy
 		m.step(ev)
 	}
-	for _, l := range kept { // for a loader that had no use for it
+	for l := range kept { // for a loader that had no use for it
 		m.release(l)
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/netip"
 	"slices"
 
 	"golang.org/x/sys/unix"
@@ -14,127 +13,232 @@ import (
 // defaultBacklog is listen(2)'s; the kernel caps it at net.core.somaxconn.
 const defaultBacklog = 4096
 
-// binder opens the listeners of a generation. It runs off the owner loop.
-type binder struct {
-	backlog int
-	noReuse bool
-	kept    map[string]*listener // open ones that may be kept, by key; read only
-	passed  *passedSockets
-
-	addresses map[*listener]Address // what bind returned was asked for so
-}
-
-func newBinder(queue int, noReuse bool, kept map[string]*listener, passed *passedSockets) *binder {
-	return &binder{backlog: backlog(queue), noReuse: noReuse, kept: kept, passed: passed, addresses: map[*listener]Address{}}
-}
-
-// backlog returns listen(2)'s argument for a configured one.
-func backlog(n int) int {
+// orDefault returns listen(2)'s argument for a configured one.
+func orDefault(n int) int {
 	if n <= 0 {
 		return defaultBacklog
 	}
 	return n
 }
 
-// bind returns the listeners for the addresses, in order: those kept where the
-// key is known, new ones elsewhere. All problems are reported at once, and then
-// nothing new stays open.
+// binder finds or opens the sockets of one generation. They are bound and do
+// not listen yet, but for those that are kept. It runs off the owner loop, and
+// is for one call of bind.
+type binder struct {
+	noReuse bool
+	kept    map[*listener]known // open ones
+	passed  *passedSockets
+
+	all, fresh []*listener // found so far; those of them that were opened
+	as         map[*listener]served
+	problems   []error
+	skipped    []skipped
+}
+
+// known is what the owner loop knew of a listener when the load began.
+type known struct {
+	listener
+	reusable bool
+}
+
+// served is what one generation calls a listener, and wants of it.
+type served struct {
+	Address
+	key string // tells it from the others of the generation
+}
+
+// skipped is an address of a host name that this machine does not have.
+type skipped struct {
+	listener, address string
+	err               error
+}
+
+// want is one socket that a configuration asks for.
+type want struct {
+	served
+	at   endpoint  // of TCP
+	unit *listener // of systemd
+}
+
+// String names the socket in an error.
+func (w *want) String() string {
+	if _, known, _ := w.endpoint(); w.Path != "" || known {
+		return w.Name
+	}
+	return w.Name + " at " + w.at.hostPort() // one of a name's
+}
+
+func newBinder(noReuse bool, kept map[*listener]known, passed *passedSockets) *binder {
+	return &binder{noReuse: noReuse, kept: kept, passed: passed, as: map[*listener]served{}}
+}
+
+// bind returns the listeners for the addresses, in order: those that are open
+// already where there are such, new ones elsewhere. A socket is known by what
+// it is bound to. All problems are reported at once, and then nothing new stays
+// open.
 func (b *binder) bind(ctx context.Context, addresses []string) ([]*listener, error) {
-	var all, fresh []*listener
-	var problems []error
-	seen := map[string]bool{}
 	for _, s := range addresses {
 		a, err := ParseAddress(s)
 		if err != nil {
-			problems = append(problems, &ConfigError{err})
+			b.problems = append(b.problems, &ConfigError{err})
 			continue
 		}
-		sockets, err := b.resolve(ctx, a)
+		wants, err := b.resolve(ctx, a)
 		if err != nil {
-			problems = append(problems, err)
+			b.problems = append(b.problems, err)
 			continue
 		}
-		for _, open := range sockets {
-			if seen[open.key] {
-				problems = append(problems, &ConfigError{fmt.Errorf("listen address %q: given twice", s)})
-				continue
-			}
-			seen[open.key] = true
-			if l := b.kept[open.key]; l != nil {
-				all = append(all, l)
-				b.addresses[l] = a
-				continue
-			}
-			l, err := open.open()
-			if err != nil {
-				problems = append(problems, err)
-				continue
-			}
-			if slices.Contains(all, l) {
-				problems = append(problems, &ConfigError{fmt.Errorf("listen address %q: systemd's socket for it is there already, by its name", s)})
-				continue
-			}
-			l.key = open.key
-			b.addresses[l] = a
-			all, fresh = append(all, l), append(fresh, l)
-		}
+		b.open(wants)
 	}
-	if len(problems) > 0 {
-		for _, l := range fresh {
+	if len(b.problems) > 0 {
+		for _, l := range b.fresh {
 			l.close()
 		}
-		return nil, errors.Join(problems...)
+		return nil, errors.Join(b.problems...)
 	}
-	return all, nil
-}
-
-// opening is a socket that bind may have to open.
-type opening struct {
-	key  string
-	open func() (*listener, error)
+	return b.all, nil
 }
 
 // resolve lists the sockets that one address stands for: a host name may have
-// several addresses, a systemd name several sockets.
-func (b *binder) resolve(ctx context.Context, a Address) ([]opening, error) {
+// several addresses, a systemd name several sockets. Names are asked for at
+// each reload.
+func (b *binder) resolve(ctx context.Context, a Address) ([]want, error) {
 	switch a.Network {
 	case "unix":
-		return []opening{{a.Name, func() (*listener, error) {
-			if l := b.passed.at("unix", a.Path); l != nil {
-				return l, nil
-			}
-			return bindUnix(a, b.backlog)
-		}}}, nil
+		return []want{{served: served{a, a.Name}}}, nil
 	case "systemd":
 		return b.passed.named(a)
 	}
-	if a.Host == "" || a.Host == "::" && a.Network == "tcp" {
-		return []opening{{a.Name, func() (*listener, error) { return b.bindAny(a) }}}, nil
-	}
-	if ip, err := netip.ParseAddr(a.Host); err == nil {
-		if a.Network == "tcp4" && !ip.Is4() || a.Network == "tcp6" && !ip.Is6() {
-			return nil, &ConfigError{fmt.Errorf("listen address %q: %s is not an address of %s", a.Name, ip, a.Network)}
+	at, isKnown, err := a.endpoint()
+	if err == nil && isKnown {
+		at, err = at.numbered()
+		if err != nil {
+			err = fmt.Errorf("bind %s: %w", a.Name, err)
 		}
-		return []opening{{a.Name, func() (*listener, error) { return b.bindTCP(a, ip, true) }}}, nil
+		return []want{{served: served{a, a.Name}, at: at}}, err
+	}
+	if err != nil {
+		return nil, err
 	}
 	network := map[string]string{"tcp": "ip", "tcp4": "ip4", "tcp6": "ip6"}[a.Network]
 	ips, err := net.DefaultResolver.LookupNetIP(ctx, network, a.Host)
 	if err != nil {
 		return nil, fmt.Errorf("listen address %q: %w", a.Name, err)
 	}
-	var sockets []opening
+	var wants []want
 	for _, ip := range ips {
-		ip = ip.Unmap()
-		key := a.Name
-		if len(ips) > 1 {
-			key += "#" + ip.String()
+		at, err := endpoint{ip: ip.Unmap(), port: a.Port}.numbered()
+		if err != nil {
+			return nil, fmt.Errorf("bind %s at %s: %w", a.Name, ip, err)
 		}
-		sockets = append(sockets, opening{key, func() (*listener, error) { return b.bindTCP(a, ip, true) }})
+		if slices.ContainsFunc(wants, func(w want) bool { return w.at == at }) {
+			continue // a hosts file may say it twice
+		}
+		wants = append(wants, want{served: served{a, a.Name + "#" + at.ip.String()}, at: at})
 	}
-	return sockets, nil
+	if len(wants) == 1 {
+		wants[0].key = a.Name
+	}
+	return wants, nil
 }
 
-func bindError(name string, err error) error {
+// open finds or opens the sockets of one address. A name may have addresses
+// that this machine does not: ::1 in the hosts file where IPv6 is off. Those
+// are left out, unless that leaves none.
+func (b *binder) open(wants []want) {
+	var skippedHere []skipped
+	var errs []error
+	before := len(b.all)
+	for _, w := range wants {
+		l, err := b.find(w)
+		if err == nil {
+			err = b.add(l, w)
+		}
+		switch {
+		case err == nil:
+		case notHere(err):
+			skippedHere = append(skippedHere, skipped{w.Name, w.at.hostPort(), err})
+			errs = append(errs, err)
+		default:
+			b.problems = append(b.problems, err)
+		}
+	}
+	if len(b.all) == before {
+		b.problems = append(b.problems, errs...)
+		return
+	}
+	b.skipped = append(b.skipped, skippedHere...)
+}
+
+// notHere says that the machine does not have the address.
+func notHere(err error) bool {
+	return errors.Is(err, unix.EADDRNOTAVAIL) || errors.Is(err, unix.EAFNOSUPPORT)
+}
+
+// add takes l in as w, unless something else in the configuration has it.
+func (b *binder) add(l *listener, w want) error {
+	if !slices.Contains(b.all, l) {
+		b.all, b.as[l] = append(b.all, l), w.served
+		return nil
+	}
+	return twice(w.Address, b.as[l].Address)
+}
+
+// find returns the socket that w asks for: one that is open, or a new one.
+func (b *binder) find(w want) (*listener, error) {
+	if w.unit != nil {
+		return w.unit, nil
+	}
+	if err := b.conflict(w); err != nil {
+		return nil, err
+	}
+	for l, k := range b.kept {
+		if k.reusable && k.is(w) {
+			return l, nil
+		}
+	}
+	if l := b.passed.at(w); l != nil {
+		return l, nil
+	}
+	var l *listener
+	var err error
+	if w.Path != "" {
+		l, err = b.bindUnix(w)
+	} else {
+		l, err = b.bindTCP(w)
+	}
+	if w.at.both && notHere(err) {
+		w.at, _, err = Address{Network: "tcp4", Port: w.Port}.endpoint() // a kernel without IPv6
+		if err != nil {
+			return nil, err
+		}
+		return b.find(w)
+	}
+	if err != nil {
+		return nil, err
+	}
+	b.fresh = append(b.fresh, l)
+	return l, nil
+}
+
+// conflict says whether w is, or overlaps, what was found before.
+func (b *binder) conflict(w want) error {
+	for _, l := range b.all {
+		have := l
+		if k, old := b.kept[l]; old {
+			have = &k.listener // the owner loop may be changing *l
+		}
+		switch {
+		case have.is(w):
+			return twice(w.Address, b.as[l].Address)
+		case have.network == "tcp" && w.Path == "" && !have.external && have.at.overlaps(w.at):
+			return overlap(w.Address, b.as[l].Address)
+		}
+	}
+	return nil
+}
+
+func bindError(name fmt.Stringer, err error) error {
 	switch {
 	case errors.Is(err, unix.EADDRINUSE):
 		return fmt.Errorf("bind %s: %w; stop the server that holds it or choose another address", name, err)

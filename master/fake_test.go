@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"net"
 	"os"
 	"os/signal"
 	"runtime/debug"
@@ -20,6 +21,7 @@ import (
 // fault is what a fake worker does wrong, as its configuration says.
 type fault struct {
 	Do string `json:"do"`
+	At string `json:"at,omitempty"` // what "take" listens at
 }
 
 // TestMain lets the test binary be its own workers: the master executes the
@@ -81,6 +83,12 @@ func fakeWorker() int {
 			_, _, _ = ch.Receive()
 			return 0
 		}
+	case "take":
+		taken, err := net.Listen("tcp", f.At)
+		if err != nil {
+			return 1
+		}
+		defer taken.Close()
 	case "panic":
 		panic("deliberate")
 	case "environment":

@@ -6,9 +6,9 @@ import (
 	"fmt"
 
 	"go.uber.org/zap"
-	"golang.org/x/sys/unix"
 
 	"prefork/ipc"
+	"prefork/master/policy"
 )
 
 // generation is one configuration with the sockets it serves.
@@ -16,14 +16,14 @@ type generation struct {
 	number    int
 	config    Generation
 	listeners []*listener
-	addresses map[*listener]Address // as this generation wants them
+	as        map[*listener]served // as this generation knows and wants them
 }
 
 // wire lists the listeners as a Hello names them.
 func (g *generation) wire() []ipc.Listener {
 	out := make([]ipc.Listener, len(g.listeners))
 	for i, l := range g.listeners {
-		out[i] = l.wire()
+		out[i] = l.wire(g.as[l].key)
 	}
 	return out
 }
@@ -40,17 +40,18 @@ func (g *generation) serves(l *listener) bool {
 
 // loaded is what the loader's goroutine hands to the owner loop.
 type loaded struct {
-	config    Generation
-	all       []*listener
-	addresses map[*listener]Address
-	err       error
+	config  Generation
+	all     []*listener
+	as      map[*listener]served
+	skipped []skipped
+	err     error
 }
 
 // discard closes what was opened for a generation that will not be. kept is
 // what the loader was given.
-func (got *loaded) discard(kept map[string]*listener) {
+func (got *loaded) discard(kept map[*listener]known) {
 	for _, l := range got.all {
-		if kept[l.key] != l {
+		if _, old := kept[l]; !old {
 			l.close()
 		}
 	}
@@ -58,7 +59,7 @@ func (got *loaded) discard(kept map[string]*listener) {
 
 // load reads a configuration and binds what it adds. It runs on a goroutine
 // of its own; kept is a copy made for it.
-func (m *Master) load(ctx context.Context, kept map[string]*listener) loaded {
+func (m *Master) load(ctx context.Context, kept map[*listener]known) loaded {
 	config := m.base
 	if m.options.Load != nil {
 		var err error
@@ -69,14 +70,14 @@ func (m *Master) load(ctx context.Context, kept map[string]*listener) loaded {
 	return m.bind(ctx, config, kept)
 }
 
-func (m *Master) bind(ctx context.Context, config Generation, kept map[string]*listener) loaded {
+func (m *Master) bind(ctx context.Context, config Generation, kept map[*listener]known) loaded {
 	config.Listen = m.passed.listen(config.Listen)
 	if err := CheckSize(config); err != nil {
 		return loaded{err: err}
 	}
-	b := newBinder(config.Backlog, config.NoReuseAddress, kept, m.passed)
+	b := newBinder(config.NoReuseAddress, kept, m.passed)
 	all, err := b.bind(ctx, config.Listen)
-	return loaded{config: config, all: all, addresses: b.addresses, err: err}
+	return loaded{config: config, all: all, as: b.as, skipped: b.skipped, err: err}
 }
 
 // CheckSize says whether what a worker must be told of a generation fits into
@@ -99,20 +100,65 @@ func CheckSize(g Generation) error {
 }
 
 // refit gives the listeners what g wants of them and an earlier generation may
-// have wanted otherwise.
+// have wanted otherwise, and calls them as g does.
 func (m *Master) refit(g *generation) {
 	for _, l := range g.listeners {
-		if l.external {
-			continue
-		}
-		err := unix.Listen(l.fd, backlog(g.config.Backlog)) // only changes the length of the queue
-		if err == nil && l.path != "" {
-			err = l.setFile(g.addresses[l])
-		}
-		if err != nil {
+		l.name = g.as[l].Name
+		if err := l.refit(g.as[l].Address, orDefault(g.config.Backlog)); err != nil {
 			m.log.Warn("listener not changed", zap.String("listener", l.name), zap.Error(err))
 		}
+		if err := l.reopen(); err != nil {
+			m.log.Error("listener not reopened", zap.String("listener", l.name), zap.Error(err))
+		}
+		if l.logged != l.name {
+			l.logged = l.name
+			m.log.Info("listening", zap.String("listener", l.name), zap.String("address", l.address))
+		}
 	}
+}
+
+// listen makes the sockets of a generation listen.
+func (m *Master) listen(number int) {
+	g := m.generations[number]
+	if g == nil {
+		return
+	}
+	var errs []error
+	for _, l := range g.listeners {
+		if err := l.listen(orDefault(g.config.Backlog), m.rivals(l)); err != nil {
+			errs = append(errs, bindError(&want{served: g.as[l], at: l.at}, err))
+		}
+	}
+	ev := policy.Listening{Generation: number}
+	if err := errors.Join(errs...); err != nil {
+		ev.Err = err.Error()
+	} else if g == m.current { // the first: there is no Commit
+		m.refit(g)
+		m.syncStore()
+	}
+	m.step(ev)
+}
+
+// rivals lists the listeners that have l's port.
+func (m *Master) rivals(l *listener) []*listener {
+	var rivals []*listener
+	for o := range m.sockets() {
+		if o != l && o.rivals(l.at) {
+			rivals = append(rivals, o)
+		}
+	}
+	return rivals
+}
+
+// sockets are the listeners of all generations.
+func (m *Master) sockets() map[*listener]bool {
+	all := map[*listener]bool{}
+	for _, g := range m.generations {
+		for _, l := range g.listeners {
+			all[l] = true
+		}
+	}
+	return all
 }
 
 // own lists the listeners of g that only g will go on serving: all those that
@@ -149,7 +195,7 @@ func (m *Master) retire(number int) {
 // release closes l unless a generation still has it, or the loader may be
 // about to give it to one.
 func (m *Master) release(l *listener) {
-	if m.loading[l.key] == l {
+	if _, pinned := m.loading[l]; pinned {
 		return
 	}
 	for _, g := range m.generations {
@@ -160,23 +206,23 @@ func (m *Master) release(l *listener) {
 	l.close()
 }
 
-// reusable returns the listeners that a reload may keep, by key.
-func (m *Master) reusable() map[string]*listener {
-	kept := map[string]*listener{}
-	for _, g := range m.generations {
-		for _, l := range g.listeners {
-			if l.reusable() {
-				kept[l.key] = l
-			}
-		}
+// known describes the open listeners to a loader.
+func (m *Master) known() map[*listener]known {
+	all := map[*listener]known{}
+	for l := range m.sockets() {
+		all[l] = known{*l, l.reusable()}
 	}
-	return kept
+	return all
 }
 
 // adopt makes what was loaded the next generation. If the policy does not want
 // it any more it retires it, and with it what it opened.
 func (m *Master) adopt(got loaded) *generation {
-	g := &generation{number: m.machine.NextGeneration(), config: got.config, listeners: got.all, addresses: got.addresses}
+	g := &generation{number: m.machine.NextGeneration(), config: got.config, listeners: got.all, as: got.as}
 	m.generations[g.number] = g
+	for _, s := range got.skipped {
+		m.log.Warn("address not served: this machine does not have it",
+			zap.String("listener", s.listener), zap.String("address", s.address), zap.Error(s.err))
+	}
 	return g
 }

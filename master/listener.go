@@ -11,20 +11,66 @@ import (
 // listener is one listening socket that the master holds. It is bound on the
 // loader's goroutine and belongs to the owner loop afterwards.
 type listener struct {
-	key      string // distinguishes it in a generation and across reloads
-	name     string // as configured
+	name     string // as the serving generation writes it, for people
+	logged   string // the name under which the log has it
 	network  string // "tcp" or "unix"
 	address  string // as bound
 	fd       int
 	external bool // passed by the service manager, which keeps it open
-	quiesced bool
+
+	at, asked endpoint // of TCP: where it is bound, and what was asked for, maybe any port
+
+	listening bool
+	quiesced  bool
+	diverted  bool // quiesced for another listener to have the handshakes
+	backlog   int  // listen(2)'s argument
 
 	path     string // of a unix socket's file; "" if there is none to remove
 	dev, ino uint64 // of that file as bound: another's is not removed
 }
 
-func (l *listener) wire() ipc.Listener {
-	return ipc.Listener{Name: l.key, Network: l.network, Address: l.address}
+// is says whether l is the socket that w asks for.
+func (l *listener) is(w want) bool {
+	if l.network == "tcp" {
+		return w.Path == "" && (l.at == w.at || l.asked == w.at)
+	}
+	if w.Path == "" || w.Path[0] == '@' {
+		return l.address == w.Path
+	}
+	var st unix.Stat_t
+	return l.path != "" && unix.Lstat(w.Path, &st) == nil && st.Dev == l.dev && st.Ino == l.ino
+}
+
+// hasFile says whether clients of a Unix socket still find it: its file may have
+// been removed or replaced.
+func (l *listener) hasFile() bool {
+	var st unix.Stat_t
+	return unix.Lstat(l.path, &st) == nil && st.Dev == l.dev && st.Ino == l.ino
+}
+
+// key names the listener in the service manager's store: no two listeners that
+// are open have the same.
+func (l *listener) key() string {
+	switch {
+	case l.network == "unix":
+		return "unix://" + l.address
+	case l.asked.ip.IsValid() && l.asked.port == 0:
+		return l.asked.String() // a master of the next start asks for the same
+	}
+	return l.at.String()
+}
+
+// listen lets clients connect. Those of ours that are bound to the same port
+// must not stand in the way.
+func (l *listener) listen(backlog int, rivals []*listener) error {
+	if l.listening {
+		return nil
+	}
+	if err := sharePort(l.fd, rivals, func() error { return unix.Listen(l.fd, backlog) }); err != nil {
+		return err
+	}
+	l.listening, l.backlog = true, backlog
+	return nil
 }
 
 // close closes the socket and removes its file. Workers that hold copies keep
@@ -57,24 +103,15 @@ func (l *listener) unlink() {
 	if l.path == "" {
 		return
 	}
-	var st unix.Stat_t
-	if unix.Lstat(l.path, &st) == nil && st.Dev == l.dev && st.Ino == l.ino {
+	if l.hasFile() {
 		_ = unix.Unlink(l.path)
 	}
 	l.path = ""
 }
 
-// reusable says whether a reload may keep the listener: not if nobody can reach
-// it any more, because its file was removed or replaced.
+// reusable says whether a reload may keep the listener, if it asks for it.
 func (l *listener) reusable() bool {
-	switch {
-	case l.quiesced:
-		return l.network == "tcp"
-	case l.path == "":
-		return true
-	}
-	var st unix.Stat_t
-	return unix.Lstat(l.path, &st) == nil && st.Dev == l.dev && st.Ino == l.ino
+	return !l.diverted && (!l.quiesced || l.network == "tcp")
 }
 
 // queued returns how many connections wait to be accepted, or -1 if the
@@ -88,4 +125,27 @@ func (l *listener) queued() int {
 		return -1
 	}
 	return int(info.Unacked) // for a listening socket: the length of its accept queue
+}
+
+// wire describes the listener to a worker, under the name that its generation
+// has for it.
+func (l *listener) wire(name string) ipc.Listener {
+	return ipc.Listener{Name: name, Network: l.network, Address: l.address}
+}
+
+// refit changes what a reload may change.
+func (l *listener) refit(a Address, backlog int) error {
+	if l.external {
+		return nil
+	}
+	err := unix.Listen(l.fd, backlog) // only changes the length of the queue
+	if err != nil {
+		return err
+	}
+	l.backlog = backlog
+	if l.path == "" {
+		return nil
+	}
+	l.path, l.address = a.Path, a.Path // the same file, perhaps by another way
+	return l.setFile(a)
 }

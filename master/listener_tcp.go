@@ -3,80 +3,61 @@ package master
 import (
 	"errors"
 	"fmt"
-	"net"
-	"net/netip"
 	"os"
 
 	"golang.org/x/sys/unix"
 )
 
-// bindAny binds every address: both families on one socket where the kernel
-// has IPv6 and the scheme allows it.
-func (b *binder) bindAny(a Address) (*listener, error) {
-	if a.Network == "tcp" {
-		// A socket unit may have it for one family only.
-		if l := b.passed.at("tcp", fmt.Sprintf("[::]:%d", a.Port), fmt.Sprintf("0.0.0.0:%d", a.Port)); l != nil {
-			return l, nil
-		}
-	}
-	switch a.Network {
-	case "tcp4":
-		return b.bindTCP(a, netip.IPv4Unspecified(), false)
-	case "tcp6":
-		return b.bindTCP(a, netip.IPv6Unspecified(), true)
-	}
-	l, err := b.bindTCP(a, netip.IPv6Unspecified(), false)
-	if errors.Is(err, unix.EAFNOSUPPORT) || errors.Is(err, unix.EADDRNOTAVAIL) {
-		return b.bindTCP(a, netip.IPv4Unspecified(), false)
-	}
-	return l, err
-}
-
-// bindTCP opens a socket, unless a socket unit has one that is bound to the
-// address: who configures an address wants it served, by whoever opened it.
-func (b *binder) bindTCP(a Address, ip netip.Addr, v6only bool) (*listener, error) {
-	if l := b.passed.at("tcp", netip.AddrPortFrom(ip, uint16(a.Port)).String()); l != nil {
-		return l, nil
-	}
-	var sa unix.Sockaddr
-	family := unix.AF_INET
-	if ip.Is4() {
-		sa = &unix.SockaddrInet4{Port: a.Port, Addr: ip.As4()}
-	} else {
-		family = unix.AF_INET6
-		zone := uint32(0)
-		if ip.Zone() != "" {
-			ifi, err := net.InterfaceByName(ip.Zone())
-			if err != nil {
-				return nil, fmt.Errorf("bind %s: %w", a.Name, err)
-			}
-			zone = uint32(ifi.Index)
-		}
-		sa = &unix.SockaddrInet6{Port: a.Port, Addr: ip.As16(), ZoneId: zone}
-	}
+// bindTCP opens a socket that w asks for. What is ours on the same port may
+// stay: from one address to all of them, or back, the generation that listens
+// already goes on until the next one has taken over.
+func (b *binder) bindTCP(w want) (*listener, error) {
+	family, sa := w.at.sockaddr()
 	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
-		return nil, fmt.Errorf("bind %s: %w", a.Name, err)
+		return nil, fmt.Errorf("bind %s: %w", &w, err)
 	}
-	if err := b.setupTCP(fd, family, sa, v6only); err != nil {
-		_ = unix.Close(fd)
-		if l, address := b.passed.onPort(a.Port); l != nil && errors.Is(err, unix.EADDRINUSE) {
-			return nil, fmt.Errorf("bind %s: %w: systemd has opened %s and passed it; write listen = %q or %q",
-				a.Name, err, l.address, l.name, address)
+	var rivals []*listener
+	for l, k := range b.kept {
+		if k.rivals(w.at) {
+			rivals = append(rivals, l)
 		}
-		return nil, bindError(a.Name, err)
 	}
-	bound, err := unix.Getsockname(fd)
+	err = b.setupTCP(fd, family, !w.at.both)
+	if err == nil {
+		err = sharePort(fd, rivals, func() error { return unix.Bind(fd, sa) })
+	}
 	if err != nil {
 		_ = unix.Close(fd)
-		return nil, fmt.Errorf("inspect %s: %w", a.Name, err)
+		return nil, b.bindTCPError(w, rivals, err)
 	}
-	return &listener{name: a.Name, network: "tcp", address: sockaddrString(bound), fd: fd}, nil
+	at, err := boundTo(fd)
+	if err != nil {
+		_ = unix.Close(fd)
+		return nil, fmt.Errorf("inspect %s: %w", &w, err)
+	}
+	return &listener{name: w.Name, network: "tcp", address: at.hostPort(), fd: fd, at: at, asked: w.at}, nil
+}
+
+// bindTCPError says who is in the way, if that is known.
+func (b *binder) bindTCPError(w want, rivals []*listener, err error) error {
+	if !errors.Is(err, unix.EADDRINUSE) {
+		return bindError(&w, err)
+	}
+	if l, address := b.passed.onPort(w.at.port); l != nil {
+		return fmt.Errorf("bind %s: %w: systemd has opened %s and passed it; write listen = %q or %q",
+			&w, err, l.address, l.name, address)
+	}
+	if len(rivals) > 0 {
+		return fmt.Errorf("bind %s: %w, by this server's %s or by another server; choose another port, or stop and start",
+			&w, err, rivals[0].at)
+	}
+	return bindError(&w, err)
 }
 
 // setupTCP sets the options that accepted sockets inherit (no delay and keep
-// alive: the worker saves two system calls a connection), binds and listens.
-func (b *binder) setupTCP(fd, family int, sa unix.Sockaddr, v6only bool) error {
+// alive: the worker saves two system calls a connection).
+func (b *binder) setupTCP(fd, family int, v6only bool) error {
 	type option struct{ level, name, value int }
 	options := []option{
 		{unix.IPPROTO_TCP, unix.TCP_NODELAY, 1},
@@ -99,20 +80,35 @@ func (b *binder) setupTCP(fd, family int, sa unix.Sockaddr, v6only bool) error {
 			return os.NewSyscallError("setsockopt", err)
 		}
 	}
-	if err := unix.Bind(fd, sa); err != nil {
-		return err
-	}
-	return unix.Listen(fd, b.backlog)
+	return nil
 }
 
-func sockaddrString(sa unix.Sockaddr) string {
-	switch sa := sa.(type) {
-	case *unix.SockaddrInet4:
-		return netip.AddrPortFrom(netip.AddrFrom4(sa.Addr), uint16(sa.Port)).String()
-	case *unix.SockaddrInet6:
-		return netip.AddrPortFrom(netip.AddrFrom16(sa.Addr), uint16(sa.Port)).String()
-	case *unix.SockaddrUnix:
-		return sa.Name
+// rivals says whether the listener may keep another of ours from at.
+func (l *listener) rivals(at endpoint) bool {
+	return l.network == "tcp" && !l.external && at.port != 0 && l.at.port == at.port
+}
+
+// sharePort calls f, which binds fd or lets it listen. If the address is in use
+// it tries again while SO_REUSEPORT is set on fd and on those listeners of ours
+// that have the port: the kernel then lets both listen. It asks for the option
+// on both sides when the second one binds and listens, at no other time, so
+// afterwards nobody else can join. Between two that listen the one with the
+// more specific address has the connections.
+func sharePort(fd int, rivals []*listener, f func() error) error {
+	err := f()
+	if !errors.Is(err, unix.EADDRINUSE) || len(rivals) == 0 {
+		return err
 	}
-	return ""
+	share := func(on int) error {
+		err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, on)
+		for _, l := range rivals {
+			err = errors.Join(err, unix.SetsockoptInt(l.fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, on))
+		}
+		return err
+	}
+	err = share(1)
+	if err == nil {
+		err = f()
+	}
+	return errors.Join(err, share(0))
 }

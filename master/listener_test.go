@@ -27,10 +27,14 @@ func bindOne(t *testing.T, address string) *listener {
 }
 
 func tryBind(addresses ...string) (*listener, error) {
-	b := newBinder(16, false, nil, &passedSockets{})
-	all, err := b.bind(context.Background(), addresses)
+	all, err := newBinder(false, nil, &passedSockets{}).bind(context.Background(), addresses)
 	if err != nil {
 		return nil, err
+	}
+	for _, l := range all {
+		if err := l.listen(16, nil); err != nil {
+			return nil, err
+		}
 	}
 	return all[0], nil
 }
@@ -276,7 +280,7 @@ func TestBindReportsEveryProblemAndKeepsNothingOpen(t *testing.T) {
 
 func TestBindKeepsWhatIsOpen(t *testing.T) {
 	first := bindOne(t, "tcp://127.0.0.1:0")
-	b := newBinder(16, false, map[string]*listener{first.key: first}, &passedSockets{})
+	b := newBinder(false, map[*listener]known{first: {*first, true}}, &passedSockets{})
 	all, err := b.bind(context.Background(), []string{"tcp://127.0.0.1:0"})
 	if err != nil || all[0] != first {
 		t.Errorf("bind = %v, %v; want the open listener", all, err)

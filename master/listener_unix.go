@@ -1,53 +1,99 @@
 package master
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
 	"prefork/ipc"
 )
 
-// bindUnix binds a stream socket. A file that a dead server left is replaced;
-// one that answers, or that is no socket, is not.
-func bindUnix(a Address, backlog int) (*listener, error) {
-	abstract := a.Path[0] == '@'
-	if !abstract {
-		if err := removeStale(a.Path); err != nil {
-			return nil, fmt.Errorf("bind %s: %w", a.Name, err)
+// bindUnix opens a socket that w asks for.
+func (b *binder) bindUnix(w want) (*listener, error) {
+	var ours []*listener
+	for l, k := range b.kept {
+		if !k.reusable && k.is(w) {
+			_ = unix.Unlink(w.Path) // nobody can reach it
 		}
+		ours = append(ours, l)
 	}
+	return bindUnix(w.Address, ours...)
+}
+
+// bindUnix binds a stream socket, which does not listen yet. A file that a dead
+// server left is replaced; one whose server lives, or that is no socket, is not.
+// Our own sockets, which may have had the path before, are no other server's.
+func bindUnix(a Address, ours ...*listener) (*listener, error) {
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, fmt.Errorf("bind %s: %w", a.Name, err)
 	}
 	ipc.RefuseDescriptors(fd) // before a client can reach it
 	l := &listener{name: a.Name, network: "unix", address: a.Path, fd: fd}
+	abstract := a.Path[0] == '@'
 	if a.HasMode && !abstract {
 		// On Linux the file takes its mode from the socket at bind, so there
 		// is no moment at which it is open to more than it should be.
 		err = unix.Fchmod(fd, a.Mode)
 	}
 	if err == nil {
-		err = unix.Bind(fd, &unix.SockaddrUnix{Name: a.Path})
+		err = bindPath(fd, a.Path, ours)
 	}
 	if err == nil && !abstract {
 		err = l.takeFile(a)
 	}
-	if err == nil {
-		err = unix.Listen(fd, backlog)
-	}
 	if err != nil {
 		l.close()
-		return nil, bindError(a.Name, err)
+		return nil, bindError(&want{served: served{Address: a}}, err)
 	}
 	return l, nil
 }
 
-// removeStale removes a socket file that nobody listens on any more.
-func removeStale(path string) error {
+// bindPath binds fd to path, in place of a file that a dead server has left. Of
+// several servers that start at once one has it: to look, to remove and to bind
+// is one step under the directory's lock.
+func bindPath(fd int, path string, ours []*listener) error {
+	bind := func() error { return unix.Bind(fd, &unix.SockaddrUnix{Name: path}) }
+	if path[0] == '@' {
+		return bind()
+	}
+	defer lockDirectory(filepath.Dir(path))()
+	if err := removeStale(path, ours); err != nil {
+		return err
+	}
+	return bind()
+}
+
+// lockPatience is how long the holder of a directory's lock is waited for: a
+// server needs it for less than a millisecond.
+const lockPatience = 200 * time.Millisecond
+
+// lockDirectory locks a directory against other servers, and returns what
+// unlocks it. There is no lock where the directory cannot be read, nor against
+// a process that holds it for long, which anybody may who can read it.
+func lockDirectory(path string) (unlock func()) {
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return func() {}
+	}
+	for begun := time.Now(); time.Since(begun) < lockPatience; time.Sleep(time.Millisecond) {
+		if err := unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB); !errors.Is(err, unix.EAGAIN) && !errors.Is(err, unix.EINTR) {
+			break
+		}
+	}
+	return func() { _ = unix.Close(fd) }
+}
+
+// removeStale removes the socket of a server that is gone. It returns an error
+// if anything else is there.
+func removeStale(path string, ours []*listener) error {
 	info, err := os.Lstat(path)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
@@ -65,15 +111,43 @@ func removeStale(path string) error {
 	defer unix.Close(fd)
 	err = unix.Connect(fd, &unix.SockaddrUnix{Name: path})
 	switch {
-	case errors.Is(err, unix.ECONNREFUSED):
+	case errors.Is(err, unix.ENOENT):
+		return nil
+	case errors.Is(err, unix.ECONNREFUSED): // dead, or bound and not listening yet
+		if boundToPath(path, ours) {
+			return fmt.Errorf("%s is in use by another server that is starting: %w", path, unix.EADDRINUSE)
+		}
 		if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return err
 		}
-		return nil
-	case errors.Is(err, unix.ENOENT):
 		return nil
 	case err == nil, errors.Is(err, unix.EAGAIN): // EAGAIN: alive, with a full queue
 		return fmt.Errorf("%s is in use by another server: %w", path, unix.EADDRINUSE)
 	}
 	return fmt.Errorf("probe %s: %w", path, err)
+}
+
+// boundToPath says whether another server has a socket that was bound to path,
+// also if it does not listen. Where /proc is hidden from a service nobody knows.
+func boundToPath(path string, ours []*listener) bool {
+	f, err := os.Open("/proc/self/net/unix")
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	except := map[string]bool{}
+	for _, l := range ours {
+		var st unix.Stat_t
+		if l != nil && unix.Fstat(l.fd, &st) == nil {
+			except[strconv.FormatUint(st.Ino, 10)] = true
+		}
+	}
+	for lines := bufio.NewScanner(f); lines.Scan(); {
+		// Num RefCount Protocol Flags Type St Inode Path, which has what spaces it has.
+		head, found := strings.CutSuffix(lines.Text(), " "+path)
+		if found && !except[head[strings.LastIndexByte(head, ' ')+1:]] {
+			return true
+		}
+	}
+	return false
 }

@@ -45,9 +45,9 @@ type Master struct {
 	access      accessLog
 	workers     map[policy.ID]*worker
 	generations map[int]*generation
-	current     *generation          // that serves
-	loading     map[string]*listener // what the loader may keep; nil when none runs
-	giveUpLoad  context.CancelFunc   // nil once the loader was given up
+	current     *generation         // that serves
+	loading     map[*listener]known // what the loader may keep; nil when none runs
+	giveUpLoad  context.CancelFunc  // nil once the loader was given up
 	passed      *passedSockets
 	stored      map[string]*listener // in the service manager's store
 	unkept      map[string]bool      // keys of changes to it that failed
@@ -219,7 +219,6 @@ func (m *Master) acquire(ctx context.Context) (closers []func(), err error) {
 	m.current = m.adopt(first)
 	closers = append(closers, m.closeListeners)
 	m.claim()
-	m.syncStore()
 
 	if o.Control != "" {
 		control, err := m.serveControl(o.Control)
@@ -253,26 +252,16 @@ func (m *Master) acquire(ctx context.Context) (closers []func(), err error) {
 // closeListeners closes what is still open when the master ends, and says so
 // if connections were waiting: they are lost.
 func (m *Master) closeListeners() {
-	closed := map[*listener]bool{}
-	for _, g := range m.generations {
-		for _, l := range g.listeners {
-			if closed[l] {
-				continue
-			}
-			closed[l] = true
-			if n := l.queued(); n > 0 && !l.external {
-				m.log.Warn("connections abandoned", zap.String("listener", l.name), zap.Int("connections", n))
-			}
-			l.close()
+	for l := range m.sockets() {
+		if n := l.queued(); n > 0 && !l.external {
+			m.log.Warn("connections abandoned", zap.String("listener", l.name), zap.Int("connections", n))
 		}
+		l.close()
 	}
 }
 
 // run is the owner loop.
 func (m *Master) run(ctx context.Context) {
-	for _, l := range m.current.listeners {
-		m.log.Info("listening", zap.String("listener", l.name), zap.String("address", l.address))
-	}
 	if inheritsOrphans() {
 		go reapOrphans(m.log, m.done)
 	}

@@ -150,7 +150,10 @@ func TestTheManagerIsAskedForTimeWhileItWaitsAndNoLonger(t *testing.T) {
 		for _, ev := range events {
 			for _, a := range m.machine.Step(m.now(), ev) {
 				if s, is := a.(policy.Spawn); is {
-					defer m.machine.Step(m.now(), policy.Ready{ID: s.ID})
+					defer func() {
+						m.machine.Step(m.now(), policy.Ready{ID: s.ID})
+						m.machine.Step(m.now(), policy.Listening{Generation: s.Generation})
+					}()
 					m.machine.Step(m.now(), policy.Spawned{ID: s.ID, PID: 1})
 				}
 			}
@@ -253,7 +256,7 @@ func TestAListenerThatTheManagerHadNoRoomForIsStoredLater(t *testing.T) {
 		t.Fatal(err)
 	}
 	l := bindOne(t, "tcp://127.0.0.1:0")
-	l.key = "web"
+
 	g := &generation{listeners: []*listener{l}}
 	m := &Master{notify: notify, log: zap.NewNop(), machine: policy.New(), started: time.Now(), current: g, stored: map[string]*listener{}}
 	closed, err := systemd.NewNotifierTo(r.Address())

@@ -39,16 +39,22 @@ func receiveSockets() (*passedSockets, error) {
 		if err != nil {
 			return nil, fmt.Errorf("passed descriptor %q: %w", f.Name, err)
 		}
+		if !socket.Listens && strings.HasPrefix(systemd.UnescapeName(f.Name), storePrefix) {
+			_ = unix.Close(f.FD) // ours, and shut down: the first generation opens another
+			continue
+		}
 		if !socket.Stream() {
 			return nil, fmt.Errorf("passed descriptor %q is a %s; want a listening stream socket (ListenStream= with Accept=no)", f.Name, socket)
 		}
 		if err := unix.SetNonblock(f.FD, true); err != nil {
 			return nil, fmt.Errorf("passed descriptor %q: %w", f.Name, err)
 		}
-		l := &listener{network: "tcp", address: socket.Address, fd: f.FD}
+		l := &listener{network: "tcp", address: socket.Address, fd: f.FD, listening: true}
 		if socket.Network == "unix" {
 			l.network = "unix"
 			ipc.RefuseDescriptors(f.FD)
+		} else if l.at, err = boundTo(f.FD); err != nil {
+			return nil, fmt.Errorf("passed descriptor %q: %w", f.Name, err)
 		}
 		if key, ours := strings.CutPrefix(systemd.UnescapeName(f.Name), storePrefix); ours {
 			p.adoptStored(l, key)
@@ -88,8 +94,10 @@ func (p *passedSockets) listen(configured []string) []string {
 // adoptStored takes back a socket that an earlier master of this service
 // bound, with the file it may have.
 func (p *passedSockets) adoptStored(l *listener, key string) {
-	name, _, _ := strings.Cut(key, "#")
-	l.key, l.name = key, name
+	l.name = key
+	if a, err := ParseAddress(key); err == nil && l.network == "tcp" {
+		l.asked, _, _ = a.endpoint()
+	}
 	if old := p.stored[key]; old != nil {
 		_ = unix.Close(l.fd)
 		return
@@ -107,7 +115,13 @@ func (p *passedSockets) adoptStored(l *listener, key string) {
 }
 
 // kept returns the stored sockets, for the first generation to claim.
-func (p *passedSockets) kept() map[string]*listener { return p.stored }
+func (p *passedSockets) kept() map[*listener]known {
+	kept := map[*listener]known{}
+	for _, l := range p.stored {
+		kept[l] = known{*l, l.reusable()}
+	}
+	return kept
+}
 
 // claimed forgets the stored sockets once the first generation has taken its
 // own, and closes those that it had no use for. It returns their keys.
@@ -140,15 +154,10 @@ func (m *Master) claim() {
 			}
 		}
 	}
-	for _, l := range m.current.listeners {
-		if err := l.reopen(); err != nil {
-			m.log.Warn("listener not reopened", zap.String("listener", l.name), zap.Error(err))
-		}
-	}
 }
 
 // named lists the sockets of one socket unit.
-func (p *passedSockets) named(a Address) ([]opening, error) {
+func (p *passedSockets) named(a Address) ([]want, error) {
 	list := p.units[a.Label]
 	if len(list) == 0 {
 		names := slices.Sorted(maps.Keys(p.units))
@@ -157,28 +166,45 @@ func (p *passedSockets) named(a Address) ([]opening, error) {
 		}
 		return nil, &ConfigError{fmt.Errorf("listen address %q: systemd passed no socket of this name, only %s", a.Name, strings.Join(names, ", "))}
 	}
-	var sockets []opening
+	var wants []want
 	for i, l := range list {
 		key := a.Name
 		if len(list) > 1 {
 			key = fmt.Sprintf("%s#%d", a.Name, i)
 		}
-		sockets = append(sockets, opening{key, func() (*listener, error) { return l, nil }})
+		wants = append(wants, want{served: served{a, key}, unit: l})
 	}
-	return sockets, nil
+	return wants, nil
 }
 
-// at returns the socket unit's socket that is bound to one of the addresses,
-// or nil.
-func (p *passedSockets) at(network string, addresses ...string) *listener {
+// at returns the socket unit's socket that w asks for by its address, or nil:
+// who configures an address wants it served, by whoever opened it.
+func (p *passedSockets) at(w want) *listener {
 	for _, list := range p.units {
 		for _, l := range list {
-			if l.network == network && slices.Contains(addresses, l.address) {
-				return l
+			switch {
+			case l.network == "unix" && w.Path != "":
+				if samePath(l.address, w.Path) {
+					return l
+				}
+			case l.network == "tcp" && w.Path == "" && l.at.port == w.at.port:
+				// A unit may have [::] for one family only, or for both.
+				if l.at.ip == w.at.ip || w.at.both && l.at.ip == netip.IPv4Unspecified() {
+					return l
+				}
 			}
 		}
 	}
 	return nil
+}
+
+// samePath says whether two paths of sockets, or two abstract names, are one.
+func samePath(a, b string) bool {
+	if a == b {
+		return true
+	}
+	var x, y unix.Stat_t
+	return a != "" && a[0] == '/' && b[0] == '/' && unix.Lstat(a, &x) == nil && unix.Lstat(b, &y) == nil && x.Dev == y.Dev && x.Ino == y.Ino
 }
 
 // onPort returns a socket unit's TCP socket with this port, and how to ask for
@@ -186,11 +212,10 @@ func (p *passedSockets) at(network string, addresses ...string) *listener {
 func (p *passedSockets) onPort(port int) (l *listener, address string) {
 	for _, name := range slices.Sorted(maps.Keys(p.units)) {
 		for _, l := range p.units[name] {
-			at, err := netip.ParseAddrPort(l.address)
-			if l.network != "tcp" || err != nil || int(at.Port()) != port {
+			if l.network != "tcp" || l.at.port != port {
 				continue
 			}
-			if at.Addr().IsUnspecified() {
+			if l.at.ip.IsUnspecified() {
 				return l, fmt.Sprintf("tcp://:%d", port)
 			}
 			return l, "tcp://" + l.address
@@ -227,8 +252,8 @@ func (m *Master) syncStore() {
 		// come back. A TCP listener may: it is closed to new handshakes until
 		// the master of a restart opens it again, for clients who then are
 		// merely late, or until the unit has stopped and systemd closes it.
-		if !l.external && (l.network == "tcp" || !m.ending()) {
-			want[l.key] = l
+		if !l.external && l.listening && (l.network == "tcp" || !m.ending()) {
+			want[l.key()] = l
 		}
 	}
 	for key, l := range m.stored {

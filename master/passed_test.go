@@ -17,7 +17,7 @@ func passedFrom(t *testing.T, addresses ...string) *passedSockets {
 	for _, a := range addresses {
 		l := bindOne(t, a)
 		p.units["web"] = append(p.units["web"], &listener{
-			name: "systemd:web", network: l.network, address: l.address, fd: l.fd, external: true,
+			name: "systemd:web", network: l.network, address: l.address, at: l.at, fd: l.fd, external: true, listening: true,
 		})
 	}
 	return p
@@ -33,14 +33,14 @@ func TestASocketThatSystemdOpenedIsTakenByItsAddress(t *testing.T) {
 		"tcp6://" + sockets[2].address,
 		"unix://" + path,
 	} {
-		b := newBinder(16, false, nil, p)
+		b := newBinder(false, nil, p)
 		got, err := b.bind(context.Background(), []string{address})
 		if err != nil || len(got) != 1 || got[0] != sockets[i] {
 			t.Errorf("%s is bound to %v, %v; want the unit's socket", address, got, err)
 			continue
 		}
-		if got[0].key != address {
-			t.Errorf("%s has key %q", address, got[0].key)
+		if key := b.as[got[0]].key; key != address {
+			t.Errorf("%s has key %q", address, key)
 		}
 	}
 }
@@ -49,8 +49,8 @@ func TestASocketIsNotServedTwice(t *testing.T) {
 	p := passedFrom(t, "tcp://127.0.0.1:0")
 	address := "tcp://" + p.units["web"][0].address
 	for _, addresses := range [][]string{{address, "systemd:web"}, {"systemd:web", address}} {
-		b := newBinder(16, false, nil, p)
-		if got, err := b.bind(context.Background(), addresses); err == nil || !strings.Contains(err.Error(), "is there already") {
+		b := newBinder(false, nil, p)
+		if got, err := b.bind(context.Background(), addresses); err == nil || !strings.Contains(err.Error(), "the same socket as") {
 			t.Errorf("%v is bound to %v, %v; want a refusal", addresses, got, err)
 		}
 	}
@@ -61,23 +61,20 @@ func TestASocketIsNotServedTwice(t *testing.T) {
 func TestWithoutAddressesEveryPassedSocketIsServed(t *testing.T) {
 	p := passedFrom(t, "tcp://127.0.0.1:0", "tcp://127.0.0.1:0")
 	l := bindOne(t, "tcp://127.0.0.1:0")
-	p.units[unnamed] = []*listener{{name: "systemd:" + unnamed, network: "tcp", address: l.address, fd: l.fd, external: true}}
+	p.units[unnamed] = []*listener{{name: "systemd:" + unnamed, network: "tcp", address: l.address, at: l.at, fd: l.fd, external: true}}
 	m := &Master{passed: p}
-	kept := map[string]*listener{}
+	kept, keys := map[*listener]known{}, map[string]bool{}
 	for range 2 { // a reload keeps them
 		got := m.bind(context.Background(), Generation{}, kept)
 		if got.err != nil || len(got.all) != 3 {
 			t.Fatalf("bound %v, %v; want all three", got.all, got.err)
 		}
 		for _, l := range got.all {
-			if old := kept[l.key]; len(kept) == 3 && old != l {
-				t.Errorf("%s was %v and is %v", l.key, old, l)
-			}
-			kept[l.key] = l
+			kept[l], keys[got.as[l].key] = known{*l, true}, true
 		}
 	}
-	if len(kept) != 3 {
-		t.Errorf("the keys are not their own: %v", kept)
+	if len(kept) != 3 || len(keys) != 3 {
+		t.Errorf("the keys are not their own: %v, %v", kept, keys)
 	}
 	if got := (&passedSockets{}).listen(nil); len(got) != 1 || got[0] != DefaultListen {
 		t.Errorf("without passed sockets: %v, want %s", got, DefaultListen)
@@ -91,7 +88,7 @@ func TestAnAddressThatSystemdHoldsOtherwiseIsToldByName(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, address := range []string{"tcp4://:" + port, "tcp4://127.0.0.1:" + port} {
-		b := newBinder(16, false, nil, p)
+		b := newBinder(false, nil, p)
 		got, err := b.bind(context.Background(), []string{address})
 		if err == nil || !strings.Contains(err.Error(), `"systemd:web" or "tcp://:`+port+`"`) {
 			t.Errorf("%s is bound to %v, %v; want the names that work", address, got, err)
@@ -99,7 +96,7 @@ func TestAnAddressThatSystemdHoldsOtherwiseIsToldByName(t *testing.T) {
 	}
 	p = passedFrom(t, "tcp4://127.0.0.1:0")
 	at := p.units["web"][0].address
-	_, err = newBinder(16, false, nil, p).bind(context.Background(), []string{"tcp4://:" + at[strings.LastIndex(at, ":")+1:]})
+	_, err = newBinder(false, nil, p).bind(context.Background(), []string{"tcp4://:" + at[strings.LastIndex(at, ":")+1:]})
 	if err == nil || !strings.Contains(err.Error(), `"systemd:web" or "tcp://`+at+`"`) {
 		t.Errorf("got %v, want the names that work", err)
 	}

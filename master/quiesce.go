@@ -43,6 +43,25 @@ func (l *listener) quiesce() error {
 	return nil
 }
 
+// divert is quiesce for a listener beside which another of ours listens to all
+// addresses of its port: new connections are the other's, at once, where a SYN
+// that is dropped would wait for the client's second one. The kernel looks for a
+// listener of the interface that a SYN came from, and there is none of this
+// number; handshakes that have begun, and the queue, belong to the listener for
+// good. It cannot be undone without CAP_NET_RAW.
+func (l *listener) divert() error {
+	if l.quiesced {
+		return nil
+	}
+	if err := unix.SetsockoptInt(l.fd, unix.SOL_SOCKET, unix.SO_BINDTOIFINDEX, noInterface); err != nil {
+		return l.quiesce() // Linux before 5.1
+	}
+	l.quiesced, l.diverted = true, true
+	return nil
+}
+
+const noInterface = 1<<31 - 1
+
 func (l *listener) filterSYN() error {
 	prog := unix.SockFprog{Len: uint16(len(synFilter)), Filter: &synFilter[0]}
 	return unix.SetsockoptSockFprog(l.fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &prog)

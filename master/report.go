@@ -76,6 +76,9 @@ func (m *Master) status() Status {
 		CPUS:       ownCPU().Seconds(),
 	}
 	for _, l := range m.current.listeners {
+		if !l.listening {
+			continue
+		}
 		s.Listeners = append(s.Listeners, ListenerRow{Name: l.name, Address: l.address, Queued: l.queued()})
 	}
 	latency, age := m.latency, m.age

@@ -34,7 +34,8 @@ func (s *Sockets) Open(ctx context.Context, addresses []string, backlog int, noR
 		}
 		s.passed = passed
 	}
-	all, err := newBinder(backlog, noReuseAddress, s.passed.kept(), s.passed).bind(ctx, s.passed.listen(addresses))
+	b := newBinder(noReuseAddress, s.passed.kept(), s.passed)
+	all, err := b.bind(ctx, s.passed.listen(addresses))
 	if err != nil {
 		return nil, err
 	}
@@ -47,11 +48,15 @@ func (s *Sockets) Open(ctx context.Context, addresses []string, backlog int, noR
 	s.passed.stored, s.open = nil, all
 	sockets := make([]Socket, len(all))
 	for i, l := range all {
-		if err := l.reopen(); err != nil {
+		err := l.listen(orDefault(backlog), nil)
+		if err == nil {
+			err = l.reopen()
+		}
+		if err != nil {
 			s.Close()
 			return nil, err
 		}
-		sockets[i] = Socket{Name: l.key, FD: l.fd}
+		sockets[i] = Socket{Name: b.as[l].key, FD: l.fd}
 	}
 	return sockets, nil
 }

@@ -33,11 +33,17 @@ func ListenUnix(path string, mode os.FileMode) (*UnixSocket, error) {
 
 // bind replaces the socket, if there is one, by a new one.
 func (u *UnixSocket) bind() error {
-	socket, err := bindUnix(u.address, defaultBacklog)
+	u.mu.Lock()
+	old := u.socket
+	u.mu.Unlock()
+	socket, err := bindUnix(u.address, old)
 	if err != nil {
 		return err
 	}
-	accepts, err := socket.netListener()
+	var accepts net.Listener
+	if err = socket.listen(defaultBacklog, nil); err == nil {
+		accepts, err = socket.netListener()
+	}
 	if err != nil {
 		socket.close()
 		return err
@@ -65,7 +71,7 @@ func (u *UnixSocket) Keep(every time.Duration, report func(error)) (stop func())
 
 func (u *UnixSocket) restore() (restored bool, err error) {
 	u.mu.Lock()
-	reachable := u.closed || u.socket.reusable()
+	reachable := u.closed || u.socket.hasFile()
 	u.mu.Unlock()
 	if reachable {
 		return false, nil

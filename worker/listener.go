@@ -42,7 +42,7 @@ func openListener(name string, fd int, lent bool) (*listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listener %q: inspect descriptor %d: %w", name, fd, err)
 	}
-	if listening == 0 {
+	if listening == 0 && lent { // a master's listens when its workers are ready
 		return nil, fmt.Errorf("listener %q: descriptor %d does not listen", name, fd)
 	}
 	flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)

@@ -19,6 +19,11 @@ type Spawn struct {
 	Generation int
 }
 
+// Listen makes the sockets of Generation listen, which so far are only bound:
+// from here on clients can connect. Listening follows, and no worker of
+// Generation is told to accept before.
+type Listen struct{ Generation int }
+
 // Accept lets a worker take connections, for the first time or again.
 type Accept struct{ ID ID }
 
@@ -123,6 +128,7 @@ type Exit struct {
 
 func (Load) action()        {}
 func (Spawn) action()       {}
+func (Listen) action()      {}
 func (Accept) action()      {}
 func (DrainWorker) action() {}
 func (LameDuck) action()    {}

@@ -28,6 +28,10 @@ func (c *checker) action(a Action) error {
 	switch a := a.(type) {
 	case Spawn:
 		return c.spawn(a)
+	case Listen:
+		fine := !c.asked[a.Generation] && !c.listening[a.Generation] && !c.retired[a.Generation]
+		c.asked[a.Generation] = true
+		return check(fine, "asked before")
 	case Accept:
 		return c.accept(a)
 	case DrainWorker:
@@ -119,6 +123,9 @@ func (c *checker) accept(a Accept) error {
 	w, err := c.worker(a.ID)
 	if err != nil {
 		return err
+	}
+	if !c.listening[w.gen] && !c.wild {
+		return fmt.Errorf("generation %d does not listen", w.gen)
 	}
 	fine := w.ready && !w.draining && !w.stopped && !w.dying && (w.held || !w.accepting)
 	helps := c.quiesced[w.gen] // it empties a queue

@@ -21,6 +21,8 @@ type checker struct {
 	highest   int
 	quiesced  map[int]bool
 	retired   map[int]bool
+	asked     map[int]bool // to listen, and has not answered
+	listening map[int]bool
 	living    map[int]int // shadows by generation
 
 	loading          bool // Load is not answered
@@ -59,7 +61,7 @@ type record struct {
 func newChecker() *checker {
 	return &checker{
 		m: New(), workers: map[ID]*shadow{}, owner: map[int]ID{},
-		quiesced: map[int]bool{}, retired: map[int]bool{}, living: map[int]int{},
+		quiesced: map[int]bool{}, retired: map[int]bool{}, asked: map[int]bool{}, listening: map[int]bool{}, living: map[int]int{},
 	}
 }
 
@@ -195,6 +197,9 @@ func (c *checker) before(now time.Duration, ev Event) {
 		if ev.Err == "" && c.committed > 0 && c.exit == nil {
 			c.highest++
 		}
+	case Listening:
+		c.listening[ev.Generation] = c.asked[ev.Generation] && ev.Err == "" || c.listening[ev.Generation]
+		c.asked[ev.Generation] = false
 	case Drain, Interrupt, Stop:
 		if !c.stopping {
 			c.stopping, c.stopAsked = true, now
@@ -312,7 +317,7 @@ func (c *checker) books() error {
 			continue
 		}
 		serving := v.State == WorkerReady || v.State == WorkerBusy && !w.busy
-		if serving && v.Generation == c.committed && !w.accepting {
+		if serving && v.Generation == c.committed && !w.accepting && c.listening[v.Generation] {
 			return fmt.Errorf("worker %d of the serving generation does not accept", v.ID)
 		}
 	}

@@ -100,6 +100,13 @@ type Loaded struct {
 	Err    string
 }
 
+// Listening answers Listen: the generation's sockets listen or, if Err is not
+// empty, one of them cannot.
+type Listening struct {
+	Generation int
+	Err        string
+}
+
 // Scale moves the number of workers: to N if Absolute, else by N.
 type Scale struct {
 	N        int
@@ -139,6 +146,7 @@ func (Exited) event()      {}
 func (Sampled) event()     {}
 func (Reload) event()      {}
 func (Loaded) event()      {}
+func (Listening) event()   {}
 func (Scale) event()       {}
 func (Recycle) event()     {}
 func (Drain) event()       {}

@@ -102,6 +102,8 @@ func fuzzEvent(c *checker, kind, arg byte) Event {
 		return Leaving{id}
 	case 28:
 		return Terminated{id}
+	case 29, 30:
+		return Listening{Generation: c.highest - int(arg&1), Err: map[bool]string{true: "no"}[kind == 30 && high&1 == 1]}
 	case 18:
 		return Boot{Config: fuzzConfig(arg)}
 	}

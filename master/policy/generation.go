@@ -10,6 +10,7 @@ type generation struct {
 	number  int
 	config  Config
 	members []*worker // by ID
+	listens listens
 
 	// The size: what the configuration says, moved by Scale and, for a dynamic
 	// pool, by its spares.
@@ -32,6 +33,15 @@ type generation struct {
 	drainBy  time.Duration
 	failed   int // workers that crashed meanwhile
 }
+
+// listens says whether a generation's sockets listen.
+type listens uint8
+
+const (
+	listensNot   listens = iota
+	listensAsked         // Listen is not answered
+	listensNow
+)
 
 // newGeneration makes the generation after the newest.
 func (m *Machine) newGeneration(c Config) *generation {

@@ -20,11 +20,12 @@ var update = flag.Bool("update", false, "rewrite the expected actions in testdat
 //	@wake                          a tick, when the machine asked for it
 //	@ up                           every worker that starts is spawned and gets ready
 //	@ gone                         every worker that drains or exits is gone
+//	! listen fails                 the next sockets that are to listen do not
 //	! workers                      shows the workers
 //	! wake                         shows when the machine wants to wake
 //	! target                       shows the size that the pool should have
 //
-// Notes at level debug are left out. Run with -update to accept what happens
+// Listen is answered at once, as the master does it. Notes at level debug are left out. Run with -update to accept what happens
 // now, and read the difference.
 func TestScripts(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txt")
@@ -58,6 +59,8 @@ type player struct {
 	now  time.Duration
 	out  strings.Builder
 	line int
+
+	listenErr string // answers the next Listen
 }
 
 func playScript(t *testing.T, script string) string {
@@ -97,6 +100,8 @@ func (p *player) show(what string) {
 			}
 			p.answer("slot %d: id %d, generation %d, %s%s", w.Slot, w.ID, w.Generation, w.State, held)
 		}
+	case "listen fails":
+		p.listenErr = "bind tcp://:80: address already in use"
 	case "wake":
 		at, ok := p.m.Wake()
 		if !ok {
@@ -160,13 +165,20 @@ func (p *player) event(when, what string) {
 
 func (p *player) step(ev Event) {
 	before := p.m.State()
+	var then Event
 	for _, a := range p.m.Step(p.now, ev) {
 		if n, ok := a.(Note); !ok || n.Level > Debug {
 			p.answer("%s", FormatAction(a))
 		}
+		if a, ok := a.(Listen); ok {
+			then, p.listenErr = Listening{a.Generation, p.listenErr}, ""
+		}
 	}
 	if after := p.m.State(); after != before {
 		p.answer("(%s)", after)
+	}
+	if then != nil {
+		p.step(then)
 	}
 }
 

@@ -181,6 +181,8 @@ func (m *Machine) handle(ev Event) {
 		m.onReload()
 	case Loaded:
 		m.onLoaded(ev)
+	case Listening:
+		m.onListening(ev)
 	case Scale:
 		m.onScale(ev)
 	case Recycle:
@@ -209,12 +211,12 @@ func (m *Machine) withWorker(id ID, ev Event, f func(*worker)) {
 // completion has brought about, and says whether there was one.
 func (m *Machine) advance() bool {
 	switch {
-	case m.state == Booting && m.serving.complete():
+	case m.state == Booting && m.serving.complete() && m.listen(m.serving):
 		m.run()
 	case m.awaitsLoad() && m.now >= m.loadBy:
 		m.loading = false
 		m.endReload("the configuration was not loaded within " + m.serving.config.StartTimeout.String())
-	case m.state == Reloading && m.coming != nil && m.coming.complete():
+	case m.state == Reloading && m.coming != nil && m.coming.complete() && m.listen(m.coming):
 		m.commit()
 	case m.state == Reloading && m.coming != nil && m.coming.missing() > 0 && m.now >= m.coming.completeBy:
 		m.failReload("no free slot for all workers within " + m.coming.config.StartTimeout.String())

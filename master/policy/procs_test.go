@@ -13,6 +13,12 @@ func (w *world) apply(a Action) {
 		w.load()
 	case Spawn:
 		w.spawn(a)
+	case Listen:
+		ev := Listening{Generation: a.Generation}
+		if w.chance(w.profile.listenFails) {
+			ev.Err = "address already in use"
+		}
+		w.plan(1, nil, ev, nil)
 	case Accept:
 		if p := w.procs[a.ID]; p != nil {
 			w.serve(p)

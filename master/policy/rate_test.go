@@ -123,6 +123,9 @@ func (d *deathbed) step(ev Event) {
 			d.perMinute[min(59, int(d.w.now/time.Minute))]++
 			d.live(s.ID, nil)
 		}
+		if a, ok := a.(Listen); ok {
+			d.step(Listening{Generation: a.Generation})
+		}
 	}
 }
 

@@ -52,6 +52,8 @@ func FormatEvent(ev Event) string {
 	case Loaded:
 		l.put("err", ev.Err)
 		l.config(&ev.Config)
+	case Listening:
+		l.put("generation", ev.Generation).put("err", ev.Err)
 	case Scale:
 		if ev.Absolute {
 			l.word("to=" + strconv.Itoa(ev.N))
@@ -75,6 +77,8 @@ func FormatAction(a Action) string {
 		l.word("load")
 	case Spawn:
 		l.word("spawn").put("id", a.ID).word("slot="+strconv.Itoa(a.Slot)).put("generation", a.Generation)
+	case Listen:
+		l.word("listen").put("generation", a.Generation)
 	case Accept:
 		l.word("accept").put("id", a.ID)
 	case DrainWorker:
@@ -144,6 +148,8 @@ func eventName(ev Event) string {
 		return "reload"
 	case Loaded:
 		return "loaded"
+	case Listening:
+		return "listening"
 	case Scale:
 		return "scale"
 	case Recycle:

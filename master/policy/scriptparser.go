@@ -175,6 +175,8 @@ func (p *parser) event(name string) Event {
 		return Reload{}
 	case "loaded":
 		return Loaded{Err: p.reason(), Config: p.config()}
+	case "listening":
+		return Listening{Generation: p.integer("generation"), Err: p.reason()}
 	case "scale":
 		return p.scale()
 	case "recycle":

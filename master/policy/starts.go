@@ -1,6 +1,9 @@
 package policy
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 func (m *Machine) onSpawned(w *worker, ev Spawned) {
 	if w.spawned {
@@ -52,12 +55,50 @@ func (m *Machine) onReady(w *worker) {
 	switch {
 	case g == m.coming: // waits for commit
 	case g == m.serving && m.serves():
-		m.accept(w)
-	case m.now < g.drainBy: // it came to help empty a queue
+		if m.listen(g) {
+			m.accept(w)
+		}
+	case m.now < g.drainBy && g.listens == listensNow: // it came to help empty a queue
 		m.accept(w)
 		m.drain(w, causeDrain, true, g.drainBy-m.now)
 	default:
 		m.stop(w, causeDrain)
+	}
+}
+
+// listen says whether g's sockets listen, and asks for it if nobody has: they
+// do so as soon as somebody can accept, and no sooner, so that a generation
+// that never serves has kept no client waiting.
+func (m *Machine) listen(g *generation) bool {
+	if g.listens == listensNot {
+		g.listens = listensAsked
+		m.do(Listen{Generation: g.number})
+	}
+	return g.listens == listensNow
+}
+
+// onListening lets those accept who have waited for it.
+func (m *Machine) onListening(ev Listening) {
+	i := slices.IndexFunc(m.generations, func(g *generation) bool { return g.number == ev.Generation })
+	if i < 0 || m.generations[i].listens != listensAsked {
+		m.note(Debug, "event ignored", nil, Field{"event", eventName(ev)})
+		return
+	}
+	g := m.generations[i]
+	switch {
+	case ev.Err == "":
+		g.listens = listensNow
+		if g == m.serving && m.serves() {
+			for _, w := range g.members {
+				if w.serves() {
+					m.accept(w)
+				}
+			}
+		}
+	case g == m.coming:
+		m.failReload(ev.Err)
+	case m.state == Booting:
+		m.abort(1, ev.Err)
 	}
 }
 

@@ -30,7 +30,7 @@ func (p *checkedPlayer) do(lines ...string) {
 					if w.PID == 0 {
 						p.step(Spawned{ID: w.ID, PID: 100 + int(w.ID)})
 					}
-					p.step(Ready{ID: w.ID})
+					p.listen(p.step(Ready{ID: w.ID}))
 				}
 			}
 		case "later": // long enough to be hung, if silent
@@ -53,6 +53,15 @@ func (p *checkedPlayer) do(lines ...string) {
 	}
 }
 
+// listen answers Listen.
+func (p *checkedPlayer) listen(actions []Action) {
+	for _, a := range actions {
+		if a, ok := a.(Listen); ok {
+			p.step(Listening{Generation: a.Generation})
+		}
+	}
+}
+
 func (p *checkedPlayer) step(ev Event) []Action {
 	p.t.Helper()
 	p.now += time.Millisecond
@@ -68,6 +77,10 @@ var situations = []situation{
 	{"booting", Booting, func(p *checkedPlayer) { p.do("boot min=2", "spawned id=1 pid=1") }},
 	{"booting, last try", Booting, func(p *checkedPlayer) { p.do("boot min=1 boot-tries=1") }},
 	{"booting, last worker", Booting, func(p *checkedPlayer) { p.do("boot min=1", "spawned id=1 pid=1") }},
+	{"booting, to listen", Booting, func(p *checkedPlayer) { p.do("boot min=1", "spawned id=1 pid=1", "ready id=1") }},
+	{"booting, listens", Booting, func(p *checkedPlayer) {
+		p.do("boot min=2", "spawned id=1 pid=1", "ready id=1", "listening generation=1", "spawned id=2 pid=2")
+	}},
 	{"booting, one failed", Booting, func(p *checkedPlayer) {
 		p.do("boot min=2", "spawned id=1 pid=1", "spawned id=2 pid=2", "failed id=1 code=1 err=\"no\"", "ready id=2")
 	}},
@@ -86,6 +99,12 @@ var situations = []situation{
 	}},
 	{"reloading, last worker", Reloading, func(p *checkedPlayer) {
 		p.do("boot min=1", "up", "reload", "loaded min=1", "spawned id=2 pid=2")
+	}},
+	{"reloading, to listen", Reloading, func(p *checkedPlayer) {
+		p.do("boot min=1", "up", "reload", "loaded min=1", "spawned id=2 pid=2", "ready id=2")
+	}},
+	{"reloading, listens", Reloading, func(p *checkedPlayer) {
+		p.do("boot min=1", "up", "reload", "loaded min=1", "spawned id=2 pid=2", "ready id=2", "scale to=2", "listening generation=2", "spawned id=3 pid=3")
 	}},
 	{"probation", Probation, func(p *checkedPlayer) { p.do("boot min=2", "up", "reload", "loaded min=2", "up") }},
 	{"probation, later", Probation, func(p *checkedPlayer) {
@@ -114,6 +133,7 @@ var situations = []situation{
 func everyEvent() []Event {
 	events := []Event{
 		Boot{}, Boot{Config{Min: 3}}, Boot{Config{Min: 2, Max: 1}}, Sampled{}, Reload{}, Loaded{}, Loaded{Err: "no"}, Loaded{Config: Config{Min: 2, Max: 1}},
+		Listening{Generation: 1}, Listening{1, "no"}, Listening{Generation: 2}, Listening{2, "no"}, Listening{Generation: 9},
 		Loaded{Config: Config{OneShot: true, MinSpare: 3}}, Loaded{Config: Config{Min: 1, Max: 9}},
 		Scale{N: 1}, Scale{N: -1}, Scale{N: 3, Absolute: true}, Scale{N: -1 << 62}, Scale{N: 1 << 62, Absolute: true},
 		Drain{}, Interrupt{}, Stop{}, Tick{}, nil,
@@ -134,11 +154,12 @@ var next = map[State]map[string][]State{
 	Booting: {
 		"boot": {Stopped}, "ready": {Running}, "failed": {Killing}, "exited": {Killing, Stopped}, "spawn-failed": {Stopped},
 		"drain": {Draining, Killing, Stopped}, "interrupt": {Draining, Killing, Stopped}, "stop": {Killing, Stopped}, "scale": {Running},
+		"listening": {Running, Killing},
 	},
 	Running: {"reload": {Reloading}, "drain": {Draining}, "interrupt": {Draining}, "stop": {Killing}},
 	Reloading: {
 		"loaded": {Running}, "failed": {Running}, "exited": {Running}, "spawn-failed": {Running}, "unfit": {Running},
-		"sampled": {Running}, "ready": {Probation}, "scale": {Probation},
+		"sampled": {Running}, "ready": {Probation}, "scale": {Probation}, "listening": {Probation, Running},
 		"drain": {Draining}, "interrupt": {Draining}, "stop": {Killing},
 	},
 	Probation: {
@@ -222,6 +243,8 @@ func (c *checker) breaksContract(ev Event) bool {
 		return w != nil && (!w.accepting && !w.busy || !c.oneShot(ev.ID))
 	case Loaded:
 		return !c.loading
+	case Listening:
+		return !c.asked[ev.Generation]
 	}
 	return false
 }

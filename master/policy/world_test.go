@@ -41,7 +41,7 @@ type profile struct {
 	spawnFails, failsStart, fatal, diesStarting, neverReady float64
 	crashes, hangs, stalls, unfit, leaves, told             float64 // within a life
 	ignoresDrain, crashesDraining, ignoresStop              float64
-	badConfig, neverLoaded                                  float64
+	badConfig, neverLoaded, listenFails                     float64
 	reload, scale, recycle, stop                            float64 // what the operator does
 	freezes                                                 float64 // of everything, the master too, at a sample
 	life, start, finish, pause                              time.Duration
@@ -157,6 +157,7 @@ func (w *world) newProfile(healthy bool) profile {
 		p.crashes, p.hangs, p.stalls, p.unfit, p.leaves, p.told, p.lossy = 0.1, 0.02, 0.1, 0.02, 0.05, 0.05, 0.1
 		p.ignoresDrain, p.crashesDraining, p.ignoresStop = 0.05, 0.05, 0.1
 	case 2: // starts go wrong
+		p.listenFails = 0.2
 		p.spawnFails, p.failsStart, p.fatal, p.diesStarting, p.neverReady = 0.1, 0.2, 0.1, 0.2, 0.1
 		p.ignoresStop = 0.3
 	case 3: // everyone dies soon
@@ -164,6 +165,7 @@ func (w *world) newProfile(healthy bool) profile {
 	case 4: // nobody obeys
 		p.ignoresDrain, p.ignoresStop, p.hangs, p.stalls, p.told = 0.7, 0.7, 0.2, 0.3, 0.3
 	case 5: // chaos
+		p.listenFails = 0.02
 		p.spawnFails, p.failsStart, p.fatal, p.diesStarting, p.neverReady = 0.05, 0.1, 0.02, 0.1, 0.05
 		p.crashes, p.hangs, p.stalls, p.unfit, p.leaves, p.told, p.lossy = 0.3, 0.1, 0.2, 0.1, 0.1, 0.2, 0.3
 		p.ignoresDrain, p.crashesDraining, p.ignoresStop = 0.2, 0.2, 0.2

@@ -31,17 +31,9 @@ func (l *loader) addresses() {
 	if l.bad["listen"] {
 		return
 	}
-	seen := map[string]bool{}
-	for _, address := range l.config.Listen {
-		if seen[address] {
-			l.blame("listen", fmt.Sprintf("%q is there twice", address))
-			continue
-		}
-		seen[address] = true
-		alone := prefork.Server{Listen: []string{address}, Configure: handlers.Configure}
-		for _, err := range alone.Validate() {
-			l.blame("listen", strings.TrimPrefix(err.Error(), "listen "))
-		}
+	addresses := prefork.Server{Listen: l.config.Listen, Configure: handlers.Configure}
+	for _, err := range addresses.Validate() {
+		l.blame("listen", strings.TrimPrefix(err.Error(), "listen "))
 	}
 }
 

@@ -1,0 +1,162 @@
+package master
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"path/filepath"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+)
+
+// endpoint is what a TCP socket is bound to, however the address is written
+// that stands for it. It is comparable.
+type endpoint struct {
+	ip   netip.Addr // a zone is the interface's number
+	port int        // 0: the kernel chooses
+	both bool       // [::] that takes IPv4 as well
+}
+
+// String writes the endpoint as a listen address.
+func (e endpoint) String() string {
+	scheme := "tcp"
+	if e.ip.Is6() && e.ip.IsUnspecified() && !e.both {
+		scheme = "tcp6"
+	}
+	return scheme + "://" + e.hostPort()
+}
+
+func (e endpoint) hostPort() string { return netip.AddrPortFrom(e.ip, uint16(e.port)).String() }
+
+// covers says whether a socket at e is bound to every address that one at o is
+// bound to. The kernel lets only one of them listen.
+func (e endpoint) covers(o endpoint) bool {
+	return e.port == o.port && e.port != 0 && e.ip.IsUnspecified() && (e.both || e.ip.Is4() == o.ip.Is4())
+}
+
+func (e endpoint) overlaps(o endpoint) bool { return e.covers(o) || o.covers(e) }
+
+// endpoint returns what a stands for, and false if only a name server knows.
+func (a Address) endpoint() (e endpoint, known bool, err error) {
+	e.port = a.Port
+	if a.Host == "" || a.Host == "::" && a.Network == "tcp" {
+		e.ip, e.both = netip.IPv6Unspecified(), a.Network == "tcp"
+		if a.Network == "tcp4" {
+			e.ip = netip.IPv4Unspecified()
+		}
+		return e, true, nil
+	}
+	ip, err := netip.ParseAddr(a.Host)
+	if err != nil {
+		return e, false, nil
+	}
+	e.ip = ip.Unmap()
+	if a.Network == "tcp4" && !e.ip.Is4() || a.Network == "tcp6" && !e.ip.Is6() {
+		return e, false, &ConfigError{fmt.Errorf("listen address %q: %s is not an address of %s", a.Name, ip, a.Network)}
+	}
+	return e, true, nil
+}
+
+// numbered replaces the name of a zone by the interface's number.
+func (e endpoint) numbered() (endpoint, error) {
+	if e.ip.Zone() == "" {
+		return e, nil
+	}
+	if _, err := strconv.ParseUint(e.ip.Zone(), 10, 32); err == nil {
+		return e, nil
+	}
+	ifi, err := net.InterfaceByName(e.ip.Zone())
+	if err != nil {
+		return e, err
+	}
+	e.ip = e.ip.WithZone(strconv.Itoa(ifi.Index))
+	return e, nil
+}
+
+// sockaddr returns the endpoint, whose zone is a number, as bind wants it.
+func (e endpoint) sockaddr() (family int, sa unix.Sockaddr) {
+	if e.ip.Is4() {
+		return unix.AF_INET, &unix.SockaddrInet4{Port: e.port, Addr: e.ip.As4()}
+	}
+	zone, _ := strconv.ParseUint(e.ip.Zone(), 10, 32) // none is 0
+	return unix.AF_INET6, &unix.SockaddrInet6{Port: e.port, Addr: e.ip.As16(), ZoneId: uint32(zone)}
+}
+
+// boundTo returns where a TCP socket is bound.
+func boundTo(fd int) (endpoint, error) {
+	sa, err := unix.Getsockname(fd)
+	if err != nil {
+		return endpoint{}, err
+	}
+	switch sa := sa.(type) {
+	case *unix.SockaddrInet4:
+		return endpoint{ip: netip.AddrFrom4(sa.Addr), port: sa.Port}, nil
+	case *unix.SockaddrInet6:
+		e := endpoint{ip: netip.AddrFrom16(sa.Addr), port: sa.Port}
+		if sa.ZoneId != 0 {
+			e.ip = e.ip.WithZone(strconv.FormatUint(uint64(sa.ZoneId), 10))
+		}
+		only, err := unix.GetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY)
+		e.both = only == 0 && e.ip.IsUnspecified()
+		return e, err
+	}
+	return endpoint{}, fmt.Errorf("%T is no address of TCP", sa)
+}
+
+// CheckAddresses returns every problem of a list of listen addresses that shows
+// without a name server and without a bind: what cannot be read, and what
+// cannot be served together.
+func CheckAddresses(listen []string) []error {
+	var problems []error
+	var seen []Address
+	for _, s := range listen {
+		a, err := ParseAddress(s)
+		if err == nil && a.Port > 0 {
+			_, _, err = a.endpoint()
+		}
+		if err != nil {
+			problems = append(problems, err)
+			continue
+		}
+		for _, o := range seen {
+			if err := a.conflict(o); err != nil {
+				problems = append(problems, err)
+				break
+			}
+		}
+		seen = append(seen, a)
+	}
+	return problems
+}
+
+// conflict says why a cannot be served beside o, if that shows.
+func (a Address) conflict(o Address) error {
+	same := a.Name == o.Name
+	if a.Path != "" && o.Path != "" {
+		same = filepath.Clean(a.Path) == filepath.Clean(o.Path)
+	}
+	x, known, _ := a.endpoint()
+	y, both, _ := o.endpoint()
+	if a.Path+a.Label+o.Path+o.Label != "" || !known || !both {
+		known = false
+	}
+	switch {
+	case same || known && x == y:
+		return twice(a, o)
+	case known && x.overlaps(y):
+		return overlap(a, o)
+	}
+	return nil
+}
+
+func twice(a, o Address) error {
+	if a.Name == o.Name {
+		return &ConfigError{fmt.Errorf("listen address %q: given twice", a.Name)}
+	}
+	return &ConfigError{fmt.Errorf("listen address %q: the same socket as %q", a.Name, o.Name)}
+}
+
+func overlap(a, o Address) error {
+	return &ConfigError{fmt.Errorf("listen address %q: it overlaps %q, and only one of them can listen", a.Name, o.Name)}
+}

@@ -1,0 +1,43 @@
+package master
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestAddressesThatCannotBeServedTogetherAreFoundWithoutABind(t *testing.T) {
+	tests := []struct {
+		listen []string
+		want   string // "" is no problem
+	}{
+		{[]string{"tcp://127.0.0.1:80", "tcp://127.0.0.2:80", "tcp://[::1]:80", "tcp://localhost:80"}, ""},
+		{[]string{"tcp4://:80", "tcp6://:80"}, ""},
+		{[]string{"tcp://:0", "tcp4://:0"}, ""},
+		{[]string{"systemd:web", "tcp://:80", "unix:@web", "unix:///web"}, ""},
+		{[]string{"tcp://127.0.0.1:80", "tcp://127.0.0.1:80"}, `"tcp://127.0.0.1:80": given twice`},
+		{[]string{"tcp://127.0.0.1:80", "tcp4://127.0.0.1:80"}, `"tcp4://127.0.0.1:80": the same socket as "tcp://127.0.0.1:80"`},
+		{[]string{"tcp://127.0.0.1:80", "tcp://[::ffff:127.0.0.1]:80"}, "the same socket"},
+		{[]string{"tcp://:80", "tcp://[::]:80"}, "the same socket"},
+		{[]string{"tcp6://:80", "tcp6://[::]:80"}, "the same socket"},
+		{[]string{"tcp4://:80", "tcp://0.0.0.0:80"}, "the same socket"},
+		{[]string{"tcp://[0:0::1]:80", "tcp6://[::1]:80"}, "the same socket"},
+		{[]string{"tcp://:80", "tcp4://:80"}, `"tcp4://:80": it overlaps "tcp://:80"`},
+		{[]string{"tcp6://:80", "tcp://:80"}, "overlaps"},
+		{[]string{"tcp://127.0.0.1:80", "tcp://:80"}, "overlaps"},
+		{[]string{"tcp4://:80", "tcp://127.0.0.1:80"}, "overlaps"},
+		{[]string{"unix:///d/s", "unix:///d/./s?mode=0600"}, "the same socket"},
+		{[]string{"unix:@s", "unix://@s"}, "given twice"},
+		{[]string{"systemd:web", "systemd:web"}, "given twice"},
+		{[]string{"tcp4://[::1]:80"}, "is not an address of tcp4"},
+		{[]string{"tcp6://[::ffff:127.0.0.1]:80"}, "is not an address of tcp6"},
+		{[]string{"tcp:80"}, "write tcp://host:port"},
+	}
+	for _, tt := range tests {
+		problems := CheckAddresses(tt.listen)
+		switch {
+		case tt.want == "" && len(problems) == 0:
+		case tt.want == "" || len(problems) != 1 || !strings.Contains(problems[0].Error(), tt.want):
+			t.Errorf("%v: %v; want %q", tt.listen, problems, tt.want)
+		}
+	}
+}
