@@ -54,19 +54,19 @@ func TestSilenceBeforeTheMasterCameBackIsNobodysFault(t *testing.T) {
 func TestASuspendedProcessIsSeen(t *testing.T) {
 	s := start(t, Options{Generation: generationOf(1, "", "tcp://127.0.0.1:0")})
 	pid := s.serves(1).Workers[0].PID
-	if suspended(pid) {
+	if readProcess(pid).suspended {
 		t.Error("a worker that runs is called suspended")
 	}
 	if err := unix.Kill(pid, unix.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
-	s.untilLoop("the worker to be suspended", func(*Master) bool { return suspended(pid) })
+	s.untilLoop("the worker to be suspended", func(*Master) bool { return readProcess(pid).suspended })
 	s.untilLoop("the log to say so", func(*Master) bool { return s.log.FilterMessage("worker suspended").Len() == 1 })
 	if err := unix.Kill(pid, unix.SIGCONT); err != nil {
 		t.Fatal(err)
 	}
 	s.untilLoop("the log to say that it runs again", func(*Master) bool { return s.log.FilterMessage("worker continued").Len() == 1 })
-	if suspended(-1) {
+	if readProcess(-1).suspended {
 		t.Error("a process that does not exist is called suspended")
 	}
 }

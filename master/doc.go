@@ -16,8 +16,9 @@
 //
 // Nothing that may wait happens on the owner loop: configurations are read
 // and addresses are bound on a goroutine of their own, messages to workers
-// are sent without waiting (a full channel is evidence of a stuck worker),
-// and control clients wait on their own goroutines.
+// are sent without waiting (a channel that stays full is evidence of a stuck
+// worker), /proc is read and what a worker leaves behind is closed elsewhere, and
+// control clients wait on their own goroutines.
 //
 // # Descriptors
 //

@@ -22,12 +22,13 @@ import (
 // Master is the first process of the server. Make one with New and Run it
 // once.
 type Master struct {
-	options Options
-	base    Generation // the first configuration, for reloads without Load
-	log     *zap.Logger
-	told    *events      // what log has said
-	streams atomic.Int32 // clients of ServeStream
-	started time.Time
+	options  Options
+	base     Generation // the first configuration, for reloads without Load
+	log      *zap.Logger
+	told     *events      // what log has said
+	streams  atomic.Int32 // clients of ServeStream
+	statuses *statuses
+	started  time.Time
 
 	machine *policy.Machine
 	events  chan event    // from readers, watchers and the loader
@@ -67,9 +68,11 @@ type Master struct {
 	reloads     Reloads
 	lastReload  LastReload
 	waiting     waiters
-	ordered     uint64         // number of the last order to a worker
-	lacking     bool           // messages to workers wait for what the master lacks, and the log knows
-	queue       []policy.Event // that actions gave rise to
+	readProcess func(pid int) process // /proc
+	reading     bool                  // of it is under way
+	ordered     uint64                // number of the last order to a worker
+	lacking     bool                  // messages to workers wait for what the master lacks, and the log knows
+	queue       []policy.Event        // that actions gave rise to
 	result      *policy.Exit
 }
 
@@ -89,6 +92,8 @@ func New(o Options) *Master {
 		options:     o,
 		base:        o.Generation,
 		told:        told,
+		statuses:    newStatuses(),
+		readProcess: readProcess,
 		log:         told.remember(o.Log).With(zap.String("role", "master")),
 		slots:       map[int]*SlotRow{},
 		machine:     policy.New(),

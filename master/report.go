@@ -1,7 +1,6 @@
 package master
 
 import (
-	"context"
 	"fmt"
 	"os"
 	"slices"
@@ -46,14 +45,6 @@ func (m *Master) pool() (serving, starting int) {
 		}
 	}
 	return serving, starting
-}
-
-// Status describes the server as it is now. It may be called from any
-// goroutine while Run runs; its error is ctx's, or ErrStopped.
-func (m *Master) Status(ctx context.Context) (Status, error) {
-	var s Status
-	err := m.do(ctx, func(m *Master) { s = m.status() })
-	return s, err
 }
 
 // status is Status on the owner loop.
@@ -139,12 +130,12 @@ func (m *Master) row(w *worker) WorkerRow {
 		Failed:     w.counted.failed,
 		Answers:    w.counted.latency.count(),
 		AgeS:       time.Since(w.started).Seconds(),
-		RSSBytes:   residentBytes(w.pid),
+		RSSBytes:   w.process.rss,
 		HeapBytes:  w.report.HeapBytes,
 		Goroutines: w.report.Goroutines,
 		LoopLagS:   time.Duration(w.report.LoopLagNS).Seconds(),
 		SilentS:    w.silence().Seconds(),
-		CPUS:       w.usedCPU().Seconds(),
+		CPUS:       w.process.cpu.Seconds(),
 		BytesIn:    w.counted.bytesIn,
 		BytesOut:   w.counted.bytesOut,
 		Doing:      w.report.Doing,
@@ -152,13 +143,12 @@ func (m *Master) row(w *worker) WorkerRow {
 	}
 }
 
-// uneasy is the silence after which the kernel is asked whether a worker is
-// suspended: twice what an idle one needs.
+// uneasy is the silence after which it matters whether a worker is suspended:
+// twice what an idle one needs.
 const uneasy = time.Second
 
-// sample tells the policy how the workers fare.
-func (m *Master) sample() {
-	recycleByRSS := m.current.config.Policy.RecycleAboveRSS > 0
+// takeSample tells the policy how the workers fare.
+func (m *Master) takeSample() {
 	samples := make([]policy.Sample, 0, len(m.workers))
 	for id, w := range m.workers {
 		m.count(w)
@@ -171,9 +161,9 @@ func (m *Master) sample() {
 			Silent: w.silence(),
 		}
 		w.beat = beat
-		s.Suspended = s.Silent > uneasy && suspended(w.pid)
-		if recycleByRSS {
-			s.RSS = residentBytes(w.pid)
+		s.Suspended = s.Silent > uneasy && w.process.suspended
+		if m.current.config.Policy.RecycleAboveRSS > 0 {
+			s.RSS = w.process.rss
 		}
 		samples = append(samples, s)
 	}
@@ -181,6 +171,7 @@ func (m *Master) sample() {
 	m.step(policy.Sampled{Samples: samples})
 	m.remind()
 	m.tell()
+	m.publish()
 }
 
 // formatAll writes actions for the debug log, notes aside: they are lines of

@@ -35,10 +35,10 @@ type worker struct {
 	pidfd      *os.File // non-blocking: waits in the netpoller
 	report     ipc.Report
 	greeted    bool
-	drained    bool          // it has said so
-	cpu        time.Duration // as it was seen last
-	beat       int64         // likewise
-	last       []zap.Field   // for the log line of its exit
+	drained    bool        // it has said so
+	process    process     // as it was seen last
+	beat       int64       // likewise
+	last       []zap.Field // for the log line of its exit
 }
 
 // environment returns the workers' environment: ours, marked, without what the

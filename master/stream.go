@@ -67,23 +67,25 @@ func (s *streamer) resume() error {
 // run sends until somebody has had enough. A failed write is a client that has
 // left: there is nobody to tell.
 func (s *streamer) run() {
-	tick := time.NewTicker(streamTick)
-	defer tick.Stop()
-	if !s.status() {
+	_, published := s.master.statuses.next()
+	now, err := s.master.Status(s.r.Context())
+	if err != nil || !s.send("event: status", (&snapshot{status: now}).json()) {
 		return
 	}
 	for {
 		es, changed := s.master.told.after(s.seen)
 		for _, e := range es {
-			if !s.send(fmt.Sprintf("id: %d\nevent: log", e.Seq), e) {
+			if !s.event(e) {
 				return
 			}
 			s.seen = e.Seq
 		}
 		select {
 		case <-changed:
-		case <-tick.C:
-			if !s.status() {
+		case <-published:
+			var latest *snapshot
+			latest, published = s.master.statuses.next()
+			if !s.send("event: status", latest.json()) {
 				return
 			}
 		case <-s.r.Context().Done():
@@ -91,25 +93,21 @@ func (s *streamer) run() {
 		case <-s.master.done:
 			es, _ := s.master.told.after(s.seen)
 			for _, e := range es {
-				s.send(fmt.Sprintf("id: %d\nevent: log", e.Seq), e)
+				s.event(e)
 			}
 			return
 		}
 	}
 }
 
-func (s *streamer) status() bool {
-	status, err := s.master.Status(s.r.Context())
-	return err == nil && s.send("event: status", status)
+func (s *streamer) event(e Event) bool {
+	data, err := json.Marshal(e)
+	return err == nil && s.send(fmt.Sprintf("id: %d\nevent: log", e.Seq), data)
 }
 
 // send writes one event and reports whether the client is still there.
-func (s *streamer) send(head string, v any) bool {
-	data, err := json.Marshal(v)
-	if err != nil {
-		return false
-	}
+func (s *streamer) send(head string, data []byte) bool {
 	_ = s.rc.SetWriteDeadline(time.Now().Add(streamPatience)) // not every writer can
-	_, err = fmt.Fprintf(s.w, "%s\ndata: %s\n\n", head, data)
+	_, err := fmt.Fprintf(s.w, "%s\ndata: %s\n\n", head, data)
 	return err == nil && s.rc.Flush() == nil
 }

@@ -1,0 +1,122 @@
+package master
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+	"sync"
+	"time"
+)
+
+// statuses lets those who ask for the status share an answer: the owner loop
+// makes one for all who asked before it began, and one a second for all
+// streams.
+type statuses struct {
+	mu        sync.Mutex // guards what follows
+	asked     *statusAsk // that the owner loop has not begun; nil if there is none
+	snapshot  *snapshot
+	published chan struct{} // closed when there is another snapshot
+
+	due time.Time // of the next snapshot; the owner loop's
+}
+
+// statusAsk is a question of several goroutines.
+type statusAsk struct {
+	done   chan struct{}
+	status Status
+	err    error
+}
+
+// snapshot is a status that all streams send.
+type snapshot struct {
+	status Status
+	once   sync.Once
+	data   []byte // as JSON
+}
+
+func newStatuses() *statuses { return &statuses{published: make(chan struct{})} }
+
+// Status describes the server as it is now. It may be called from any
+// goroutine while Run runs; its error is ctx's, or ErrStopped.
+func (m *Master) Status(ctx context.Context) (Status, error) {
+	c := m.statuses
+	c.mu.Lock()
+	ask := c.asked
+	if ask == nil {
+		ask = &statusAsk{done: make(chan struct{})}
+		c.asked = ask
+		go m.answer(ask)
+	}
+	c.mu.Unlock()
+	select {
+	case <-ask.done:
+		return ask.status.clone(), ask.err
+	case <-ctx.Done():
+		return Status{}, ctx.Err()
+	}
+}
+
+// answer has the owner loop answer. Who asks from its beginning on wants to know
+// of what happened since, and asks anew.
+func (m *Master) answer(ask *statusAsk) {
+	begin := func() {
+		c := m.statuses
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.asked == ask {
+			c.asked = nil
+		}
+	}
+	ask.err = m.do(context.Background(), func(m *Master) {
+		begin()
+		ask.status = m.status()
+	})
+	begin() // if the loop has ended
+	close(ask.done)
+}
+
+// publish makes a snapshot if there is a stream to read it, once a streamTick.
+func (m *Master) publish() {
+	now := time.Now()
+	if m.streams.Load() == 0 || now.Before(m.statuses.due) {
+		return
+	}
+	// Half a sample's leeway, or a tick that is early would cost a whole one.
+	m.statuses.due = now.Add(streamTick - m.base.Policy.SampleInterval/2)
+	s := &snapshot{status: m.status()}
+	c := m.statuses
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.snapshot = s
+	close(c.published)
+	c.published = make(chan struct{})
+}
+
+// next returns the last snapshot, and a channel that is closed when there is
+// another.
+func (c *statuses) next() (*snapshot, <-chan struct{}) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.snapshot, c.published
+}
+
+// json returns the snapshot's text, which is made once.
+func (s *snapshot) json() []byte {
+	s.once.Do(func() { s.data, _ = json.Marshal(s.status) }) // it has nothing that cannot be written
+	return s.data
+}
+
+// clone returns a copy that shares nothing with s.
+func (s Status) clone() Status {
+	s.Listeners = slices.Clone(s.Listeners)
+	s.Workers = slices.Clone(s.Workers)
+	s.Slots = slices.Clone(s.Slots)
+	s.HandlerLatency = s.HandlerLatency.clone()
+	s.ConnectionAge = s.ConnectionAge.clone()
+	return s
+}
+
+func (h Histogram) clone() Histogram {
+	h.BoundsS, h.Counts = slices.Clone(h.BoundsS), slices.Clone(h.Counts)
+	return h
+}
