@@ -14,10 +14,6 @@ import (
 	"prefork/master/policy"
 )
 
-// synGrace is how long a listener is still accepted from after its last
-// handshake could begin, so that the final ACK of a slow peer arrives in time.
-const synGrace = 100 * time.Millisecond
-
 // apply carries out one action. What goes wrong becomes an event.
 func (m *Master) apply(a policy.Action) {
 	switch a := a.(type) {
@@ -96,13 +92,15 @@ func (m *Master) applyDrain(a policy.DrainWorker) {
 	}
 	w.serving, m.relist = false, true
 	d := &ipc.Drain{Hold: a.Hold, TimeoutMS: a.Timeout.Milliseconds()}
+	grace := time.Duration(0)
 	if g := m.generations[w.generation]; a.Hold || a.Empty {
 		for _, l := range m.own(g) {
 			d.Own = append(d.Own, g.as[l].key)
+			grace = max(grace, time.Until(l.emptyFrom))
 		}
 	}
 	if a.Empty && len(d.Own) > 0 {
-		d.GraceMS = synGrace.Milliseconds()
+		d.GraceMS = max(1, min(grace, a.Timeout/2).Milliseconds()) // 0 says that nothing was quiesced
 	}
 	m.send(w, d)
 }
@@ -122,7 +120,8 @@ func (m *Master) applyQuiesce(number int) {
 	if g == nil {
 		return
 	}
-	for _, l := range m.own(g) {
+	own := m.own(g)
+	for _, l := range own {
 		stop := l.quiesce
 		if m.relieved(l) {
 			stop = l.divert
@@ -133,6 +132,7 @@ func (m *Master) applyQuiesce(number int) {
 		}
 		m.log.Info("listener closing", zap.String("listener", l.name), zap.Int("queued", l.queued()))
 	}
+	awaitHandshakes(own)
 }
 
 // relieved says whether the serving generation listens to l's address too, on

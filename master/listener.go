@@ -25,6 +25,8 @@ type listener struct {
 	diverted  bool // quiesced for another listener to have the handshakes
 	backlog   int  // listen(2)'s argument
 
+	emptyFrom time.Time // if quiesced: when an empty queue will stay so
+
 	path     string // of a unix socket's file; "" if there is none to remove
 	dev, ino uint64 // of that file as bound: another's is not removed
 }

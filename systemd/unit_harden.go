@@ -14,9 +14,13 @@ func (o UnitOptions) harden(u *unitText) {
 	u.set("ProcSubset", "pid")
 	u.comment("Open: the network, for that is what the service is for. IPAddressAllow= and\n" +
 		"IPAddressDeny= in a drop-in narrow it to the clients' addresses.")
-	u.set("RestrictAddressFamilies", "AF_INET AF_INET6 AF_UNIX")
+	u.set("RestrictAddressFamilies", families)
 	systemCalls(u)
 }
+
+// families are what a network server needs, and netlink: the kernel says over
+// it whether handshakes are under way, for which a drain waits.
+const families = "AF_INET AF_INET6 AF_UNIX AF_NETLINK"
 
 // identity is who the service is and what it may do as that.
 func (o UnitOptions) identity(u *unitText) {
@@ -76,7 +80,7 @@ func hardenUser(u *unitText) {
 		"that a user's manager does not have.")
 	u.on("NoNewPrivileges", "LockPersonality", "MemoryDenyWriteExecute", "RestrictNamespaces", "RestrictRealtime", "RestrictSUIDSGID")
 	u.set("UMask", "0077")
-	u.set("RestrictAddressFamilies", "AF_INET AF_INET6 AF_UNIX")
+	u.set("RestrictAddressFamilies", families)
 	systemCalls(u)
 }
 
