@@ -27,6 +27,11 @@ func TestATypoIsAnsweredWithTheNearestName(t *testing.T) {
 		{"serve --workers 8-2", `invalid argument "8-2" for "--workers" flag: the minimum 8 is above the maximum 2`},
 		{"serve --log-format jsn", `invalid argument "jsn" for "--log-format" flag: unknown log format "jsn"; did you mean "json"?`},
 		{"serve -x", `unknown shorthand flag: 'x' in -x`},
+		{"serve --config=", `invalid argument "" for "--config" flag: it is empty; is a variable not set?`},
+		{"unit --config=", `invalid argument "" for "--config" flag: it is empty; is a variable not set?`},
+		{"stop --control=", `invalid argument "" for "--control" flag: it is empty; is a variable not set?`},
+		{"stop --listen=", `invalid argument "" for "--listen" flag: it is empty; is a variable not set?`},
+		{"stop --config=", `invalid argument "" for "--config" flag: it is empty; is a variable not set?`},
 		{"serve now", `prefork serve takes no arguments, but there is "now"`},
 	} {
 		r := runHere(strings.Fields(c.args)...)

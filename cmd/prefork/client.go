@@ -27,9 +27,9 @@ type target struct {
 // bind adds the flags. timeout is the default; 0 is no limit.
 func (t *target) bind(cmd *cobra.Command, timeout time.Duration) {
 	f := cmd.Flags()
-	f.StringVar(&t.control, "control", "", "the server's control socket `PATH`")
-	f.StringVar(&t.listen, "listen", "", "the server whose first address is this `ADDRESS`")
-	f.StringVar(&t.config, "config", "", "the server that was started with this `FILE`")
+	f.Var((*given)(&t.control), "control", "the server's control socket `PATH`")
+	f.Var((*given)(&t.listen), "listen", "the server whose first address is this `ADDRESS`")
+	f.Var((*given)(&t.config), "config", "the server that was started with this `FILE`")
 	f.DurationVar(&t.timeout, "timeout", timeout, "how long to wait for the answer; 0s is no limit")
 }
 

@@ -62,7 +62,7 @@ QUIT stops, USR1 reopens the logs, TTIN and TTOU add and remove a worker.`,
 
 // bind adds the flags of a configuration to a command.
 func (s *source) bind(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&s.file, "config", "", "read the configuration from this `FILE`")
+	cmd.Flags().Var((*given)(&s.file), "config", "read the configuration from this `FILE`")
 	cmd.Flags().SortFlags = false // they come in the order of the file
 	s.flags.Bind(cmd.Flags())
 	completeConfig(cmd)

@@ -65,7 +65,7 @@ configured addresses before the server ever runs, and while it restarts.`,
 		},
 	}
 	cmd.Flags().SortFlags = false
-	cmd.Flags().StringVar(&f.file, "config", "", "the configuration `FILE` that the unit serves")
+	cmd.Flags().Var((*given)(&f.file), "config", "the configuration `FILE` that the unit serves")
 	cmd.Flags().StringVar(&f.name, "name", "prefork", "the unit's `NAME`, without its suffix")
 	cmd.Flags().BoolVar(&f.socket, "socket", false, "print the socket unit")
 	cmd.Flags().BoolVar(&f.user, "user", false, "print a unit for your own manager (systemctl --user)")
