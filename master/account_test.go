@@ -2,6 +2,7 @@ package master
 
 import (
 	"math"
+	"net"
 	"testing"
 	"time"
 
@@ -192,5 +193,28 @@ func TestAWorkerThatLiesHarmsNoFigureButItsOwn(t *testing.T) {
 	check(2)
 	if n := s.Totals.Failed; n != 0 {
 		t.Errorf("%d connections of a worker that took none are counted as failed", n)
+	}
+}
+
+// The fake workers accept nothing: one says that it has no room, one does not.
+func TestAPoolIsFullWhenConnectionsWaitAndNoWorkerHasRoom(t *testing.T) {
+	for do, want := range map[string]bool{"full": true, "": false} {
+		r := start(t, Options{Generation: generationOf(2, do, "tcp://127.0.0.1:0")})
+		s := r.serves(2)
+		looks := 0
+		r.untilLoop("ten samples with nobody waiting", func(m *Master) bool { looks++; return looks > 10 && !m.connectionsWait() })
+		if r.log.FilterMessage("pool full").Len() > 0 {
+			t.Fatal("full, though no connection waits")
+		}
+		c, err := net.Dial("tcp", s.Listeners[0].Address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		sampled := 0
+		r.untilLoop("the line, or enough samples without it", func(m *Master) bool {
+			sampled++
+			return m.connectionsWait() && (r.log.FilterMessage("pool full").Len() > 0 || !want && sampled > 100)
+		})
 	}
 }

@@ -69,6 +69,8 @@ func fakeWorker() int {
 	case "silent":
 		_, _, _ = ch.Receive()
 		return 0
+	case "full":
+		slot.State.Store(uint32(ipc.Paused))
 	case "lie":
 		if hello.Slot == 0 {
 			if err := lie(slot, hello.Slots); err != nil {

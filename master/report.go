@@ -7,6 +7,9 @@ import (
 	"strconv"
 	"time"
 
+	"golang.org/x/sys/unix"
+
+	"prefork/ipc"
 	"prefork/master/policy"
 )
 
@@ -159,6 +162,7 @@ func (m *Master) takeSample() {
 			Served: w.counted.accepted,
 			Beaten: beat != w.beat,
 			Silent: w.silence(),
+			Full:   w.serving && ipc.WorkerState(w.memory.State.Load()) == ipc.Paused,
 		}
 		w.beat = beat
 		s.Suspended = s.Silent > uneasy && w.process.suspended
@@ -168,10 +172,20 @@ func (m *Master) takeSample() {
 		samples = append(samples, s)
 	}
 	m.list()
-	m.step(policy.Sampled{Samples: samples})
+	m.step(policy.Sampled{Samples: samples, Waiting: m.connectionsWait()})
 	m.remind()
 	m.tell()
 	m.publish()
+}
+
+// connectionsWait says whether a connection waits at one of the listeners.
+func (m *Master) connectionsWait() bool {
+	fds := make([]unix.PollFd, 0, len(m.current.listeners))
+	for _, l := range m.current.listeners {
+		fds = append(fds, unix.PollFd{Fd: int32(l.fd), Events: unix.POLLIN})
+	}
+	n, err := unix.Poll(fds, 0)
+	return err == nil && n > 0
 }
 
 // formatAll writes actions for the debug log, notes aside: they are lines of

@@ -86,8 +86,11 @@ func TestMaxConnectionsLeavesTheRestQueued(t *testing.T) {
 	if n := r.slot.Active.Load(); n != 2 || r.queued(0) != 1 {
 		t.Fatalf("%d active and %d queued, want 2 and 1", n, r.queued(0))
 	}
+	r.hasState(ipc.Paused) // so that the master can tell that the pool is full
 	_ = a.Close()
 	ask(t, c, "c", "c")
+	_ = c.Close()
+	r.hasState(ipc.Accepting)
 }
 
 // TestFreedPlaceIsTakenAtOnce gives 200 connections less time than they would

@@ -45,7 +45,8 @@ func (l *loop) wants(ln *listener) bool {
 // arm joins the queues of the listeners that are to be waited for, and leaves
 // the others.
 func (l *loop) arm(now int64) {
-	open := l.mayAccept() && now >= l.exhaustion.retry
+	room := l.mayAccept() && now >= l.exhaustion.retry
+	open := room
 	if open && l.phase == phaseAccepting {
 		open = l.gate.open(now, l.table.active(), l.queued)
 	}
@@ -56,7 +57,7 @@ func (l *loop) arm(now int64) {
 		accepting = accepting || wanted
 		l.watch(ln, wanted && open)
 	}
-	l.show(l.state(accepting && now >= l.exhaustion.retry))
+	l.show(l.state(accepting && room))
 }
 
 // state is what this worker does.

@@ -11,6 +11,7 @@ import (
 // keeps its own books, made from events and actions alone, and looks into the
 // machine only where a promise is about the inside.
 type checker struct {
+	full    bool // the log has said that the pool is
 	m       *Machine
 	slots   int
 	workers map[ID]*shadow
@@ -85,6 +86,11 @@ func (c *checker) step(now time.Duration, ev Event) ([]Action, error) {
 		if _, isVerdict := a.(Verdict); c.exit != nil && !isVerdict {
 			if n, ok := a.(Note); !ok || n.Level != Debug {
 				return actions, fmt.Errorf("action after exit: %s", FormatAction(a))
+			}
+		}
+		if n, ok := a.(Note); ok && (n.Message == "pool full" || n.Message == "pool has room again") {
+			if c.full = !c.full; c.full != (n.Message == "pool full") {
+				return actions, fmt.Errorf("%q was said twice", n.Message)
 			}
 		}
 		if d, ok := a.(DrainWorker); ok {

@@ -71,7 +71,10 @@ type Exited struct {
 
 // Sampled carries what the workers and the kernel say of the living
 // workers. The master sends one every Config.SampleInterval.
-type Sampled struct{ Samples []Sample }
+type Sampled struct {
+	Samples []Sample
+	Waiting bool // a connection waits to be accepted
+}
 
 // Sample is one worker's line in Sampled.
 type Sample struct {
@@ -85,6 +88,9 @@ type Sample struct {
 	// Suspended says that the process is stopped, by a signal or a tracer. It
 	// may be false for a worker whose heartbeat is recent.
 	Suspended bool
+
+	// Full says that the worker could not take a connection.
+	Full bool
 }
 
 // Reload asks for a new generation. A Verdict follows, sooner or later; see

@@ -37,6 +37,7 @@ type Machine struct {
 	exit      Exit          // what Stopped will say
 
 	restarts uint64
+	fullness fullness
 }
 
 // New returns a machine that waits for Boot.
@@ -176,7 +177,7 @@ func (m *Machine) handle(ev Event) {
 	case Exited:
 		m.withWorker(ev.ID, ev, func(w *worker) { m.onExited(w, ev) })
 	case Sampled:
-		m.onSampled(ev.Samples)
+		m.onSampled(ev)
 	case Reload:
 		m.onReload()
 	case Loaded:

@@ -3,7 +3,8 @@ package policy
 import "time"
 
 // onSampled takes in what the workers are doing and acts on it.
-func (m *Machine) onSampled(samples []Sample) {
+func (m *Machine) onSampled(ev Sampled) {
+	samples := ev.Samples
 	known := make(map[ID]*Sample, len(samples))
 	for i := range samples {
 		known[samples[i].ID] = &samples[i]
@@ -27,6 +28,7 @@ func (m *Machine) onSampled(samples []Sample) {
 		return
 	}
 	m.adjust(m.serving)
+	m.noteFull(ev.Waiting)
 	if m.state == Running {
 		m.recycle(m.serving)
 	}
@@ -34,7 +36,7 @@ func (m *Machine) onSampled(samples []Sample) {
 
 // take copies a sample into w.
 func (m *Machine) take(w *worker, s *Sample) {
-	w.active, w.connected, w.rss = max(0, s.Active), s.Served, s.RSS
+	w.active, w.connected, w.rss, w.full = max(0, s.Active), s.Served, s.RSS, s.Full
 	// The machine's clock stands still while the master does not run: what a
 	// silence is longer than the clock has advanced is not the worker's.
 	if s.Beaten {

@@ -45,9 +45,10 @@ func FormatEvent(ev Event) string {
 	case Exited:
 		l.id(ev.ID).put("code", ev.Code).put("signal", ev.Signal)
 	case Sampled:
+		l.flag("waiting", ev.Waiting)
 		for _, s := range ev.Samples {
 			l.id(s.ID).put("active", s.Active).put("served", s.Served)
-			l.flag("beaten", s.Beaten).put("silent", s.Silent).put("rss", s.RSS).flag("suspended", s.Suspended)
+			l.flag("beaten", s.Beaten).put("silent", s.Silent).put("rss", s.RSS).flag("suspended", s.Suspended).flag("full", s.Full)
 		}
 	case Loaded:
 		l.put("err", ev.Err)

@@ -11,7 +11,7 @@ func TestEveryEventSurvivesTheScript(t *testing.T) {
 	events := append(everyEvent(),
 		Boot{Config{OneShot: true, CrashBudget: 2.5, Probation: -1, Seed: 1 << 63, RecycleAboveRSS: 9}},
 		Failed{ID: 3, Code: 1, Message: "a \"b\" = c\n\x00é"},
-		Sampled{[]Sample{{1, 2, 3, true, time.Second, 4, true}, {ID: 5}}})
+		Sampled{[]Sample{{1, 2, 3, true, time.Second, 4, true, true}, {ID: 5}}, true})
 	for _, ev := range events {
 		if ev == nil {
 			continue

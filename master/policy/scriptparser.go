@@ -133,6 +133,7 @@ func (p *parser) samples() (samples []Sample) {
 		p.set("silent", &s.Silent)
 		p.set("rss", &s.RSS)
 		p.set("suspended", &s.Suspended)
+		p.set("full", &s.Full)
 		samples = append(samples, s)
 	}
 }
@@ -170,7 +171,10 @@ func (p *parser) event(name string) Event {
 	case "exited":
 		return Exited{ID: p.id(), Code: p.integer("code"), Signal: p.integer("signal")}
 	case "sampled":
-		return Sampled{Samples: p.samples()}
+		var s Sampled
+		p.set("waiting", &s.Waiting)
+		s.Samples = p.samples()
+		return s
 	case "reload":
 		return Reload{}
 	case "loaded":

@@ -39,9 +39,10 @@ type worker struct {
 	hung        bool          // was silent for too long, and was made to dump
 	hungAt      time.Duration
 
-	active     int // from the last Sampled, as the next two
+	active     int // from the last Sampled, as the next three
 	connected  uint64
 	rss        uint64
+	full       bool
 	recycleAge time.Duration // jittered; 0 is never
 	recycleAt  uint64        // connections, jittered; 0 is never
 }

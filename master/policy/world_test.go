@@ -282,7 +282,7 @@ func (w *world) step(ev Event) error {
 
 // sample reports what the scoreboard says.
 func (w *world) sample() {
-	var ev Sampled
+	ev := Sampled{Waiting: w.chance(0.5)}
 	frozen := time.Duration(0)
 	if w.chance(w.profile.freezes) { // neither clock of the world advances
 		frozen = w.after(time.Minute)
@@ -292,7 +292,7 @@ func (w *world) sample() {
 		if p == nil || !p.ready {
 			continue
 		}
-		s := Sample{ID: p.id, Active: p.active, Served: p.served, RSS: 1, Beaten: p.hungAt == 0}
+		s := Sample{ID: p.id, Active: p.active, Served: p.served, RSS: 1, Beaten: p.hungAt == 0, Full: w.chance(0.5)}
 		switch {
 		case p.hungAt > 0:
 			s.Silent, s.Suspended = w.now-p.hungAt+frozen, p.stopped
