@@ -207,9 +207,12 @@ func TestTopShowsWhatABusyWorkerDoes(t *testing.T) {
 		defer load.Stop()
 	}
 	r := startTop(t, filepath.Join(s.Dir, "control"), 100, 24)
-	r.Type("D\x1b[H") // the longest answer first, and selected
 	sleeper := regexp.MustCompile(`\b[0-9.]+s 127\.0\.0\.1:[0-9]+ sleep 1h`)
 	rated := regexp.MustCompile(`(?m)^rate +[1-9].*\n.*\nlatency +p50 [1-9]`)
+	r.WaitLines("the sleeper's worker to report", func(lines []string) bool {
+		return sleeper.MatchString(strings.Join(lines, "\n"))
+	})
+	r.Type("D\x1b[H") // the longest answer first, and selected
 	r.WaitLines("what the sleeper does, a rate and a latency", func(lines []string) bool {
 		text := strings.Join(lines, "\n")
 		return len(sleeper.FindAllString(text, -1)) == 1 && rated.MatchString(text) && strings.Contains(text, "DOING↓") &&

@@ -117,10 +117,9 @@ func (m *Master) controlHandler() http.Handler {
 		writeJSON(w, http.StatusOK, s)
 	})
 	mux.HandleFunc("GET /v1/stream", m.ServeStream)
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) {
-		ending := true
-		if err := m.do(r.Context(), func(m *Master) { ending = m.ending() }); err != nil || ending {
-			http.Error(w, "draining", http.StatusServiceUnavailable)
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
+		if why := m.unhealthy(); why != "" {
+			http.Error(w, why, http.StatusServiceUnavailable)
 			return
 		}
 		_, _ = w.Write([]byte("ok\n"))

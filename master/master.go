@@ -25,7 +25,8 @@ type Master struct {
 	options  Options
 	base     Generation // the first configuration, for reloads without Load
 	log      *zap.Logger
-	told     *events      // what log has said
+	told     *events // what log has said
+	pulse    pulse
 	streams  atomic.Int32 // clients of ServeStream
 	statuses *statuses
 	started  time.Time
@@ -93,6 +94,7 @@ func New(o Options) *Master {
 		base:        o.Generation,
 		told:        told,
 		statuses:    newStatuses(),
+		pulse:       pulse{asked: make(chan time.Time, 1)},
 		readProcess: readProcess,
 		log:         told.remember(o.Log).With(zap.String("role", "master")),
 		slots:       map[int]*SlotRow{},
@@ -282,6 +284,8 @@ func (m *Master) run(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 
+	go m.watchPulse()
+	m.pulse.running.Store(true)
 	m.step(policy.Boot{Config: m.base.Policy})
 	m.clock.most = m.base.Policy.SampleInterval + lateness
 	for m.result == nil {
@@ -305,6 +309,8 @@ func (m *Master) run(ctx context.Context) {
 			m.sample()
 		case <-feeding:
 			m.feed()
+		case asked := <-m.pulse.asked:
+			m.pulse.answer(asked, time.Now())
 		case <-ended:
 			ended = nil
 			if !m.ending() {
@@ -341,6 +347,7 @@ func (m *Master) step(ev policy.Event) {
 	for len(m.queue) > 0 {
 		ev := m.queue[0]
 		actions := m.machine.Step(m.now(), ev)
+		m.pulse.ending.Store(m.ending())
 		m.hurried = m.hurried || m.machine.State() == policy.Killing
 		if ce := m.log.Check(zap.DebugLevel, "step"); ce != nil {
 			ce.Write(zap.Stringer("state", m.machine.State()),

@@ -68,6 +68,8 @@ func (m *Master) status() Status {
 		LastReload: m.lastReload,
 		Degraded:   m.machine.Degraded(),
 		CPUS:       ownCPU().Seconds(),
+
+		MasterLoopLagS: m.pulse.lag().Seconds(),
 	}
 	for _, l := range m.current.listeners {
 		if !l.listening {

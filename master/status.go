@@ -24,6 +24,10 @@ type Status struct {
 	HandlerLatency Histogram `json:"handler_latency"`
 	ConnectionAge  Histogram `json:"connection_age"`
 
+	// MasterLoopLagS is the longest that something has waited for the master's
+	// owner loop in the last half a minute or more.
+	MasterLoopLagS float64 `json:"master_loop_lag_s"`
+
 	CPUS float64 `json:"cpu_s"` // processor time of the master and of all workers that ever lived
 
 	Degraded string `json:"degraded,omitempty"` // why, if the crash budget is spent

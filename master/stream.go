@@ -68,6 +68,7 @@ func (s *streamer) resume() error {
 // left: there is nobody to tell.
 func (s *streamer) run() {
 	_, published := s.master.statuses.next()
+	begun := time.Now()
 	now, err := s.master.Status(s.r.Context())
 	if err != nil || !s.send("event: status", (&snapshot{status: now}).json()) {
 		return
@@ -85,6 +86,9 @@ func (s *streamer) run() {
 		case <-published:
 			var latest *snapshot
 			latest, published = s.master.statuses.next()
+			if time.Since(begun) < streamTick/2 {
+				continue // too soon after the first for a rate
+			}
 			if !s.send("event: status", latest.json()) {
 				return
 			}

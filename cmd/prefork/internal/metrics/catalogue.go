@@ -77,6 +77,8 @@ func server() []Metric {
 			collect: func(s *prefork.Status, add adder) { add(float64(s.Totals.Restarts)) }},
 		{Name: "prefork_cpu_seconds_total", Type: Counter, Help: "Processor time of the master and of all workers that ever lived.",
 			collect: func(s *prefork.Status, add adder) { add(s.CPUS) }},
+		{Name: "prefork_master_loop_lag_seconds", Type: Gauge, Help: "The longest that something has waited for the master's owner loop in the last half a minute or more.",
+			collect: func(s *prefork.Status, add adder) { add(s.MasterLoopLagS) }},
 		{Name: "prefork_listener_queue_length", Type: Gauge, Labels: []string{"listener", "address"}, Help: "Connections that wait to be accepted, by TCP listener.",
 			collect: func(s *prefork.Status, add adder) {
 				for _, l := range s.Listeners {

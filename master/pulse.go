@@ -1,0 +1,119 @@
+package master
+
+import (
+	"bytes"
+	"runtime"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// The owner loop is asked for a sign of life at every pulseInterval. If it has
+// not answered after lateAfter of them it is late: something keeps it, which is a
+// fault of this program. Both sides stand still when the machine does, so that
+// an absence (see clock) does not count.
+const (
+	pulseInterval = 500 * time.Millisecond
+	lateAfter     = 2
+	lagMemory     = 30 * time.Second
+)
+
+// pulse is what other goroutines know of the owner loop without asking it.
+type pulse struct {
+	asked    chan time.Time // has room for one
+	answered atomic.Uint64  // how many the loop has answered
+
+	running atomic.Bool // the loop has begun
+	ending  atomic.Bool // the server is on its way out
+	late    atomic.Bool
+
+	// The owner loop owns the rest.
+	worst  [2]time.Duration // that an event waited, since turned and in the lagMemory before
+	turned time.Time
+}
+
+// answer notes how long a question has waited for the loop.
+func (p *pulse) answer(asked, now time.Time) {
+	if now.Sub(p.turned) > lagMemory {
+		p.worst[1], p.worst[0], p.turned = p.worst[0], 0, now
+	}
+	p.worst[0] = max(p.worst[0], now.Sub(asked))
+	p.late.Store(false)
+	p.answered.Add(1)
+}
+
+// lag is the longest that an event has waited lately.
+func (p *pulse) lag() time.Duration { return max(p.worst[0], p.worst[1]) }
+
+// unhealthy returns why the server's health is bad, or "".
+func (m *Master) unhealthy() string {
+	select {
+	case <-m.done:
+		return "draining"
+	default:
+	}
+	switch {
+	case m.pulse.ending.Load():
+		return "draining"
+	case !m.pulse.running.Load():
+		return "starting"
+	case m.pulse.late.Load():
+		return "the master's owner loop stands still"
+	}
+	return ""
+}
+
+// watchPulse asks the owner loop for signs of life until it has ended.
+func (m *Master) watchPulse() {
+	tick := time.NewTicker(pulseInterval)
+	defer tick.Stop()
+	var asked uint64
+	missed := 0
+	for {
+		select {
+		case <-tick.C:
+		case <-m.done:
+			return
+		}
+		if m.pulse.answered.Load() == asked {
+			if missed >= lateAfter {
+				m.pulse.late.Store(false)
+				m.log.Info("owner loop runs again", zap.Duration("duration", time.Duration(missed)*pulseInterval))
+			}
+			missed = 0
+			asked++
+			m.pulse.asked <- time.Now() // there is room: the one before was answered
+			continue
+		}
+		if missed++; missed >= lateAfter {
+			m.pulse.late.Store(true)
+		}
+		if missed == lateAfter {
+			m.log.Warn("owner loop late", zap.Duration("duration", lateAfter*pulseInterval), zap.String("stack", ownerStack()))
+		}
+	}
+}
+
+// ownerStack returns the functions that the owner loop is in, the innermost
+// first.
+func ownerStack() string {
+	const room, most = 1 << 20, 16
+	buf := make([]byte, room)
+	buf = buf[:runtime.Stack(buf, true)]
+	for goroutine := range bytes.SplitSeq(buf, []byte("\n\n")) {
+		if !bytes.Contains(goroutine, []byte("master.(*Master).run(")) {
+			continue
+		}
+		var functions []string
+		for line := range strings.SplitSeq(string(goroutine), "\n") {
+			// A function with its arguments, and on the next line its place.
+			if end := strings.LastIndexByte(line, '('); end > 0 && line[0] != '\t' && len(functions) < most {
+				functions = append(functions, line[strings.LastIndexByte(line[:end], '/')+1:end])
+			}
+		}
+		return strings.Join(functions, " < ")
+	}
+	return ""
+}
