@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"go.uber.org/zap"
+	"golang.org/x/sys/unix"
 
 	"prefork/ipc"
 	"prefork/master/policy"
@@ -125,6 +126,11 @@ func (m *Master) listen(number int) {
 	}
 	var errs []error
 	for _, l := range g.listeners {
+		for _, o := range m.rivals(l) {
+			if o.expected.broken != "" && o.at == l.at {
+				_ = unix.Shutdown(o.fd, unix.SHUT_RDWR) // or it would have half the connections
+			}
+		}
 		if err := l.listen(orDefault(g.config.Backlog), m.rivals(l)); err != nil {
 			errs = append(errs, bindError(&want{served: g.as[l], at: l.at}, err))
 		}

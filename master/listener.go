@@ -17,6 +17,7 @@ type listener struct {
 	address  string // as bound
 	fd       int
 	external bool // passed by the service manager, which keeps it open
+	stored   bool // in the service manager's store: our end does not end it
 
 	at, asked endpoint // of TCP: where it is bound, and what was asked for, maybe any port
 
@@ -24,6 +25,7 @@ type listener struct {
 	quiesced  bool
 	diverted  bool // quiesced for another listener to have the handshakes
 	backlog   int  // listen(2)'s argument
+	expected  upkeep
 
 	emptyFrom time.Time // if quiesced: when an empty queue will stay so
 
@@ -72,16 +74,21 @@ func (l *listener) listen(backlog int, rivals []*listener) error {
 		return err
 	}
 	l.listening, l.backlog = true, backlog
+	l.expect()
 	return nil
 }
 
-// close closes the socket and removes its file. Workers that hold copies keep
-// the socket open until they close theirs.
+// close closes the socket and removes its file. Whoever has a copy of the
+// descriptor, a process that a worker has left behind, must not keep the
+// address answering; but what the service manager stores serves on there.
 func (l *listener) close() {
 	if l.external {
 		return // a later reload may name it again
 	}
 	l.unlink()
+	if !l.stored {
+		_ = unix.Shutdown(l.fd, unix.SHUT_RDWR)
+	}
 	if l.network != "unix" {
 		_ = unix.Close(l.fd)
 		return
@@ -113,7 +120,7 @@ func (l *listener) unlink() {
 
 // reusable says whether a reload may keep the listener, if it asks for it.
 func (l *listener) reusable() bool {
-	return !l.diverted && (!l.quiesced || l.network == "tcp")
+	return l.expected.broken == "" && !l.diverted && (!l.quiesced || l.network == "tcp")
 }
 
 // queued returns how many connections wait to be accepted, or -1 if the
@@ -133,21 +140,4 @@ func (l *listener) queued() int {
 // has for it.
 func (l *listener) wire(name string) ipc.Listener {
 	return ipc.Listener{Name: name, Network: l.network, Address: l.address}
-}
-
-// refit changes what a reload may change.
-func (l *listener) refit(a Address, backlog int) error {
-	if l.external {
-		return nil
-	}
-	err := unix.Listen(l.fd, backlog) // only changes the length of the queue
-	if err != nil {
-		return err
-	}
-	l.backlog = backlog
-	if l.path == "" {
-		return nil
-	}
-	l.path, l.address = a.Path, a.Path // the same file, perhaps by another way
-	return l.setFile(a)
 }

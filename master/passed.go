@@ -56,6 +56,8 @@ func receiveSockets() (*passedSockets, error) {
 		} else if l.at, err = boundTo(f.FD); err != nil {
 			return nil, fmt.Errorf("passed descriptor %q: %w", f.Name, err)
 		}
+		l.expect()
+		l.backlog = l.expected.depth
 		if key, ours := strings.CutPrefix(systemd.UnescapeName(f.Name), storePrefix); ours {
 			p.adoptStored(l, key)
 			continue
@@ -94,7 +96,7 @@ func (p *passedSockets) listen(configured []string) []string {
 // adoptStored takes back a socket that an earlier master of this service
 // bound, with the file it may have.
 func (p *passedSockets) adoptStored(l *listener, key string) {
-	l.name = key
+	l.name, l.stored = key, true
 	if a, err := ParseAddress(key); err == nil && l.network == "tcp" {
 		l.asked, _, _ = a.endpoint()
 	}
@@ -128,6 +130,7 @@ func (p *passedSockets) kept() map[*listener]known {
 func (p *passedSockets) claimed(by *generation) (unused []string) {
 	for key, l := range p.stored {
 		if !by.serves(l) {
+			l.stored = false // not for long
 			l.close()
 			unused = append(unused, key)
 		}
@@ -265,6 +268,7 @@ func (m *Master) syncStore() {
 			continue
 		}
 		delete(m.stored, key)
+		l.stored = false
 	}
 	for key, l := range want {
 		if m.stored[key] != nil { // or its predecessor could not be removed yet
@@ -275,6 +279,7 @@ func (m *Master) syncStore() {
 			continue
 		}
 		m.stored[key] = l
+		l.stored = m.notify.Enabled()
 	}
 }
 

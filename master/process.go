@@ -54,6 +54,7 @@ func readProcess(pid int) process {
 // for /proc may keep a reader waiting. If it still does at the next sample the
 // policy is told what was last seen.
 func (m *Master) sample() {
+	m.repairListeners()
 	if m.reading {
 		m.takeSample()
 		return

@@ -3,6 +3,7 @@ package master
 import (
 	"errors"
 	"fmt"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -102,4 +103,15 @@ func (l *listener) reopen() error {
 	}
 	l.quiesced = false
 	return nil
+}
+
+// filterLength returns how many instructions the filter of a socket has.
+func filterLength(fd int) (int, error) {
+	var n uint32
+	_, _, errno := unix.Syscall6(unix.SYS_GETSOCKOPT, uintptr(fd), unix.SOL_SOCKET, unix.SO_GET_FILTER,
+		0, uintptr(unsafe.Pointer(&n)), 0)
+	if errno != 0 {
+		return 0, errno
+	}
+	return int(n), nil
 }

@@ -1,6 +1,7 @@
 package master
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"slices"
@@ -66,7 +67,7 @@ func (m *Master) status() Status {
 		Slots:      make([]SlotRow, 0, len(m.slots)),
 		Reloads:    m.reloads,
 		LastReload: m.lastReload,
-		Degraded:   m.machine.Degraded(),
+		Degraded:   cmp.Or(m.machine.Degraded(), m.degraded()),
 		CPUS:       ownCPU().Seconds(),
 
 		MasterLoopLagS: m.pulse.lag().Seconds(),

@@ -42,6 +42,7 @@ func (s *Sockets) Open(ctx context.Context, addresses []string, backlog int, noR
 	// Of the stored sockets those in use are ours now, and nobody wants the rest.
 	for _, l := range s.passed.stored {
 		if !slices.Contains(all, l) {
+			l.stored = false
 			l.close()
 		}
 	}

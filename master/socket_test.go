@@ -41,6 +41,7 @@ func TestSocketsTakeTheirOwnOutOfTheStoreAndCloseTheRest(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	used.stored, unused.stored = true, true
 	before := countFDs(t)
 	s := &Sockets{passed: &passedSockets{stored: map[string]*listener{used.key(): used, unused.key(): unused}}}
 	if _, err := s.Open(context.Background(), []string{used.key(), "tcp://127.0.0.1:x"}, 0, false); err == nil {

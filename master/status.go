@@ -30,7 +30,7 @@ type Status struct {
 
 	CPUS float64 `json:"cpu_s"` // processor time of the master and of all workers that ever lived
 
-	Degraded string `json:"degraded,omitempty"` // why, if the crash budget is spent
+	Degraded string `json:"degraded,omitempty"` // why: the crash budget is spent, or a listener is broken
 }
 
 // ListenerRow is one listening socket.

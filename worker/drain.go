@@ -249,7 +249,8 @@ func (l *loop) emptied(now int64) bool {
 			continue
 		}
 		if now >= l.drain.grace && l.mayAccept() && now >= l.exhaustion.retry {
-			ln.empty = l.acceptOne(ln, now) == acceptNothing
+			v := l.acceptOne(ln, now)
+			ln.empty = v == acceptNothing || v == acceptBroken
 		}
 		done = done && (ln.empty || ln.closed)
 	}

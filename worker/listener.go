@@ -29,10 +29,12 @@ type listener struct {
 	fd     int
 	lent   bool // the descriptor is not ours to close
 
-	watched bool // in the poller
-	own     bool // only this generation serves it; meaningful while held or draining
-	empty   bool // after the drain's grace accept said that nothing waits
-	closed  bool // or broken: not to be touched again
+	watched bool  // in the poller
+	own     bool  // only this generation serves it; meaningful while held or draining
+	empty   bool  // after the drain's grace accept said that nothing waits
+	closed  bool  // or broken: not to be touched again
+	shut    bool  // accept says that it does not listen
+	retry   int64 // no accept before, if it is shut
 }
 
 // openListener looks at fd, which the listener then owns unless it is lent. On

@@ -194,15 +194,36 @@ func TestListenersTakeTurns(t *testing.T) {
 	}
 }
 
-func TestBrokenListenerIsGivenUpAndTheOthersServe(t *testing.T) {
-	r := accepting(t, Config{}, Options{Handler: echo}, "127.0.0.1:0", "127.0.0.1:0")
-	if err := unix.Shutdown(r.kept[0], unix.SHUT_RD); err != nil {
-		t.Fatal(err)
-	}
-	r.logged("listener broken")
-	ask(t, r.dial(1), "x", "x")
-	if n := r.logs.FilterMessage("listener broken").Len(); n != 1 {
-		t.Errorf("said so %d times", n)
+// A listener that somebody has shut down comes back when the master repairs it;
+// until then the others serve.
+func TestListenerThatIsShutDownIsServedAgainOnceItListens(t *testing.T) {
+	for _, listeners := range [][]string{{"127.0.0.1:0"}, {"127.0.0.1:0", "127.0.0.1:0"}} {
+		r := accepting(t, Config{}, Options{Handler: echo}, listeners...)
+		bound, err := unix.Getsockname(r.kept[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			before := r.logs.FilterMessage("listener broken").Len()
+			if err := unix.Shutdown(r.kept[0], unix.SHUT_RD); err != nil {
+				t.Fatal(err)
+			}
+			eventually(t, "the worker to see it", func() bool { return r.logs.FilterMessage("listener broken").Len() == before+1 })
+			if len(listeners) > 1 {
+				ask(t, r.dial(1), "x", "x")
+			}
+			// A port that the kernel chose is not bound any more.
+			if err := unix.Bind(r.kept[0], bound); err != nil && err != unix.EINVAL {
+				t.Fatal(err)
+			}
+			if err := unix.Listen(r.kept[0], 16); err != nil {
+				t.Fatal(err)
+			}
+			ask(t, r.dial(0), "y", "y")
+		}
+		if n := r.logs.FilterMessage("listener broken").Len(); n != 2 {
+			t.Errorf("said so %d times, want once for each time", n)
+		}
 	}
 }
 

@@ -55,7 +55,7 @@ func (l *loop) arm(now int64) {
 		ln := l.listeners[(l.turn+i)%len(l.listeners)]
 		wanted := l.wants(ln)
 		accepting = accepting || wanted
-		l.watch(ln, wanted && open)
+		l.watch(ln, wanted && open && now >= ln.retry)
 	}
 	l.show(l.state(accepting && room))
 }
@@ -143,6 +143,7 @@ func (l *loop) acceptOne(ln *listener, now int64) verdict {
 		return v
 	}
 	l.recovered(now)
+	ln.shut = false
 	l.nextRejoin = now + int64(tickMost)
 	l.nextTimeout = 0
 	l.watch(ln, false) // to the end of the queue
@@ -242,8 +243,8 @@ func (l *loop) refused(ln *listener, v verdict, errno unix.Errno, now int64) {
 	case acceptExhausted:
 		l.pause(ln, errno, now)
 	case acceptBroken:
-		if errno == unix.EINVAL && l.hears(ln) {
-			l.abandon(ln, errno) // it is shut down, for a successor as well
+		if errno == unix.EINVAL && l.channel != nil {
+			l.rest(ln, errno, now)
 			return
 		}
 		l.giveUp(ln, errno)
@@ -262,14 +263,14 @@ func (l *loop) pause(ln *listener, err error, now int64) {
 	}
 }
 
-// hears says whether the worker has another listener than ln.
-func (l *loop) hears(ln *listener) bool {
-	for _, o := range l.listeners {
-		if o != ln && !o.closed {
-			return true
-		}
+// rest leaves a listener alone that somebody has shut down, for a successor of
+// this worker as well: the master will repair it.
+func (l *loop) rest(ln *listener, err error, now int64) {
+	if !ln.shut {
+		l.log.Error("listener broken", zap.String("listener", ln.source.name), zap.Error(err))
 	}
-	return false
+	ln.shut, ln.retry = true, now+int64(tickMost)
+	l.watch(ln, false)
 }
 
 // listenerLost is the order to leave after a listener was given up.

@@ -63,7 +63,7 @@ func server() []Metric {
 					add(one(s.State == state), state)
 				}
 			}},
-		{Name: "prefork_degraded", Type: Gauge, Help: "1 while the crash budget is spent and replacements are held back.",
+		{Name: "prefork_degraded", Type: Gauge, Help: "1 while the crash budget is spent and replacements are held back, or a listener is broken.",
 			collect: func(s *prefork.Status, add adder) { add(one(s.Degraded != "")) }},
 		{Name: "prefork_uptime_seconds", Type: Gauge, Help: "Time since the master started.",
 			collect: func(s *prefork.Status, add adder) { add(s.UptimeS) }},

@@ -1,0 +1,195 @@
+package master
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"go.uber.org/zap"
+	"golang.org/x/sys/unix"
+)
+
+// upkeep is what the master knows of a listener that it does not want to be
+// changed. The socket is shared: a worker, or a library in it that writes to a
+// wrong descriptor, can shut it down, put a filter on it, shorten its queue or
+// make it blocking, for all.
+type upkeep struct {
+	depth  int    // of the queue, as the kernel has it
+	device int    // the interface that it is bound to; 0 is all
+	broken string // why it cannot be repaired
+}
+
+// expect notes what the listener is when it begins to listen.
+func (l *listener) expect() {
+	l.expected.depth = l.backlog
+	if l.network != "tcp" {
+		return
+	}
+	if info, err := unix.GetsockoptTCPInfo(l.fd, unix.IPPROTO_TCP, unix.TCP_INFO); err == nil {
+		l.expected.depth = int(info.Sacked) // for a listening socket: listen(2)'s argument, capped
+	}
+	l.expected.device, _ = unix.GetsockoptInt(l.fd, unix.SOL_SOCKET, unix.SO_BINDTOIFINDEX)
+}
+
+// refit changes what a reload may change.
+func (l *listener) refit(a Address, backlog int) error {
+	if l.external {
+		return nil
+	}
+	err := unix.Listen(l.fd, backlog) // only changes the length of the queue
+	if err != nil {
+		return err
+	}
+	l.backlog = backlog
+	l.expect()
+	if l.path == "" {
+		return nil
+	}
+	l.path, l.address = a.Path, a.Path // the same file, perhaps by another way
+	return l.setFile(a)
+}
+
+// repairListeners looks at all listeners and undoes what the master has not
+// done itself.
+func (m *Master) repairListeners() {
+	closed := false
+	for l := range m.sockets() {
+		if !l.listening || l.quiesced || l.expected.broken != "" {
+			continue
+		}
+		wrong, err := l.repair(m.rivals(l))
+		if err != nil {
+			l.expected.broken = err.Error()
+			m.log.Error("listener broken, reload to replace it", zap.String("listener", l.name), zap.Error(err))
+			continue
+		}
+		if len(wrong) > 0 {
+			m.log.Warn("listener repaired", zap.String("listener", l.name), zap.String("error", strings.Join(wrong, ", ")))
+		}
+		if slices.Contains(wrong, wasShut) {
+			delete(m.stored, l.key()) // a service manager forgets a socket that hangs up
+			closed = true
+		}
+	}
+	if closed {
+		m.syncStore()
+	}
+}
+
+// degraded says which listener of the serving generation is broken.
+func (m *Master) degraded() string {
+	for _, l := range m.current.listeners {
+		if l.expected.broken != "" {
+			return fmt.Sprintf("listener %s is broken: %s; reload to replace it", l.name, l.expected.broken)
+		}
+	}
+	return ""
+}
+
+// What repair finds.
+const (
+	wasShut      = "it did not listen, and what was queued is lost"
+	wasFiltered  = "a filter was on it"
+	wasLimited   = "it had a hop limit"
+	wasTied      = "it was bound to an interface"
+	wasShortened = "its queue had another length"
+	wasBlocking  = "it was blocking"
+)
+
+// repair makes the listener again what the master made of it, and says what was
+// wrong. An error is of what cannot be undone.
+func (l *listener) repair(rivals []*listener) (wrong []string, err error) {
+	flags, err := unix.FcntlInt(uintptr(l.fd), unix.F_GETFL, 0)
+	if err != nil {
+		return nil, err
+	}
+	if flags&unix.O_NONBLOCK == 0 {
+		wrong = append(wrong, wasBlocking)
+		if err := unix.SetNonblock(l.fd, true); err != nil {
+			return wrong, err
+		}
+	}
+	if l.network != "tcp" {
+		return wrong, l.repairUnix()
+	}
+	info, err := unix.GetsockoptTCPInfo(l.fd, unix.IPPROTO_TCP, unix.TCP_INFO)
+	if err != nil {
+		return wrong, err
+	}
+	switch {
+	case info.State != unix.BPF_TCP_LISTEN:
+		wrong = append(wrong, wasShut)
+		err = l.relisten(rivals)
+	case int(info.Sacked) != l.expected.depth:
+		wrong = append(wrong, wasShortened)
+		err = unix.Listen(l.fd, l.backlog)
+	}
+	if err != nil {
+		return wrong, err
+	}
+	for _, part := range []func() (string, error){l.removeFilter, l.removeHopLimit, l.untie} {
+		what, err := part()
+		if what != "" {
+			wrong = append(wrong, what)
+		}
+		if err != nil {
+			return wrong, fmt.Errorf("%s: %w", what, err)
+		}
+	}
+	return wrong, nil
+}
+
+// relisten undoes shutdown(2).
+func (l *listener) relisten(rivals []*listener) error {
+	_, sa := l.at.sockaddr()
+	return sharePort(l.fd, rivals, func() error {
+		// A port that the kernel chose is given back by a shutdown, any other
+		// is still bound, which is EINVAL.
+		if err := unix.Bind(l.fd, sa); err != nil && !errors.Is(err, unix.EINVAL) {
+			return err
+		}
+		return unix.Listen(l.fd, l.backlog)
+	})
+}
+
+func (l *listener) removeFilter() (string, error) {
+	// Asked for no instruction, the kernel says how many there are. EACCES is
+	// a program that it does not give away.
+	n, err := filterLength(l.fd)
+	if n == 0 && !errors.Is(err, unix.EACCES) {
+		return "", nil // or a kernel that cannot say
+	}
+	return wasFiltered, unix.SetsockoptInt(l.fd, unix.SOL_SOCKET, unix.SO_DETACH_FILTER, 0)
+}
+
+func (l *listener) removeHopLimit() (string, error) {
+	hops, err := unix.GetsockoptInt(l.fd, unix.IPPROTO_IP, unix.IP_MINTTL)
+	if err == nil && hops == 0 && l.at.ip.Is6() {
+		hops, err = unix.GetsockoptInt(l.fd, unix.IPPROTO_IPV6, unix.IPV6_MINHOPCOUNT)
+	}
+	if err != nil || hops == 0 {
+		return "", nil
+	}
+	return wasLimited, l.limitHops(0)
+}
+
+func (l *listener) untie() (string, error) {
+	device, err := unix.GetsockoptInt(l.fd, unix.SOL_SOCKET, unix.SO_BINDTOIFINDEX)
+	if err != nil || device == l.expected.device {
+		return "", nil
+	}
+	return wasTied, unix.SetsockoptInt(l.fd, unix.SOL_SOCKET, unix.SO_BINDTOIFINDEX, l.expected.device)
+}
+
+// repairUnix sets the length of the queue, which the kernel does not tell.
+func (l *listener) repairUnix() error {
+	poll := []unix.PollFd{{Fd: int32(l.fd), Events: unix.POLLRDHUP}}
+	if _, err := unix.Poll(poll, 0); err == nil && poll[0].Revents&(unix.POLLRDHUP|unix.POLLHUP) != 0 {
+		return errors.New("it was shut down, which cannot be undone for a Unix socket")
+	}
+	if l.external {
+		return nil
+	}
+	return unix.Listen(l.fd, l.backlog)
+}

@@ -1,0 +1,174 @@
+package master
+
+import (
+	"context"
+	"net"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"prefork/internal/testdir"
+)
+
+// worker's misdeeds: what a process that shares the description can do to it.
+var misdeeds = map[string]struct {
+	do   func(fd int) error
+	want string
+}{
+	"shutdown": {func(fd int) error { return unix.Shutdown(fd, unix.SHUT_RDWR) }, wasShut},
+	"filter": {func(fd int) error {
+		drop := []unix.SockFilter{{Code: unix.BPF_RET | unix.BPF_K, K: 0}}
+		return unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: 1, Filter: &drop[0]})
+	}, wasFiltered},
+	"hop limit": {func(fd int) error { return unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_MINTTL, 255) }, wasLimited},
+	"backlog":   {func(fd int) error { return unix.Listen(fd, 0) }, wasShortened},
+	"blocking":  {func(fd int) error { return unix.SetNonblock(fd, false) }, wasBlocking},
+}
+
+func TestAListenerIsRepairedWhateverAWorkerDidToIt(t *testing.T) {
+	for name, misdeed := range misdeeds {
+		for _, address := range []string{"tcp://127.0.0.1:0", "tcp://:0"} {
+			l := bindOne(t, address)
+			if wrong, err := l.repair(nil); len(wrong) > 0 || err != nil {
+				t.Fatalf("%s: untouched, and yet %q, %v", address, wrong, err)
+			}
+			if err := misdeed.do(l.fd); err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+			wrong, err := l.repair(nil)
+			if err != nil || !slices.Equal(wrong, []string{misdeed.want}) {
+				t.Errorf("%s on %s: found %q, %v; want %q", name, address, wrong, err, misdeed.want)
+			}
+			if again, err := l.repair(nil); len(again) > 0 || err != nil {
+				t.Errorf("%s on %s: not repaired: %q, %v", name, address, again, err)
+			}
+			for range 3 { // more than the queue has room for if it is short
+				c, err := net.Dial("tcp", net.JoinHostPort("127.0.0.1", portOf(t, l)))
+				if err != nil {
+					t.Fatalf("%s on %s: %v", name, address, err)
+				}
+				t.Cleanup(func() { c.Close() })
+			}
+			if n := acceptAll(t, l); n != 3 {
+				t.Errorf("%s on %s: accepted %d, want 3", name, address, n)
+			}
+		}
+	}
+}
+
+// lockFilter puts a filter on a socket for good.
+func lockFilter(fd int) error {
+	if err := misdeeds["filter"].do(fd); err != nil {
+		return err
+	}
+	return unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_LOCK_FILTER, 1)
+}
+
+// A filter that is locked stays, and so does the shutdown of a Unix socket.
+func TestAListenerThatCannotBeRepairedIsReplacedByAReload(t *testing.T) {
+	path := filepath.Join(testdir.Short(t), "s")
+	for address, harm := range map[string]func(fd int) error{
+		"tcp://" + freeAddress(t):                         lockFilter,
+		"tcp://:" + strings.Split(freeAddress(t), ":")[1]: lockFilter,
+		"unix://" + path:                                  func(fd int) error { return unix.Shutdown(fd, unix.SHUT_RDWR) },
+	} {
+		g := generationOf(1, "", address)
+		r := start(t, Options{Generation: g})
+		r.serves(1)
+		var broken *listener
+		if err := r.master.do(context.Background(), func(m *Master) {
+			broken = m.current.listeners[0]
+			if err := harm(broken.fd); err != nil {
+				t.Error(err)
+			}
+		}); err != nil {
+			t.Fatal(err)
+		}
+		s := r.until("it to be seen", func(s Status) bool { return s.Degraded != "" })
+		if !strings.Contains(s.Degraded, address) || !strings.Contains(s.Degraded, "reload") {
+			t.Errorf("degraded: %q", s.Degraded)
+		}
+		if n := r.log.FilterMessage("listener broken, reload to replace it").Len(); n != 1 {
+			t.Errorf("said so %d times", n)
+		}
+		if _, a := r.post("reload"); !a.OK {
+			t.Fatalf("reload: %s", a.Error)
+		}
+		s = r.serves(1)
+		network, at := "tcp", s.Listeners[0].Address
+		if at == path {
+			network = "unix"
+		}
+		c, err := net.Dial(network, at)
+		if err != nil || s.Degraded != "" {
+			t.Fatalf("dial after the reload: %v; degraded: %q", err, s.Degraded)
+		}
+		c.Close()
+	}
+}
+
+func TestAListenerIsRepairedWhileTheServerRuns(t *testing.T) {
+	r := start(t, Options{Generation: generationOf(1, "", "tcp://127.0.0.1:0")})
+	s := r.serves(1)
+	if err := r.master.do(context.Background(), func(m *Master) {
+		if err := unix.Shutdown(m.current.listeners[0].fd, unix.SHUT_RDWR); err != nil {
+			t.Error(err)
+		}
+	}); err != nil {
+		t.Fatal(err)
+	}
+	r.until("the repair", func(Status) bool { return r.log.FilterMessage("listener repaired").Len() == 1 })
+	c, err := net.Dial("tcp", s.Listeners[0].Address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Close()
+}
+
+// A process that a worker has left behind has a copy of the descriptor.
+func TestAListenerEndsAlthoughSomebodyHasACopyOfIt(t *testing.T) {
+	for _, address := range []string{"tcp://127.0.0.1:0", "unix://" + filepath.Join(testdir.Short(t), "s")} {
+		l, err := tryBind(address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		child, err := unix.FcntlInt(uintptr(l.fd), unix.F_DUPFD_CLOEXEC, 3)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer unix.Close(child)
+		l.close()
+		if c, err := net.Dial(l.network, l.address); err == nil {
+			c.Close()
+			t.Errorf("%s answers after its end", address)
+		}
+		next := "tcp://" + l.address
+		if l.network == "unix" {
+			next = address
+		}
+		bindOne(t, next)
+	}
+}
+
+// The service manager's copy is another matter: the next master serves it.
+func TestAListenerThatIsStoredOutlivesItsMaster(t *testing.T) {
+	l, err := tryBind("tcp://127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	store, err := unix.FcntlInt(uintptr(l.fd), unix.F_DUPFD_CLOEXEC, 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(store)
+	l.stored = true
+	l.close()
+	c, err := net.Dial("tcp", l.address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Close()
+}
