@@ -204,6 +204,9 @@ func TestStopCommandStopsAtOnce(t *testing.T) {
 	if code := s.WaitExit(); code != 0 {
 		t.Errorf("exit status %d", code)
 	}
+	if n := s.Log.Count("msg", "worker exited", "connections_lost", float64(1)); n != 1 {
+		t.Errorf("%d workers are said to have cut a connection, want 1", n)
+	}
 }
 
 // TERM to a worker alone drains that worker, and another takes its place.

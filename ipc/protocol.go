@@ -155,9 +155,9 @@ type Report struct {
 }
 
 // Drained says that a drain has ended: the worker holds no connection and
-// exits 0 next.
+// exits 0 next. After Stop it comes only if connections were cut.
 type Drained struct {
-	Cut int `json:"cut,omitempty"` // connections closed at the deadline
+	Cut int `json:"cut,omitempty"` // connections closed at the deadline, or by Stop
 }
 
 // Ack says that the worker has done what a LogLevel, Reopen or AccessLog with

@@ -33,7 +33,10 @@ func (m *Master) apply(a policy.Action) {
 	case policy.LameDuck:
 		m.sendTo(a.ID, &ipc.LameDuck{})
 	case policy.StopWorker:
-		m.sendTo(a.ID, &ipc.Stop{})
+		if w := m.workers[a.ID]; w != nil {
+			w.stopped = true
+			m.send(w, &ipc.Stop{})
+		}
 	case policy.Dump:
 		m.sendTo(a.ID, &ipc.Dump{})
 	case policy.Kill:

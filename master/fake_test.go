@@ -166,7 +166,11 @@ func obey(ch *ipc.Channel, slot *ipc.Slot, f fault) int {
 		switch msg := msg.(type) {
 		case *ipc.Resume:
 			slot.Accepted.Add(1)
-			slot.Latency.Observe(time.Millisecond) // so that a test can see that it was told
+			slot.Latency.Observe(time.Millisecond)            // so that a test can see that it was told
+			if f.Do == "desert" && slot.Accepted.Add(2) > 0 { // as os.Exit(0) in a handler
+				slot.Active.Store(3)
+				return 0
+			}
 		case *ipc.LogLevel:
 			if misbehave := onLogLevel[f.Do]; misbehave != nil {
 				misbehave(ch, slot)
@@ -185,6 +189,9 @@ func obey(ch *ipc.Channel, slot *ipc.Slot, f fault) int {
 				return 0
 			}
 		case *ipc.Stop:
+			if f.Do == "cut" {
+				_ = ch.Send(&ipc.Drained{Cut: 2})
+			}
 			return 0
 		}
 	}

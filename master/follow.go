@@ -85,7 +85,8 @@ func (m *Master) message(w *worker, msg ipc.Message) {
 			return
 		}
 		w.drained = true
-		if msg.Cut > 0 {
+		w.cut = min(max(0, msg.Cut), mostActive)
+		if msg.Cut > 0 && !w.stopped {
 			m.log.Warn("connections cut at the drain deadline", m.about(w, zap.Int("connections", msg.Cut))...)
 		}
 		m.step(policy.Drained{ID: w.id})
@@ -106,10 +107,13 @@ func (m *Master) exited(w *worker, e exit, err error) {
 	}
 	m.count(w)
 	clean := e.signal == 0 && e.code == 0
-	if lost := w.lost(); lost > 0 && !clean {
+	// What it has cut it has counted as failed. What it held besides it took along,
+	// also with exit status 0: a handler may call os.Exit.
+	lost := w.lost()
+	m.totals.Failed += uint64(lost)
+	m.slots[w.slot].Failed += uint64(lost)
+	if lost += w.cut; lost > 0 {
 		w.last = append(w.last, zap.Int("connections_lost", lost))
-		m.totals.Failed += uint64(lost)
-		m.slots[w.slot].Failed += uint64(lost)
 	}
 	m.bury(w, e.cpu)
 	if words := w.evidence(); words != "" && !clean {

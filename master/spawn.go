@@ -35,7 +35,9 @@ type worker struct {
 	pidfd      *os.File // non-blocking: waits in the netpoller
 	report     ipc.Report
 	greeted    bool
+	stopped    bool        // told to stop
 	drained    bool        // it has said so
+	cut        int         // connections that it closed at its end, as it said
 	process    process     // as it was seen last
 	beat       int64       // likewise
 	last       []zap.Field // for the log line of its exit

@@ -105,6 +105,23 @@ func TestHandlerTimeoutEndsTheContextThenTheConnection(t *testing.T) {
 	r.hasActive(0)
 }
 
+// Whatever the handler makes of it, and even if it never returns.
+func TestACutConnectionIsCountedAsFailedOnce(t *testing.T) {
+	release := make(chan struct{})
+	r := accepting(t, Config{HandlerTimeout: 20 * time.Millisecond}, Options{Handler: HandlerFunc(func(context.Context, *Conn) error {
+		<-release
+		return nil
+	})})
+	expectEOF(t, r.dial(0))
+	eventually(t, "the count", func() bool { return r.slot.Failed.Load() == 1 })
+	r.hasActive(1)
+	close(release)
+	r.hasActive(0)
+	if handled, failed := r.slot.Handled.Load(), r.slot.Failed.Load(); handled != 0 || failed != 1 {
+		t.Errorf("counted %d handled and %d failed, want 0 and 1", handled, failed)
+	}
+}
+
 func TestReadTimeoutBoundsEachRead(t *testing.T) {
 	c, client := connPair(t, "tcp", Config{ReadTimeout: 20 * time.Millisecond})
 	for range 2 {

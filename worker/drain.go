@@ -278,7 +278,9 @@ func (l *loop) finishAccepting() {
 // stopNow ends the loop whatever is in hand.
 func (l *loop) stopNow() {
 	l.cancel(ErrStopped)
-	l.table.cutAll()
+	if l.cut = l.table.cutAll(); l.cut > 0 {
+		l.send(&ipc.Drained{Cut: l.cut})
+	}
 	l.stopped = true
 	l.phase = phaseDone
 }

@@ -316,6 +316,21 @@ func TestStopEndsAtOnce(t *testing.T) {
 		t.Fatalf("Run returned %v, want nil", err)
 	}
 	expectEOF(t, c)
+	eventually(t, "the report of what was cut", func() bool { return got[*ipc.Drained](r) != nil })
+	if n := got[*ipc.Drained](r).Cut; n != 1 {
+		t.Errorf("said that it cut %d connections, want 1", n)
+	}
+	if handled, failed := r.slot.Handled.Load(), r.slot.Failed.Load(); handled != 0 || failed != 1 {
+		t.Errorf("counted %d handled and %d failed, want 0 and 1", handled, failed)
+	}
+}
+
+func TestStopOfAnIdleWorkerCutsNothing(t *testing.T) {
+	r := accepting(t, Config{}, Options{Handler: echo})
+	r.send(&ipc.Stop{})
+	if err := r.wait(); err != nil {
+		t.Fatalf("Run returned %v, want nil", err)
+	}
 	if got[*ipc.Drained](r) != nil {
 		t.Error("said drained after stop")
 	}

@@ -26,6 +26,7 @@ const (
 
 // fate is what is known of a connection's end before it has come.
 type fate struct {
+	counted    atomic.Bool   // as handled or failed
 	cutShort   atomic.Bool   // the worker closed it under its handler
 	peerReset  atomic.Bool   // a read or a write has met a reset
 	requestsIn atomic.Uint64 // that its Service counted

@@ -127,12 +127,7 @@ func (w *worker) conclude(ctx context.Context, c *Conn, err error) {
 	// Deferred, because the place must be freed even if the hook exits.
 	defer func() {
 		linger := w.shutdown(c, failed)
-		if failed {
-			w.slot.Failed.Add(1)
-		} else {
-			w.slot.Handled.Add(1)
-			w.table.observe(c)
-		}
+		w.table.counts(c, failed)
 		w.recordHandled(c, err)
 		w.table.remove(c)
 		if linger {

@@ -80,10 +80,22 @@ func (t *table) show() { t.peer.Active.Store(t.count.Load()) }
 
 // finished counts a Service's connection as handled once it is closed.
 func (t *table) finished(c *Conn) {
-	t.slot.Handled.Add(1)
-	t.observe(c)
+	t.counts(c, false)
 	t.recordServed(c)
 	t.remove(c)
+}
+
+// counts counts c as handled or failed, unless it was cut: that is counted when
+// it happens, for the handler may never return.
+func (t *table) counts(c *Conn, failed bool) {
+	switch {
+	case !c.counted.CompareAndSwap(false, true):
+	case failed:
+		t.slot.Failed.Add(1)
+	default:
+		t.slot.Handled.Add(1)
+		t.observe(c)
+	}
 }
 
 // observe counts how long c was in hand.
@@ -154,25 +166,29 @@ func (t *table) longest() (slowest *Conn, since int64) {
 	return slowest, since
 }
 
-// cutAll closes every connection and returns how many there were.
+// cutAll closes every connection and returns how many were open.
 func (t *table) cutAll() int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	n := 0
 	for c := t.first; c != nil; c = c.next {
-		c.cut()
-		n++
+		if c.cut() {
+			n++
+		}
 	}
 	return n
 }
 
-// cut closes a connection under its handler. On a goroutine, because closing
-// waits until whoever is in a system call on it has left.
-func (c *Conn) cut() {
-	if !c.closed.Load() {
-		c.cutShort.Store(true)
-		go func() { _ = c.Close() }()
+// cut closes a connection under its handler and says whether it was open. On a
+// goroutine, because closing waits until whoever is in a system call on it has
+// left.
+func (c *Conn) cut() bool {
+	if c.closed.Load() || c.cutShort.Swap(true) {
+		return false
 	}
+	c.table.counts(c, true)
+	go func() { _ = c.Close() }()
+	return true
 }
 
 // handlerContext returns the context of c's handler.

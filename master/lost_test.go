@@ -1,0 +1,46 @@
+package master
+
+import (
+	"net/http"
+	"testing"
+)
+
+// lost returns connections_lost of the first exit that has it.
+func (r *running) lost() int64 {
+	r.t.Helper()
+	for _, e := range r.log.FilterMessage("worker exited").All() {
+		if n, ok := e.ContextMap()["connections_lost"].(int64); ok {
+			return n
+		}
+	}
+	return 0
+}
+
+// A handler that calls os.Exit(0) costs the connections of its worker.
+func TestConnectionsOfAWorkerThatExitsCleanlyAreLost(t *testing.T) {
+	r := start(t, Options{Generation: generationOf(1, "desert", "tcp://127.0.0.1:0")})
+	s := r.until("the loss", func(s Status) bool { return s.Totals.Failed >= 3 })
+	if n := r.lost(); n != 3 {
+		t.Errorf("the log says that %d connections were lost, want 3; log:\n%s", n, r.logText())
+	}
+	if s.Totals.Failed%3 != 0 {
+		t.Errorf("%d connections are counted as failed, want 3 for each exit", s.Totals.Failed)
+	}
+}
+
+func TestConnectionsThatAStopCutsAreReported(t *testing.T) {
+	r := start(t, Options{Generation: generationOf(1, "cut", "tcp://127.0.0.1:0")})
+	r.serves(1)
+	if code, a := r.post("stop"); code != http.StatusOK {
+		t.Fatalf("stop = %d %+v", code, a)
+	}
+	if err := r.wait(); err != nil {
+		t.Error(err)
+	}
+	if n := r.lost(); n != 2 {
+		t.Errorf("the log says that %d connections were lost, want 2; log:\n%s", n, r.logText())
+	}
+	if n := r.log.FilterMessage("connections cut at the drain deadline").Len(); n != 0 {
+		t.Error("the log says that a drain cut them")
+	}
+}
