@@ -4,12 +4,12 @@ import (
 	"fmt"
 	"os"
 	"strings"
-	"syscall"
 	"time"
 
 	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
 
+	"prefork/internal/forkexec"
 	"prefork/ipc"
 	"prefork/master/policy"
 	"prefork/systemd"
@@ -79,19 +79,13 @@ func (m *Master) spawn(id policy.ID, slot int, g *generation) (*worker, error) {
 	}
 	defer unix.Close(theirs)
 
-	files := []uintptr{uintptr(m.null), 1, 2, uintptr(theirs), uintptr(m.board.FD()), uintptr(memoryFD), uintptr(crash)}
+	files := []int{m.null, 1, 2, theirs, m.board.FD(), memoryFD, crash}
 	for _, l := range g.listeners {
-		files = append(files, uintptr(l.fd))
+		files = append(files, l.fd)
 	}
-	pidfd := -1
-	pid, err := syscall.ForkExec(image, os.Args, &syscall.ProcAttr{
-		Env:   environment(),
-		Files: files,
-		Sys: &syscall.SysProcAttr{
-			Setpgid: true, // Ctrl-C reaches the foreground group: the master decides, not each worker
-			PidFD:   &pidfd,
-		},
-	})
+	// In a process group of its own, for Ctrl-C reaches the foreground group: the
+	// master decides, not each worker.
+	pid, pidfd, err := forkexec.Start(image, os.Args, environment(), files)
 	if err != nil {
 		_ = unix.Close(ours)
 		_, _ = unix.Close(crash), memory.Close()

@@ -1,0 +1,17 @@
+// Package forkexec starts a process whose first instruction is already safe from
+// the signals that are sent to all processes of a server.
+//
+// A Go program cannot protect itself: until its runtime has installed handlers
+// each of these signals has its default action, and until the program calls
+// signal.Notify the runtime's handlers end it for SIGHUP, SIGINT and SIGTERM. A
+// signal mask does not help, because the runtime unblocks these before it has
+// installed anything. An ignored signal stays ignored across exec: for good in
+// the case of SIGHUP and SIGINT, which the runtime respects until
+// signal.Notify; until the runtime has started in the case of the others.
+//
+// syscall.ForkExec cannot make a child ignore a signal. If the parent ignored it
+// for that moment, as children inherit that, it could miss one of its own. So
+// the child does it, between clone and exec, as syscall.ForkExec does its work
+// there. On architectures for which this package has no assembly the child is
+// started by syscall.ForkExec, without the protection.
+package forkexec
