@@ -124,6 +124,7 @@ func TestACutConnectionIsCountedAsFailedOnce(t *testing.T) {
 
 func TestReadTimeoutBoundsEachRead(t *testing.T) {
 	c, client := connPair(t, "tcp", Config{ReadTimeout: 20 * time.Millisecond})
+	defer time.AfterFunc(patience, func() { _ = c.Close() }).Stop()
 	for range 2 {
 		_, err := c.Read(make([]byte, 1))
 		wantTimeout(t, err)
@@ -147,6 +148,7 @@ func TestReadTimeoutBoundsEachRead(t *testing.T) {
 
 func TestWriteTimeoutBoundsEachWrite(t *testing.T) {
 	c, _ := connPair(t, "tcp", Config{WriteTimeout: 20 * time.Millisecond})
+	defer time.AfterFunc(patience, func() { _ = c.Close() }).Stop()
 	var err error
 	for err == nil {
 		_, err = c.Write(make([]byte, 1<<20))
