@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"prefork/master/policy"
 )
 
 // client is a control client that keeps its connection.
@@ -103,4 +105,36 @@ func TestAControlConnectionIsUsedAgain(t *testing.T) {
 			t.Errorf("%.30q: %d %s", request, resp.StatusCode, body)
 		}
 	}
+}
+
+func TestClientsThatHaveLeftAreForgotten(t *testing.T) {
+	load := make(chan struct{})
+	r := start(t, Options{
+		Generation: generationOf(1, "", "tcp://127.0.0.1:0"),
+		Load: func(context.Context) (Generation, error) {
+			<-load
+			return generationOf(1, "", "tcp://127.0.0.1:0"), nil
+		},
+	})
+	r.serves(1)
+	for range 3 * maxControlClients {
+		r.connect("POST /v1/reload HTTP/1.1\r\nHost: p\r\nContent-Length: 0\r\n\r\n")
+	}
+	r.untilLoop("those who lost their place to be forgotten", func(m *Master) bool {
+		n := len(m.waiting.reloads) + len(m.waiting.reloading)
+		return n > 0 && n <= maxControlClients
+	})
+	var w waiters
+	gone := make(reply, 1)
+	w.reload(gone)
+	w.begin()
+	w.reload(gone)
+	w.drain(gone)
+	w.scales = []scaling{{reply: gone}, {}}
+	w.recycles = map[policy.ID][]reply{1: {gone}, 2: {gone, nil}}
+	w.forget(gone)
+	if n := len(w.reloads) + len(w.reloading) + len(w.drains); n != 0 || len(w.scales) != 1 || len(w.recycles) != 1 || len(w.recycles[2]) != 1 {
+		t.Errorf("still waiting: %+v", w)
+	}
+	close(load)
 }

@@ -104,9 +104,17 @@ func CheckSize(g Generation) error {
 // have wanted otherwise, and calls them as g does.
 func (m *Master) refit(g *generation) {
 	for _, l := range g.listeners {
-		l.name = g.as[l].Name
-		if err := l.refit(g.as[l].Address, orDefault(g.config.Backlog)); err != nil {
+		want := g.as[l].Address
+		l.name = want.Name
+		if err := l.refit(want, orDefault(g.config.Backlog)); err != nil {
 			m.log.Warn("listener not changed", zap.String("listener", l.name), zap.Error(err))
+		} else if l.path != "" && !l.external {
+			file, log := *l, m.log
+			briefly(func() {
+				if err := file.setFile(want); err != nil {
+					log.Warn("listener not changed", zap.String("listener", file.name), zap.Error(err))
+				}
+			})
 		}
 		if err := l.reopen(); err != nil {
 			m.log.Error("listener not reopened", zap.String("listener", l.name), zap.Error(err))

@@ -155,4 +155,13 @@ func TestUnixListenersRefuseDescriptors(t *testing.T) {
 	if err == nil {
 		t.Error("a client can send descriptors")
 	}
+	// A worker shares the socket, and may have allowed it.
+	if err := unix.SetsockoptInt(l.fd, unix.SOL_SOCKET, unix.SO_PASSRIGHTS, 1); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range [][]string{{wasOpen}, nil} {
+		if wrong, err := l.repair(nil); err != nil || !slices.Equal(wrong, want) {
+			t.Errorf("repair found %q, %v; want %q", wrong, err, want)
+		}
+	}
 }

@@ -95,26 +95,36 @@ func (l *listener) close() {
 	}
 	// With it go the connections in its queue and the descriptors that their
 	// clients have sent, where the kernel cannot refuse them.
-	closed := make(chan struct{})
-	go func() {
-		defer close(closed)
-		_ = unix.Close(l.fd)
-	}()
-	sleep(closeTime, closed)
+	briefly(func() { _ = unix.Close(l.fd) })
 }
 
-// closeTime is how long the owner loop waits for a close that a client can
-// delay, so that usually the address is free again at the next step.
-const closeTime = 10 * time.Millisecond
+// brief is the most that the owner loop waits for a file system, and for a close
+// that a client can delay. Usually it is done at once, and the next step finds
+// the address free.
+const brief = 50 * time.Millisecond
+
+// briefly runs f on a goroutine of its own, and waits for it no longer than
+// that.
+func briefly(f func()) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		f()
+	}()
+	sleep(brief, done)
+}
 
 // unlink removes a unix socket's file if it is still the one that was bound.
 func (l *listener) unlink() {
 	if l.path == "" {
 		return
 	}
-	if l.hasFile() {
-		_ = unix.Unlink(l.path)
-	}
+	file := *l
+	briefly(func() {
+		if file.hasFile() {
+			_ = unix.Unlink(file.path)
+		}
+	})
 	l.path = ""
 }
 

@@ -295,3 +295,11 @@ func countFDs(t *testing.T) int {
 	}
 	return len(entries)
 }
+
+func TestWhatMayWaitIsWaitedForBriefly(t *testing.T) {
+	never, ran := make(chan struct{}), make(chan struct{})
+	defer close(never)
+	briefly(func() { <-never })
+	briefly(func() { close(ran) })
+	<-ran
+}

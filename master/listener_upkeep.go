@@ -8,6 +8,8 @@ import (
 
 	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
+
+	"prefork/ipc"
 )
 
 // upkeep is what the master knows of a listener that it does not want to be
@@ -32,7 +34,7 @@ func (l *listener) expect() {
 	l.expected.device, _ = unix.GetsockoptInt(l.fd, unix.SOL_SOCKET, unix.SO_BINDTOIFINDEX)
 }
 
-// refit changes what a reload may change.
+// refit changes what a reload may change, the file aside.
 func (l *listener) refit(a Address, backlog int) error {
 	if l.external {
 		return nil
@@ -43,11 +45,10 @@ func (l *listener) refit(a Address, backlog int) error {
 	}
 	l.backlog = backlog
 	l.expect()
-	if l.path == "" {
-		return nil
+	if l.path != "" {
+		l.path, l.address = a.Path, a.Path // the same file, perhaps by another way
 	}
-	l.path, l.address = a.Path, a.Path // the same file, perhaps by another way
-	return l.setFile(a)
+	return nil
 }
 
 // repairListeners looks at all listeners and undoes what the master has not
@@ -95,6 +96,7 @@ const (
 	wasTied      = "it was bound to an interface"
 	wasShortened = "its queue had another length"
 	wasBlocking  = "it was blocking"
+	wasOpen      = "it took descriptors from clients"
 )
 
 // repair makes the listener again what the master made of it, and says what was
@@ -111,6 +113,10 @@ func (l *listener) repair(rivals []*listener) (wrong []string, err error) {
 		}
 	}
 	if l.network != "tcp" {
+		if on, err := unix.GetsockoptInt(l.fd, unix.SOL_SOCKET, unix.SO_PASSRIGHTS); err == nil && on != 0 {
+			wrong = append(wrong, wasOpen)
+			ipc.RefuseDescriptors(l.fd)
+		}
 		return wrong, l.repairUnix()
 	}
 	info, err := unix.GetsockoptTCPInfo(l.fd, unix.IPPROTO_TCP, unix.TCP_INFO)

@@ -34,13 +34,14 @@ func (m *Master) do(ctx context.Context, f func(m *Master)) error {
 // owner loop never waits for a client that has left.
 type reply chan Answer
 
-// wait returns the answer. One always comes: at the latest when the owner loop
-// ends.
-func (r reply) wait(ctx context.Context) (Answer, error) {
+// await returns the answer. One always comes: at the latest when the owner loop
+// ends. A client that has left is forgotten.
+func (m *Master) await(ctx context.Context, r reply) (Answer, error) {
 	select {
 	case a := <-r:
 		return a, nil
 	case <-ctx.Done():
+		m.post(func(m *Master) { m.waiting.forget(r) })
 		return Answer{}, ctx.Err()
 	}
 }
@@ -96,6 +97,21 @@ func (w *waiters) end(m *Master) {
 	answerAll(w.drains, Answer{OK: m.result.Err == "", Error: m.result.Err, Generation: m.machine.Generation()})
 }
 
+// forget takes a request out whose client has left: they may come faster than
+// what they ask for ends.
+func (w *waiters) forget(r reply) {
+	is := func(o reply) bool { return o == r }
+	w.reloads = slices.DeleteFunc(w.reloads, is)
+	w.reloading = slices.DeleteFunc(w.reloading, is)
+	w.drains = slices.DeleteFunc(w.drains, is)
+	w.scales = slices.DeleteFunc(w.scales, func(s scaling) bool { return s.reply == r })
+	for id, rs := range w.recycles {
+		if w.recycles[id] = slices.DeleteFunc(rs, is); len(w.recycles[id]) == 0 {
+			delete(w.recycles, id)
+		}
+	}
+}
+
 func answerAll(rs []reply, a Answer) {
 	for _, r := range rs {
 		r <- a
@@ -113,7 +129,7 @@ func (m *Master) ask(ctx context.Context, add func(*waiters, reply), ev policy.E
 	if err != nil {
 		return Answer{}, err
 	}
-	return r.wait(ctx)
+	return m.await(ctx, r)
 }
 
 // drain asks for an orderly end and waits for it. Asked twice it waits twice:
@@ -129,7 +145,7 @@ func (m *Master) drain(ctx context.Context) (Answer, error) {
 	if err != nil {
 		return Answer{}, err
 	}
-	return r.wait(ctx)
+	return m.await(ctx, r)
 }
 
 // scaleTo asks for a new number of workers and waits until they serve.
@@ -158,7 +174,7 @@ func (m *Master) scaleTo(ctx context.Context, ev policy.Scale) (Answer, error) {
 	if err != nil {
 		return Answer{}, err
 	}
-	return r.wait(ctx)
+	return m.await(ctx, r)
 }
 
 // recycle asks for the worker in a slot to be replaced, by one that comes first
@@ -197,7 +213,7 @@ func (m *Master) recycle(ctx context.Context, slot int, now bool) (Answer, error
 	if err != nil {
 		return Answer{}, err
 	}
-	return r.wait(ctx)
+	return m.await(ctx, r)
 }
 
 // settle answers the requests that the last event has brought to their end.
