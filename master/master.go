@@ -164,7 +164,10 @@ func (m *Master) start(ctx context.Context, acquire func(context.Context) ([]fun
 	}()
 	select {
 	case a := <-done:
-		return a.release, a.err
+		if a.err == nil || ctx.Err() == nil {
+			return a.release, a.err
+		}
+		go func() { done <- a }() // it has heard of the end before us
 	case s := <-m.signals[queueEnd]:
 		m.received(s)
 	case <-ctx.Done():
