@@ -93,3 +93,24 @@ func (ln *listener) close() {
 	}
 	ln.closed = true
 }
+
+// ownThreads are those that a process may have by default, see
+// debug.SetMaxThreads.
+const ownThreads = 10_000
+
+// takesDescriptors says whether clients can send descriptors, because a listener
+// is a Unix socket and its kernel, before Linux 6.16, cannot refuse them. Each of
+// their connections can then hold a thread in read or close for minutes, and the
+// runtime ends a process that has more threads than it is allowed.
+func takesDescriptors(listeners []*listener) bool {
+	for _, ln := range listeners {
+		if ln.source.network != "unix" {
+			continue
+		}
+		on, err := unix.GetsockoptInt(ln.fd, unix.SOL_SOCKET, unix.SO_PASSRIGHTS)
+		if err != nil || on != 0 {
+			return true
+		}
+	}
+	return false
+}

@@ -2,10 +2,13 @@ package worker
 
 import (
 	"os"
+	"path/filepath"
+	"runtime/debug"
 	"testing"
 
 	"golang.org/x/sys/unix"
 
+	"prefork/internal/testdir"
 	"prefork/ipc"
 )
 
@@ -54,5 +57,19 @@ func (r *rig) lose() {
 		if err != nil {
 			r.t.Fatal(err)
 		}
+	}
+}
+
+// Clients of a Unix socket that takes descriptors can hold a thread each.
+func TestAUnixListenerThatTakesDescriptorsAllowsMoreThreads(t *testing.T) {
+	t.Cleanup(func() { debug.SetMaxThreads(ownThreads) })
+	debug.SetMaxThreads(ownThreads)
+	start(t, Config{MaxConnections: 7}, Options{Handler: echo}, "127.0.0.1:0")
+	if n := debug.SetMaxThreads(ownThreads); n != ownThreads {
+		t.Errorf("with TCP alone %d threads, want %d", n, ownThreads)
+	}
+	start(t, Config{MaxConnections: 7}, Options{Handler: echo}, filepath.Join(testdir.Short(t), "s"))
+	if n, want := debug.SetMaxThreads(ownThreads), ownThreads+7+lingerMost; n != want {
+		t.Errorf("with a Unix socket %d threads, want %d", n, want)
 	}
 }

@@ -322,6 +322,9 @@ func (w *worker) work(ctx context.Context, listeners []*listener, stopped <-chan
 	if w.opt.Service != nil {
 		w.view = newView(w.table, listeners[0].source.addr)
 	}
+	if takesDescriptors(listeners) {
+		debug.SetMaxThreads(ownThreads + w.cfg.MaxConnections + lingerMost)
+	}
 	l, err := newLoop(w, listeners)
 	if err != nil {
 		w.wake.close()
