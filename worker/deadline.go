@@ -216,7 +216,7 @@ func (c *Conn) readFailed(b []byte, err error) (n int, result error, again bool)
 	if again {
 		return 0, nil, true
 	}
-	if why == lapsedNot {
+	if why == lapsedNot && !c.ranOut() {
 		return 0, c.opError("read", err), false
 	}
 	n, late := c.tryRead(b)
@@ -254,6 +254,14 @@ func (c *Conn) lapsedTruly() (why lapse, again bool) {
 		return lapsedNot, true
 	}
 	return c.lapsed, false
+}
+
+// ranOut says that it was Config.ReadTimeout that passed, and no deadline of the
+// handler's: bytes that came while this process did not run are then taken.
+func (c *Conn) ranOut() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return !c.readBound.IsZero() && (c.readUser.IsZero() || time.Now().Before(c.readUser))
 }
 
 // forget takes a lapse back after bytes that came late.

@@ -64,6 +64,15 @@ type drain struct {
 	endAt    int64
 }
 
+// postpone moves what is still to come.
+func (d *drain) postpone(by int64) {
+	for _, t := range [...]*int64{&d.deadline, &d.grace, &d.give, &d.cutAt, &d.endAt} {
+		if *t > 0 {
+			*t += by
+		}
+	}
+}
+
 // draining says whether the final drain has begun.
 func (l *loop) draining() bool { return l.phase >= phaseEmptying }
 

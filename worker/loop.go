@@ -127,6 +127,7 @@ func (l *loop) run() error {
 		l.ready = ready
 		now = ipc.Now()
 		l.reporter.woke(now - due)
+		l.overslept(now, now-due)
 		for _, fd := range ready {
 			if fd == l.wake.fd {
 				l.wake.clear()
@@ -134,6 +135,24 @@ func (l *loop) run() error {
 				l.take(fd, now)
 			}
 		}
+	}
+}
+
+// freeze is how late the loop wakes only if the process did not run.
+const freeze = time.Second
+
+// overslept takes account of a time in which the process did not run: a paused
+// container, a stalled machine. No deadline may pass in it, for a client or a
+// handler could not do its part.
+func (l *loop) overslept(now, late int64) {
+	if late < int64(freeze) {
+		return
+	}
+	l.log.Debug("worker did not run", zap.Duration("duration", time.Duration(late)))
+	l.drain.postpone(late)
+	l.table.thawed.Store(now)
+	if l.nextTimeout > 0 {
+		l.nextTimeout += late
 	}
 }
 

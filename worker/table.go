@@ -20,6 +20,7 @@ type table struct {
 
 	tracking  atomic.Bool  // connections record when they are active
 	drainFrom atomic.Int64 // ipc.Now when the final drain began; 0 before
+	thawed    atomic.Int64 // ipc.Now when the process last ran again after a freeze
 
 	// hungry is set by the loop when it waits for a connection to end.
 	hungry    atomic.Bool
@@ -127,10 +128,11 @@ func (t *table) beginDrain(now int64) {
 // overdue says whether c has been silent for too long. A Service's connection
 // is never let go by a drain.
 func (t *table) overdue(c *Conn, now int64) lapse {
-	if from := t.drainFrom.Load(); from != 0 && !c.service && now-c.silentSince(from) >= int64(t.cfg.DrainIdle) {
+	thawed := t.thawed.Load()
+	if from := t.drainFrom.Load(); from != 0 && !c.service && now-c.silentSince(max(from, thawed)) >= int64(t.cfg.DrainIdle) {
 		return lapsedDrained
 	}
-	if t.cfg.IdleTimeout > 0 && now-c.silentSince(c.born) >= int64(t.cfg.IdleTimeout) {
+	if t.cfg.IdleTimeout > 0 && now-c.silentSince(max(c.born, thawed)) >= int64(t.cfg.IdleTimeout) {
 		return lapsedIdle
 	}
 	return lapsedNot

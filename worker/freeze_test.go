@@ -1,0 +1,111 @@
+package worker
+
+import (
+	"errors"
+	"net"
+	"os"
+	"syscall"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+
+	"prefork/ipc"
+)
+
+// A paused container is continued later than the drain's deadline: its clients
+// have what was left of it.
+func TestAFreezeTakesNothingFromADrain(t *testing.T) {
+	workers, addr := crewOf(t, 1, "echo", Config{DrainIdle: time.Second})
+	w, c := workers[0], dial(t, addr)
+	ask(t, c, "x", "x")
+	if err := w.channel.Send(&ipc.Drain{TimeoutMS: 3000}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the drain", func() bool { return ipc.WorkerState(w.slot.State.Load()) == ipc.Draining })
+	w.stop()
+	length := time.NewTimer(4 * time.Second)
+	<-length.C
+	w.signal(syscall.SIGCONT)
+	for begin := time.Now(); time.Since(begin) < cutGrace+300*time.Millisecond; {
+		ask(t, c, "x", "x")
+	}
+	expectEOF(t, c) // it has fallen silent
+	if status := w.exit(); status.ExitStatus() != 0 {
+		t.Errorf("exit status %d", status.ExitStatus())
+	}
+}
+
+func TestOnlyALongSleepIsAFreeze(t *testing.T) {
+	c, _ := connPair(t, "tcp", Config{})
+	l := &loop{worker: &worker{log: zap.NewNop(), table: c.table}, drain: drain{deadline: 100, cutAt: 200}, nextTimeout: 300}
+	l.overslept(7, int64(freeze)-1)
+	if l.drain.deadline != 100 || c.table.thawed.Load() != 0 {
+		t.Error("a loop that is a little late moves a deadline")
+	}
+	l.overslept(7, int64(freeze))
+	if want := (drain{deadline: 100 + int64(freeze), cutAt: 200 + int64(freeze)}); l.drain != want {
+		t.Errorf("the drain's times are %+v, want %+v", l.drain, want)
+	}
+	if l.nextTimeout != 300+int64(freeze) || c.table.thawed.Load() != 7 {
+		t.Errorf("the next timeout is at %d, the thaw was at %d", l.nextTimeout, c.table.thawed.Load())
+	}
+}
+
+func TestSilenceInAFreezeIsNotTheClients(t *testing.T) {
+	const limit = time.Minute
+	for name, begin := range map[string]func(*table){
+		"idle":  func(*table) {},
+		"drain": func(t *table) { t.beginDrain(1) },
+	} {
+		cfg := Config{IdleTimeout: limit}
+		if name == "drain" {
+			cfg = Config{DrainIdle: limit}
+		}
+		c, _ := connPair(t, "tcp", cfg)
+		begin(c.table)
+		c.born = 1
+		c.lastByte.Store(1)
+		c.waitFrom.Store(1)
+		now := ipc.Now()
+		if c.table.overdue(c, now+int64(limit)) == lapsedNot {
+			t.Errorf("%s: a silent client is not overdue", name)
+		}
+		c.table.thawed.Store(now)
+		if c.table.overdue(c, now+int64(limit)-1) != lapsedNot {
+			t.Errorf("%s: overdue, and the time before the thaw does not count", name)
+		}
+		if c.table.overdue(c, now+int64(limit)) == lapsedNot {
+			t.Errorf("%s: silent since the thaw, and not overdue", name)
+		}
+	}
+}
+
+// Bytes that came in a freeze are there when the read's time is over. They may
+// come a moment after the write, so the read is repeated as a handler would.
+func TestReadTimeoutTakesWhatHasCome(t *testing.T) {
+	eachNetwork(t, func(t *testing.T, c *Conn, client net.Conn) {
+		c.table.cfg.ReadTimeout = time.Nanosecond // over before any system call
+		if _, err := client.Write([]byte("late")); err != nil {
+			t.Fatal(err)
+		}
+		got := make([]byte, 8)
+		eventually(t, "the bytes", func() bool {
+			n, err := c.Read(got)
+			return err == nil && string(got[:n]) == "late"
+		})
+		_, err := c.Read(got)
+		wantTimeout(t, err)
+		if err := c.SetReadDeadline(longAgo); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := client.Write([]byte("x")); err != nil {
+			t.Fatal(err)
+		}
+		_, err = c.Read(got) // as net.Conn has it: a deadline that has passed reads nothing
+		wantTimeout(t, err)
+		if !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("%v", err)
+		}
+	})
+}
