@@ -86,15 +86,16 @@ func (k *conn) takes(p *plan) bool {
 	return k.state == ready && k.flying < len(k.slots) && (p.PerConn == 0 || k.asked < p.PerConn)
 }
 
-// expired reports whether the connection has waited too long.
-func (k *conn) expired(now, timeout, connect int64) bool {
+// expired reports whether the connection has waited too long since it began to,
+// or since thawed.
+func (k *conn) expired(now, thawed, timeout, connect int64) bool {
 	switch k.state {
 	case connecting, busy:
-		return now-k.dialed > connect
+		return now-max(k.dialed, thawed) > connect
 	case greeting:
-		return now-k.dialed > timeout
+		return now-max(k.dialed, thawed) > timeout
 	case ready:
-		return k.flying > 0 && now-k.head().sent > timeout
+		return k.flying > 0 && now-max(k.head().sent, thawed) > timeout
 	}
 	return false
 }

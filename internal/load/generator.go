@@ -16,17 +16,22 @@ const (
 // generator says how the generator itself fared.
 func (r *Run) generator(elapsed int64, res *Result) Generator {
 	g := Generator{CPUS: r.usage.own.Seconds(), Warnings: []string{}}
+	frozen := time.Duration(0)
 	for _, l := range r.loops {
 		if elapsed > 0 {
 			g.BusyShare = max(g.BusyShare, float64(l.cpuUsed)/float64(elapsed))
 		}
 		g.LateMaxS = max(g.LateMaxS, seconds(l.lateMax))
 		g.Unsent += l.unsent
+		frozen = max(frozen, time.Duration(l.frozenMax))
 	}
 	g.BusyShare = min(g.BusyShare, 1)
 	warn := func(format string, args ...any) { g.Warnings = append(g.Warnings, fmt.Sprintf(format, args...)) }
 	if g.BusyShare > busyLimit {
 		warn("The generator was at its limit: its busiest thread used %.0f %% of its time. The server may be faster than this; use more --loops, or fewer connections.", 100*g.BusyShare)
+	}
+	if frozen > 0 {
+		warn("The generator did not run for %v. No request timed out for that, but the latencies contain it.", frozen.Round(10*time.Millisecond))
 	}
 	if late := time.Duration(g.LateMaxS * 1e9); late > lateLimit {
 		warn("The generator was late: it sent a request %v after it was due although a connection was free. The corrected latencies contain that; something else used the processors.", late.Round(100*time.Microsecond))

@@ -49,6 +49,9 @@ type loop struct {
 	spare     chan *part
 	whole     *latencies
 	lateMax   int64
+	turned    int64 // when the last turn ended
+	thawed    int64 // when the process last ran again after a freeze
+	frozenMax int64 // the longest freeze
 	unsent    uint64
 	cpuBegan  int64 // of the thread, when the window began
 	cpuUsed   int64 // in the window
@@ -105,6 +108,7 @@ func (l *loop) work() {
 		l.stop(now)
 	}
 	l.openMore(now)
+	l.turned = l.clock()
 	for l.goesOn(now) {
 		events := l.epoll.wait(l.wake() - now)
 		now = l.clock()
@@ -117,12 +121,26 @@ func (l *loop) work() {
 		if len(events) > 0 {
 			now = l.clock()
 		}
+		l.thaw(now)
 		l.expire(now)
 		if l.arrivals != nil {
 			l.dispatch(now)
 		}
 		l.publish()
 	}
+}
+
+// freeze is how long a turn takes only if the process did not run: a loop wakes
+// at idleWait at the latest, and a turn's work is over in milliseconds.
+const freeze = int64(time.Second)
+
+// thaw takes account of a time in which the process did not run. The server may
+// have answered in it, so what has waited gets its whole timeout from here on.
+func (l *loop) thaw(now int64) {
+	if gap := now - l.turned; gap >= freeze {
+		l.thawed, l.frozenMax = now, max(l.frozenMax, gap)
+	}
+	l.turned = now
 }
 
 // goesOn turns the pages of the run: the beginning of the window, the end of a
@@ -197,7 +215,7 @@ func (l *loop) expire(now int64) {
 	}
 	timeout, connect := int64(l.plan.Timeout), int64(l.plan.Connect)
 	for i := range l.conns {
-		if k := &l.conns[i]; k.expired(now, timeout, connect) {
+		if k := &l.conns[i]; k.expired(now, l.thawed, timeout, connect) {
 			l.fail(k, timedOut, now, "no whole answer within %v", l.plan.Timeout)
 		}
 	}

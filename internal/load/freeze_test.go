@@ -1,0 +1,46 @@
+package load
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+// A laptop that is closed, a container that is paused: the server has answered
+// meanwhile.
+func TestAFreezeOfTheGeneratorIsNoTimeout(t *testing.T) {
+	const timeout, connect = int64(5 * time.Second), int64(2 * time.Second)
+	sent := int64(time.Second)
+	waits := func(s state) *conn {
+		k := &conn{state: s, dialed: sent, slots: make([]slot, 1)}
+		if s == ready {
+			k.begin(sent, sent, 1)
+		}
+		return k
+	}
+	for name, test := range map[string]struct {
+		k     *conn
+		limit int64
+	}{
+		"connect": {waits(connecting), connect}, "full queue": {waits(busy), connect},
+		"greeting": {waits(greeting), timeout}, "answer": {waits(ready), timeout},
+	} {
+		l := &loop{turned: sent}
+		l.thaw(sent + freeze - 1) // a busy machine
+		if !test.k.expired(sent+test.limit+1, l.thawed, timeout, connect) {
+			t.Errorf("%s: waits for ever", name)
+		}
+		thaw := sent + freeze - 1 + int64(time.Hour)
+		l.thaw(thaw)
+		if test.k.expired(thaw+test.limit, l.thawed, timeout, connect) {
+			t.Errorf("%s: timed out for a freeze of the generator", name)
+		}
+		if !test.k.expired(thaw+test.limit+1, l.thawed, timeout, connect) {
+			t.Errorf("%s: waits for ever after a freeze", name)
+		}
+		r := &Run{loops: []*loop{l}}
+		if w := r.generator(1, &Result{}).Warnings; len(w) != 1 || !strings.Contains(w[0], "did not run for 1h0m0s") {
+			t.Errorf("the result warns %q", w)
+		}
+	}
+}
