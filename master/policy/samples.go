@@ -105,6 +105,6 @@ func (m *Machine) hang(w *worker) {
 	w.hung, w.hungAt = true, m.now
 	w.detail = "hung for " + w.silent.String()
 	m.note(Warn, "worker hung", w, Field{"duration", w.silent}, Field{"state", w.state.String()})
-	m.do(Dump{ID: w.id})
+	m.dump(w)
 	m.suspect(w)
 }

@@ -192,8 +192,11 @@ func (m *Machine) condemn(w *worker, why cause, detail string) {
 func (m *Machine) dumpAndKill(w *worker, why cause, detail string) {
 	m.condemn(w, why, detail)
 	w.deadline(m.now+w.gen.config.DumpDelay, dueKill)
-	m.do(Dump{ID: w.id})
+	m.dump(w)
 }
+
+// dump makes w write down where it stands.
+func (m *Machine) dump(w *worker) { m.do(Dump{ID: w.id}) }
 
 // kill ends w.
 func (m *Machine) kill(w *worker) {
