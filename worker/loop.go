@@ -168,6 +168,7 @@ func (l *loop) tick(now int64) {
 		l.nextReport = now + int64(reportInterval)
 		l.table.sweep(now)
 		l.report()
+		l.logUnsaid()
 	}
 	if now < l.nextTick {
 		return
@@ -285,6 +286,7 @@ func (l *loop) due(now int64) int64 {
 
 // close gives back what the loop holds.
 func (l *loop) close() {
+	defer l.logUnsaid()
 	if l.view != nil {
 		l.view.end()
 	}

@@ -7,6 +7,7 @@ import (
 	"runtime/debug"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
@@ -28,7 +29,7 @@ func protect(f func() error) (err error) {
 // see it, and that is the most that can be done for a program that does so.
 func (w *worker) onLoop(hook string, f func()) {
 	if err := protect(func() error { f(); return nil }); err != nil {
-		w.logFailure("hook failed", err, zap.String("event", hook))
+		w.logClient("hook failed", err, zap.String("event", hook))
 	}
 }
 
@@ -63,7 +64,7 @@ func (w *worker) processRequest(c *Conn) {
 		if err != nil && begun.CompareAndSwap(false, true) {
 			w.conclude(w.ctx, c, err)
 		} else if err != nil {
-			w.logFailure("hook failed", err, zap.String("event", "process"))
+			w.logClient("hook failed", err, zap.String("event", "process"))
 		}
 	}()
 	err = protect(func() error {
@@ -142,13 +143,28 @@ func (w *worker) conclude(ctx context.Context, c *Conn, err error) {
 // handleError is handle_error.
 func (w *worker) handleError(ctx context.Context, c *Conn, err error) {
 	if w.hooks.failed == nil {
-		w.logFailure("connection failed", err,
+		w.logClient("connection failed", err,
 			zap.String("listener", c.from.name), zap.Stringer("remote", c.RemoteAddr()))
 		return
 	}
 	herr := protect(func() error { w.hooks.failed.HandleError(ctx, c, err); return nil })
 	if herr != nil {
-		w.logFailure("hook failed", errors.Join(herr, err), zap.String("event", "error"))
+		w.logClient("hook failed", errors.Join(herr, err), zap.String("event", "error"))
+	}
+}
+
+// logClient is logFailure for what clients can cause, of which so many lines are
+// written in a second. The loop says how many were not.
+func (w *worker) logClient(message string, err error, fields ...zap.Field) {
+	if peerFault(err) || w.failures.Allow(time.Now()) {
+		w.logFailure(message, err, fields...)
+	}
+}
+
+// logUnsaid says how many failures were not logged.
+func (w *worker) logUnsaid() {
+	if n := w.failures.Unsaid(); n > 0 {
+		w.log.Warn("failures not logged", zap.Int("count", n))
 	}
 }
 

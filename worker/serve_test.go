@@ -127,6 +127,33 @@ func TestFinishRunsWhateverHandleDoes(t *testing.T) {
 	}
 }
 
+// A client that makes the handler fail again and again must not fill the disk.
+func TestWhatClientsCauseIsLoggedInPartAndCounted(t *testing.T) {
+	for name, body := range map[string]HandlerFunc{
+		"fails":  func(context.Context, *Conn) error { return errors.New("bad day") },
+		"panics": func(context.Context, *Conn) error { panic("bad day") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := accepting(t, Config{}, Options{Handler: body})
+			const clients = 200
+			for range clients {
+				expectEOF(t, r.dial(0))
+			}
+			r.send(&ipc.Drain{TimeoutMS: patience.Milliseconds()})
+			if err := r.wait(); err != nil {
+				t.Fatal(err)
+			}
+			logged, counted := r.logs.FilterMessage("connection failed").Len(), int64(0)
+			for _, e := range r.logs.FilterMessage("failures not logged").All() {
+				counted += e.ContextMap()["count"].(int64)
+			}
+			if logged+int(counted) != clients || counted == 0 {
+				t.Errorf("%d failures were logged and %d counted, of %d", logged, counted, clients)
+			}
+		})
+	}
+}
+
 func TestFinishRunsAfterGoexit(t *testing.T) {
 	d := &diary{verify: true, body: func(context.Context, *Conn) error { runtime.Goexit(); return nil }}
 	r := accepting(t, Config{}, Options{Handler: d})

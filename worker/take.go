@@ -161,7 +161,7 @@ func (l *loop) welcome(ln *listener, fd int, p peer, now int64) {
 	c, err := newConn(fd, ln.source, p, l.table, now)
 	if err != nil {
 		l.slot.Rejected.Add(1)
-		l.logFailure("connection rejected", err, zap.String("listener", ln.source.name))
+		l.logClient("connection rejected", err, zap.String("listener", ln.source.name))
 		return
 	}
 	l.table.add(c)

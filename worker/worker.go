@@ -9,6 +9,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"prefork/internal/logs"
 	"prefork/ipc"
 )
 
@@ -20,6 +21,8 @@ type worker struct {
 	hooks hooks
 	log   *zap.Logger
 	level zap.AtomicLevel
+
+	failures logs.Limit // of what clients cause
 
 	channel *ipc.Channel    // nil in HandleRequest
 	board   *ipc.Scoreboard // nil in HandleRequest

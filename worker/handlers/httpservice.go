@@ -5,11 +5,13 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"log"
 	"net"
 	"net/http"
 	"sync"
 	"time"
 
+	"prefork/internal/logs"
 	"prefork/worker"
 )
 
@@ -76,11 +78,29 @@ func HTTPServer(srv *http.Server) *HTTPService {
 		emptied:  make(chan struct{}, 1),
 		conns:    make(map[*httpConn]struct{}),
 	}
+	if srv.ErrorLog == nil {
+		srv.ErrorLog = log.New(&errorLog{}, "", 0)
+	}
 	s.wrapHandler()
 	s.wrapContext()
 	s.wrapConnContext()
 	s.wrapState()
 	return s
+}
+
+// errorLog is what net/http logs with where its user says nothing else: the
+// standard logger. Clients can cause these lines, by breaking TLS handshakes for
+// example, so their number is limited.
+type errorLog struct{ limit logs.Limit }
+
+func (e *errorLog) Write(line []byte) (int, error) {
+	if e.limit.Allow(time.Now()) {
+		if n := e.limit.Unsaid(); n > 0 {
+			log.Printf("http: %d lines not logged", n)
+		}
+		log.Print(string(line))
+	}
+	return len(line), nil
 }
 
 // drainingKey finds the channel of Draining in a request's context.

@@ -9,6 +9,8 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -360,5 +362,22 @@ func (l brokenListener) Close() error              { return nil }
 func TestDrainingIsNilOutsideOfAService(t *testing.T) {
 	if Draining(t.Context()) != nil {
 		t.Error("a context of no service has a drain")
+	}
+}
+
+// Broken TLS handshakes, for example, are each a line of net/http's.
+func TestWhatClientsMakeHTTPLogIsLimited(t *testing.T) {
+	var out strings.Builder
+	log.SetOutput(&out)
+	defer log.SetOutput(os.Stderr)
+	srv := &http.Server{}
+	HTTPServer(srv)
+	const lines = 1000
+	for range lines {
+		srv.ErrorLog.Print("http: TLS handshake error")
+	}
+	unsaid := srv.ErrorLog.Writer().(*errorLog).limit.Unsaid()
+	if said := strings.Count(out.String(), "handshake"); said == 0 || unsaid == 0 || said+unsaid > lines {
+		t.Errorf("%d lines of %d were written, and %d counted", said, lines, unsaid)
 	}
 }
