@@ -128,6 +128,9 @@ func (m *Master) Run(ctx context.Context) error {
 		return err
 	}
 	if m.result == nil { // nobody has ended the start
+		if os.Geteuid() == 0 {
+			m.log.Warn("handlers run as root")
+		}
 		m.run(ctx)
 	}
 	return m.verdict()
