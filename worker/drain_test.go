@@ -206,6 +206,19 @@ func TestSecondDrainBringsTheDeadlineForward(t *testing.T) {
 	}
 }
 
+func TestMastersDeathDoesNotProlongADrain(t *testing.T) {
+	r := accepting(t, Config{DrainIdle: time.Hour, DrainTimeout: time.Hour}, Options{Handler: echo})
+	c := r.dial(0)
+	ask(t, c, "x", "x")
+	r.send(&ipc.Drain{TimeoutMS: 500})
+	r.hasState(ipc.Draining)
+	_ = r.channel.Close()
+	expectEOF(t, c)
+	if err := r.wait(); err != nil {
+		t.Fatalf("Run returned %v, want nil", err)
+	}
+}
+
 func TestFinalDrainEmptiesItsOwnListeners(t *testing.T) {
 	for _, mode := range []Mode{Threading, Sequential} {
 		t.Run(string(mode), func(t *testing.T) {
