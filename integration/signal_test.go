@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -108,5 +109,58 @@ func TestLogTellsTheLifeOfTheServer(t *testing.T) {
 		if line["level"] == "error" && line["msg"] != "reload failed" {
 			t.Errorf("an error in an ordinary life: %v", line)
 		}
+	}
+}
+
+// A signal that goes to every process of the server also reaches workers that
+// have only just been started. No reload may fail of it.
+func TestSignalsToStartingWorkersFailNoReload(t *testing.T) {
+	for _, sig := range []syscall.Signal{syscall.SIGHUP, syscall.SIGINT, syscall.SIGUSR1, syscall.SIGTERM} {
+		t.Run(sig.String(), func(t *testing.T) {
+			s := Start(t, line(2))
+			old := map[int]bool{}
+			for range times(5) {
+				for _, w := range s.WaitWorkers(2).Workers {
+					old[w.PID] = true
+				}
+				reloaded := make(chan error, 1)
+				go func() {
+					a, err := s.Command("reload")
+					if err == nil && !a.OK {
+						err = errors.New(a.Error)
+					}
+					reloaded <- err
+				}()
+				hit := map[int]int{}
+				for done := false; !done; {
+					for _, pid := range Children(s.PID) {
+						// TERM kills, or asks to leave. So it is sent once, to a few: whoever
+						// kills each new worker is to fail the reload.
+						term := sig == syscall.SIGTERM
+						if old[pid] || hit[pid] == 3 || term && (hit[pid] == 1 || len(hit) == 4) {
+							continue
+						}
+						hit[pid]++
+						_ = syscall.Kill(pid, sig) // may have gone
+					}
+					select {
+					case err := <-reloaded:
+						if err != nil {
+							t.Fatalf("reload: %v", err)
+						}
+						done = true
+					default:
+					}
+				}
+				if len(hit) < 2 {
+					t.Errorf("only %d new workers were hit", len(hit))
+				}
+			}
+			if sig != syscall.SIGTERM {
+				if n := s.Log.Count("msg", "worker exited", "signal", float64(sig)); n != 0 {
+					t.Errorf("%d workers died of %s", n, sig)
+				}
+			}
+		})
 	}
 }

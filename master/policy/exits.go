@@ -12,9 +12,8 @@ func (m *Machine) onExited(w *worker, ev Exited) {
 		return // SpawnFailed is what ends such a one
 	}
 	clean := ev.Code == 0 && ev.Signal == 0
-	stray := w.strayed(ev)
+	stray := m.strayed(w, ev)
 	if stray {
-		w.gen.strays++
 		w.cause = causeStray
 	}
 	why := w.end(clean)
@@ -56,16 +55,33 @@ func (m *Machine) onExited(w *worker, ev Exited) {
 // machine send SIGKILL.
 var straySignals = []int{1, 2, 3, 10, 12, 14, 15} // HUP INT QUIT USR1 USR2 ALRM TERM
 
-// mostStrays bounds such deaths in a row, beside two for each place.
-const mostStrays = 16
+const (
+	// strayTime is how long after Ready a worker may still die of a signal that
+	// came before: Go's runtime yields the processor while it ends the process.
+	strayTime = time.Second
+
+	// mostStrays bounds such deaths, beside two for each place, until none has
+	// come for strayCalm.
+	mostStrays = 16
+	strayCalm  = time.Minute
+)
 
 // strayed says whether w died of a signal that a worker does not die of once it
 // is ready. No program can handle signals from its first instruction on, so one
 // that goes to all processes of the server may hit a worker before that. The
-// death says nothing about the program, and cost no connection.
-func (w *worker) strayed(ev Exited) bool {
-	return w.state == WorkerStarting && slices.Contains(straySignals, ev.Signal) &&
-		w.gen.strays < mostStrays+2*w.gen.places()
+// death says nothing about the program.
+func (m *Machine) strayed(w *worker, ev Exited) bool {
+	early := w.state == WorkerStarting || w.serves() && !w.spent() && m.now-w.readyAt <= strayTime
+	if !early || !slices.Contains(straySignals, ev.Signal) {
+		return false
+	}
+	g := w.gen
+	if m.now-g.strayAt > strayCalm {
+		g.strays = 0
+	}
+	g.strayAt = m.now
+	g.strays++
+	return g.strays <= mostStrays+2*g.places()
 }
 
 // end names what brought w's exit about.

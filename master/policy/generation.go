@@ -23,7 +23,8 @@ type generation struct {
 	everReady  int             // workers that were once
 	completeBy time.Duration   // coming: when every worker must have a slot
 	crowded    bool            // it was said that there is no free slot
-	strays     int             // deaths by a signal before ready, since somebody became ready
+	strays     int             // deaths by a signal at the start, not long ago
+	strayAt    time.Duration   // the last of them
 
 	// A generation that is emptying keeps somebody who takes what is queued
 	// although it drains: its worker may crash, or have been starting. A one-shot

@@ -43,7 +43,6 @@ func (m *Machine) onReady(w *worker) {
 	w.silent, w.heardAt = 0, m.now // until here StartTimeout watched over it
 	g := w.gen
 	g.everReady++
-	g.strays = 0
 	level := Info
 	if g.config.OneShot {
 		level = Debug

@@ -79,7 +79,7 @@ const (
 	causeUnfit   cause = "unfit"
 	causeLeft    cause = "left unasked"
 	causeCrashed cause = "crashed"
-	causeStray   cause = "signal before ready"
+	causeStray   cause = "signal at the start"
 	causeLost    cause = "connection lost" // one-shot, with its connection
 )
 
