@@ -117,13 +117,19 @@ func TestClientsThatHaveLeftAreForgotten(t *testing.T) {
 		},
 	})
 	r.serves(1)
-	for range 3 * maxControlClients {
-		r.connect("POST /v1/reload HTTP/1.1\r\nHost: p\r\nContent-Length: 0\r\n\r\n")
+	const many = 10
+	var clients []net.Conn
+	for range many {
+		clients = append(clients, r.connect("POST /v1/reload HTTP/1.1\r\nHost: p\r\nContent-Length: 0\r\n\r\n"))
 	}
-	r.untilLoop("those who lost their place to be forgotten", func(m *Master) bool {
-		n := len(m.waiting.reloads) + len(m.waiting.reloading)
-		return n > 0 && n <= maxControlClients
-	})
+	waiting := func(n int) func(*Master) bool {
+		return func(m *Master) bool { return len(m.waiting.reloads)+len(m.waiting.reloading) == n }
+	}
+	r.untilLoop("all to wait for the reload", waiting(many))
+	for _, c := range clients {
+		_ = c.Close()
+	}
+	r.untilLoop("those who have left to be forgotten", waiting(0))
 	var w waiters
 	gone := make(reply, 1)
 	w.reload(gone)
