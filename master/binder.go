@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"slices"
 
 	"golang.org/x/sys/unix"
@@ -121,7 +120,7 @@ func (b *binder) resolve(ctx context.Context, a Address) ([]want, error) {
 		return nil, err
 	}
 	network := map[string]string{"tcp": "ip", "tcp4": "ip4", "tcp6": "ip6"}[a.Network]
-	ips, err := net.DefaultResolver.LookupNetIP(ctx, network, a.Host)
+	ips, err := lookup(ctx, network, a.Host)
 	if err != nil {
 		return nil, fmt.Errorf("listen address %q: %w", a.Name, err)
 	}
