@@ -107,7 +107,19 @@ func (m *Master) watchLeftovers() {
 	m.left.deadline = time.Now().Add(patience)
 	m.log.Info("workers of an earlier master are finishing",
 		zap.Int("count", len(m.left.pidfds)), zap.Duration("duration", patience))
-	time.AfterFunc(patience, func() { m.post((*Master).killLeftovers) })
+	time.AfterFunc(patience, func() { m.post((*Master).overdueLeftovers) })
+}
+
+// overdueLeftovers ends those that have had their time, which an absence of the
+// master's is no part of: they were frozen with it.
+func (m *Master) overdueLeftovers() {
+	m.now()
+	m.noteAbsence()
+	if left := time.Until(m.left.deadline); left > 0 {
+		time.AfterFunc(left, func() { m.post((*Master).overdueLeftovers) })
+		return
+	}
+	m.killLeftovers()
 }
 
 // killLeftovers ends those that are still there.

@@ -81,6 +81,9 @@ func (c *checker) action(a Action) error {
 		c.waiting = 0
 		return check(fine, "the last load is not answered")
 	case Verdict:
+		if c.loading {
+			c.unloaded++
+		}
 		c.loading = false // given up, if it was under way
 		answered := c.covered
 		c.covered = 0
@@ -88,6 +91,10 @@ func (c *checker) action(a Action) error {
 			answered, c.waiting = c.waiting, 0
 		}
 		return check(answered > 0, "nobody waits for it")
+	case Note:
+		if a.Message == "worker recovered" {
+			c.recovered++
+		}
 	case Notify:
 		if a.State == NotifyStopping {
 			c.stopped++

@@ -33,6 +33,8 @@ type checker struct {
 	stopAsked        time.Duration // first Drain, Interrupt or Stop
 	stopping         bool
 	spawns           int
+	recovered        int // workers that were hung for a while
+	unloaded         int // reloads whose configuration did not come
 
 	state  State // before the step at hand
 	recent []record

@@ -41,7 +41,7 @@ func TestSimulationKeepsThePromises(t *testing.T) {
 		worlds++
 	}
 	t.Logf("%d worlds: %+v", worlds, total)
-	if limit >= simEvents && (total.retired == 0 || total.restarts == 0 || total.degraded == 0 || total.emptied == 0) {
+	if limit >= simEvents && (total.retired == 0 || total.restarts == 0 || total.degraded == 0 || total.emptied == 0 || total.recovered == 0 || total.unloaded == 0) {
 		t.Error("the worlds were too quiet to prove anything")
 	}
 }
@@ -60,7 +60,7 @@ func play(t *testing.T, seed uint64, limit int) *world {
 // tally says what the simulation has seen, so that a world in which nothing
 // happens does not pass for a proof.
 type tally struct {
-	events, spawns, generations, retired, restarts, degraded, exits, orderly, emptied int
+	events, spawns, generations, retired, restarts, degraded, exits, orderly, emptied, recovered, unloaded int
 }
 
 func (s *tally) add(w *world) {
@@ -76,6 +76,8 @@ func (s *tally) add(w *world) {
 		s.exits++
 	}
 	s.orderly += w.orderly
+	s.recovered += w.c.recovered
+	s.unloaded += w.c.unloaded
 	if w.orderly > 0 && w.queued > 0 {
 		s.emptied++
 	}
