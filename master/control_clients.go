@@ -23,7 +23,7 @@ const (
 // controlClients are the connections of the control socket. If there are too
 // many a new one takes the place of another: of the process that has the most
 // connections, the one that is idle or, if none is, the oldest. A process that
-// floods the socket so is in its own way alone.
+// floods the socket loses its own connections, not those of others.
 type controlClients struct {
 	mu   sync.Mutex
 	open []*controlConn // oldest first

@@ -11,9 +11,9 @@ import (
 	"prefork/ipc"
 )
 
-// A worker sends a handful of messages in its life and one report a second. One
-// that sends more than this is heard late: its channel fills up, and it is the
-// worker who then cannot send.
+// A worker sends a handful of messages in its life and one report a second. If it
+// sends more than this it is read slowly: its channel fills up, and the worker
+// cannot send.
 const (
 	messageBurst    = 256                   // messages that may come at once
 	messageInterval = 50 * time.Millisecond // between those after them

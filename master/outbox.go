@@ -21,11 +21,9 @@ import (
 // stuckTime is how long a worker's channel may stay full.
 const stuckTime = 5 * time.Second
 
-// An order is repeated if it is not acknowledged for so many samples, and the
-// log hears of it after so many times.
 const (
-	orderPatience = 2
-	orderTries    = 10
+	orderPatience = 2  // samples without an acknowledgement, after which an order is repeated
+	orderTries    = 10 // after which the log says so
 )
 
 // outbox is what one worker has yet to be told. The owner loop owns it.
@@ -36,8 +34,9 @@ type outbox struct {
 	since  time.Duration // on the policy's clock: since when it is full
 }
 
-// order is a wish of the master's that a worker acknowledges once it is done.
-// What it carries is looked up when it is sent, so that the latest counts.
+// order is a message that a worker acknowledges once it has done what it says.
+// What it carries, such as a descriptor, is looked up when it is sent: a repeated
+// order brings the latest.
 type order struct {
 	number  uint64
 	sent    bool

@@ -43,7 +43,7 @@ func (r *running) sampled() int {
 	return n
 }
 
-func TestNobodyWaitsForAProcThatDoesNotAnswer(t *testing.T) {
+func TestTheOwnerLoopGoesOnWhileProcDoesNotAnswer(t *testing.T) {
 	r := start(t, Options{Generation: generationOf(1, "", "tcp://127.0.0.1:0")})
 	r.until("the figures of the worker's process", func(s Status) bool { return len(s.Workers) == 1 && s.Workers[0].RSSBytes > 0 })
 	answer := make(chan struct{})
@@ -62,7 +62,7 @@ func TestNobodyWaitsForAProcThatDoesNotAnswer(t *testing.T) {
 	}
 }
 
-func TestWhoAsksAtTheSameTimeSharesAnAnswer(t *testing.T) {
+func TestRequestsForTheStatusAtTheSameTimeShareAnAnswer(t *testing.T) {
 	r := start(t, Options{Generation: generationOf(1, "", "tcp://127.0.0.1:0")})
 	r.serves(1)
 	const many = 64
@@ -86,7 +86,7 @@ func TestWhoAsksAtTheSameTimeSharesAnAnswer(t *testing.T) {
 	answered.Wait()
 	slices.Sort(uptimes)
 	if n := len(slices.Compact(uptimes)); n > many/2 {
-		t.Errorf("%d answers were made for %d who asked", n, many)
+		t.Errorf("%d answers were made for %d requests", n, many)
 	}
 }
 

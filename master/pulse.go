@@ -11,9 +11,9 @@ import (
 )
 
 // The owner loop is asked for a sign of life at every pulseInterval. If it has
-// not answered after lateAfter of them it is late: something keeps it, which is a
-// fault of this program. Both sides stand still when the machine does, so that
-// an absence (see clock) does not count.
+// not answered after lateAfter of them it is late: a call on it waits, which is a
+// fault of this program. A machine that is suspended stops both sides, so an
+// absence (see clock) does not count.
 const (
 	pulseInterval = 500 * time.Millisecond
 	lateAfter     = 2

@@ -8,19 +8,19 @@ import (
 	"time"
 )
 
-// statuses lets those who ask for the status share an answer: the owner loop
-// makes one for all who asked before it began, and one a second for all
-// streams.
+// statuses shares the answers to requests for the status: the owner loop makes
+// one answer for all requests that came before it began, and one a second for
+// all streams.
 type statuses struct {
 	mu        sync.Mutex // guards what follows
-	asked     *statusAsk // that the owner loop has not begun; nil if there is none
+	asked     *statusAsk // which the owner loop has not begun to answer; nil if there is none
 	snapshot  *snapshot
 	published chan struct{} // closed when there is another snapshot
 
 	due time.Time // of the next snapshot; the owner loop's
 }
 
-// statusAsk is a question of several goroutines.
+// statusAsk is a request that several goroutines share.
 type statusAsk struct {
 	done   chan struct{}
 	status Status
@@ -56,8 +56,8 @@ func (m *Master) Status(ctx context.Context) (Status, error) {
 	}
 }
 
-// answer has the owner loop answer. Who asks from its beginning on wants to know
-// of what happened since, and asks anew.
+// answer lets the owner loop answer. A request that comes after it has begun is a
+// new one: it must see what has happened since.
 func (m *Master) answer(ask *statusAsk) {
 	begin := func() {
 		c := m.statuses
@@ -81,7 +81,7 @@ func (m *Master) publish() {
 	if m.streams.Load() == 0 || now.Before(m.statuses.due) {
 		return
 	}
-	// Half a sample's leeway, or a tick that is early would cost a whole one.
+	// Half a sample less: a sample that is a little early must not be left out.
 	m.statuses.due = now.Add(streamTick - m.base.Policy.SampleInterval/2)
 	s := &snapshot{status: m.status()}
 	c := m.statuses
