@@ -209,6 +209,27 @@ func TestTermDrainsTheWorkerAndOtherSignalsDoNot(t *testing.T) {
 	}
 }
 
+// TERM goes to a whole server again and again while it ends, as systemd does.
+func TestTermDoesNotKillAWorkerThatEnds(t *testing.T) {
+	workers, _ := crewOf(t, 8, "echo", Config{})
+	for _, w := range workers {
+		if err := w.channel.Send(&ipc.Drain{TimeoutMS: long}); err != nil {
+			t.Fatal(err)
+		}
+		for ended := false; !ended; {
+			select {
+			case <-w.exited:
+				ended = true
+			default:
+				_ = syscall.Kill(w.pid, syscall.SIGTERM) // may have gone
+			}
+		}
+		if !w.status.Exited() || w.status.ExitStatus() != 0 {
+			t.Errorf("ended with %v, status %d; want exit 0", w.status.Signal(), w.status.ExitStatus())
+		}
+	}
+}
+
 func TestWorkerLeavesWhenItsMasterDies(t *testing.T) {
 	workers, addr := crewOf(t, 1, "echo", Config{DrainIdle: 50 * time.Millisecond})
 	c := dial(t, addr)

@@ -40,9 +40,7 @@ func Run(ctx context.Context, o Options) error {
 		runtime.GOMAXPROCS(2)
 	}
 	nameProcess()
-	terminate, restore := catchSignals()
-	defer restore()
-	ctx, cancel := signalled(ctx, terminate)
+	ctx, cancel := signalled(ctx, catchSignals())
 	defer cancel()
 	return run(ctx, o, inheritance{
 		channel: ipc.ChannelFD, scoreboard: ipc.ScoreboardFD, slot: ipc.SlotFD, crash: ipc.CrashFD,
@@ -53,8 +51,9 @@ func Run(ctx context.Context, o Options) error {
 // catchSignals makes the signals that are meant for the master none of the
 // worker's business, and returns a channel that hears of SIGTERM. They are
 // caught and not ignored, for what a handler starts would inherit that, and
-// would not die of a broken pipe.
-func catchSignals() (terminate chan os.Signal, restore func()) {
+// would not die of a broken pipe. That lasts until the process has ended: what
+// comes when Run has returned must not kill it, or its end would look like a crash.
+func catchSignals() (terminate chan os.Signal) {
 	// Except these two: a caught SIGTTOU would make a write to a terminal
 	// start over for ever.
 	signal.Ignore(unix.SIGTTIN, unix.SIGTTOU)
@@ -63,10 +62,7 @@ func catchSignals() (terminate chan os.Signal, restore func()) {
 		unix.SIGXFSZ) // a log that has reached a limit must not end the worker
 	terminate = make(chan os.Signal, 1)
 	signal.Notify(terminate, unix.SIGTERM)
-	return terminate, func() {
-		signal.Stop(deaf)
-		signal.Stop(terminate)
-	}
+	return terminate
 }
 
 // signalled returns a context that ends with ctx or with the first signal.
