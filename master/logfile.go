@@ -25,6 +25,8 @@ type logFile struct {
 
 	opening bool // off the owner loop
 	again   bool // asked for meanwhile
+
+	retry func() // at the next sample: the master lacked what an open needs; nil if it did not
 }
 
 // openFirst opens the file at the start of the master.
@@ -62,7 +64,8 @@ func (l *logFile) openFirst(ctx context.Context) (int, error) {
 
 // reopen opens the file afresh, off the owner loop, and hands it to done, on the
 // owner loop. The file that is open stays in use until then, and after an error.
-// Orders that come meanwhile become one.
+// Orders that come meanwhile become one. While the master lacks descriptors or
+// memory the file is opened again at each sample, and done hears of that once.
 func (m *Master) reopen(l *logFile, done func(m *Master, fd int, err error)) {
 	if l.opening {
 		l.again = true
@@ -81,7 +84,14 @@ func (m *Master) reopen(l *logFile, done func(m *Master, fd int, err error)) {
 		late.Stop()
 		posted := m.post(func(m *Master) {
 			l.opening = false
-			done(m, fd, err)
+			told := l.retry != nil
+			l.retry = nil
+			if lacks(err) {
+				l.retry = func() { m.reopen(l, done) }
+			}
+			if l.retry == nil || !told {
+				done(m, fd, err)
+			}
 			if l.again {
 				l.again = false
 				m.reopen(l, done)
@@ -91,6 +101,27 @@ func (m *Master) reopen(l *logFile, done func(m *Master, fd int, err error)) {
 			_ = unix.Close(fd)
 		}
 	}()
+}
+
+// retryLogs opens the log files again that could not be opened for a lack of
+// descriptors or memory.
+func (m *Master) retryLogs() {
+	for _, l := range []*logFile{&m.logFile, &m.access.logFile} {
+		if l.retry != nil && !l.opening {
+			l.retry()
+		}
+	}
+}
+
+// lacks says whether err is of what this process or the machine lacks for the
+// moment.
+func lacks(err error) bool {
+	for _, errno := range []unix.Errno{unix.EMFILE, unix.ENFILE, unix.ENOMEM, unix.ENOBUFS} {
+		if errors.Is(err, errno) {
+			return true
+		}
+	}
+	return false
 }
 
 // openLog opens a file for appending, and makes it if there is none. It does

@@ -39,6 +39,26 @@ func TestALogFileThatDoesNotOpenHoldsUpNothing(t *testing.T) {
 	}
 }
 
+func TestARotationThatLacksDescriptorsIsTriedAgain(t *testing.T) {
+	r := start(t, Options{Generation: generationOf(1, "", "tcp://127.0.0.1:0"), AccessLog: filepath.Join(t.TempDir(), "access")})
+	r.serves(1)
+	var opens atomic.Int32
+	r.untilLoop("the loop", func(m *Master) bool {
+		m.access.open = func(path string) (int, error) {
+			if opens.Add(1) <= 3 {
+				return -1, &os.PathError{Op: "open", Path: path, Err: unix.EMFILE}
+			}
+			return openAccess(path)
+		}
+		m.signal(unix.SIGUSR1)
+		return true
+	})
+	r.untilLoop("the rotation", func(*Master) bool { return r.log.FilterMessage("access log reopened").Len() == 1 })
+	if n := r.log.FilterMessage("access log not reopened").Len(); n != 1 || opens.Load() != 4 {
+		t.Errorf("%d lines about what was lacking, opened %d times; want 1 and 4", n, opens.Load())
+	}
+}
+
 func TestAStartDoesNotWaitForALogFileThatDoesNotOpen(t *testing.T) {
 	hangs := make(chan struct{})
 	defer close(hangs)

@@ -177,6 +177,7 @@ func (m *Master) takeSample() {
 	m.list()
 	m.step(policy.Sampled{Samples: samples, Waiting: m.connectionsWait()})
 	m.remind()
+	m.retryLogs()
 	m.tell()
 	m.publish()
 }
