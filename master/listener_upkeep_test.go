@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -46,7 +47,7 @@ func TestAListenerIsRepairedWhateverAWorkerDidToIt(t *testing.T) {
 				t.Errorf("%s on %s: not repaired: %q, %v", name, address, again, err)
 			}
 			for range 3 { // more than the queue has room for if it is short
-				c, err := net.Dial("tcp", net.JoinHostPort("127.0.0.1", portOf(t, l)))
+				c, err := net.DialTimeout("tcp", net.JoinHostPort("127.0.0.1", portOf(t, l)), 5*time.Second)
 				if err != nil {
 					t.Fatalf("%s on %s: %v", name, address, err)
 				}
@@ -102,7 +103,7 @@ func TestAListenerThatCannotBeRepairedIsReplacedByAReload(t *testing.T) {
 		if at == path {
 			network = "unix"
 		}
-		c, err := net.Dial(network, at)
+		c, err := net.DialTimeout(network, at, 5*time.Second)
 		if err != nil || s.Degraded != "" {
 			t.Fatalf("dial after the reload: %v; degraded: %q", err, s.Degraded)
 		}
