@@ -120,7 +120,7 @@ func (m *Master) exited(w *worker, e exit, err error) {
 		w.last = append(w.last, zap.String("evidence", words))
 	}
 	m.board.Peer(w.slot).Reset()
-	m.step(policy.Exited{ID: w.id, Code: e.code, Signal: e.signal})
+	m.step(policy.Exited{ID: w.id, Code: e.code, Signal: e.signal, Lost: lost})
 	delete(m.workers, w.id)
 	go w.close() // the owner loop does not wait for what a worker has left behind
 }

@@ -67,6 +67,7 @@ type Exited struct {
 	ID     ID
 	Code   int
 	Signal int
+	Lost   int // connections that it cut or took along
 }
 
 // Sampled carries what the workers and the kernel say of the living

@@ -16,7 +16,8 @@ func (m *Machine) onExited(w *worker, ev Exited) {
 	if stray {
 		w.cause = causeStray
 	}
-	why := w.end(clean)
+	// A handler that calls os.Exit(0) has not served its connection.
+	why := w.end(clean && (ev.Lost == 0 || w.cause != "" || !w.spent()))
 	emptied := w.state == WorkerDraining && w.empties && !w.served && clean
 	draining := w.state == WorkerDraining || w.leaving
 	m.noteExit(w, ev, why)
@@ -104,6 +105,7 @@ func (m *Machine) noteExit(w *worker, ev Exited, why cause) {
 	switch {
 	case why == causeServed:
 		level = Debug
+	case ev.Lost > 0:
 	case why.intended() && !w.killed:
 		level = Info
 		if w.gen.config.OneShot {

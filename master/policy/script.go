@@ -43,7 +43,7 @@ func FormatEvent(ev Event) string {
 	case Unfit:
 		l.id(ev.ID).put("err", ev.Err)
 	case Exited:
-		l.id(ev.ID).put("code", ev.Code).put("signal", ev.Signal)
+		l.id(ev.ID).put("code", ev.Code).put("signal", ev.Signal).put("lost", ev.Lost)
 	case Sampled:
 		l.flag("waiting", ev.Waiting)
 		for _, s := range ev.Samples {

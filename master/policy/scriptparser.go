@@ -169,7 +169,7 @@ func (p *parser) event(name string) Event {
 	case "unfit":
 		return Unfit{ID: p.id(), Err: p.reason()}
 	case "exited":
-		return Exited{ID: p.id(), Code: p.integer("code"), Signal: p.integer("signal")}
+		return Exited{ID: p.id(), Code: p.integer("code"), Signal: p.integer("signal"), Lost: p.integer("lost")}
 	case "sampled":
 		var s Sampled
 		p.set("waiting", &s.Waiting)
