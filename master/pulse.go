@@ -87,11 +87,10 @@ func (m *Master) watchPulse() {
 			m.pulse.asked <- time.Now() // there is room: the one before was answered
 			continue
 		}
-		if missed++; missed >= lateAfter {
-			m.pulse.late.Store(true)
-		}
-		if missed == lateAfter {
-			m.log.Warn("owner loop late", zap.Duration("duration", lateAfter*pulseInterval), zap.String("stack", ownerStack()))
+		if missed++; missed == lateAfter {
+			stack := ownerStack()
+			m.pulse.late.Store(true) // before the log, which may be what keeps the loop
+			m.log.Warn("owner loop late", zap.Duration("duration", lateAfter*pulseInterval), zap.String("stack", stack))
 		}
 	}
 }
