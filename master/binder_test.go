@@ -105,7 +105,7 @@ func TestOneAddressGivesWayToTheWildcardAndBack(t *testing.T) {
 			t.Cleanup(func() { c.Close() })
 		}
 		dial()
-		any := rebind(t, all+portOf(t, one), one)
+		wildcard := rebind(t, all+portOf(t, one), one)
 		dial()
 		if n := acceptAll(t, one); n != 2 {
 			t.Errorf("%d waited for the old one, want 2", n)
@@ -115,10 +115,10 @@ func TestOneAddressGivesWayToTheWildcardAndBack(t *testing.T) {
 			t.Fatal(err)
 		}
 		dial()
-		if old, new := acceptAll(t, one), acceptAll(t, any); old != 1 || new != 1 {
-			t.Errorf("%d waited for the diverted one and %d for the new one, want one each", old, new)
+		if first, second := acceptAll(t, one), acceptAll(t, wildcard); first != 1 || second != 1 {
+			t.Errorf("%d waited for the diverted one and %d for the new one, want one each", first, second)
 		}
-		again := rebind(t, "tcp://"+at, one, any)
+		again := rebind(t, "tcp://"+at, one, wildcard)
 		if again == one {
 			t.Fatal("a diverted listener was kept")
 		}
@@ -130,10 +130,10 @@ func TestOneAddressGivesWayToTheWildcardAndBack(t *testing.T) {
 		}
 		again.close()
 		dial()
-		if n := acceptAll(t, any); n != 1 {
+		if n := acceptAll(t, wildcard); n != 1 {
 			t.Errorf("%d waited for the wildcard, want 1", n)
 		}
-		if on, err := unix.GetsockoptInt(any.fd, unix.SOL_SOCKET, unix.SO_REUSEPORT); err != nil || on != 0 {
+		if on, err := unix.GetsockoptInt(wildcard.fd, unix.SOL_SOCKET, unix.SO_REUSEPORT); err != nil || on != 0 {
 			t.Errorf("SO_REUSEPORT is %d, %v: others of this user could join", on, err)
 		}
 	}
@@ -141,12 +141,11 @@ func TestOneAddressGivesWayToTheWildcardAndBack(t *testing.T) {
 
 // What is ours does not let in what is not.
 func TestAnAddressOfAnotherServerIsRefusedBesideOurs(t *testing.T) {
-	ours, theirs := bindOne(t, "tcp://127.0.0.1:0"), (*listener)(nil)
-	other, err := tryBind("tcp://127.0.0.2:" + portOf(t, ours))
+	ours := bindOne(t, "tcp://127.0.0.1:0")
+	theirs, err := tryBind("tcp://127.0.0.2:" + portOf(t, ours))
 	if err != nil {
 		t.Skipf("no second address on this machine: %v", err)
 	}
-	theirs = other
 	t.Cleanup(theirs.close)
 	_, err = newBinder(false, knownOf(ours), &passedSockets{}).bind(context.Background(), []string{"tcp4://:" + portOf(t, ours)})
 	if !errors.Is(err, unix.EADDRINUSE) || !strings.Contains(err.Error(), "by this server's "+ours.at.String()+" or by another server") {
@@ -154,7 +153,7 @@ func TestAnAddressOfAnotherServerIsRefusedBesideOurs(t *testing.T) {
 	}
 }
 
-// wants are the addresses of a name, of which the first is nowhere on Earth.
+// wantsOf lists what a name asks for that has these addresses.
 func wantsOf(name string, ips ...string) []want {
 	a, err := ParseAddress("tcp://" + name + ":0")
 	if err != nil {

@@ -39,8 +39,16 @@ func (l *listener) refit(a Address, backlog int) error {
 	if l.external {
 		return nil
 	}
-	err := unix.Listen(l.fd, backlog) // only changes the length of the queue
-	if err != nil {
+	if l.network == "tcp" {
+		info, err := unix.GetsockoptTCPInfo(l.fd, unix.IPPROTO_TCP, unix.TCP_INFO)
+		if err == nil && info.State != unix.BPF_TCP_LISTEN {
+			err = errors.New("it does not listen") // and would at another port; the next sample repairs it
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if err := unix.Listen(l.fd, backlog); err != nil { // only changes the length of the queue
 		return err
 	}
 	l.backlog = backlog
@@ -59,10 +67,14 @@ func (m *Master) repairListeners() {
 		if !l.listening || l.quiesced || l.expected.broken != "" {
 			continue
 		}
-		wrong, err := l.repair(m.rivals(l))
+		wrong, err := l.repair(m.rivals)
 		if err != nil {
 			l.expected.broken = err.Error()
-			m.log.Error("listener broken, reload to replace it", zap.String("listener", l.name), zap.Error(err))
+			if l.external {
+				m.log.Error("passed socket broken, restart its socket unit", zap.String("listener", l.name), zap.Error(err))
+			} else {
+				m.log.Error("listener broken, reload to replace it", zap.String("listener", l.name), zap.Error(err))
+			}
 			continue
 		}
 		if len(wrong) > 0 {
@@ -81,7 +93,11 @@ func (m *Master) repairListeners() {
 // degraded says which listener of the serving generation is broken.
 func (m *Master) degraded() string {
 	for _, l := range m.current.listeners {
-		if l.expected.broken != "" {
+		switch {
+		case l.expected.broken == "":
+		case l.external:
+			return fmt.Sprintf("listener %s is broken: %s; restart its socket unit", l.name, l.expected.broken)
+		default:
 			return fmt.Sprintf("listener %s is broken: %s; reload to replace it", l.name, l.expected.broken)
 		}
 	}
@@ -100,8 +116,9 @@ const (
 )
 
 // repair makes the listener again what the master made of it, and says what was
-// wrong. An error is of what cannot be undone.
-func (l *listener) repair(rivals []*listener) (wrong []string, err error) {
+// wrong. An error is of what cannot be undone. rivals are the listeners of ours
+// that have the port.
+func (l *listener) repair(rivals func(*listener) []*listener) (wrong []string, err error) {
 	flags, err := unix.FcntlInt(uintptr(l.fd), unix.F_GETFL, 0)
 	if err != nil {
 		return nil, err
@@ -126,7 +143,7 @@ func (l *listener) repair(rivals []*listener) (wrong []string, err error) {
 	switch {
 	case info.State != unix.BPF_TCP_LISTEN:
 		wrong = append(wrong, wasShut)
-		err = l.relisten(rivals)
+		err = l.relisten(rivals(l))
 	case int(info.Sacked) != l.expected.depth:
 		wrong = append(wrong, wasShortened)
 		err = unix.Listen(l.fd, l.backlog)

@@ -14,7 +14,7 @@ import (
 	"prefork/internal/testdir"
 )
 
-// worker's misdeeds: what a process that shares the description can do to it.
+// misdeeds are what a process that shares the description can do to it.
 var misdeeds = map[string]struct {
 	do   func(fd int) error
 	want string
@@ -29,21 +29,23 @@ var misdeeds = map[string]struct {
 	"blocking":  {func(fd int) error { return unix.SetNonblock(fd, false) }, wasBlocking},
 }
 
+func noRivals(*listener) []*listener { return nil }
+
 func TestAListenerIsRepairedWhateverAWorkerDidToIt(t *testing.T) {
 	for name, misdeed := range misdeeds {
 		for _, address := range []string{"tcp://127.0.0.1:0", "tcp://:0"} {
 			l := bindOne(t, address)
-			if wrong, err := l.repair(nil); len(wrong) > 0 || err != nil {
+			if wrong, err := l.repair(noRivals); len(wrong) > 0 || err != nil {
 				t.Fatalf("%s: untouched, and yet %q, %v", address, wrong, err)
 			}
 			if err := misdeed.do(l.fd); err != nil {
 				t.Fatalf("%s: %v", name, err)
 			}
-			wrong, err := l.repair(nil)
+			wrong, err := l.repair(noRivals)
 			if err != nil || !slices.Equal(wrong, []string{misdeed.want}) {
 				t.Errorf("%s on %s: found %q, %v; want %q", name, address, wrong, err, misdeed.want)
 			}
-			if again, err := l.repair(nil); len(again) > 0 || err != nil {
+			if again, err := l.repair(noRivals); len(again) > 0 || err != nil {
 				t.Errorf("%s on %s: not repaired: %q, %v", name, address, again, err)
 			}
 			for range 3 { // more than the queue has room for if it is short
@@ -57,6 +59,24 @@ func TestAListenerIsRepairedWhateverAWorkerDidToIt(t *testing.T) {
 				t.Errorf("%s on %s: accepted %d, want 3", name, address, n)
 			}
 		}
+	}
+}
+
+// A port that the kernel chose is free after a shutdown, and listen(2) alone
+// would choose another.
+func TestAReloadBeforeTheRepairDoesNotMoveTheListener(t *testing.T) {
+	l := bindOne(t, "tcp://127.0.0.1:0")
+	if err := unix.Shutdown(l.fd, unix.SHUT_RDWR); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.refit(Address{}, 16); err == nil {
+		t.Error("changed a listener that does not listen")
+	}
+	if wrong, err := l.repair(noRivals); len(wrong) != 1 || err != nil {
+		t.Errorf("found %q, %v", wrong, err)
+	}
+	if at, err := boundTo(l.fd); err != nil || at != l.at {
+		t.Errorf("is at %v, %v; want %v", at, err, l.at)
 	}
 }
 
