@@ -22,8 +22,9 @@ import (
 const stuckTime = 5 * time.Second
 
 const (
-	orderPatience = 2  // samples without an acknowledgement, after which an order is repeated
-	orderTries    = 10 // after which the log says so
+	orderPatience = 2  // samples without an acknowledgement, after which an order is repeated; then doubled
+	orderMost     = 64 // samples between two times
+	orderTries    = 5  // after which the log says so
 )
 
 // outbox is what one worker has yet to be told. The owner loop owns it.
@@ -120,6 +121,9 @@ func (w *worker) acknowledged(number uint64) {
 func (m *Master) remind() {
 	waiting := false
 	for _, w := range m.workers {
+		if w.process.suspended {
+			continue // it is told once it runs again
+		}
 		if !m.flushQueue(w) || !m.remindOrders(w) {
 			waiting = true
 		}
@@ -136,7 +140,8 @@ func (m *Master) remind() {
 func (m *Master) remindOrders(w *worker) (all bool) {
 	all = true
 	for t, o := range w.out.orders {
-		if o.samples++; o.sent && o.samples < orderPatience {
+		wait := min(orderPatience<<min(max(0, o.tries-1), 8), orderMost)
+		if o.samples++; o.sent && o.samples < wait {
 			continue
 		}
 		if !m.sendOrder(w, t) {

@@ -62,7 +62,7 @@ func TestAnOrderThatIsNeverAcknowledgedIsOneLine(t *testing.T) {
 	r := start(t, Options{Generation: generationOf(1, "careless", "tcp://127.0.0.1:0")})
 	pid := r.serves(1).Workers[0].PID
 	r.post("log-level?level=debug")
-	r.until("many tries", func(s Status) bool { return s.Totals.Handled > orderTries+3 })
+	r.until("many tries", func(s Status) bool { return s.Totals.Handled > orderTries })
 	if n := len(r.log.FilterMessage("worker does not acknowledge").All()); n != 1 {
 		t.Errorf("%d lines about it, want 1; log:\n%s", n, r.logText())
 	}
