@@ -1,6 +1,7 @@
 package master
 
 import (
+	"math"
 	"time"
 
 	"go.uber.org/zap"
@@ -180,11 +181,11 @@ func (r *SlotRow) add(f *figures) {
 // tally is a sum of ipc.Histograms.
 type tally struct {
 	counts [ipc.Buckets]uint64
-	sum    float64 // in seconds, so that nothing overflows
+	sumNS  uint64 // whole, because sums of fractions of a second go back
 }
 
 func (t *tally) read(h *ipc.Histogram) {
-	t.sum = time.Duration(h.SumNS.Load()).Seconds()
+	t.sumNS = h.SumNS.Load()
 	for i := range t.counts {
 		t.counts[i] = h.Counts[i].Load()
 	}
@@ -194,7 +195,7 @@ func (t *tally) add(o *tally) {
 	for i := range t.counts {
 		t.counts[i] += o.counts[i]
 	}
-	t.sum += o.sum
+	t.sumNS += min(o.sumNS, math.MaxUint64-t.sumNS)
 }
 
 func (t *tally) count() (n uint64) {
@@ -215,13 +216,16 @@ func (t *tally) follow(before *tally, most float64, lived time.Duration) bool {
 		}
 		more += float64(t.counts[i] - before.counts[i])
 	}
-	longer := t.sum - before.sum
-	return more <= most && longer >= 0 && longer <= (more+mostActive)*lived.Seconds()
+	if t.sumNS < before.sumNS {
+		return false
+	}
+	longer := float64(t.sumNS-before.sumNS) / 1e9
+	return more <= most && longer <= (more+mostActive)*lived.Seconds()
 }
 
 // histogram is the tally as status shows it.
 func (t *tally) histogram() Histogram {
-	h := Histogram{Counts: t.counts[:], SumS: t.sum}
+	h := Histogram{Counts: t.counts[:], SumS: float64(t.sumNS) / 1e9}
 	for i := range ipc.Buckets - 1 {
 		h.BoundsS = append(h.BoundsS, ipc.BucketBound(i).Seconds())
 	}

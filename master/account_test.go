@@ -37,7 +37,7 @@ func TestCountersThatCanBeAreTakenOver(t *testing.T) {
 		w.memory.Age.Observe(time.Minute)
 		w.seen(time.Second)
 		m.count(w)
-		if f := w.counted; f.accepted != 50_000*n || f.bytesOut != 5e9*n || f.latency.count() != n || f.age.sum != float64(60*n) {
+		if f := w.counted; f.accepted != 50_000*n || f.bytesOut != 5e9*n || f.latency.count() != n || f.age.sumNS != 60*n*uint64(time.Second) {
 			t.Fatalf("look %d: %+v", n, f)
 		}
 	}
@@ -75,7 +75,7 @@ func TestCountersThatCannotBeAreNotBelieved(t *testing.T) {
 			t.Errorf("%s: %+v", name, w.counted)
 		}
 		m.bury(w, 0)
-		if m.totals.Accepted != 10 || m.totals.Handled != 10 || m.totals.BytesIn != 10 || m.latency.count() != 10 || m.age.sum != good.age.sum {
+		if m.totals.Accepted != 10 || m.totals.Handled != 10 || m.totals.BytesIn != 10 || m.latency.count() != 10 || m.age.sumNS != good.age.sumNS {
 			t.Errorf("%s: the totals are %+v", name, m.totals)
 		}
 	}
@@ -216,5 +216,23 @@ func TestAPoolIsFullWhenConnectionsWaitAndNoWorkerHasRoom(t *testing.T) {
 			sampled++
 			return m.connectionsWait() && (r.log.FilterMessage("pool full").Len() > 0 || !want && sampled > 100)
 		})
+	}
+}
+
+// Workers are added up in any order. A sum that goes back, by a rounding error,
+// is read as a restart.
+func TestTheOrderOfWorkersDoesNotMoveASum(t *testing.T) {
+	sum := func(ns ...uint64) float64 {
+		var total tally
+		for _, n := range ns {
+			total.add(&tally{sumNS: n})
+		}
+		return total.histogram().SumS
+	}
+	if one, other := sum(1e8, 2e8, 3e8), sum(3e8, 2e8, 1e8); one != other {
+		t.Errorf("%v in one order, %v in the other", one, other)
+	}
+	if most := sum(1<<64-1, 1); most < sum(1<<64-1) {
+		t.Errorf("an absurd sum wraps to %v", most)
 	}
 }
