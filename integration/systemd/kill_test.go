@@ -79,19 +79,21 @@ func killMaster(t *testing.T, s *Service) fate {
 const measureEnv = "PREFORK_SYSTEMD_MEASURE"
 
 // The measurement behind docs/adr/0012-killmode.md: what each way to kill
-// leaves of the work in hand.
+// leaves of the work in hand. Its table says what is expected here.
 func TestKillModesMeasured(t *testing.T) {
 	m := here(t)
+	kept := func(f fate) string { return f.but(true, true, true) }
 	for _, mode := range []struct {
 		name, lines string
 		slow        bool
+		differs     func(fate) string
 	}{
-		{"process", "KillMode=process", false},
-		{"mixed", "KillMode=mixed", false},
-		{"mixed without SIGKILL", "KillMode=mixed\nSendSIGKILL=no", true},
-		{"control-group", "KillMode=control-group", true},
-		{"control-group without SIGKILL", "KillMode=control-group\nSendSIGKILL=no", true},
-		{"none", "KillMode=none", false},
+		{"process", "KillMode=process", false, kept},
+		{"mixed", "KillMode=mixed", false, func(f fate) string { return f.but(false, true, f.others.Bad() == 0) }},
+		{"mixed without SIGKILL", "KillMode=mixed\nSendSIGKILL=no", true, func(f fate) string { return f.but(true, false, false) }},
+		{"control-group", "KillMode=control-group", true, kept},
+		{"control-group without SIGKILL", "KillMode=control-group\nSendSIGKILL=no", true, kept},
+		{"none", "KillMode=none", false, kept},
 	} {
 		t.Run(mode.name, func(t *testing.T) {
 			if mode.slow && os.Getenv(measureEnv) != "1" {
@@ -99,9 +101,35 @@ func TestKillModesMeasured(t *testing.T) {
 			}
 			s := instance(t, m, "killmode", "")
 			s.DropIn("[Service]\n" + mode.lines + "\n")
-			t.Logf("%s: %v", mode.name, killMaster(t, s))
+			f := killMaster(t, s)
+			t.Logf("%s: %v", mode.name, f)
+			if differs := mode.differs(f); differs != "" {
+				t.Errorf("docs/adr/0012-killmode.md says otherwise: %s", differs)
+			}
+			if len(f.left) > 0 && f.answered != 0 {
+				t.Errorf("left of the old incarnation: %v", f.left)
+			}
 		})
 	}
+}
+
+// but says in what the fate is not this one: whether the request under way was
+// answered, another master serves, and the other clients were all answered.
+func (f fate) but(request, serves, others bool) string {
+	var differs []string
+	for _, part := range []struct {
+		what      string
+		got, want bool
+	}{
+		{"the request under way is answered", f.inFlight == nil, request},
+		{"another master serves", f.answered != 0, serves},
+		{"all other clients are answered", f.others.Bad() == 0, others},
+	} {
+		if part.got != part.want {
+			differs = append(differs, fmt.Sprintf("%s: %v, want %v", part.what, part.got, part.want))
+		}
+	}
+	return strings.Join(differs, "; ")
 }
 
 func TestAMasterThatIsKilledCostsNoConnectionAndNoAnswer(t *testing.T) {
