@@ -3,12 +3,10 @@ package master
 import (
 	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
-	"golang.org/x/sys/unix"
 
 	"prefork/internal/logs"
 	"prefork/ipc"
@@ -123,26 +121,6 @@ func (m *Master) exited(w *worker, e exit, err error) {
 	m.step(policy.Exited{ID: w.id, Code: e.code, Signal: e.signal, Lost: lost})
 	delete(m.workers, w.id)
 	go w.close() // the owner loop does not wait for what a worker has left behind
-}
-
-// received logs a signal and returns what the policy is to be told of it, or
-// nil.
-func (m *Master) received(s os.Signal) policy.Event {
-	entry := signalTable[s]
-	m.log.Info("signal received", zap.String("signal", s.String()), zap.String("does", entry.does))
-	return entry.event
-}
-
-// signal acts on a signal to the master.
-func (m *Master) signal(s os.Signal) {
-	ev := m.received(s)
-	switch {
-	case s == unix.SIGUSR1:
-		m.reopenLog()
-		m.reopenAccess()
-	case ev != nil:
-		m.step(ev)
-	}
 }
 
 // reopenLog opens the log file afresh, here and in every worker.

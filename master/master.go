@@ -319,9 +319,7 @@ func (m *Master) run(ctx context.Context) {
 			m.pulse.answer(asked, time.Now())
 		case <-ended:
 			ended = nil
-			if !m.ending() {
-				m.step(policy.Drain{})
-			}
+			m.contextEnded()
 		}
 		m.settle()
 		m.noteAbsence()

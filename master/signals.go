@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/signal"
 
+	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
 
 	"prefork/master/policy"
@@ -66,5 +67,40 @@ func notifySignals(notify func(chan<- os.Signal, ...os.Signal)) *signals {
 func (s *signals) stop() {
 	for _, c := range s {
 		signal.Stop(c)
+	}
+}
+
+// received logs a signal and returns what the policy is to be told of it, or
+// nil.
+func (m *Master) received(s os.Signal) policy.Event {
+	entry := signalTable[s]
+	m.log.Info("signal received", zap.String("signal", s.String()), zap.String("does", entry.does))
+	return entry.event
+}
+
+// signal acts on a signal to the master.
+func (m *Master) signal(s os.Signal) {
+	ev := m.received(s)
+	switch {
+	case s == unix.SIGUSR1:
+		m.reopenLog()
+		m.reopenAccess()
+	case ev != nil:
+		m.step(ev)
+	}
+}
+
+// contextEnded drains the server, unless it ends already. The program may have
+// ended the context at a signal that waits here, too, as signal.NotifyContext
+// does: that is one request, and a second one would cut the drain short.
+func (m *Master) contextEnded() {
+	if m.ending() {
+		return
+	}
+	select {
+	case s := <-m.signals[queueEnd]:
+		m.signal(s)
+	default:
+		m.step(policy.Drain{})
 	}
 }

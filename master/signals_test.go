@@ -5,6 +5,7 @@ import (
 	"os"
 	"slices"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -144,5 +145,30 @@ func TestAReloadDuringTheStartFollowsIt(t *testing.T) {
 	}
 	if s := <-m.signals[queueReload]; s != unix.SIGHUP {
 		t.Errorf("%v waits", s)
+	}
+}
+
+// A program may end Run's context at the same signal that the master hears, as
+// signal.NotifyContext does. That is one request for a drain and not two, of
+// which the second would cut the first short.
+func TestASignalThatAlsoEndsTheContextIsOne(t *testing.T) {
+	for range 8 { // the loop takes either first
+		g := generationOf(1, "", "tcp://127.0.0.1:0")
+		g.Policy.LameDuck = 50 * time.Millisecond // in which the second could come
+		r := start(t, Options{Generation: g})
+		r.serves(1)
+		err := r.master.do(t.Context(), func(m *Master) { // both wait for the next turn of the loop
+			m.signals[queueEnd] <- unix.SIGTERM
+			r.stop()
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := r.wait(); err != nil {
+			t.Error(err)
+		}
+		if r.log.FilterMessage("drain cut short").Len() > 0 {
+			t.Errorf("the drain was cut short; log:\n%s", r.logText())
+		}
 	}
 }
