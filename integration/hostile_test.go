@@ -1,0 +1,164 @@
+package integration
+
+import (
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// attack is something that one worker does to the master, its siblings and the
+// sockets. See testserver/hostile.go.
+type attack struct {
+	name    string
+	command string
+	deaf    bool // the listener hears nothing until the master has repaired it
+	child   bool // the answer is the pid of a process that the worker leaves behind
+}
+
+var attacks = []attack{
+	{name: "garbage on the channel", command: "datagram this is no message"},
+	{name: "no JSON object", command: "datagram [1,2,3]"},
+	{name: "an unknown message", command: `datagram {"type":"surrender"}`},
+	{name: "a message of the master's", command: `datagram {"type":"stop"}`},
+	{name: "a second hello", command: `datagram {"type":"hello","body":{"protocol":1,"build":"","pid":-9223372036854775808,"slot":99999999,"slots":-1}}`},
+	{name: "drained, and stays", command: `datagram {"type":"drained","body":{"cut":-5}}`},
+	{name: "absurd numbers", command: `datagram {"type":"report","body":{"heap_bytes":18446744073709551615,"goroutines":-1,"loop_lag_ns":-9223372036854775808}}`},
+	{name: "nested JSON", command: "nest"},
+	{name: "a flood of reports", command: `flood {"type":"report"}`},
+	{name: "a flood of large reports", command: "flood large"},
+	{name: "a flood of messages that are logged", command: `flood {"type":"drained","body":{"cut":1}}`},
+	{name: "a flood of garbage", command: "flood x"},
+	{name: "a flood of states", command: `flood {"type":"report","body":{"state":"busy"}}`},
+	{name: "a flood of descriptors", command: "descriptors"},
+	{name: "a socket that lingers", command: "linger", child: true},
+	{name: "shared memory truncated", command: "truncate"},
+	{name: "shared memory with holes", command: "punch"},
+	{name: "shared memory filled", command: "fill"},
+	{name: "shared memory full of ones", command: "scribble 0xff"},
+	{name: "shared memory full of zeros", command: "scribble 0"},
+	{name: "shared memory full of a large number", command: "scribble 0x7f"},
+	{name: "a child that holds everything", command: "child", child: true},
+	{name: "SIGKILL to itself", command: "die"},
+	{name: "a fault", command: "segv"},
+	{name: "a stack overflow", command: "overflow"},
+	{name: "a fatal error", command: "fatal"},
+	{name: "a panic on another goroutine", command: "nil"},
+	{name: "exit 0", command: "exit 0"},
+	{name: "exit 78", command: "exit 78"},
+	{name: "a deadlock of one handler", command: "deadlock"},
+	{name: "a wedged loop", command: "wedge"},
+	{name: "escape sequences in an error", command: `error \x1b]0;owned\x07\x1b[31m`},
+	{name: "a long error", command: "error " + strings.Repeat("A", 60_000)},
+	{name: "a listener closed", command: "close"},
+	{name: "a listener made blocking", command: "blocking"},
+	{name: "standard error made non-blocking", command: "stderr"},
+	{name: "a listener shut down", command: "shutdown", deaf: true},
+	{name: "a listener without a queue", command: "backlog", deaf: true},
+	{name: "a listener that drops every segment", command: "filter", deaf: true},
+}
+
+// logLimit is how much log one attack may cause, in bytes.
+const logLimit = 1 << 20
+
+// What a worker does costs its own connections and nothing else: its siblings
+// serve on, the master answers, reloads and drains, and the port is free in
+// the end.
+func TestHostileWorkerHarmsOnlyItself(t *testing.T) {
+	for _, a := range attacks {
+		t.Run(a.name, func(t *testing.T) {
+			t.Parallel()
+			c := line(4)
+			c.LogLevel, c.CrashBudget = "info", 1000
+			c.WorkerTimeout, c.PollInterval = 2*time.Second, 50*time.Millisecond
+			c.DrainTimeout = 3 * time.Second // a deadlocked handler takes all of it
+			s := Start(t, c)
+			s.WaitWorkers(4)
+			memory := RSS(s.PID)
+			network, address := s.Address("")
+			rogue := s.Dial()
+			pid := rogue.WorkerPID()
+			loads := startLoads(t.Context(), network, address, Persistent, PerRequest)
+			waitOK(t, 20, loads...)
+
+			rogue.Send(a.command)
+			answer, err := rogue.ReadLine(5 * time.Second)
+			t.Logf("the worker: %q %v", answer, err)
+			if a.child {
+				if child, err := strconv.Atoi(answer); err == nil { // or the kernel refused
+					t.Cleanup(func() { _ = syscall.Kill(child, syscall.SIGKILL) })
+				}
+			}
+			if a.deaf {
+				waitOK(t, 50, loads...) // the listener is repaired
+				for _, load := range loads {
+					load.Stop()
+				}
+				loads = startLoads(t.Context(), network, address, Persistent, PerRequest)
+			}
+			waitOK(t, 50, loads...)
+			s.stands(t, memory)
+			onlyLostByOne(t, s, pid, loads...)
+
+			s.Signal(syscall.SIGTERM)
+			if code := s.WaitExit(); code != 0 && Alive(pid) {
+				t.Errorf("exit status %d", code)
+			}
+			if !Refused(network, address) {
+				t.Error("the port still answers after the end")
+			}
+		})
+	}
+}
+
+// stands checks that the master is well: it answers, counts sensibly, reloads,
+// and has neither grown nor talked without bound.
+func (s *Server) stands(t *testing.T, memory int) {
+	t.Helper()
+	s.Do("reload")
+	status := s.WaitWorkers(4)
+	const sane = 1 << 40
+	for _, n := range []uint64{status.Totals.Accepted, status.Totals.Handled, status.Totals.Failed, status.Totals.BytesIn, status.Totals.BytesOut} {
+		if n > sane {
+			t.Errorf("totals out of reason: %+v", status.Totals)
+			break
+		}
+	}
+	if status.Totals.Active < 0 || status.Totals.Active > 1000 {
+		t.Errorf("%d connections in hand", status.Totals.Active)
+	}
+	if code, err := s.Health(); err != nil || code != 200 {
+		t.Errorf("health: %d, %v", code, err)
+	}
+	if now := RSS(s.PID); now > 2*memory+64<<20 {
+		t.Errorf("the master's memory grew from %d to %d bytes", memory, now)
+	}
+	text := s.Log.Text()
+	if len(text) > logLimit {
+		t.Errorf("%d bytes of log", len(text))
+	}
+	if strings.Contains(text, "\x1b") {
+		t.Error("an escape sequence is in the log")
+	}
+}
+
+// onlyLostByOne stops the loads and fails for anything lost that was not in the
+// hands of the worker. Those who come and go do not know who serves them: they
+// may lose what the log says that the worker held.
+func onlyLostByOne(t *testing.T, s *Server, pid int, loads ...*Running) {
+	t.Helper()
+	held := 1 // one may be accepted and not yet counted
+	for _, line := range s.Log.Lines() {
+		if line["msg"] == "worker exited" && line["pid"] == float64(pid) {
+			lost, _ := line["connections_lost"].(float64)
+			held += int(lost)
+		}
+		if line["msg"] == "worker exited" && line["pid"] != float64(pid) && line["level"] != "info" {
+			t.Errorf("another worker was lost: %v", line)
+		}
+	}
+	if lost := onlyLostBy(t, map[int]bool{pid: true}, loads...); lost > held {
+		t.Logf("%d requests lost; the worker is known to have held %d", lost, held)
+	}
+}

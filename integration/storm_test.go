@@ -1,0 +1,194 @@
+package integration
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// weather is what goes on in TestStormCostsOnlyWhatWasKilled.
+type weather struct {
+	t       *testing.T
+	s       *Server
+	random  *rand.Rand
+	freezer Freezer
+	killed  map[int]bool // by us
+	held    int          // at most, by those who were killed
+	did     map[string]int
+}
+
+// length returns how long the storm lasts: a few seconds, or as long as
+// PREFORK_STORM says.
+func (st *weather) length() time.Duration {
+	text := os.Getenv("PREFORK_STORM")
+	if text == "" {
+		return time.Duration(times(15)) * time.Second
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		st.t.Fatalf("PREFORK_STORM: %v", err)
+	}
+	return d
+}
+
+// seed is a new one, or PREFORK_STORM_SEED.
+func seed(t *testing.T) uint64 {
+	t.Helper()
+	n := rand.Uint64()
+	if text := os.Getenv("PREFORK_STORM_SEED"); text != "" {
+		var err error
+		if n, err = strconv.ParseUint(text, 10, 64); err != nil {
+			t.Fatalf("PREFORK_STORM_SEED: %v", err)
+		}
+	}
+	t.Logf("PREFORK_STORM_SEED=%d", n)
+	return n
+}
+
+// stormWorkerTimeout is short, so that a freeze is longer than it.
+const stormWorkerTimeout = 2 * time.Second
+
+// Reloads, scales, recycles, signals and freezes come in random order, under
+// clients that stay and clients that come and go. Nobody is refused, what is
+// lost was in the hands of a killed worker, and in the end the master holds
+// what it held in the beginning. PREFORK_STORM=10m makes it last.
+func TestStormCostsOnlyWhatWasKilled(t *testing.T) {
+	c := line(4)
+	c.CrashBudget, c.WorkerTimeout, c.LogLevel = 1e6, stormWorkerTimeout, "info"
+	c.DrainTimeout = Patience
+	s := Start(t, c)
+	s.WaitWorkers(4)
+	st := &weather{t: t, s: s, random: rand.New(rand.NewPCG(seed(t), 0)), killed: map[int]bool{}, did: map[string]int{}}
+	st.freezer = NewFreezer(t, s)
+	s.Do("reload") // what a reload opens for good is open now
+	base, memory := s.Footprint(), RSS(s.PID)
+	network, address := s.Address("")
+	loads := startLoads(t.Context(), network, address, Persistent, PerRequest)
+	waitOK(t, 50, loads...)
+
+	for end := time.Now().Add(st.length()); time.Now().Before(end) && !t.Failed(); {
+		st.strike()
+		waitOK(t, 5, loads...)
+	}
+	// A worker that was killed while it was stopped may be a moment in going.
+	s.WaitStatus("calm", func(status *Status) bool { return status.State == "running" })
+	s.Do("scale?n=4")
+	s.WaitWorkers(4)
+	t.Logf("%v", st.did)
+
+	lost := onlyLostBy(t, st.killed, loads...)
+	if lost > st.held {
+		t.Errorf("%d connections lost, but the %d killed workers held at most %d", lost, len(st.killed), st.held)
+	}
+	if n := s.Log.Count("msg", "worker hung"); n != 0 {
+		t.Errorf("%d workers were taken for hung, and none was", n)
+	}
+	s.WaitFootprint(base)
+	if now := RSS(s.PID); now > 2*memory+32<<20 {
+		t.Errorf("the master's memory grew from %d to %d bytes", memory, now)
+	}
+}
+
+// strike does one thing, and returns when it is over as far as the server can
+// say so.
+func (st *weather) strike() {
+	st.t.Helper()
+	strikes := []struct {
+		name string
+		do   func()
+	}{
+		{"reload", func() { st.command("reload") }},
+		{"HUP", func() { st.s.Signal(syscall.SIGHUP) }},
+		{"two reloads", func() { inParallel(func() { st.command("reload") }, func() { st.command("reload") }) }},
+		{"scale", func() { st.command(fmt.Sprintf("scale?n=%d", 2+st.random.IntN(5))) }},
+		{"TTIN", func() { st.s.Signal(syscall.SIGTTIN) }},
+		{"TTOU", func() { st.s.Signal(syscall.SIGTTOU) }},
+		{"recycle", func() { st.withWorker(func(w Worker) { st.command(fmt.Sprintf("recycle?slot=%d", w.Slot)) }) }},
+		{"KILL", func() { st.withWorker(st.kill) }},
+		{"KILL during a reload", func() {
+			inParallel(func() { st.command("reload") }, func() { st.withWorker(st.kill) })
+		}},
+		{"STOP and CONT", func() { st.withWorker(st.pause) }},
+		{"TERM to a worker", func() { st.withWorker(func(w Worker) { _ = syscall.Kill(w.PID, syscall.SIGTERM) }) }},
+		{"TERM to all workers", func() { st.toAll(syscall.SIGTERM) }},
+		{"HUP to all workers", func() { st.toAll(syscall.SIGHUP) }},
+		{"freeze", func() { st.freeze() }},
+	}
+	one := strikes[st.random.IntN(len(strikes))]
+	st.did[one.name]++
+	one.do()
+}
+
+// command asks for something and wants an answer. It may be a refusal: a
+// reload that a killed worker spoils is rolled back.
+func (st *weather) command(text string) {
+	if a, err := st.s.Command(text); err != nil || a.Code != 200 && a.Error == "" {
+		st.t.Errorf("%s: %+v, %v; want an answer", text, a, err)
+	}
+}
+
+func (st *weather) status() *Status {
+	status, err := st.s.Status()
+	if err != nil {
+		st.t.Fatalf("status: %v", err)
+	}
+	return status
+}
+
+// withWorker picks a worker that serves, if there is one.
+func (st *weather) withWorker(do func(Worker)) {
+	if serving := st.status().Serving(); len(serving) > 0 {
+		do(serving[st.random.IntN(len(serving))])
+	}
+}
+
+// mu guards killed and held: two strikes may come at once.
+var mu sync.Mutex
+
+// kill stops the worker first, so that what it holds can be counted.
+func (st *weather) kill(w Worker) {
+	if syscall.Kill(w.PID, syscall.SIGSTOP) != nil {
+		return
+	}
+	Wait(st.t, "the worker to stop", func() (bool, string) {
+		state := stateOf(w.PID)
+		return state == 'T' || state == 'Z' || state == 0, string(rune(state))
+	})
+	holds := 0
+	if now := st.status().Worker(w.PID); now != nil {
+		holds = now.Active
+	}
+	mu.Lock()
+	st.killed[w.PID] = true
+	st.held += holds + 1 // one may be accepted and not yet counted
+	mu.Unlock()
+	_ = syscall.Kill(w.PID, syscall.SIGKILL)
+	st.s.WaitStatus("the killed worker to be gone", func(status *Status) bool { return status.Worker(w.PID) == nil })
+}
+
+// pause stops the worker for less than the time after which it counts as hung.
+func (st *weather) pause(w Worker) {
+	if syscall.Kill(w.PID, syscall.SIGSTOP) == nil {
+		pass(time.Duration(st.random.Int64N(int64(stormWorkerTimeout / 4))))
+		_ = syscall.Kill(w.PID, syscall.SIGCONT)
+	}
+}
+
+func (st *weather) toAll(sig syscall.Signal) {
+	for _, pid := range Children(st.s.PID) {
+		_ = syscall.Kill(pid, sig)
+	}
+}
+
+// freeze is longer than the time after which a worker counts as hung.
+func (st *weather) freeze() {
+	d := stormWorkerTimeout + time.Duration(st.random.Int64N(int64(stormWorkerTimeout)))
+	if err := st.freezer.Freeze(d); err != nil {
+		st.t.Errorf("freeze: %v", err)
+	}
+}
