@@ -50,20 +50,21 @@ func (f cgroupFreezer) take(tb testing.TB, master int) (cgroupFreezer, bool) {
 	if os.Mkdir(f.dir, 0o700) != nil {
 		return f, false
 	}
+	if _, err := os.Stat(filepath.Join(f.dir, f.file)); err != nil { // no control group
+		_ = os.Remove(f.dir)
+		return f, false
+	}
 	tb.Cleanup(func() {
 		_ = f.write(f.file, f.thaw)
 		Wait(tb, "the control group to be empty", func() (bool, string) {
 			members, _ := os.ReadFile(filepath.Join(f.dir, "cgroup.procs"))
-			for pid := range strings.FieldsSeq(string(members)) { // back to where we are
+			for pid := range strings.FieldsSeq(string(members)) { // to where they came from, nearly
 				_ = os.WriteFile(filepath.Join(f.root, "cgroup.procs"), []byte(pid), 0o600)
 			}
 			err := os.Remove(f.dir)
 			return err == nil || os.IsNotExist(err), fmt.Sprint(err)
 		})
 	})
-	if _, err := os.Stat(filepath.Join(f.dir, f.file)); err != nil {
-		return f, false
-	}
 	for _, pid := range append([]int{master}, Children(master)...) {
 		if err := f.write("cgroup.procs", strconv.Itoa(pid)); err != nil && pid == master {
 			return f, false
