@@ -12,14 +12,15 @@ import (
 // stay: from one address to all of them, or back, the generation that listens
 // already goes on until the next one has taken over.
 func (b *binder) bindTCP(w want) (*listener, error) {
-	family, sa := w.at.sockaddr()
+	at := b.chosen(w)
+	family, sa := at.sockaddr()
 	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, fmt.Errorf("bind %s: %w", &w, err)
 	}
 	var rivals []*listener
 	for l, k := range b.kept {
-		if k.rivals(w.at) {
+		if k.rivals(at) {
 			rivals = append(rivals, l)
 		}
 	}
@@ -31,8 +32,7 @@ func (b *binder) bindTCP(w want) (*listener, error) {
 		_ = unix.Close(fd)
 		return nil, b.bindTCPError(w, rivals, err)
 	}
-	at, err := boundTo(fd)
-	if err != nil {
+	if at, err = boundTo(fd); err != nil {
 		_ = unix.Close(fd)
 		return nil, fmt.Errorf("inspect %s: %w", &w, err)
 	}
@@ -40,6 +40,17 @@ func (b *binder) bindTCP(w want) (*listener, error) {
 }
 
 // bindTCPError says who is in the way, if that is known.
+// chosen returns where to bind. A broken socket that has a port of the kernel's
+// choice is replaced at that port, because clients know it.
+func (b *binder) chosen(w want) endpoint {
+	for _, k := range b.kept {
+		if w.at.port == 0 && !k.reusable && k.is(w) {
+			return k.at
+		}
+	}
+	return w.at
+}
+
 func (b *binder) bindTCPError(w want, rivals []*listener, err error) error {
 	if !errors.Is(err, unix.EADDRINUSE) {
 		return bindError(&w, err)

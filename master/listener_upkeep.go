@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
 
 	"prefork/ipc"
+	"prefork/master/policy"
 )
 
 // upkeep is what the master knows of a listener that it does not want to be
@@ -62,7 +64,7 @@ func (l *listener) refit(a Address, backlog int) error {
 // repairListeners looks at all listeners and undoes what the master has not
 // done itself.
 func (m *Master) repairListeners() {
-	closed := false
+	closed, replace := false, false
 	for l := range m.sockets() {
 		if !l.listening || l.quiesced || l.expected.broken != "" {
 			continue
@@ -73,7 +75,8 @@ func (m *Master) repairListeners() {
 			if l.external {
 				m.log.Error("passed socket broken, restart its socket unit", zap.String("listener", l.name), zap.Error(err))
 			} else {
-				m.log.Error("listener broken, reload to replace it", zap.String("listener", l.name), zap.Error(err))
+				m.log.Error("listener cannot be repaired", zap.String("listener", l.name), zap.Error(err))
+				replace = true
 			}
 			continue
 		}
@@ -88,6 +91,25 @@ func (m *Master) repairListeners() {
 	if closed {
 		m.syncStore()
 	}
+	if replace {
+		m.replaceListeners()
+	}
+}
+
+// replaceInterval is how often a reload may replace broken listeners. A worker
+// that breaks each new one must not make the server reload without end.
+const replaceInterval = time.Minute
+
+// replaceListeners asks for a reload, whose generation gets new sockets in the
+// place of broken ones.
+func (m *Master) replaceListeners() {
+	if !m.replaced.IsZero() && time.Since(m.replaced) < replaceInterval {
+		m.log.Error("listener not replaced, reload to replace it", zap.Duration("duration", replaceInterval))
+		return
+	}
+	m.replaced = time.Now()
+	m.log.Warn("reloading to replace a listener")
+	m.step(policy.Reload{})
 }
 
 // degraded says which listener of the serving generation is broken.

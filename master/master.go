@@ -72,6 +72,7 @@ type Master struct {
 	readProcess func(pid int) process // /proc
 	reading     bool                  // of it is under way
 	ordered     uint64                // number of the last order to a worker
+	replaced    time.Time             // when a reload was last asked for to replace a listener
 	lacking     bool                  // messages to workers wait for what the master lacks, and the log knows
 	queue       []policy.Event        // that actions gave rise to
 	result      *policy.Exit
