@@ -201,13 +201,21 @@ func TestALimitOfDescriptorsOrPortsIsTheClientsOwn(t *testing.T) {
 
 func TestAConnectionThatIsLostIsKnownByItsLabel(t *testing.T) {
 	var n atomic.Int64
+	lost := make(chan struct{}) // by worker 1; or worker 0 might answer all requests before
+	var once sync.Once
 	url := plain(t, func(c *net.TCPConn, _ int) {
 		name := fmt.Sprintf("worker %d", n.Add(1)%2)
 		lines(func(n int, line string) (string, bool) {
-			if line == "who\n" {
+			switch {
+			case line == "who\n":
 				return name + "\n", true
+			case name == "worker 0":
+				<-lost
+			case n >= 5:
+				once.Do(func() { close(lost) })
+				return "", false
 			}
-			return line, n < 5 || name != "worker 1"
+			return line, true
 		})(c, 0)
 	})
 	r := do(t, Options{URL: url, Connections: 4, Requests: 200, Greeting: "who", Expect: "echo"})
