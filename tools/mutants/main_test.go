@@ -35,6 +35,24 @@ func TestTheListIsRead(t *testing.T) {
 	}
 }
 
+// The whole run takes long, and a text that has moved is seen at once.
+func TestNoMutantOfTheListIsStale(t *testing.T) {
+	f, err := os.Open("mutants.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	mutants, err := parse(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range mutants {
+		if _, _, err := m.find(filepath.Join("..", "..")); err != nil {
+			t.Errorf("mutants.txt:%d: %s: %v", m.line, m.name, err)
+		}
+	}
+}
+
 // A module with one function and one test that sees less than it should.
 func TestAMutantIsKilledSurvivesOrIsStale(t *testing.T) {
 	root := t.TempDir()
