@@ -19,13 +19,76 @@ import (
 // wrong descriptor, can shut it down, put a filter on it, shorten its queue or
 // make it blocking, for all.
 type upkeep struct {
-	depth  int    // of the queue, as the kernel has it
-	device int    // the interface that it is bound to; 0 is all
-	broken string // why it cannot be repaired
+	depth   int            // of the queue, as the kernel has it
+	options map[string]int // by the name in sharedOptions; one that the kernel does not know is absent
+	broken  string         // why it cannot be repaired
 }
+
+// sharedOptions are the options of a TCP listener that decide who can connect,
+// and those that each connection inherits and a client would feel. What is not
+// here costs speed at the most, or cannot be read.
+var sharedOptions = []struct {
+	name          string
+	level, option int
+}{
+	{"SO_BINDTOIFINDEX", unix.SOL_SOCKET, unix.SO_BINDTOIFINDEX},
+	{"IP_MINTTL", unix.IPPROTO_IP, unix.IP_MINTTL},
+	{"IPV6_MINHOPCOUNT", unix.IPPROTO_IPV6, unix.IPV6_MINHOPCOUNT},
+	{"IP_TTL", unix.IPPROTO_IP, unix.IP_TTL},
+	{"IPV6_UNICAST_HOPS", unix.IPPROTO_IPV6, unix.IPV6_UNICAST_HOPS},
+	{"SO_LINGER", unix.SOL_SOCKET, unix.SO_LINGER},
+	{"SO_RCVLOWAT", unix.SOL_SOCKET, unix.SO_RCVLOWAT},
+	{"SO_DONTROUTE", unix.SOL_SOCKET, unix.SO_DONTROUTE},
+	{"SO_KEEPALIVE", unix.SOL_SOCKET, unix.SO_KEEPALIVE},
+	{"SO_MAX_PACING_RATE", unix.SOL_SOCKET, unix.SO_MAX_PACING_RATE},
+	{"TCP_CORK", unix.IPPROTO_TCP, unix.TCP_CORK},
+	{"TCP_DEFER_ACCEPT", unix.IPPROTO_TCP, unix.TCP_DEFER_ACCEPT},
+	{"TCP_NODELAY", unix.IPPROTO_TCP, unix.TCP_NODELAY},
+	{"TCP_USER_TIMEOUT", unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT},
+}
+
+// readOption returns an option as one number.
+func readOption(fd, level, option int) (int, error) {
+	if option != unix.SO_LINGER || level != unix.SOL_SOCKET {
+		return unix.GetsockoptInt(fd, level, option)
+	}
+	l, err := unix.GetsockoptLinger(fd, level, option)
+	if err != nil || l.Onoff == 0 {
+		return lingerOff, err
+	}
+	return int(l.Linger), nil
+}
+
+// writeOption sets what readOption has returned.
+func writeOption(fd, level, option, value int) error {
+	if option != unix.SO_LINGER || level != unix.SOL_SOCKET {
+		return unix.SetsockoptInt(fd, level, option, value)
+	}
+	l := unix.Linger{}
+	if value != lingerOff {
+		l = unix.Linger{Onoff: 1, Linger: int32(value)}
+	}
+	return unix.SetsockoptLinger(fd, level, option, &l)
+}
+
+const lingerOff = -1
 
 // expect notes what the listener is when it begins to listen.
 func (l *listener) expect() {
+	l.expectDepth()
+	if l.network != "tcp" {
+		return
+	}
+	l.expected.options = map[string]int{}
+	for _, o := range sharedOptions {
+		if value, err := readOption(l.fd, o.level, o.option); err == nil {
+			l.expected.options[o.name] = value
+		}
+	}
+}
+
+// expectDepth notes how long the queue is.
+func (l *listener) expectDepth() {
 	l.expected.depth = l.backlog
 	if l.network != "tcp" {
 		return
@@ -33,7 +96,6 @@ func (l *listener) expect() {
 	if info, err := unix.GetsockoptTCPInfo(l.fd, unix.IPPROTO_TCP, unix.TCP_INFO); err == nil {
 		l.expected.depth = int(info.Sacked) // for a listening socket: listen(2)'s argument, capped
 	}
-	l.expected.device, _ = unix.GetsockoptInt(l.fd, unix.SOL_SOCKET, unix.SO_BINDTOIFINDEX)
 }
 
 // refit changes what a reload may change, the file aside.
@@ -54,7 +116,7 @@ func (l *listener) refit(a Address, backlog int) error {
 		return err
 	}
 	l.backlog = backlog
-	l.expect()
+	l.expectDepth() // nothing else: a worker may have changed it since the last sample
 	if l.path != "" {
 		l.path, l.address = a.Path, a.Path // the same file, perhaps by another way
 	}
@@ -130,8 +192,7 @@ func (m *Master) degraded() string {
 const (
 	wasShut      = "it did not listen, and what was queued is lost"
 	wasFiltered  = "a filter was on it"
-	wasLimited   = "it had a hop limit"
-	wasTied      = "it was bound to an interface"
+	wasChanged   = "was changed" // after the option's name
 	wasShortened = "its queue had another length"
 	wasBlocking  = "it was blocking"
 	wasOpen      = "it took descriptors from clients"
@@ -173,16 +234,14 @@ func (l *listener) repair(rivals func(*listener) []*listener) (wrong []string, e
 	if err != nil {
 		return wrong, err
 	}
-	for _, part := range []func() (string, error){l.removeFilter, l.removeHopLimit, l.untie} {
-		what, err := part()
-		if what != "" {
-			wrong = append(wrong, what)
-		}
+	if what, err := l.removeFilter(); what != "" {
+		wrong = append(wrong, what)
 		if err != nil {
 			return wrong, fmt.Errorf("%s: %w", what, err)
 		}
 	}
-	return wrong, nil
+	changed, err := l.restoreOptions()
+	return append(wrong, changed...), err
 }
 
 // relisten undoes shutdown(2).
@@ -208,23 +267,23 @@ func (l *listener) removeFilter() (string, error) {
 	return wasFiltered, unix.SetsockoptInt(l.fd, unix.SOL_SOCKET, unix.SO_DETACH_FILTER, 0)
 }
 
-func (l *listener) removeHopLimit() (string, error) {
-	hops, err := unix.GetsockoptInt(l.fd, unix.IPPROTO_IP, unix.IP_MINTTL)
-	if err == nil && hops == 0 && l.at.ip.Is6() {
-		hops, err = unix.GetsockoptInt(l.fd, unix.IPPROTO_IPV6, unix.IPV6_MINHOPCOUNT)
+// restoreOptions gives the options the values that they had.
+func (l *listener) restoreOptions() (wrong []string, err error) {
+	for _, o := range sharedOptions {
+		want, known := l.expected.options[o.name]
+		if !known {
+			continue
+		}
+		if value, err := readOption(l.fd, o.level, o.option); err != nil || value == want {
+			continue
+		}
+		what := o.name + " " + wasChanged
+		wrong = append(wrong, what)
+		if err := writeOption(l.fd, o.level, o.option, want); err != nil {
+			return wrong, fmt.Errorf("%s: %w", what, err)
+		}
 	}
-	if err != nil || hops == 0 {
-		return "", nil
-	}
-	return wasLimited, l.limitHops(0)
-}
-
-func (l *listener) untie() (string, error) {
-	device, err := unix.GetsockoptInt(l.fd, unix.SOL_SOCKET, unix.SO_BINDTOIFINDEX)
-	if err != nil || device == l.expected.device {
-		return "", nil
-	}
-	return wasTied, unix.SetsockoptInt(l.fd, unix.SOL_SOCKET, unix.SO_BINDTOIFINDEX, l.expected.device)
+	return wrong, nil
 }
 
 // repairUnix sets the length of the queue, which the kernel does not tell.

@@ -14,19 +14,39 @@ import (
 	"prefork/internal/testdir"
 )
 
-// misdeeds are what a process that shares the description can do to it.
-var misdeeds = map[string]struct {
+type misdeed struct {
 	do   func(fd int) error
 	want string
-}{
+}
+
+// misdeeds are what a process that shares the description can do to it.
+var misdeeds = map[string]misdeed{
 	"shutdown": {func(fd int) error { return unix.Shutdown(fd, unix.SHUT_RDWR) }, wasShut},
 	"filter": {func(fd int) error {
 		drop := []unix.SockFilter{{Code: unix.BPF_RET | unix.BPF_K, K: 0}}
 		return unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: 1, Filter: &drop[0]})
 	}, wasFiltered},
-	"hop limit": {func(fd int) error { return unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_MINTTL, 255) }, wasLimited},
-	"backlog":   {func(fd int) error { return unix.Listen(fd, 0) }, wasShortened},
-	"blocking":  {func(fd int) error { return unix.SetNonblock(fd, false) }, wasBlocking},
+	"backlog":  {func(fd int) error { return unix.Listen(fd, 0) }, wasShortened},
+	"blocking": {func(fd int) error { return unix.SetNonblock(fd, false) }, wasBlocking},
+	"reset at each close": {func(fd int) error {
+		return unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
+	}, "SO_LINGER " + wasChanged},
+	"hop limit":    setOption(unix.IPPROTO_IP, unix.IP_MINTTL, 255, "IP_MINTTL"),
+	"one hop":      setOption(unix.IPPROTO_IP, unix.IP_TTL, 1, "IP_TTL"),
+	"low water":    setOption(unix.SOL_SOCKET, unix.SO_RCVLOWAT, 1<<16, "SO_RCVLOWAT"),
+	"no routes":    setOption(unix.SOL_SOCKET, unix.SO_DONTROUTE, 1, "SO_DONTROUTE"),
+	"no probes":    setOption(unix.SOL_SOCKET, unix.SO_KEEPALIVE, 0, "SO_KEEPALIVE"),
+	"pace":         setOption(unix.SOL_SOCKET, unix.SO_MAX_PACING_RATE, 100, "SO_MAX_PACING_RATE"),
+	"cork":         setOption(unix.IPPROTO_TCP, unix.TCP_CORK, 1, "TCP_CORK"),
+	"delay":        setOption(unix.IPPROTO_TCP, unix.TCP_NODELAY, 0, "TCP_NODELAY"),
+	"no greeting":  setOption(unix.IPPROTO_TCP, unix.TCP_DEFER_ACCEPT, 60, "TCP_DEFER_ACCEPT"),
+	"user timeout": setOption(unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, 1, "TCP_USER_TIMEOUT"),
+}
+
+func setOption(level, option, value int, name string) (m misdeed) {
+	m.do = func(fd int) error { return unix.SetsockoptInt(fd, level, option, value) }
+	m.want = name + " " + wasChanged
+	return m
 }
 
 func noRivals(*listener) []*listener { return nil }
@@ -77,6 +97,20 @@ func TestAReloadBeforeTheRepairDoesNotMoveTheListener(t *testing.T) {
 	}
 	if at, err := boundTo(l.fd); err != nil || at != l.at {
 		t.Errorf("is at %v, %v; want %v", at, err, l.at)
+	}
+}
+
+// What a worker does between two samples is not what the master wants.
+func TestAReloadBeforeTheRepairBelievesNoOption(t *testing.T) {
+	l := bindOne(t, "tcp://127.0.0.1:0")
+	if err := unix.SetsockoptInt(l.fd, unix.IPPROTO_IP, unix.IP_MINTTL, 255); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.refit(Address{}, 16); err != nil {
+		t.Fatal(err)
+	}
+	if wrong, err := l.repair(noRivals); len(wrong) != 1 || err != nil {
+		t.Errorf("found %q, %v", wrong, err)
 	}
 }
 
