@@ -274,3 +274,43 @@ func TestTheFileOfAServerThatStartsIsNotStale(t *testing.T) {
 		t.Errorf("bind = %v; want a refusal", err)
 	}
 }
+
+// Workers of a dead master finish their connections, which have the path as the
+// listener had it, and a process that they left behind may hold the listener
+// itself. Neither keeps the next server from starting.
+func TestWhatADeadServerHasLeftDoesNotHoldItsPath(t *testing.T) {
+	path := filepath.Join(testdir.Short(t), "s")
+	a, err := ParseAddress("unix://" + path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dead, err := net.ListenUnix("unix", &net.UnixAddr{Name: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	dead.SetUnlinkOnClose(false)
+	client, err := net.Dial("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	served, err := dead.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer served.Close()
+	left, err := dead.File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer left.Close()
+	if err := unix.Shutdown(int(left.Fd()), unix.SHUT_RDWR); err != nil {
+		t.Fatal(err)
+	}
+	dead.Close()
+	l, err := bindUnix(a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.close()
+}

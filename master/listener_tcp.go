@@ -39,7 +39,6 @@ func (b *binder) bindTCP(w want) (*listener, error) {
 	return &listener{name: w.Name, network: "tcp", address: at.hostPort(), fd: fd, at: at, asked: w.at}, nil
 }
 
-// bindTCPError says who is in the way, if that is known.
 // chosen returns where to bind. A broken socket that has a port of the kernel's
 // choice is replaced at that port, because clients know it.
 func (b *binder) chosen(w want) endpoint {
@@ -51,6 +50,7 @@ func (b *binder) chosen(w want) endpoint {
 	return w.at
 }
 
+// bindTCPError says who is in the way, if that is known.
 func (b *binder) bindTCPError(w want, rivals []*listener, err error) error {
 	if !errors.Is(err, unix.EADDRINUSE) {
 		return bindError(&w, err)

@@ -127,8 +127,8 @@ func removeStale(path string, ours []*listener) error {
 	return fmt.Errorf("probe %s: %w", path, err)
 }
 
-// boundToPath says whether another server has a socket that was bound to path,
-// also if it does not listen. Where /proc is hidden from a service nobody knows.
+// boundToPath says whether another server has a socket that was bound to path
+// and does not listen yet. Where /proc is hidden from a service nobody knows.
 func boundToPath(path string, ours []*listener) bool {
 	f, err := os.Open("/proc/self/net/unix")
 	if err != nil {
@@ -145,9 +145,21 @@ func boundToPath(path string, ours []*listener) bool {
 	for lines := bufio.NewScanner(f); lines.Scan(); {
 		// Num RefCount Protocol Flags Type St Inode Path, which has what spaces it has.
 		head, found := strings.CutSuffix(lines.Text(), " "+path)
-		if found && !except[head[strings.LastIndexByte(head, ' ')+1:]] {
+		if !found {
+			continue
+		}
+		fields := strings.Fields(head)
+		if len(fields) == 7 && fields[3] == neverListened && fields[5] == unconnected && !except[fields[6]] {
 			return true
 		}
 	}
 	return false
 }
+
+// What /proc/net/unix says of a socket that is only bound. A connection that a
+// dead server's workers still serve has the path as well, and so has its socket
+// that is shut down.
+const (
+	neverListened = "00000000" // no __SO_ACCEPTCON
+	unconnected   = "01"
+)
