@@ -66,7 +66,7 @@ type drain struct {
 
 // postpone moves what is still to come.
 func (d *drain) postpone(by int64) {
-	for _, t := range [...]*int64{&d.deadline, &d.grace, &d.give, &d.cutAt, &d.endAt} {
+	for _, t := range [...]*int64{&d.leaveAt, &d.deadline, &d.grace, &d.give, &d.cutAt, &d.endAt} {
 		if *t > 0 {
 			*t += by
 		}

@@ -38,13 +38,13 @@ func TestAFreezeTakesNothingFromADrain(t *testing.T) {
 
 func TestOnlyALongSleepIsAFreeze(t *testing.T) {
 	c, _ := connPair(t, "tcp", Config{})
-	l := &loop{worker: &worker{log: zap.NewNop(), table: c.table}, drain: drain{deadline: 100, cutAt: 200}, nextTimeout: 300}
+	l := &loop{worker: &worker{log: zap.NewNop(), table: c.table}, drain: drain{leaveAt: 50, deadline: 100, cutAt: 200}, nextTimeout: 300}
 	l.overslept(7, int64(freeze)-1)
 	if l.drain.deadline != 100 || c.table.thawed.Load() != 0 {
 		t.Error("a loop that is a little late moves a deadline")
 	}
 	l.overslept(7, int64(freeze))
-	if want := (drain{deadline: 100 + int64(freeze), cutAt: 200 + int64(freeze)}); l.drain != want {
+	if want := (drain{leaveAt: 50 + int64(freeze), deadline: 100 + int64(freeze), cutAt: 200 + int64(freeze)}); l.drain != want {
 		t.Errorf("the drain's times are %+v, want %+v", l.drain, want)
 	}
 	if l.nextTimeout != 300+int64(freeze) || c.table.thawed.Load() != 7 {
