@@ -7,8 +7,9 @@
 // signal mask does not help, because the runtime unblocks these before it has
 // installed anything. An ignored signal stays ignored across exec: for good in
 // the case of SIGHUP and SIGINT, which the runtime respects until
-// signal.Notify; until the runtime has started in the case of SIGQUIT, SIGUSR1,
-// SIGUSR2 and SIGALRM. Nothing helps against SIGTERM.
+// signal.Notify, and of SIGTTIN and SIGTTOU, which it leaves alone; until the
+// runtime has started in the case of SIGQUIT, SIGUSR1, SIGUSR2 and SIGALRM.
+// Nothing helps against SIGTERM.
 //
 // syscall.ForkExec cannot make a child ignore a signal. If the parent ignored it
 // for that moment, as children inherit that, it could miss one of its own. So

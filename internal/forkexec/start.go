@@ -16,7 +16,7 @@ import (
 // among them: between the start of the runtime and signal.Notify it kills in any
 // case, and a runtime that has inherited SIG_IGN takes its time to die of it.
 const ignored = 1<<(unix.SIGHUP-1) | 1<<(unix.SIGINT-1) | 1<<(unix.SIGQUIT-1) | 1<<(unix.SIGUSR1-1) |
-	1<<(unix.SIGUSR2-1) | 1<<(unix.SIGALRM-1)
+	1<<(unix.SIGUSR2-1) | 1<<(unix.SIGALRM-1) | 1<<(unix.SIGTTIN-1) | 1<<(unix.SIGTTOU-1)
 
 const (
 	signals    = 64 // of the kernel

@@ -93,9 +93,14 @@ func (p *process) end() unix.WaitStatus {
 	defer unix.Close(p.pidfd)
 	var status unix.WaitStatus
 	for {
-		if _, err := unix.Wait4(p.pid, &status, 0, nil); err == nil {
+		_, err := unix.Wait4(p.pid, &status, unix.WUNTRACED, nil)
+		switch {
+		case err == nil && status.Stopped():
+			_ = unix.Kill(p.pid, unix.SIGKILL)
+			p.t.Errorf("stopped by signal %v", status.StopSignal())
+		case err == nil:
 			return status
-		} else if err != unix.EINTR {
+		case err != unix.EINTR:
 			p.t.Fatal(err)
 		}
 	}
@@ -122,14 +127,14 @@ func (p *process) status(field string) string {
 	return strings.TrimSpace(value)
 }
 
-// None of 100 processes dies, whenever in its start it gets a signal.
-func TestAProcessThatStartsSurvivesHUPAndINT(t *testing.T) {
+// None of 100 processes dies or stops, whenever in its start it gets a signal.
+func TestAProcessThatStartsSurvivesSignals(t *testing.T) {
 	for i := range 100 {
 		p := begin(t, "wait")
 		for range i % 20 { // lets it come further
 			_ = p.status("State")
 		}
-		for _, s := range []unix.Signal{unix.SIGHUP, unix.SIGINT} {
+		for _, s := range []unix.Signal{unix.SIGHUP, unix.SIGINT, unix.SIGTTIN, unix.SIGTTOU} {
 			if err := unix.Kill(p.pid, s); err != nil {
 				t.Fatal(err)
 			}
