@@ -158,6 +158,39 @@ func (m *Master) repairListeners() {
 	}
 }
 
+// socketFiles lists the listeners of the serving generation that clients find by
+// a file, each with a copy for a goroutine that looks whether it is there.
+func (m *Master) socketFiles() map[*listener]*listener {
+	files := map[*listener]*listener{}
+	for _, l := range m.current.listeners {
+		if l.path != "" && !l.external && l.listening && !l.quiesced && l.expected.broken == "" {
+			file := *l
+			files[l] = &file
+		}
+	}
+	return files
+}
+
+// lostFiles takes note of listeners whose files were removed or replaced, but not
+// during a reload, which may be what replaces them.
+func (m *Master) lostFiles(lost map[*listener]*listener) {
+	if m.machine.State() != policy.Running {
+		return
+	}
+	replace := false
+	for l, file := range lost {
+		// It may have been left or renamed meanwhile.
+		if m.current.serves(l) && l.path == file.path && !l.quiesced && l.expected.broken == "" {
+			l.expected.broken = "its file was removed or replaced"
+			m.log.Error("listener cannot be repaired", zap.String("listener", l.name), zap.String("error", l.expected.broken))
+			replace = true
+		}
+	}
+	if replace {
+		m.replaceListeners()
+	}
+}
+
 // replaceInterval is how often a reload may replace broken listeners. A worker
 // that breaks each new one must not make the server reload without end.
 const replaceInterval = time.Minute

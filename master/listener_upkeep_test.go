@@ -3,6 +3,7 @@ package master
 import (
 	"context"
 	"net"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -122,14 +123,16 @@ func lockFilter(fd int) error {
 	return unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_LOCK_FILTER, 1)
 }
 
-// A filter that is locked stays, and so does the shutdown of a Unix socket.
+// A filter that is locked stays, and so does the shutdown of a Unix socket. A
+// Unix socket cannot be given a file again.
 func TestAListenerThatCannotBeRepairedIsReplacedOnce(t *testing.T) {
-	path := filepath.Join(testdir.Short(t), "s")
+	path, removed := filepath.Join(testdir.Short(t), "s"), filepath.Join(testdir.Short(t), "r")
 	for address, harm := range map[string]func(fd int) error{
 		"tcp://" + freeAddress(t):                         lockFilter,
 		"tcp://:" + strings.Split(freeAddress(t), ":")[1]: lockFilter,
 		"tcp://127.0.0.1:0":                               lockFilter,
 		"unix://" + path:                                  func(fd int) error { return unix.Shutdown(fd, unix.SHUT_RDWR) },
+		"unix://" + removed:                               func(int) error { return os.Remove(removed) },
 	} {
 		g := generationOf(1, "", address)
 		r := start(t, Options{Generation: g})
@@ -151,7 +154,7 @@ func TestAListenerThatCannotBeRepairedIsReplacedOnce(t *testing.T) {
 			t.Errorf("moved from %s to %s", address0, now)
 		}
 		network, at := "tcp", s.Listeners[0].Address
-		if at == path {
+		if at[0] == '/' {
 			network = "unix"
 		}
 		c, err := net.DialTimeout(network, at, 5*time.Second)

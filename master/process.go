@@ -2,6 +2,7 @@ package master
 
 import (
 	"bytes"
+	"maps"
 	"os"
 	"strconv"
 	"time"
@@ -50,9 +51,9 @@ func readProcess(pid int) process {
 	}
 }
 
-// sample looks at the workers, and first at their processes: off the owner loop,
-// for /proc may keep a reader waiting. If it still does at the next sample the
-// policy is told what was last seen.
+// sample looks at the workers, and first at their processes and at the files of
+// the listeners: off the owner loop, for a file system may keep a reader waiting.
+// If it still does at the next sample the policy is told what was last seen.
 func (m *Master) sample() {
 	m.repairListeners()
 	if m.reading {
@@ -64,14 +65,16 @@ func (m *Master) sample() {
 	for id, w := range m.workers {
 		pids[id] = w.pid
 	}
-	read := m.readProcess
+	read, files := m.readProcess, m.socketFiles()
 	go func() {
 		seen := make(map[policy.ID]process, len(pids))
 		for id, pid := range pids {
 			seen[id] = read(pid)
 		}
+		maps.DeleteFunc(files, func(_, file *listener) bool { return file.hasFile() })
 		m.post(func(m *Master) {
 			m.reading = false
+			m.lostFiles(files)
 			for id, p := range seen {
 				if w := m.workers[id]; w != nil {
 					w.see(p)
