@@ -49,7 +49,7 @@ func (a Address) endpoint() (e endpoint, known bool, err error) {
 	}
 	ip, err := netip.ParseAddr(a.Host)
 	if err != nil {
-		return e, false, nil
+		return e, false, nil //nolint:nilerr // it is a name
 	}
 	e.ip = ip.Unmap()
 	if a.Network == "tcp4" && !e.ip.Is4() || a.Network == "tcp6" && !e.ip.Is6() {

@@ -19,13 +19,12 @@ func openOwn(path string, flags int, perm uint32) (int, error) {
 	name := path
 	for range maxLinks {
 		fd, err := unix.Open(name, flags|unix.O_NOFOLLOW|unix.O_CLOEXEC, perm)
-		switch err {
-		case nil:
+		switch {
+		case err == nil:
 			return fd, nil
-		case unix.EINTR:
+		case err == unix.EINTR:
 			continue
-		case unix.ELOOP:
-		default:
+		case err != unix.ELOOP:
 			return -1, &os.PathError{Op: "open", Path: path, Err: err}
 		}
 		target, kernels, err := followOwn(name)

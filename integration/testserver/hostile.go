@@ -225,7 +225,12 @@ func leave(fds ...int) (string, error) {
 	return strconv.Itoa(cmd.Process.Pid), nil
 }
 
-func endless(i int) int { return endless(i+1) + 1 }
+func endless(i int) int {
+	if i < 0 {
+		return 0 // never
+	}
+	return endless(i+1) + 1
+}
 
 func onListener(do func(fd int) error) func(context.Context, string) (string, error) {
 	return func(context.Context, string) (string, error) { return "done", do(ipc.ListenerFD) }

@@ -94,9 +94,9 @@ func Start(path string, argv, env []string, files []int) (pid, pidfd int, err er
 //go:nocheckptr
 func (c *child) run() (pid uintptr, errno syscall.Errno) {
 	all := ^uint64(0)
-	syscall.RawSyscall6(unix.SYS_RT_SIGPROCMASK, setMask, uintptr(unsafe.Pointer(&all)), uintptr(unsafe.Pointer(&c.mask)), maskSize, 0, 0)
+	_, _, _ = syscall.RawSyscall6(unix.SYS_RT_SIGPROCMASK, setMask, uintptr(unsafe.Pointer(&all)), uintptr(unsafe.Pointer(&c.mask)), maskSize, 0, 0)
 	pid, errno = c.clone()
-	syscall.RawSyscall6(unix.SYS_RT_SIGPROCMASK, setMask, uintptr(unsafe.Pointer(&c.mask)), 0, maskSize, 0, 0)
+	_, _, _ = syscall.RawSyscall6(unix.SYS_RT_SIGPROCMASK, setMask, uintptr(unsafe.Pointer(&c.mask)), 0, maskSize, 0, 0)
 	return pid, errno
 }
 
@@ -118,7 +118,7 @@ func (c *child) clone() (pid uintptr, errno syscall.Errno) {
 	}
 	c.errno = c.exec()
 	for {
-		syscall.RawSyscall(unix.SYS_EXIT, failedExit, 0, 0)
+		_, _, _ = syscall.RawSyscall(unix.SYS_EXIT, failedExit, 0, 0)
 	}
 }
 
@@ -138,9 +138,9 @@ func (c *child) exec() (errno syscall.Errno) {
 	}
 	if c.limit != nil {
 		// It was the limit once, so it is allowed; and not worth a failure.
-		syscall.RawSyscall6(unix.SYS_PRLIMIT64, 0, unix.RLIMIT_NOFILE, uintptr(unsafe.Pointer(c.limit)), 0, 0, 0)
+		_, _, _ = syscall.RawSyscall6(unix.SYS_PRLIMIT64, 0, unix.RLIMIT_NOFILE, uintptr(unsafe.Pointer(c.limit)), 0, 0, 0)
 	}
-	syscall.RawSyscall6(unix.SYS_RT_SIGPROCMASK, setMask, uintptr(unsafe.Pointer(&c.mask)), 0, maskSize, 0, 0)
+	_, _, _ = syscall.RawSyscall6(unix.SYS_RT_SIGPROCMASK, setMask, uintptr(unsafe.Pointer(&c.mask)), 0, maskSize, 0, 0)
 	_, _, errno = syscall.RawSyscall(unix.SYS_EXECVE, uintptr(unsafe.Pointer(c.path)),
 		uintptr(unsafe.Pointer(&c.argv[0])), uintptr(unsafe.Pointer(&c.env[0])))
 	return errno
@@ -159,12 +159,12 @@ func (c *child) setSignals() {
 		if ignored>>(s-1)&1 != 0 {
 			action = &c.ignore
 		} else {
-			syscall.RawSyscall6(unix.SYS_RT_SIGACTION, s, 0, uintptr(unsafe.Pointer(&c.disposed)), maskSize, 0, 0)
+			_, _, _ = syscall.RawSyscall6(unix.SYS_RT_SIGACTION, s, 0, uintptr(unsafe.Pointer(&c.disposed)), maskSize, 0, 0)
 			if c.disposed[0] <= 1 { // SIG_DFL or SIG_IGN
 				continue
 			}
 		}
-		syscall.RawSyscall6(unix.SYS_RT_SIGACTION, s, uintptr(unsafe.Pointer(action)), 0, maskSize, 0, 0)
+		_, _, _ = syscall.RawSyscall6(unix.SYS_RT_SIGACTION, s, uintptr(unsafe.Pointer(action)), 0, maskSize, 0, 0)
 	}
 }
 
