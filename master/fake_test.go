@@ -64,6 +64,10 @@ func fakeWorker() int {
 		_ = ch.Send(&ipc.Hello{Protocol: ipc.ProtocolVersion, Build: build})
 		_ = ch.Send(&ipc.Failed{Code: 78, Message: "no such colour"})
 		return 78
+	case "owned":
+		_ = ch.Send(&ipc.Hello{Protocol: ipc.ProtocolVersion, Build: build})
+		_ = ch.Send(&ipc.Failed{Code: 78, Message: "\x1b]0;owned\x07" + strings.Repeat("A", 60_000)})
+		return 78
 	case "stranger":
 		build = "another"
 	case "silent":

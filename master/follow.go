@@ -3,7 +3,9 @@ package master
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
+	"unicode"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
@@ -65,7 +67,7 @@ func (m *Master) message(w *worker, msg ipc.Message) {
 	case *ipc.Ready:
 		m.step(policy.Ready{ID: w.id})
 	case *ipc.Failed:
-		m.step(policy.Failed{ID: w.id, Code: msg.Code, Message: msg.Message})
+		m.step(policy.Failed{ID: w.id, Code: msg.Code, Message: reason(msg.Message)})
 	case *ipc.Report:
 		switch msg.State {
 		case ipc.StateBusy:
@@ -95,6 +97,24 @@ func (m *Master) message(w *worker, msg ipc.Message) {
 	default:
 		m.unfit(w, fmt.Sprintf("sent %s, which is the master's to say", msg.Type()))
 	}
+}
+
+// longestReason is how much of a worker's reason for its failure is passed on, in
+// bytes.
+const longestReason = 4 << 10
+
+// reason returns why a worker failed as it may be printed: the text becomes the
+// error of Run, which a program writes to its terminal.
+func reason(text string) string {
+	if len(text) > longestReason {
+		text = strings.ToValidUTF8(text[:longestReason], "") + "…"
+	}
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) || r == '\n' || r == '\t' {
+			return r
+		}
+		return unicode.ReplacementChar
+	}, text)
 }
 
 // exited accounts for a worker that is gone and tells the policy.

@@ -6,6 +6,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -163,5 +164,17 @@ func TestUnixListenersRefuseDescriptors(t *testing.T) {
 		if wrong, err := l.repair(nil); err != nil || !slices.Equal(wrong, want) {
 			t.Errorf("repair found %q, %v; want %q", wrong, err, want)
 		}
+	}
+}
+
+// The reason becomes the error of Run, which a program prints.
+func TestTheReasonOfAWorkerReachesNoTerminalRaw(t *testing.T) {
+	r := start(t, Options{Generation: generationOf(1, "owned", "tcp://127.0.0.1:0")})
+	err := r.wait()
+	if err == nil || !strings.Contains(err.Error(), "owned") {
+		t.Fatalf("Run = %v, want the worker's reason", err)
+	}
+	if text := err.Error(); strings.ContainsAny(text, "\x1b\x07") || len(text) > 2*longestReason {
+		t.Errorf("%d bytes: %.40q", len(text), text)
 	}
 }
