@@ -1,11 +1,15 @@
 package integration
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"prefork/integration/testconf"
+	"prefork/worker"
 )
 
 // attack is something that one worker does to the master, its siblings and the
@@ -13,12 +17,13 @@ import (
 type attack struct {
 	name    string
 	command string
-	deaf    bool // the listener hears nothing until the master has repaired it
+	deaf    bool // the listener serves nobody well until the master has repaired it
 	child   bool // the answer is the pid of a process that the worker leaves behind
+	modes   bool // also in the modes in which a worker has one connection
 }
 
 var attacks = []attack{
-	{name: "garbage on the channel", command: "datagram this is no message"},
+	{name: "garbage on the channel", command: "datagram this is no message", modes: true},
 	{name: "no JSON object", command: "datagram [1,2,3]"},
 	{name: "an unknown message", command: `datagram {"type":"surrender"}`},
 	{name: "a message of the master's", command: `datagram {"type":"stop"}`},
@@ -36,16 +41,16 @@ var attacks = []attack{
 	{name: "shared memory truncated", command: "truncate"},
 	{name: "shared memory with holes", command: "punch"},
 	{name: "shared memory filled", command: "fill"},
-	{name: "shared memory full of ones", command: "scribble 0xff"},
+	{name: "shared memory full of ones", command: "scribble 0xff", modes: true},
 	{name: "shared memory full of zeros", command: "scribble 0"},
 	{name: "shared memory full of a large number", command: "scribble 0x7f"},
 	{name: "a child that holds everything", command: "child", child: true},
-	{name: "SIGKILL to itself", command: "die"},
+	{name: "SIGKILL to itself", command: "die", modes: true},
 	{name: "a fault", command: "segv"},
 	{name: "a stack overflow", command: "overflow"},
 	{name: "a fatal error", command: "fatal"},
 	{name: "a panic on another goroutine", command: "nil"},
-	{name: "exit 0", command: "exit 0"},
+	{name: "exit 0", command: "exit 0", modes: true},
 	{name: "exit 78", command: "exit 78"},
 	{name: "a deadlock of one handler", command: "deadlock"},
 	{name: "a wedged loop", command: "wedge"},
@@ -55,6 +60,7 @@ var attacks = []attack{
 	{name: "a listener made blocking", command: "blocking"},
 	{name: "standard error made non-blocking", command: "stderr"},
 	{name: "a listener shut down", command: "shutdown", deaf: true},
+	{name: "a listener that resets each connection", command: "reset", deaf: true},
 	{name: "a listener without a queue", command: "backlog", deaf: true},
 	{name: "a listener that drops every segment", command: "filter", deaf: true},
 }
@@ -67,48 +73,129 @@ const logLimit = 1 << 20
 // the end.
 func TestHostileWorkerHarmsOnlyItself(t *testing.T) {
 	for _, a := range attacks {
-		t.Run(a.name, func(t *testing.T) {
-			t.Parallel()
-			c := line(4)
-			c.LogLevel, c.CrashBudget = "info", 1000
-			c.WorkerTimeout, c.PollInterval = 2*time.Second, 50*time.Millisecond
-			c.DrainTimeout = 3 * time.Second // a deadlocked handler takes all of it
-			s := Start(t, c)
-			s.WaitWorkers(4)
-			memory := RSS(s.PID)
-			network, address := s.Address("")
-			rogue := s.Dial()
-			pid := rogue.WorkerPID()
-			loads := startLoads(t.Context(), network, address, Persistent, PerRequest)
-			waitOK(t, 20, loads...)
+		for _, mode := range []worker.Mode{worker.Threading, worker.Sequential, worker.Forking} {
+			if mode != worker.Threading && !a.modes {
+				continue
+			}
+			t.Run(a.name+", "+string(mode), func(t *testing.T) {
+				t.Parallel()
+				a.try(t, mode)
+			})
+		}
+	}
+}
 
-			rogue.Send(a.command)
-			answer, err := rogue.ReadLine(5 * time.Second)
-			t.Logf("the worker: %q %v", answer, err)
-			if a.child {
-				if child, err := strconv.Atoi(answer); err == nil { // or the kernel refused
-					t.Cleanup(func() { _ = syscall.Kill(child, syscall.SIGKILL) })
-				}
-			}
-			if a.deaf {
-				waitOK(t, 50, loads...) // the listener is repaired
-				for _, load := range loads {
-					load.Stop()
-				}
-				loads = startLoads(t.Context(), network, address, Persistent, PerRequest)
-			}
-			waitOK(t, 50, loads...)
-			s.stands(t, memory)
-			onlyLostByOne(t, s, pid, loads...)
+// try lets one worker of a server in that mode attack.
+func (a attack) try(t *testing.T, mode worker.Mode) {
+	c := hostileConfig()
+	c.Mode = string(mode)
+	s := Start(t, c)
+	s.WaitWorkers(4)
+	memory := RSS(s.PID)
+	network, address := s.Address("")
+	rogue := s.Dial()
+	pid := rogue.WorkerPID()
+	kinds := []Kind{Persistent, PerRequest}
+	if mode == worker.Sequential {
+		kinds = kinds[1:] // who stays keeps a worker from all others
+	}
+	loads := startLoads(t.Context(), network, address, kinds...)
+	waitOK(t, 20, loads...)
 
-			s.Signal(syscall.SIGTERM)
-			if code := s.WaitExit(); code != 0 && Alive(pid) {
-				t.Errorf("exit status %d", code)
+	rogue.Send(a.command)
+	answer, err := rogue.ReadLine(5 * time.Second)
+	t.Logf("the worker: %q %v", answer, err)
+	if a.child {
+		if child, err := strconv.Atoi(answer); err == nil { // or the kernel refused
+			t.Cleanup(func() { _ = syscall.Kill(child, syscall.SIGKILL) })
+		}
+	}
+	if a.deaf {
+		s.Log.WaitText(t, "repaired") // or cannot be, and is replaced
+		waitOK(t, 50, loads...)
+		for _, load := range loads {
+			load.Stop()
+		}
+		loads = startLoads(t.Context(), network, address, kinds...)
+	}
+	waitOK(t, 50, loads...)
+	s.stands(t, memory)
+	onlyLostByOne(t, s, pid, loads...)
+
+	s.Signal(syscall.SIGTERM)
+	if code := s.WaitExit(); code != 0 && Alive(pid) {
+		t.Errorf("exit status %d", code)
+	}
+	if !Refused(network, address) {
+		t.Error("the port still answers after the end")
+	}
+}
+
+func hostileConfig() testconf.Config {
+	c := line(4)
+	c.LogLevel, c.CrashBudget = "info", 1000
+	c.WorkerTimeout, c.PollInterval = 2*time.Second, 50*time.Millisecond
+	c.DrainTimeout = 3 * time.Second // a deadlocked handler takes all of it
+	return c
+}
+
+// A new generation whose workers attack before they are ready costs nobody a
+// connection, whether the reload is refused or not.
+func TestWorkersThatAttackAtTheirStartHarmNobody(t *testing.T) {
+	const ready, hello = `datagram {"type":"ready"}`, `datagram {"type":"hello","body":{"protocol":1,"build":"","pid":-9223372036854775808,"slot":99999999,"slots":-1}}`
+	for name, attacks := range map[string][]string{
+		"escape sequences":   {`error \x1b]0;owned\x07\x1b[31m`},
+		"a long reason":      {"error " + strings.Repeat("A", 60_000)},
+		"early messages":     {ready, ready, `datagram {"type":"drained"}`},
+		"a second hello":     {hello},
+		"busy":               {`datagram {"type":"report","body":{"state":"busy"}}`},
+		"draining":           {`datagram {"type":"report","body":{"state":"draining"}}`},
+		"leaving":            {`datagram {"type":"report","body":{"state":"leaving"}}`},
+		"garbage":            {"datagram this is no message"},
+		"a flood":            {`flood {"type":"report"}`},
+		"a flood of ready":   {"flood " + ready[len("datagram "):]},
+		"shared memory":      {"scribble 0xff", "truncate"},
+		"a hang":             {"hang"},
+		"death":              {"die"},
+		"a listener closed":  {"close"},
+		"a listener blocked": {"blocking"},
+	} {
+		for _, mode := range []worker.Mode{worker.Threading, worker.Forking} {
+			if mode == worker.Forking && !slices.Contains([]string{"early messages", "busy", "leaving"}, name) {
+				continue
 			}
-			if !Refused(network, address) {
-				t.Error("the port still answers after the end")
-			}
-		})
+			t.Run(name+", "+string(mode), func(t *testing.T) {
+				t.Parallel()
+				good := hostileConfig()
+				good.Mode, good.StartTimeout = string(mode), 2*time.Second
+				s := Start(t, good)
+				s.WaitWorkers(4)
+				memory := RSS(s.PID)
+				network, address := s.Address("")
+				loads := startLoads(t.Context(), network, address, Persistent, PerRequest)
+				waitOK(t, 20, loads...)
+
+				bad := good
+				bad.Program.Attacks = attacks
+				s.Configure(bad)
+				answer, err := s.Command("reload")
+				if err != nil {
+					t.Fatal(err)
+				}
+				t.Logf("reload: %.100q", answer.Error)
+				if strings.Contains(answer.Error, "\x1b") {
+					t.Errorf("an escape sequence is in the answer: %q", answer.Error)
+				}
+				waitOK(t, 50, loads...)
+				s.Configure(good)
+				s.stands(t, memory)
+				mustBeSpotless(t, loads...)
+				s.Signal(syscall.SIGTERM)
+				if code := s.WaitExit(); code != 0 {
+					t.Errorf("exit status %d", code)
+				}
+			})
+		}
 	}
 }
 
@@ -117,7 +204,9 @@ func TestHostileWorkerHarmsOnlyItself(t *testing.T) {
 func (s *Server) stands(t *testing.T, memory int) {
 	t.Helper()
 	s.Do("reload")
-	status := s.WaitWorkers(4)
+	status := s.WaitStatus("workers that serve", func(status *Status) bool { // in mode forking they come and go
+		return status.State == "running" && len(status.Serving()) >= 4
+	})
 	const sane = 1 << 40
 	for _, n := range []uint64{status.Totals.Accepted, status.Totals.Handled, status.Totals.Failed, status.Totals.BytesIn, status.Totals.BytesOut} {
 		if n > sane {

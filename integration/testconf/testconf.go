@@ -59,6 +59,10 @@ type Program struct {
 	Boot      Boot          `json:"boot,omitempty"`
 	BootDelay time.Duration `json:"boot_delay,omitempty"` // of Slow
 
+	// Attacks are hostile commands that each worker carries out before it is
+	// ready.
+	Attacks []string `json:"attacks,omitempty"`
+
 	// CrashAfter makes a worker exit with status 3 so long after its start.
 	CrashAfter time.Duration `json:"crash_after,omitempty"`
 

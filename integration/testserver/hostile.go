@@ -50,8 +50,12 @@ var hostile = map[string]func(ctx context.Context, argument string) (string, err
 	"backlog":  onListener(func(fd int) error { return unix.Listen(fd, 0) }),
 	"blocking": onListener(func(fd int) error { return unix.SetNonblock(fd, false) }),
 	"filter":   onListener(filter),
-	"close":    onListener(unix.Close),
-	"stderr":   func(context.Context, string) (string, error) { return "done", unix.SetNonblock(unix.Stderr, true) },
+	"reset": onListener(func(fd int) error {
+		return unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
+	}),
+	"hang":   func(context.Context, string) (string, error) { select {} },
+	"close":  onListener(unix.Close),
+	"stderr": func(context.Context, string) (string, error) { return "done", unix.SetNonblock(unix.Stderr, true) },
 }
 
 func init() {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -20,6 +21,12 @@ func configure(settings json.RawMessage, o *worker.Options) error {
 	var p testconf.Program
 	if err := json.Unmarshal(settings, &p); err != nil {
 		return fmt.Errorf("decode settings: %w", err)
+	}
+	for _, text := range p.Attacks {
+		command, argument, _ := strings.Cut(text, " ")
+		if _, err := hostile[command](context.Background(), argument); err != nil {
+			return err
+		}
 	}
 	if err := boot(p); err != nil {
 		return err
