@@ -12,8 +12,8 @@ func (m *Machine) onDrain() {
 		m.killAll()
 		return
 	case Booting:
-		if m.serving.count((*worker).holds) == 0 {
-			m.onStop() // nobody is being served
+		if m.serving.listens == listensNot {
+			m.onStop() // nobody could connect
 			return
 		}
 	}
