@@ -1,19 +1,18 @@
 package integration
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"unicode/utf8"
 
-	"golang.org/x/sys/unix"
+	"github.com/creack/pty"
+	"golang.org/x/term"
 
 	"prefork/internal/needtool"
 )
@@ -50,22 +49,11 @@ type Cell struct {
 // OpenPty opens a terminal of that size; it is closed with the test.
 func OpenPty(tb testing.TB, columns, rows int) *Pty {
 	tb.Helper()
-	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|syscall.O_NOCTTY, 0)
+	master, slave, err := pty.Open()
 	if err != nil {
 		needtool.Skip(tb, "no pseudo-terminals here: %v", err)
 	}
-	p := &Pty{tb: tb, master: master, ended: make(chan struct{}), modes: map[string]bool{}}
-	var number int
-	p.control(master, "unlock", func(fd int) (err error) {
-		if err = unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0); err == nil {
-			number, err = unix.IoctlGetInt(fd, unix.TIOCGPTN)
-		}
-		return err
-	})
-	if p.slave, err = os.OpenFile("/dev/pts/"+strconv.Itoa(number), os.O_RDWR|syscall.O_NOCTTY, 0); err != nil {
-		_ = master.Close()
-		tb.Fatal(err)
-	}
+	p := &Pty{tb: tb, master: master, slave: slave, ended: make(chan struct{}), modes: map[string]bool{}}
 	p.Resize(columns, rows)
 	go p.follow()
 	tb.Cleanup(func() {
@@ -76,17 +64,6 @@ func OpenPty(tb testing.TB, columns, rows int) *Pty {
 	return p
 }
 
-func (p *Pty) control(f *os.File, what string, do func(fd int) error) {
-	p.tb.Helper()
-	raw, err := f.SyscallConn()
-	if err == nil {
-		err = errors.Join(raw.Control(func(fd uintptr) { err = do(int(fd)) }), err)
-	}
-	if err != nil {
-		p.tb.Fatalf("%s pseudo-terminal: %v", what, err)
-	}
-}
-
 // Resize gives the terminal another size, which its programs hear of by
 // SIGWINCH.
 func (p *Pty) Resize(columns, rows int) {
@@ -95,9 +72,9 @@ func (p *Pty) Resize(columns, rows int) {
 	p.columns, p.cells = columns, make([][]Cell, rows)
 	p.row, p.column = 0, 0
 	p.mu.Unlock()
-	p.control(p.master, "resize", func(fd int) error {
-		return unix.IoctlSetWinsize(fd, unix.TIOCSWINSZ, &unix.Winsize{Col: uint16(columns), Row: uint16(rows)})
-	})
+	if err := pty.Setsize(p.master, &pty.Winsize{Cols: uint16(columns), Rows: uint16(rows)}); err != nil {
+		p.tb.Fatalf("resize pseudo-terminal: %v", err)
+	}
 }
 
 // Start starts the command with the terminal as its controlling one. Standard
@@ -112,15 +89,12 @@ func (p *Pty) Start(command *exec.Cmd) {
 }
 
 // Modes are the terminal's line discipline.
-func (p *Pty) Modes() (modes unix.Termios) {
+func (p *Pty) Modes() *term.State {
 	p.tb.Helper()
-	p.control(p.slave, "read", func(fd int) error {
-		t, err := unix.IoctlGetTermios(fd, unix.TCGETS)
-		if err == nil {
-			modes = *t
-		}
-		return err
-	})
+	modes, err := term.GetState(int(p.slave.Fd()))
+	if err != nil {
+		p.tb.Fatalf("read modes of pseudo-terminal: %v", err)
+	}
 	return modes
 }
 

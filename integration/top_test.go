@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"golang.org/x/term"
 )
 
 // topRun is `prefork top` on a terminal.
@@ -22,7 +22,7 @@ type topRun struct {
 	*Pty
 	t       *testing.T
 	command *exec.Cmd
-	before  unix.Termios
+	before  *term.State
 	stderr  bytes.Buffer
 	ended   chan struct{}
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/creack/pty"
 	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
 
@@ -117,34 +118,11 @@ func within(t *testing.T, what string, f func()) {
 // terminal returns both ends of a pseudo terminal.
 func terminal(t *testing.T) (master, slave *os.File) {
 	t.Helper()
-	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
+	master, slave, err := pty.Open()
 	if err != nil {
 		needtool.Skip(t, "no pseudo terminals here: %v", err)
 	}
 	t.Cleanup(func() { _ = master.Close() })
-	var fd int
-	raw, err := master.SyscallConn()
-	if err != nil {
-		t.Fatal(err)
-	}
-	var ioctlErr error
-	err = raw.Control(func(m uintptr) {
-		if ioctlErr = unix.IoctlSetPointerInt(int(m), unix.TIOCSPTLCK, 0); ioctlErr != nil {
-			return
-		}
-		// By descriptor and not by path: /dev/pts may not be mounted.
-		var peer uintptr
-		var errno unix.Errno
-		peer, _, errno = unix.Syscall(unix.SYS_IOCTL, m, unix.TIOCGPTPEER, unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC)
-		if errno != 0 {
-			ioctlErr = errno
-		}
-		fd = int(peer)
-	})
-	if err != nil || ioctlErr != nil {
-		needtool.Skip(t, "no pseudo terminals here: %v, %v", err, ioctlErr)
-	}
-	slave = os.NewFile(uintptr(fd), "terminal")
 	t.Cleanup(func() { _ = slave.Close() })
 	return master, slave
 }
