@@ -13,6 +13,7 @@ import (
 	"prefork"
 	"prefork/cmd/prefork/internal/config"
 	"prefork/cmd/prefork/internal/control"
+	"prefork/cmd/prefork/internal/human"
 	"prefork/cmd/prefork/internal/nearest"
 )
 
@@ -96,7 +97,7 @@ its connections first. The change lasts until the next reload.` + targetHelp,
 				return usage(cmd, "want a number such as 4, +1 or -1, not %q", args[0])
 			}
 			return t.send(cmd, "scale", url.Values{"n": {args[0]}}, func(a prefork.Answer) string {
-				return "scaled: " + workersText(a.Target)
+				return "scaled: " + human.WorkersText(a.Target)
 			})
 		},
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"prefork/cmd/prefork/internal/config"
+	"prefork/cmd/prefork/internal/human"
 	"prefork/cmd/prefork/internal/nearest"
 	"prefork/worker/handlers"
 )
@@ -140,33 +141,12 @@ func writeRows(b *bytes.Buffer, title string, rows [][2]string) {
 	}
 	fmt.Fprintf(b, "\n%s:\n", title)
 	for _, r := range rows {
-		fmt.Fprintf(b, "  %-*s  %s\n", width, r[0], wrap(r[1], width+4))
+		fmt.Fprintf(b, "  %-*s  %s\n", width, r[0], strings.Join(human.Wrap(r[1], columns-width-4), "\n"+strings.Repeat(" ", width+4)))
 	}
 }
 
 // columns is how wide a help text may be.
 const columns = 96
-
-// wrap breaks a text between words so that it fits behind an indent of so many
-// columns.
-func wrap(text string, indent int) string {
-	var b strings.Builder
-	at := indent
-	for i, word := range strings.Fields(text) {
-		switch {
-		case i == 0:
-		case at+1+len(word) > columns:
-			b.WriteString("\n" + strings.Repeat(" ", indent))
-			at = indent
-		default:
-			b.WriteByte(' ')
-			at++
-		}
-		b.WriteString(word)
-		at += len(word)
-	}
-	return b.String()
-}
 
 // writeHandlers lists the handlers and their options.
 func writeHandlers(b *bytes.Buffer) {

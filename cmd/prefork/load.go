@@ -17,6 +17,7 @@ import (
 
 	"prefork/cmd/prefork/internal/loadreport"
 	"prefork/cmd/prefork/internal/nearest"
+	"prefork/cmd/prefork/internal/screen"
 	"prefork/internal/load"
 )
 
@@ -215,7 +216,7 @@ func writeFile(path string, r *load.Result, write func(io.Writer, *load.Result) 
 func textOptions(w io.Writer) loadreport.TextOptions {
 	o := loadreport.TextOptions{Color: painterFor(w).On}
 	if file, ok := w.(*os.File); ok {
-		o.Width = terminalWidth(file)
+		o.Width = screen.Columns(file)
 	}
 	return o
 }

@@ -6,8 +6,6 @@ import (
 	"os"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"prefork/cmd/prefork/internal/human"
 	"prefork/cmd/prefork/internal/screen"
 	"prefork/internal/load"
@@ -20,7 +18,7 @@ const redraw = 250 * time.Millisecond
 // a terminal.
 func showProgress(w io.Writer, run *load.Run) {
 	file, ok := w.(*os.File)
-	if !ok || !isTerminal(file) {
+	if !ok || !screen.IsTerminal(file) {
 		<-run.Done()
 		return
 	}
@@ -34,10 +32,7 @@ func showProgress(w io.Writer, run *load.Run) {
 			return
 		case <-ticker.C:
 			now := run.Progress()
-			line := progressLine(before, now)
-			if width := terminalWidth(file); width > 0 {
-				line = screen.Cut(line, width-1)
-			}
+			line := human.Cut(progressLine(before, now), screen.Columns(file)-1)
 			_, _ = io.WriteString(w, "\r\x1b[K"+line)
 			before = now
 		}
@@ -62,21 +57,4 @@ func progressLine(before, now load.Snapshot) string {
 		return line + "  " + human.Brief(now.Left.Seconds()) + " left"
 	}
 	return line + fmt.Sprintf("  %d requests", now.Requests)
-}
-
-// terminalWidth returns the width of a terminal, 0 if it is not known.
-func terminalWidth(f *os.File) int {
-	raw, err := f.SyscallConn()
-	if err != nil {
-		return 0
-	}
-	width := 0
-	if err := raw.Control(func(fd uintptr) {
-		if size, err := unix.IoctlGetWinsize(int(fd), unix.TIOCGWINSZ); err == nil {
-			width = int(size.Col)
-		}
-	}); err != nil {
-		return 0
-	}
-	return width
 }

@@ -14,11 +14,11 @@ import (
 func renderStatus(s prefork.Status, now time.Time, p human.Painter) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %s  pid %d  %s  generation %d  up %s\n",
-		p.Bold("prefork"), s.Version, s.PID, stateColour(p)(s.State), s.Generation, human.Age(s.UptimeS))
+		p.Paint(human.Bold, "prefork"), s.Version, s.PID, p.Paint(human.StateStyle(s.State), s.State), s.Generation, human.Age(s.UptimeS))
 	if s.Degraded != "" {
-		fmt.Fprintf(&b, "%s   %s\n", p.Red("degraded"), s.Degraded)
+		fmt.Fprintf(&b, "%s   %s\n", p.Paint(human.Red, "degraded"), s.Degraded)
 	}
-	fmt.Fprintf(&b, "mode       %s, %s\n", s.Mode, workersText(s.Target))
+	fmt.Fprintf(&b, "mode       %s, %s\n", s.Mode, human.WorkersText(s.Target))
 	for i, l := range s.Listeners {
 		label := "listening"
 		if i > 0 {
@@ -41,14 +41,6 @@ func renderStatus(s prefork.Status, now time.Time, p human.Painter) string {
 	return b.String()
 }
 
-// workersText says how many workers a target is.
-func workersText(target string) string {
-	if target == "1" {
-		return "1 worker"
-	}
-	return target + " workers"
-}
-
 // listenerNotes says what a listener's name does not: the address it is bound
 // to, if that is another, and what waits.
 func listenerNotes(name, address string, queued int) string {
@@ -69,10 +61,10 @@ func reloadText(s prefork.Status, now time.Time, p human.Painter) string {
 	}
 	ago := human.Age(now.Sub(*r.At).Seconds()) + " ago"
 	if r.OK {
-		return p.Green("ok") + ", " + ago
+		return p.Paint(human.Green, "ok") + ", " + ago
 	}
 	// A reason may have several lines: one for each problem of a file.
-	return p.Red("failed") + ", " + ago + ": " + strings.ReplaceAll(r.Error, "\n", "\n           ")
+	return p.Paint(human.Red, "failed") + ", " + ago + ": " + strings.ReplaceAll(r.Error, "\n", "\n           ")
 }
 
 func workerTable(s prefork.Status, p human.Painter) *human.Table {
@@ -84,17 +76,13 @@ func workerTable(s prefork.Status, p human.Painter) *human.Table {
 			strconv.Itoa(w.Active), u64(w.Accepted), u64(w.Handled), u64(w.Failed),
 			human.Age(w.AgeS), human.Bytes(w.RSSBytes), human.Bytes(w.HeapBytes), strconv.Itoa(w.Goroutines),
 			human.Brief(w.LoopLagS), human.Brief(w.SilentS))
-		row[state].Paint = stateColour(p)
-		if w.SilentS > silentAlarm {
-			row[silent].Paint = p.Red
+		row[state].Style = human.StateStyle(w.State)
+		if w.SilentS > human.SilentAlarm {
+			row[silent].Style = human.Red
 		}
 		t.Add(row...)
 	}
 	return t
 }
-
-// silentAlarm is the silence in seconds that catches the eye: ten times what a
-// worker's loop allows itself.
-const silentAlarm = 5
 
 func u64(n uint64) string { return strconv.FormatUint(n, 10) }

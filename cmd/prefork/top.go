@@ -95,7 +95,7 @@ func topOnce(ctx context.Context, c *control.Client, out io.Writer) error {
 		return fmt.Errorf("top: %w", err)
 	}
 	width := endlessLine
-	if f, ok := out.(*os.File); ok && screen.Columns(f) > 0 {
+	if f, ok := out.(*os.File); ok && screen.IsTerminal(f) {
 		width = screen.Columns(f)
 	}
 	var b strings.Builder

@@ -25,7 +25,7 @@ func TestFiguresAreShortAndTrue(t *testing.T) {
 
 func TestATableAlignsWhatItPaints(t *testing.T) {
 	table := NewTable(Painter{On: true}, []string{"NAME", "N"}, 0)
-	table.Add(Cell{Text: "a"}, Cell{Text: "1", Paint: Painter{On: true}.Red})
+	table.Add(Cell{Text: "a"}, Cell{Text: "1", Style: Red})
 	table.Note("about a")
 	table.Add(Cells("bcdéf", "100")...)
 	var b strings.Builder

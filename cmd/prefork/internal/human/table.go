@@ -1,17 +1,14 @@
 package human
 
-import (
-	"strings"
-	"unicode/utf8"
-)
+import "strings"
 
-// Cell is a word of a table and its colour, which takes no room.
+// Cell is a word of a table and how it looks.
 type Cell struct {
 	Text  string
-	Paint func(string) string // nil: as it is
+	Style Style
 }
 
-// Cells makes cells without colour.
+// Cells makes plain cells.
 func Cells(texts ...string) []Cell {
 	row := make([]Cell, len(texts))
 	for i, t := range texts {
@@ -22,6 +19,7 @@ func Cells(texts ...string) []Cell {
 
 // Table aligns columns, to the right unless it is told otherwise.
 type Table struct {
+	p     Painter
 	flush map[int]bool // to the left
 	rows  [][]Cell
 	notes map[int][]string // lines that follow a row, outside the columns
@@ -30,10 +28,10 @@ type Table struct {
 // NewTable returns a table with a header, and with the columns of these numbers
 // to the left.
 func NewTable(p Painter, header []string, left ...int) *Table {
-	t := &Table{flush: map[int]bool{}, notes: map[int][]string{}}
+	t := &Table{p: p, flush: map[int]bool{}, notes: map[int][]string{}}
 	row := Cells(header...)
 	for i := range row {
-		row[i].Paint = p.Dim
+		row[i].Style = Dim
 	}
 	for _, i := range left {
 		t.flush[i] = true
@@ -56,17 +54,14 @@ func (t *Table) Render(b *strings.Builder) {
 	widths := make([]int, len(t.rows[0]))
 	for _, row := range t.rows {
 		for i, c := range row {
-			widths[i] = max(widths[i], utf8.RuneCountInString(c.Text))
+			widths[i] = max(widths[i], Width(c.Text))
 		}
 	}
 	for r, row := range t.rows {
 		var line strings.Builder
 		for i, c := range row {
-			pad := strings.Repeat(" ", widths[i]-utf8.RuneCountInString(c.Text))
-			text := c.Text
-			if c.Paint != nil {
-				text = c.Paint(text)
-			}
+			pad := strings.Repeat(" ", widths[i]-Width(c.Text))
+			text := t.p.Paint(c.Style, c.Text)
 			if i > 0 {
 				line.WriteString("  ")
 			}

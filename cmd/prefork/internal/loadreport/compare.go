@@ -27,16 +27,16 @@ func Compare(w io.Writer, a, b *load.Result, o TextOptions) error {
 		if !side.r.Started.IsZero() {
 			what += ", " + side.r.Started.UTC().Format(time.DateTime) + " UTC"
 		}
-		t.line(side.name, what, t.p.None)
+		t.line(side.name, what, 0)
 		for i, warning := range side.r.Generator.Warnings {
 			if i == mostWarnings {
 				break
 			}
-			t.line("warning", clean(warning, 400), t.p.Yellow)
+			t.line("warning", clean(warning, 400), human.Yellow)
 		}
 	}
 	if others := differences(a, b); len(others) > 0 {
-		t.line("doubtful", "the runs differ in "+strings.Join(others, ", ")+"; what follows compares unlike things", t.p.Yellow)
+		t.line("doubtful", "the runs differ in "+strings.Join(others, ", ")+"; what follows compares unlike things", human.Yellow)
 	}
 	t.b.WriteByte('\n')
 	t.sides(a, b)
@@ -149,9 +149,9 @@ func (t *draft) pair(a, b *load.Result, of side, write func(float64) string, mor
 			return row
 		}
 	}
-	row[2].Paint = t.p.Red
+	row[2].Style = human.Red
 	if (y > x) == moreIsBetter {
-		row[2].Paint = t.p.Green
+		row[2].Style = human.Green
 	}
 	return row
 }

@@ -30,7 +30,7 @@ func (t *draft) series() {
 	for _, r := range rows {
 		failed := human.Cell{Text: fmt.Sprint(r.errors)}
 		if r.errors > 0 {
-			failed.Paint = t.p.Red
+			failed.Style = human.Red
 		}
 		table.Add(human.Cell{Text: plain(r.at)}, human.Cell{Text: perSecond(r.rate()) + "/s"}, human.Cell{Text: bar(uint64(r.rate()), uint64(most), room)},
 			human.Cell{Text: latencyOrNone(r.requests, r.p99)}, human.Cell{Text: latencyOrNone(r.requests, r.max)}, failed, human.Cell{Text: fmt.Sprint(r.active)})
@@ -38,7 +38,7 @@ func (t *draft) series() {
 	}
 	table.Render(&t.b)
 	if len(t.r.Series) > mostRows {
-		fmt.Fprintf(&t.b, "%s\n", t.p.Dim(fmt.Sprintf("%s a row; p99 and max are those of its worst second",
+		fmt.Fprintf(&t.b, "%s\n", t.p.Paint(human.Dim, fmt.Sprintf("%s a row; p99 and max are those of its worst second",
 			counted(int(rows[0].span), "second", "seconds"))))
 	}
 }
@@ -60,15 +60,15 @@ func (t *draft) marks(table *human.Table, r row) {
 	}
 	for i, m := range marks {
 		if i == mostMarksHere {
-			table.Note(t.p.Dim(fmt.Sprintf("        and %d more", len(marks)-i)))
+			table.Note(t.p.Paint(human.Dim, fmt.Sprintf("        and %d more", len(marks)-i)))
 			return
 		}
-		paint := t.p.Yellow
+		style := human.Yellow
 		if bad(m) {
-			paint = t.p.Red
+			style = human.Red
 		}
 		at := fmt.Sprintf("%.2f s", m.AtS)
-		table.Note(paint("      ▸ " + at + "  " + markText(m, t.width-10-len(at))))
+		table.Note(t.p.Paint(style, "      ▸ "+at+"  "+markText(m, t.width-10-len(at))))
 	}
 }
 

@@ -6,7 +6,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"prefork/cmd/prefork/internal/human"
 	"prefork/internal/load"
@@ -57,32 +56,14 @@ type draft struct {
 }
 
 // line writes a label and what belongs to it, wrapped under itself.
-func (t *draft) line(label, what string, paint func(string) string) {
+func (t *draft) line(label, what string, style human.Style) {
 	const indent = 11
-	for i, part := range wrap(what, t.width-indent) {
+	for i, part := range human.Wrap(what, t.width-indent) {
 		if i > 0 {
 			label = ""
 		}
-		fmt.Fprintf(&t.b, "%-*s%s\n", indent, label, paint(part))
+		fmt.Fprintf(&t.b, "%-*s%s\n", indent, label, t.p.Paint(style, part))
 	}
-}
-
-// wrap breaks text between words so that no line is longer than width, unless
-// a single word is.
-func wrap(s string, width int) []string {
-	var lines []string
-	line, n := "", 0
-	for word := range strings.FieldsSeq(s) {
-		w := utf8.RuneCountInString(word)
-		if n > 0 && n+1+w > width {
-			lines, line, n = append(lines, line), "", 0
-		}
-		if n > 0 {
-			line, n = line+" ", n+1
-		}
-		line, n = line+word, n+w
-	}
-	return append(lines, line)
 }
 
 // mostWarnings bounds the warnings that are shown of a file that has more.
@@ -93,10 +74,10 @@ func (t *draft) warnings() {
 	list := t.r.Generator.Warnings
 	for i, w := range list {
 		if i == mostWarnings {
-			t.line("", fmt.Sprintf("and %d more warnings", len(list)-i), t.p.Yellow)
+			t.line("", fmt.Sprintf("and %d more warnings", len(list)-i), human.Yellow)
 			break
 		}
-		t.line("warning", clean(w, 400), t.p.Yellow)
+		t.line("warning", clean(w, 400), human.Yellow)
 	}
 	if len(list) > 0 {
 		t.b.WriteByte('\n')
@@ -105,7 +86,7 @@ func (t *draft) warnings() {
 
 func (t *draft) plan() {
 	plan := t.r.Plan
-	fmt.Fprintf(&t.b, "%s  %s\n", t.p.Bold(clean(t.r.Target, 200)), planText(plan))
+	fmt.Fprintf(&t.b, "%s  %s\n", t.p.Paint(human.Bold, clean(t.r.Target, 200)), planText(plan))
 	if plan.Mode == "idle" {
 		return
 	}
@@ -116,7 +97,7 @@ func (t *draft) plan() {
 	if plan.Expect != "" {
 		what += ", expects " + clean(plan.Expect, 80)
 	}
-	t.line("payload", what, t.p.None)
+	t.line("payload", what, 0)
 }
 
 // planText is the plan in one line, as it would be said.
@@ -152,22 +133,22 @@ func (t *draft) figures() {
 	t.b.WriteByte('\n')
 	idle := r.Plan.Mode == "idle"
 	if !idle {
-		t.line("requests", fmt.Sprintf("%s in %s, %d in all", t.p.Bold(perSecond(r.RequestsPS)+"/s"), plain(r.ElapsedS), r.Requests), t.p.None)
+		t.line("requests", fmt.Sprintf("%s in %s, %d in all", t.p.Paint(human.Bold, perSecond(r.RequestsPS)+"/s"), plain(r.ElapsedS), r.Requests), 0)
 	}
 	if summary := errorsText(r); summary == noErrors {
-		t.line("errors", summary, t.p.Green)
+		t.line("errors", summary, human.Green)
 	} else {
-		t.line("errors", summary, t.p.Red)
+		t.line("errors", summary, human.Red)
 	}
 	t.failures()
 	connected := counted(int(r.Connections), "connection", "connections")
 	if idle {
 		connected += fmt.Sprintf(", %d stood when the time was over", r.Standing)
 	}
-	t.line("connected", connected, t.p.None)
-	t.line("traffic", fmt.Sprintf("%s in, %s out", human.Bytes(r.BytesIn), human.Bytes(r.BytesOut)), t.p.None)
+	t.line("connected", connected, 0)
+	t.line("traffic", fmt.Sprintf("%s in, %s out", human.Bytes(r.BytesIn), human.Bytes(r.BytesOut)), 0)
 	if s := r.Server; s != nil {
-		t.line("server", serverText(r), t.p.None)
+		t.line("server", serverText(r), 0)
 	}
 	g := r.Generator
 	what := fmt.Sprintf("%s of CPU, busiest loop %s busy", duration(g.CPUS), share(g.BusyShare))
@@ -177,7 +158,7 @@ func (t *draft) figures() {
 	if g.Unsent > 0 {
 		what += fmt.Sprintf(", %d requests never sent", g.Unsent)
 	}
-	t.line("generator", what, t.p.None)
+	t.line("generator", what, 0)
 }
 
 // mostExamples bounds the failures that are shown in words, and the labels that
@@ -190,19 +171,19 @@ func (t *draft) failures() {
 		if i == mostExamples {
 			break
 		}
-		t.line("", clean(example, 200), t.p.None)
+		t.line("", clean(example, 200), 0)
 	}
 	labels := slices.Sorted(maps.Keys(t.r.LostBy))
 	for i, label := range labels {
 		if i == mostExamples {
-			t.line("", fmt.Sprintf("and %d more", len(labels)-i), t.p.None)
+			t.line("", fmt.Sprintf("and %d more", len(labels)-i), 0)
 			break
 		}
 		name := ""
 		if i == 0 {
 			name = "lost by"
 		}
-		t.line(name, fmt.Sprintf("%s: %d", clean(label, 60), t.r.LostBy[label]), t.p.None)
+		t.line(name, fmt.Sprintf("%s: %d", clean(label, 60), t.r.LostBy[label]), 0)
 	}
 }
 
@@ -268,10 +249,10 @@ func (t *draft) latency() {
 	t.b.WriteByte('\n')
 	table := human.NewTable(t.p, []string{"LATENCY", "CORRECTED", "UNCORRECTED"}, 0)
 	for _, q := range points() {
-		table.Add(human.Cell{Text: q.name}, human.Cell{Text: duration(q.of(&r.Corrected)), Paint: t.p.Bold}, human.Cell{Text: duration(q.of(&r.Uncorrected))})
+		table.Add(human.Cell{Text: q.name}, human.Cell{Text: duration(q.of(&r.Corrected)), Style: human.Bold}, human.Cell{Text: duration(q.of(&r.Uncorrected))})
 	}
 	table.Render(&t.b)
 	if r.Correction != "" {
-		fmt.Fprintf(&t.b, "%s\n", t.p.Dim("corrected by "+clean(r.Correction, 100)))
+		fmt.Fprintf(&t.b, "%s\n", t.p.Paint(human.Dim, "corrected by "+clean(r.Correction, 100)))
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"strconv"
 
 	"prefork/cmd/prefork/internal/human"
-	"prefork/cmd/prefork/internal/screen"
 )
 
 // duration writes a time as people say it, to three digits: 83 µs, 1.24 ms.
@@ -99,4 +98,4 @@ func counted(n int, one, many string) string {
 
 // clean makes foreign text fit to be shown on one line, and cuts what is longer
 // than most runes.
-func clean(s string, most int) string { return screen.Cut(human.CleanLine(s), most) }
+func clean(s string, most int) string { return human.Cut(human.CleanLine(s), most) }

@@ -2,35 +2,14 @@ package screen
 
 import (
 	"strings"
-	"unicode/utf8"
 
 	"prefork/cmd/prefork/internal/human"
 )
 
-// Style is how a text looks. Its zero value is plain.
-type Style uint8
-
-// The styles. They can be combined; of two colours the last one in this list
-// shows.
-const (
-	Bold Style = 1 << iota
-	Dim
-	Reverse
-	Red
-	Green
-	Yellow
-)
-
-// sgr are the parameters of Select Graphic Rendition for each style.
-var sgr = [...]struct {
-	style Style
-	code  string
-}{{Bold, ";1"}, {Dim, ";2"}, {Reverse, ";7"}, {Red, ";31"}, {Green, ";32"}, {Yellow, ";33"}}
-
 // Span is a piece of a line.
 type Span struct {
 	Text  string
-	Style Style
+	Style human.Style
 }
 
 // Line is one line of the screen, from left to right.
@@ -40,7 +19,7 @@ type Line []Span
 func (l Line) Width() int {
 	n := 0
 	for _, s := range l {
-		n += utf8.RuneCountInString(s.Text)
+		n += human.Width(s.Text)
 	}
 	return n
 }
@@ -57,7 +36,7 @@ func (l Line) Fit(columns int) Line {
 	var out Line
 	room := columns - 1
 	for _, s := range l {
-		n := utf8.RuneCountInString(s.Text)
+		n := human.Width(s.Text)
 		if n > room {
 			return append(out, Span{string([]rune(s.Text)[:room]) + "…", s.Style})
 		}
@@ -67,27 +46,8 @@ func (l Line) Fit(columns int) Line {
 	return out
 }
 
-// Cut returns text in at most so many columns, with an ellipsis at the end if
-// something is missing.
-func Cut(text string, columns int) string {
-	if utf8.RuneCountInString(text) <= columns {
-		return text
-	}
-	if columns <= 0 {
-		return ""
-	}
-	runes := []rune(text)
-	return string(runes[:columns-1]) + "…"
-}
-
 // Plain returns the line without styles and without spaces at its end.
-func (l Line) Plain() string {
-	var b strings.Builder
-	for _, s := range l {
-		b.WriteString(human.CleanLine(s.Text))
-	}
-	return strings.TrimRight(b.String(), " ")
-}
+func (l Line) Plain() string { return strings.TrimRight(l.paint(human.Painter{}), " ") }
 
 // ANSI returns the line with escape sequences, or Plain if styles are not
 // wanted.
@@ -95,20 +55,13 @@ func (l Line) ANSI(styles bool) string {
 	if !styles {
 		return l.Plain()
 	}
+	return l.paint(human.Painter{On: true})
+}
+
+func (l Line) paint(p human.Painter) string {
 	var b strings.Builder
 	for _, s := range l {
-		text := human.CleanLine(s.Text)
-		if s.Style == 0 || text == "" {
-			b.WriteString(text)
-			continue
-		}
-		b.WriteString("\x1b[0")
-		for _, c := range sgr {
-			if s.Style&c.style != 0 {
-				b.WriteString(c.code)
-			}
-		}
-		b.WriteString("m" + text + "\x1b[0m")
+		b.WriteString(p.Paint(s.Style, human.CleanLine(s.Text)))
 	}
 	return b.String()
 }

@@ -1,6 +1,10 @@
 package screen
 
-import "testing"
+import (
+	"testing"
+
+	"prefork/cmd/prefork/internal/human"
+)
 
 func TestNoTextMovesTheCursor(t *testing.T) {
 	hostile := "a\x1b[2J\r\n\tb\u202ec\x00\x7f\u009b2Jd\xff"
@@ -15,7 +19,7 @@ func TestNoTextMovesTheCursor(t *testing.T) {
 }
 
 func TestALineIsCutAtTheEdge(t *testing.T) {
-	l := Line{{"abc", Bold}, {"dé", 0}, {"f", Red}}
+	l := Line{{"abc", human.Bold}, {"dé", 0}, {"f", human.Red}}
 	for columns, want := range map[int]string{-1: "", 0: "", 1: "…", 2: "a…", 3: "ab…", 4: "abc…", 5: "abcd…", 6: "abcdéf", 9: "abcdéf"} {
 		got := l.Fit(columns)
 		if got.Plain() != want || got.Width() > max(columns, 0) {
@@ -25,8 +29,8 @@ func TestALineIsCutAtTheEdge(t *testing.T) {
 }
 
 func TestStylesAreWrittenAndEnded(t *testing.T) {
-	l := Line{{"a", Bold | Red}, {"b", 0}, {"", Dim}, {"c", Reverse}}
-	if got, want := l.ANSI(true), "\x1b[0;1;31ma\x1b[0mb\x1b[0;7mc\x1b[0m"; got != want {
+	l := Line{{"a", human.Bold | human.Red}, {"b", 0}, {"", human.Dim}, {"c", human.Reverse}}
+	if got, want := l.ANSI(true), "\x1b[1;31ma\x1b[0mb\x1b[7mc\x1b[0m"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
 	if got := l.ANSI(false); got != "abc" {

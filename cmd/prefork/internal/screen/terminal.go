@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"golang.org/x/sys/unix"
+	"golang.org/x/term"
 )
 
 const (
@@ -20,7 +21,7 @@ const (
 // Keys may run on another; Close may be called from any.
 type Terminal struct {
 	in, out int
-	saved   unix.Termios
+	saved   *term.State
 	styles  bool
 	shown   []string // what each line of the screen says
 	stop    [2]int   // a pipe: closing its second end ends Keys
@@ -30,10 +31,7 @@ type Terminal struct {
 }
 
 // IsTerminal says whether f is one.
-func IsTerminal(f *os.File) bool {
-	_, err := unix.IoctlGetTermios(descriptor(f), unix.TCGETS)
-	return err == nil
-}
+func IsTerminal(f *os.File) bool { return term.IsTerminal(descriptor(f)) }
 
 // descriptor is f.Fd without its side effect: that one makes the open file
 // blocking, which others may share. The caller keeps f open.
@@ -49,20 +47,13 @@ func descriptor(f *os.File) int {
 // stay open until Close. styles says whether Paint shows them.
 func Open(in, out *os.File, styles bool) (*Terminal, error) {
 	t := &Terminal{in: descriptor(in), out: descriptor(out), styles: styles}
-	saved, err := unix.IoctlGetTermios(t.in, unix.TCGETS)
-	if err != nil {
-		return nil, fmt.Errorf("open terminal: %w", err)
-	}
-	t.saved = *saved
 	if err := unix.Pipe2(t.stop[:], unix.O_CLOEXEC); err != nil {
 		return nil, fmt.Errorf("open terminal: %w", err)
 	}
-	raw := t.saved
-	raw.Iflag &^= unix.BRKINT | unix.ICRNL | unix.INPCK | unix.ISTRIP | unix.IXON | unix.INLCR | unix.IGNCR
-	raw.Lflag &^= unix.ECHO | unix.ICANON | unix.IEXTEN | unix.ISIG
-	raw.Cc[unix.VMIN], raw.Cc[unix.VTIME] = 1, 0
-	if err := unix.IoctlSetTermios(t.in, unix.TCSETS, &raw); err != nil {
-		t.closePipe()
+	var err error
+	if t.saved, err = term.MakeRaw(t.in); err != nil {
+		unix.Close(t.stop[0])
+		unix.Close(t.stop[1])
 		return nil, fmt.Errorf("open terminal: %w", err)
 	}
 	if err := t.write(enter); err != nil {
@@ -83,36 +74,29 @@ func (t *Terminal) Close() error {
 	t.closed = true
 	unix.Close(t.stop[1])
 	err := t.write(leave)
-	if e := unix.IoctlSetTermios(t.in, unix.TCSETSF, &t.saved); e != nil && err == nil {
+	_ = unix.IoctlSetInt(t.in, unix.TCFLSH, unix.TCIFLUSH) // keys that nobody read are not the shell's
+	if e := term.Restore(t.in, t.saved); e != nil && err == nil {
 		err = fmt.Errorf("restore terminal: %w", e)
 	}
 	return err
-}
-
-func (t *Terminal) closePipe() {
-	unix.Close(t.stop[0])
-	unix.Close(t.stop[1])
 }
 
 // Size returns the columns and rows. A terminal that does not know has 80 by
 // 24.
 func (t *Terminal) Size() (columns, rows int) { return size(t.out) }
 
-// Columns returns the columns of the terminal f, or 0 if f is none.
+// Columns returns the columns of f, as Size does.
 func Columns(f *os.File) int {
-	if !IsTerminal(f) {
-		return 0
-	}
 	columns, _ := size(descriptor(f))
 	return columns
 }
 
 func size(fd int) (columns, rows int) {
-	ws, err := unix.IoctlGetWinsize(fd, unix.TIOCGWINSZ)
-	if err != nil || ws.Col == 0 || ws.Row == 0 {
+	columns, rows, err := term.GetSize(fd)
+	if err != nil || columns == 0 || rows == 0 {
 		return 80, 24
 	}
-	return int(ws.Col), int(ws.Row)
+	return columns, rows
 }
 
 // Clear makes the next Paint draw everything: the terminal has another size,

@@ -18,7 +18,7 @@ type column struct {
 	spare    int        // where the screen is narrow the highest goes first; 0 stays
 	compare  func(a, b *row) int
 	cell     func(r *row) string
-	style    func(r *row) screen.Style
+	style    func(r *row) human.Style
 }
 
 // columns are the table's, in order. The last takes what is left of the line.
@@ -48,11 +48,11 @@ var columns = [...]column{
 	{name: "ERR", key: 'E', descends: true, spare: 6,
 		compare: func(a, b *row) int { return cmp.Compare(a.Failed, b.Failed) },
 		cell:    func(r *row) string { return count(float64(r.Failed)) },
-		style:   func(r *row) screen.Style { return when(r.failing, screen.Red) }},
+		style:   func(r *row) human.Style { return when(r.failing, human.Red) }},
 	{name: "LAG", key: 'L', descends: true, spare: 8,
 		compare: func(a, b *row) int { return cmp.Compare(a.LoopLagS, b.LoopLagS) },
 		cell:    func(r *row) string { return human.Brief(r.LoopLagS) },
-		style:   func(r *row) screen.Style { return when(r.LoopLagS >= lateLoop, screen.Yellow) }},
+		style:   func(r *row) human.Style { return when(r.LoopLagS >= lateLoop, human.Yellow) }},
 	{name: "HEAP", key: 'H', descends: true, spare: 9,
 		compare: func(a, b *row) int { return cmp.Compare(a.HeapBytes, b.HeapBytes) },
 		cell:    func(r *row) string { return size(float64(r.HeapBytes)) }},
@@ -68,16 +68,13 @@ var columns = [...]column{
 	{name: "DOING", key: 'D', left: true, descends: true, spare: 2,
 		compare: func(a, b *row) int { return cmp.Compare(a.DoingS, b.DoingS) },
 		cell:    (*row).activity,
-		style:   func(r *row) screen.Style { return when(r.DoingS >= longAnswer, screen.Yellow) }},
+		style:   func(r *row) human.Style { return when(r.DoingS >= longAnswer, human.Yellow) }},
 }
 
 const (
 	// lateLoop and longAnswer catch the eye, in seconds.
 	lateLoop   = 0.1
 	longAnswer = 1
-
-	// silentAlarm is ten times the silence that a worker's loop allows itself.
-	silentAlarm = 5
 )
 
 func (r *row) figure(text string) string {
@@ -95,28 +92,16 @@ func (r *row) activity() string {
 	return human.Brief(r.DoingS) + " " + human.CleanLine(r.Doing)
 }
 
-func when(is bool, s screen.Style) screen.Style {
+func when(is bool, s human.Style) human.Style {
 	if is {
 		return s
 	}
 	return 0
 }
 
-func stateOf(r *row) screen.Style {
-	if r.SilentS > silentAlarm {
-		return screen.Red
+func stateOf(r *row) human.Style {
+	if r.SilentS > human.SilentAlarm {
+		return human.Red
 	}
-	return stateStyle(r.State)
-}
-
-// stateStyle colours the state of a server or a worker: green serves, yellow
-// is on its way, red is ending by force.
-func stateStyle(state string) screen.Style {
-	switch state {
-	case "running", "ready", "busy":
-		return screen.Green
-	case "killing", "stopped", "exiting":
-		return screen.Red
-	}
-	return screen.Yellow
+	return human.StateStyle(r.State)
 }

@@ -32,22 +32,22 @@ func (m *Model) events(n int, now time.Time) []screen.Line {
 }
 
 func eventLine(e *prefork.Event, zone *time.Location) screen.Line {
-	style := screen.Style(0)
+	style := human.Style(0)
 	switch e.Level {
 	case "warn":
-		style = screen.Yellow
+		style = human.Yellow
 	case "info", "debug":
 	default:
-		style = screen.Red
+		style = human.Red
 	}
 	l := screen.Line{
-		{Text: e.At.In(zone).Format(time.TimeOnly) + " ", Style: screen.Dim},
+		{Text: e.At.In(zone).Format(time.TimeOnly) + " ", Style: human.Dim},
 		{Text: fmt.Sprintf("%-5s ", e.Level), Style: style},
 		{Text: oneLine(e.Message)},
 	}
 	for _, key := range fieldNames(e.Fields) {
 		name, value := fieldText(key, e.Fields[key])
-		l = append(l, screen.Span{Text: " " + name + "=", Style: screen.Dim}, screen.Span{Text: value})
+		l = append(l, screen.Span{Text: " " + name + "=", Style: human.Dim}, screen.Span{Text: value})
 	}
 	return l
 }
@@ -87,5 +87,5 @@ func fieldText(key string, value any) (name, text string) {
 	if text = oneLine(text); strings.ContainsAny(text, " \"=") || text == "" {
 		text = strconv.Quote(text)
 	}
-	return key, screen.Cut(text, maxValue)
+	return key, human.Cut(text, maxValue)
 }

@@ -63,7 +63,7 @@ func (m *Model) Text(width int, now time.Time) []screen.Line {
 	return lines
 }
 
-var noWorkers = screen.Line{{Text: "no workers", Style: screen.Dim}}
+var noWorkers = screen.Line{{Text: "no workers", Style: human.Dim}}
 
 // body shares the rows out: the head, the table, the last events. The table
 // gets two thirds of what the head leaves, or what it needs.
@@ -82,7 +82,7 @@ func (m *Model) body(width, height int, now time.Time) []screen.Line {
 	lines := append(head, m.table(rows, width, room-told)...)
 	if told > 1 {
 		lines = append(lines, make([]screen.Line, max(0, height-told-len(lines)))...)
-		lines = append(lines, screen.Line{{Text: "EVENTS", Style: screen.Dim}})
+		lines = append(lines, screen.Line{{Text: "EVENTS", Style: human.Dim}})
 		lines = append(lines, m.events(told-1, now)...)
 	}
 	return lines
@@ -115,31 +115,23 @@ func (m *Model) head(now time.Time) []screen.Line {
 	v := m.shown()
 	s := v.now
 	first := screen.Line{
-		{Text: "prefork ", Style: screen.Bold}, {Text: s.Version + "  pid " + strconv.Itoa(s.PID) + "  "},
-		{Text: s.State, Style: stateStyle(s.State)},
-		{Text: fmt.Sprintf("  generation %d  %s  up %s", s.Generation, workersText(s.Target), human.Age(s.UptimeS))},
+		{Text: "prefork ", Style: human.Bold}, {Text: s.Version + "  pid " + strconv.Itoa(s.PID) + "  "},
+		{Text: s.State, Style: human.StateStyle(s.State)},
+		{Text: fmt.Sprintf("  generation %d  %s  up %s", s.Generation, human.WorkersText(s.Target), human.Age(s.UptimeS))},
 	}
 	if m.frozen != nil {
-		first = append(screen.Line{{Text: " paused ", Style: screen.Reverse}, {Text: " "}}, first...)
+		first = append(screen.Line{{Text: " paused ", Style: human.Reverse}, {Text: " "}}, first...)
 	}
 	lines := []screen.Line{first, v.rates(), v.load(), v.latencies(), v.history(now)}
 	if s.Degraded != "" {
-		lines = append(lines, screen.Line{{Text: "degraded  ", Style: screen.Red | screen.Bold}, {Text: oneLine(s.Degraded)}})
+		lines = append(lines, screen.Line{{Text: "degraded  ", Style: human.Red | human.Bold}, {Text: oneLine(s.Degraded)}})
 	}
 	return lines
 }
 
-// workersText says how many workers a target is.
-func workersText(target string) string {
-	if target == "1" {
-		return "1 worker"
-	}
-	return target + " workers"
-}
-
 // label begins a line of the head.
 func label(text string) screen.Span {
-	return screen.Span{Text: fmt.Sprintf("%-10s", text), Style: screen.Dim}
+	return screen.Span{Text: fmt.Sprintf("%-10s", text), Style: human.Dim}
 }
 
 func (v *view) rates() screen.Line {
@@ -180,10 +172,10 @@ func (v *view) load() screen.Line {
 	rejecting := v.before != nil && t.Rejected > v.before.Totals.Rejected
 	return screen.Line{
 		label("load"), {Text: fmt.Sprintf("%d active  ", t.Active)},
-		{Text: fmt.Sprintf("%d queued", queued), Style: when(queued > 0, screen.Yellow)},
+		{Text: fmt.Sprintf("%d queued", queued), Style: when(queued > 0, human.Yellow)},
 		{Text: fmt.Sprintf("  cpu %s  %s handled  ", cpu, count(float64(t.Handled)))},
-		{Text: count(float64(t.Failed)) + " failed", Style: when(failing, screen.Red)}, {Text: "  "},
-		{Text: count(float64(t.Rejected)) + " rejected", Style: when(rejecting, screen.Red)},
+		{Text: count(float64(t.Failed)) + " failed", Style: when(failing, human.Red)}, {Text: "  "},
+		{Text: count(float64(t.Rejected)) + " rejected", Style: when(rejecting, human.Red)},
 	}
 }
 
@@ -206,7 +198,7 @@ func (v *view) latencies() screen.Line {
 func (v *view) history(now time.Time) screen.Line {
 	restarting := v.before != nil && v.now.Totals.Restarts > v.before.Totals.Restarts
 	l := screen.Line{
-		label("restarts"), {Text: strconv.FormatUint(v.now.Totals.Restarts, 10), Style: when(restarting, screen.Red)},
+		label("restarts"), {Text: strconv.FormatUint(v.now.Totals.Restarts, 10), Style: when(restarting, human.Red)},
 		{Text: "  reload "},
 	}
 	r := v.now.LastReload
@@ -215,9 +207,9 @@ func (v *view) history(now time.Time) screen.Line {
 	}
 	ago := ", " + human.Age(now.Sub(*r.At).Seconds()) + " ago"
 	if r.OK {
-		return append(l, screen.Span{Text: "ok", Style: screen.Green}, screen.Span{Text: ago})
+		return append(l, screen.Span{Text: "ok", Style: human.Green}, screen.Span{Text: ago})
 	}
-	return append(l, screen.Span{Text: "failed", Style: screen.Red}, screen.Span{Text: ago + ": " + oneLine(r.Error)})
+	return append(l, screen.Span{Text: "failed", Style: human.Red}, screen.Span{Text: ago + ": " + oneLine(r.Error)})
 }
 
 // oneLine writes a text of several lines in one.

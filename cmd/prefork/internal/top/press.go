@@ -177,11 +177,11 @@ func (m *Model) footer() screen.Line {
 	switch {
 	case m.question != nil:
 		text := fmt.Sprintf(" %s the worker in slot %d (pid %d)? y/n ", m.question.verb(), m.question.Slot, m.about)
-		return screen.Line{{Text: text, Style: screen.Reverse | screen.Bold}}
+		return screen.Line{{Text: text, Style: human.Reverse | human.Bold}}
 	case m.help:
-		return screen.Line{{Text: "any key goes back", Style: screen.Dim}}
+		return screen.Line{{Text: "any key goes back", Style: human.Dim}}
 	case m.said != "":
-		return screen.Line{{Text: oneLine(m.said), Style: when(m.bad, screen.Red)}}
+		return screen.Line{{Text: oneLine(m.said), Style: when(m.bad, human.Red)}}
 	}
 	rows := m.rows()
 	if at := m.position(rows); at >= 0 && m.moved {
@@ -190,9 +190,9 @@ func (m *Model) footer() screen.Line {
 		if r.Doing != "" {
 			doing = "for " + human.Brief(r.DoingS) + ": " + r.Doing
 		}
-		return screen.Line{{Text: fmt.Sprintf("%d of %d, slot %d  ", at+1, len(rows), r.Slot), Style: screen.Dim}, {Text: doing}}
+		return screen.Line{{Text: fmt.Sprintf("%d of %d, slot %d  ", at+1, len(rows), r.Slot), Style: human.Dim}, {Text: doing}}
 	}
-	return screen.Line{{Text: "q quit  ? help  s sort  i reverse  p pause  ↑↓ choose  r recycle  d drain", Style: screen.Dim}}
+	return screen.Line{{Text: "q quit  ? help  s sort  i reverse  p pause  ↑↓ choose  r recycle  d drain", Style: human.Dim}}
 }
 
 // helpLines explains the keys.
@@ -219,7 +219,7 @@ func helpLines() []screen.Line {
 		"CONN/S  connections handled a second",
 		"ERR     connections that failed         DOING  its longest answer under way",
 	}
-	lines := []screen.Line{{{Text: "prefork top", Style: screen.Bold}}}
+	lines := []screen.Line{{{Text: "prefork top", Style: human.Bold}}}
 	for _, t := range text {
 		lines = append(lines, screen.Line{{Text: t}})
 	}

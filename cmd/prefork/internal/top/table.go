@@ -2,8 +2,8 @@ package top
 
 import (
 	"strings"
-	"unicode/utf8"
 
+	"prefork/cmd/prefork/internal/human"
 	"prefork/cmd/prefork/internal/screen"
 )
 
@@ -34,9 +34,9 @@ func newTable(rows []row, width int) *table {
 func (t *table) fit() {
 	widths := make([]int, len(columns))
 	for i := range columns {
-		widths[i] = utf8.RuneCountInString(t.title(i))
+		widths[i] = human.Width(t.title(i))
 		for r := range t.rows {
-			widths[i] = max(widths[i], utf8.RuneCountInString(columns[i].cell(&t.rows[r])))
+			widths[i] = max(widths[i], human.Width(columns[i].cell(&t.rows[r])))
 		}
 	}
 	last := len(columns) - 1
@@ -91,11 +91,11 @@ func (t *table) title(i int) string {
 
 // header is the line with the names.
 func (t *table) header() screen.Line {
-	return t.line(" ", func(i int) (string, screen.Style) {
+	return t.line(" ", func(i int) (string, human.Style) {
 		if i == t.sorted {
-			return t.title(i), screen.Bold
+			return t.title(i), human.Bold
 		}
-		return t.title(i), screen.Dim
+		return t.title(i), human.Dim
 	})
 }
 
@@ -105,7 +105,7 @@ func (t *table) worker(r *row, selected bool) screen.Line {
 	if selected {
 		mark = ">"
 	}
-	l := t.line(mark, func(i int) (string, screen.Style) {
+	l := t.line(mark, func(i int) (string, human.Style) {
 		if columns[i].style == nil {
 			return columns[i].cell(r), 0
 		}
@@ -114,21 +114,21 @@ func (t *table) worker(r *row, selected bool) screen.Line {
 	if selected {
 		l = append(l, screen.Span{Text: strings.Repeat(" ", max(0, t.columns-l.Width()))})
 		for i := range l {
-			l[i].Style |= screen.Reverse
+			l[i].Style |= human.Reverse
 		}
 	}
 	return l
 }
 
-func (t *table) line(mark string, cell func(i int) (string, screen.Style)) screen.Line {
+func (t *table) line(mark string, cell func(i int) (string, human.Style)) screen.Line {
 	var l screen.Line
 	if t.mark {
 		l = append(l, screen.Span{Text: mark})
 	}
 	for n, i := range t.at {
 		text, style := cell(i)
-		text = screen.Cut(text, t.widths[n])
-		pad := strings.Repeat(" ", max(0, t.widths[n]-utf8.RuneCountInString(text)))
+		text = human.Cut(text, t.widths[n])
+		pad := strings.Repeat(" ", max(0, t.widths[n]-human.Width(text)))
 		gap := " "
 		if n == 0 && !t.mark {
 			gap = ""
