@@ -3,16 +3,14 @@
 package deploy_test
 
 import (
-	"flag"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"prefork/internal/golden"
 	"prefork/systemd"
 )
-
-var update = flag.Bool("update", false, "write the units anew")
 
 func TestUnitsAreWhatThePackageWrites(t *testing.T) {
 	texts := map[string]string{}
@@ -30,20 +28,7 @@ func TestUnitsAreWhatThePackageWrites(t *testing.T) {
 	add("prefork.socket", text, err)
 
 	for name, want := range texts {
-		path := filepath.Join("systemd", name)
-		if *update {
-			if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
-				t.Fatal(err)
-			}
-			continue
-		}
-		got, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if string(got) != want {
-			t.Errorf("%s is not what the package writes (go test ./deploy -update writes it anew); the package:\n%s", path, want)
-		}
+		golden.Check(t, filepath.Join("systemd", name), want)
 	}
 	entries, err := os.ReadDir("systemd")
 	if err != nil {

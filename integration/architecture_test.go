@@ -57,6 +57,7 @@ var arrows = []struct {
 	{"prefork/internal/forkexec", nil},
 	{"prefork/internal/cpu", nil},
 	{"prefork/internal/testdir", nil},
+	{"prefork/internal/golden", nil},
 	{"prefork/internal/needtool", nil},
 	{"prefork/internal/load", []string{"prefork/internal/cpu"}},
 	{"prefork/master/policy", nil},

@@ -11,6 +11,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"prefork/internal/golden"
 	"prefork/internal/testdir"
 )
 
@@ -54,8 +55,7 @@ func (r *recording) take(b []byte) {
 }
 
 // One command serves, one loads, and a reload from another terminal stands in
-// the report and costs nothing. PREFORK_PICTURE=write records it for the
-// documents.
+// the report and costs nothing. -update records it for the documents.
 func TestASessionOfServeLoadAndReload(t *testing.T) {
 	const columns, rows = 120, 100 // more than a slow machine's long report needs: the screen does not scroll
 	dir, address := testdir.Short(t), freePort(t)
@@ -97,7 +97,7 @@ func TestASessionOfServeLoadAndReload(t *testing.T) {
 			t.Errorf("the session does not show %q:\n%s", want, text)
 		}
 	}
-	if os.Getenv("PREFORK_PICTURE") != "write" {
+	if !golden.Updating() {
 		return
 	}
 	p.mu.Lock()
@@ -111,8 +111,6 @@ func TestASessionOfServeLoadAndReload(t *testing.T) {
 		"session.svg":  Picture("prefork: serve, load, and a reload from another terminal", cells),
 		"session.cast": cast,
 	} {
-		if err := os.WriteFile(filepath.Join("..", "docs", "img", name), []byte(content), 0o644); err != nil {
-			t.Fatal(err)
-		}
+		golden.Write(t, filepath.Join("..", "docs", "img", name), content)
 	}
 }

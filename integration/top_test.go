@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"golang.org/x/term"
+
+	"prefork/internal/golden"
 )
 
 // topRun is `prefork top` on a terminal.
@@ -189,7 +191,7 @@ func TestTopOnceIsForScripts(t *testing.T) {
 }
 
 // What a busy worker does can be read, and the frame is a picture for the
-// documents: PREFORK_PICTURE=write writes it anew.
+// documents, which -update writes anew.
 func TestTopShowsWhatABusyWorkerDoes(t *testing.T) {
 	s := Start(t, line(4))
 	s.Do("reload")
@@ -219,11 +221,8 @@ func TestTopShowsWhatABusyWorkerDoes(t *testing.T) {
 			strings.Contains(lines[len(lines)-1], "sleep 1h")
 	})
 	path := filepath.Join("..", "docs", "img", "top.svg")
-	if os.Getenv("PREFORK_PICTURE") == "write" {
-		picture := Picture("prefork top: four workers under load, one of them busy with one answer", r.Cells())
-		if err := os.WriteFile(path, []byte(picture), 0o644); err != nil {
-			t.Fatal(err)
-		}
+	if golden.Updating() {
+		golden.Write(t, path, Picture("prefork top: four workers under load, one of them busy with one answer", r.Cells()))
 	}
 	picture, err := os.ReadFile(path)
 	if err != nil {

@@ -2,7 +2,6 @@ package systemd_test
 
 import (
 	"context"
-	"flag"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -10,12 +9,11 @@ import (
 	"testing"
 	"time"
 
+	"prefork/internal/golden"
 	"prefork/internal/needtool"
 	"prefork/internal/testdir"
 	"prefork/systemd"
 )
-
-var update = flag.Bool("update", false, "write the golden files of the units anew")
 
 // units are the goldens, by file name.
 func units(t *testing.T, binary string) map[string]string {
@@ -57,20 +55,7 @@ func units(t *testing.T, binary string) map[string]string {
 
 func TestUnitsAreAsTheGoldenFiles(t *testing.T) {
 	for name, got := range units(t, "") {
-		golden := filepath.Join("testdata", name)
-		if *update {
-			if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
-				t.Fatal(err)
-			}
-			continue
-		}
-		want, err := os.ReadFile(golden)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got != string(want) {
-			t.Errorf("%s differs from its golden file (go test -update writes it anew); got:\n%s", name, got)
-		}
+		golden.Check(t, filepath.Join("testdata", name), got)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"prefork/internal/golden"
 	"prefork/internal/needtool"
 )
 
@@ -87,8 +88,8 @@ func TestHelpTeaches(t *testing.T) {
 	if r := runHere(); r.status != 0 || r.stdout == "" {
 		t.Errorf("prefork without arguments: %+v", r)
 	}
-	golden(t, "help.golden", runHere("--help").stdout)
-	golden(t, "help-scale.golden", runHere("help", "scale").stdout)
+	golden.Check(t, "testdata/help.golden", runHere("--help").stdout)
+	golden.Check(t, "testdata/help-scale.golden", runHere("help", "scale").stdout)
 	serve := runHere("serve", "--help").stdout
 	for _, want := range []string{"Handlers, and their options", "max_line", "--drain-timeout DURATION", "Timeouts:", "(default threading)", "Examples:"} {
 		if !strings.Contains(serve, want) {

@@ -35,7 +35,8 @@ type result struct {
 // runHere runs a command in this process.
 func runHere(args ...string) result {
 	var stdout, stderr bytes.Buffer
-	status := run(args, &stdout, &stderr)
+	// Cobra takes nil for the arguments of the test binary.
+	status := run(append([]string{}, args...), &stdout, &stderr)
 	return result{status, stdout.String(), stderr.String()}
 }
 
@@ -100,23 +101,5 @@ func write(t *testing.T, path, text string) {
 	t.Helper()
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
-	}
-}
-
-// golden compares with testdata/name. PREFORK_GOLDEN=write writes it anew.
-func golden(t *testing.T, name, got string) {
-	t.Helper()
-	path := filepath.Join("testdata", name)
-	if os.Getenv("PREFORK_GOLDEN") == "write" {
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got != string(want) {
-		t.Errorf("%s: got:\n%s\nwant:\n%s", name, got, want)
 	}
 }

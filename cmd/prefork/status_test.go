@@ -9,6 +9,7 @@ import (
 
 	"prefork"
 	"prefork/cmd/prefork/internal/human"
+	"prefork/internal/golden"
 )
 
 const statusJSON = `{"pid":4711,"version":"1.2.3","state":"running","generation":3,"uptime_s":7384.5,"mode":"threading","target":"2-8",
@@ -31,8 +32,8 @@ func decodeStatus(t *testing.T) prefork.Status {
 var statusNow = time.Date(2026, 1, 2, 3, 5, 5, 0, time.UTC)
 
 func TestTheStatusTableIsAlignedAndComplete(t *testing.T) {
-	golden(t, "status.golden", renderStatus(decodeStatus(t), statusNow, human.Painter{}))
-	golden(t, "status-empty.golden", renderStatus(prefork.Status{Version: "1", State: "booting", Mode: "forking", Target: "4"}, statusNow, human.Painter{}))
+	golden.Check(t, "testdata/status.golden", renderStatus(decodeStatus(t), statusNow, human.Painter{}))
+	golden.Check(t, "testdata/status-empty.golden", renderStatus(prefork.Status{Version: "1", State: "booting", Mode: "forking", Target: "4"}, statusNow, human.Painter{}))
 }
 
 func TestColoursChangeNothingButTheColours(t *testing.T) {
@@ -57,7 +58,7 @@ func TestStatusJSONIsTheServersOwnIndented(t *testing.T) {
 	if r.status != 0 {
 		t.Fatalf("%+v", r)
 	}
-	golden(t, "status-json.golden", r.stdout) // fields that this client does not know included
+	golden.Check(t, "testdata/status-json.golden", r.stdout) // fields that this client does not know included
 	if r := runHere("status", "--control", path); r.status != 0 || len(r.stdout) < 100 {
 		t.Errorf("table: %+v", r)
 	}

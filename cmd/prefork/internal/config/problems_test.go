@@ -7,10 +7,11 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"prefork/internal/golden"
 )
 
 // Each testdata/problems/NAME.toml has its problems beside it in NAME.want.
-// PREFORK_GOLDEN=write writes them anew.
 func TestEveryProblemOfAFileIsReportedAtOnceByLine(t *testing.T) {
 	files, err := filepath.Glob("testdata/problems/*.toml")
 	if err != nil || len(files) < 5 {
@@ -22,16 +23,7 @@ func TestEveryProblemOfAFileIsReportedAtOnceByLine(t *testing.T) {
 			if err == nil {
 				t.Fatal("no problems")
 			}
-			got := err.Error() + "\n"
-			golden := strings.TrimSuffix(file, ".toml") + ".want"
-			if os.Getenv("PREFORK_GOLDEN") == "write" {
-				if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			if want := readFile(t, golden); got != want {
-				t.Errorf("got:\n%s\nwant:\n%s", got, want)
-			}
+			golden.Check(t, strings.TrimSuffix(file, ".toml")+".want", err.Error()+"\n")
 		})
 	}
 }

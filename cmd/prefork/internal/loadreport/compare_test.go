@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"prefork/internal/golden"
 	"prefork/internal/load"
 )
 
@@ -26,7 +27,7 @@ func TestTheComparisonStaysAsItWas(t *testing.T) {
 	b.Errors = map[load.Class]uint64{load.Refused: 3, load.Timeout: 1}
 	b.Server = nil
 	b.Generator.Warnings = []string{"the generator was the limit"}
-	golden(t, "compare.txt", []byte(compared(t, a, b)))
+	golden.Check(t, "testdata/compare.txt", compared(t, a, b))
 }
 
 func TestLikeRunsAreComparedWithoutANotice(t *testing.T) {

@@ -1,41 +1,13 @@
 package loadreport
 
 import (
-	"bytes"
-	"flag"
-	"os"
-	"path/filepath"
 	"sync"
-	"testing"
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
 
 	"prefork/internal/load"
 )
-
-var update = flag.Bool("update", false, "rewrite the expected reports in testdata")
-
-// golden compares with a file of testdata.
-func golden(t *testing.T, name string, got []byte) {
-	t.Helper()
-	path := filepath.Join("testdata", name)
-	if *update {
-		if err := os.MkdirAll("testdata", 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, got, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !bytes.Equal(got, want) {
-		t.Errorf("%s differs (run with -update if that is right), got:\n%s", path, got)
-	}
-}
 
 // latency is a distribution of n answers around middle, with a tail of stalled
 // ones up to 100 ms.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/HdrHistogram/hdrhistogram-go"
 
+	"prefork/internal/golden"
 	"prefork/internal/load"
 )
 
@@ -23,7 +24,7 @@ func TestTheSeriesAsCSVStaysAsItWas(t *testing.T) {
 	if err := CSV(&b, aRun(10)); err != nil {
 		t.Fatal(err)
 	}
-	golden(t, "run.csv", b.Bytes())
+	golden.Check(t, "testdata/run.csv", b.String())
 }
 
 func TestTheCSVIsReadBackWithEveryMark(t *testing.T) {
@@ -47,7 +48,7 @@ func TestThePercentilesForPlottersStayAsTheyWere(t *testing.T) {
 	if err := Hgrm(&b, aRun(10)); err != nil {
 		t.Fatal(err)
 	}
-	golden(t, "run.hgrm", b.Bytes())
+	golden.Check(t, "testdata/run.hgrm", b.String())
 }
 
 // The Go library prints the same table with fewer digits; what it says of the

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"unicode/utf8"
 
+	"prefork/internal/golden"
 	"prefork/internal/load"
 )
 
@@ -21,7 +22,7 @@ func textOf(t *testing.T, r *load.Result, o TextOptions) string {
 }
 
 func TestTheReportOfARunStaysAsItWas(t *testing.T) {
-	golden(t, "run.txt", []byte(textOf(t, aRun(10), TextOptions{})))
+	golden.Check(t, "testdata/run.txt", textOf(t, aRun(10), TextOptions{}))
 }
 
 func TestTheReportOfALongRunIsGatheredIntoFewRows(t *testing.T) {
@@ -31,7 +32,7 @@ func TestTheReportOfALongRunIsGatheredIntoFewRows(t *testing.T) {
 	}
 	r.Generator.Warnings = []string{"the busiest loop was 98 % busy: the generator is the limit", "12 requests were due and never sent"}
 	text := textOf(t, r, TextOptions{Color: true, Width: 100})
-	golden(t, "long.txt", []byte(text))
+	golden.Check(t, "testdata/long.txt", text)
 	if n := strings.Count(text, "\n"); n > 100 {
 		t.Errorf("%d lines, want no more than 100", n)
 	}
@@ -50,7 +51,7 @@ func TestARunWithoutAnAnswerHasAReport(t *testing.T) {
 		ElapsedS: 2, Errors: map[load.Class]uint64{load.Refused: 12},
 		Series: []load.Second{{AtS: 0, Errors: 6}, {AtS: 1, Errors: 6}}}
 	text := textOf(t, r, TextOptions{})
-	golden(t, "refused.txt", []byte(text))
+	golden.Check(t, "testdata/refused.txt", text)
 	if strings.Contains(text, "NaN") || strings.Contains(text, "LATENCY") {
 		t.Errorf("the report tells latencies that there are none of:\n%s", text)
 	}

@@ -1,14 +1,13 @@
 package metrics
 
 import (
-	"flag"
 	"fmt"
 	"os"
 	"strings"
 	"testing"
-)
 
-var update = flag.Bool("update", false, "write the table of docs/metrics.md anew")
+	"prefork/internal/golden"
+)
 
 const (
 	document = "../../../../docs/metrics.md"
@@ -31,18 +30,9 @@ func TestTheDocumentHasEveryMetric(t *testing.T) {
 		t.Fatal(err)
 	}
 	before, rest, top := strings.Cut(string(data), tableTop)
-	table, after, end := strings.Cut(rest, tableEnd)
+	_, after, end := strings.Cut(rest, tableEnd)
 	if !top || !end {
 		t.Fatal("the document has lost the marks of its table")
 	}
-	if *update {
-		text := before + tableTop + b.String() + tableEnd + after
-		if err := os.WriteFile(document, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	if table != b.String() {
-		t.Errorf("docs/metrics.md has another table (-update writes it anew); it should be:\n%s", b.String())
-	}
+	golden.Check(t, document, before+tableTop+b.String()+tableEnd+after)
 }

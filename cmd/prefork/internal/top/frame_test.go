@@ -8,6 +8,7 @@ import (
 	"prefork/cmd/prefork/internal/control"
 	"prefork/cmd/prefork/internal/human"
 	"prefork/cmd/prefork/internal/screen"
+	"prefork/internal/golden"
 )
 
 func TestFramesShowWhatThereIsRoomFor(t *testing.T) {
@@ -28,12 +29,12 @@ func TestFramesShowWhatThereIsRoomFor(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			m := loaded(c.workers, c.events)
 			press(m, c.keys...)
-			golden(t, c.name, frame(t, m, c.width, c.height))
+			golden.Check(t, "testdata/"+c.name+".txt", frame(t, m, c.width, c.height))
 		})
 	}
-	golden(t, "first", frame(t, New(), 80, 5))
+	golden.Check(t, "testdata/first.txt", frame(t, New(), 80, 5))
 	m := loaded(4, 12)
-	golden(t, "once", plain(m.Text(1<<20, noon)))
+	golden.Check(t, "testdata/once.txt", plain(m.Text(1<<20, noon)))
 }
 
 func TestNoSizeBreaksAFrame(t *testing.T) {
