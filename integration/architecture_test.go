@@ -53,17 +53,18 @@ var arrows = []struct {
 }{
 	{"prefork/ipc", nil},
 	{"prefork/systemd", nil},
-	{"prefork/internal/logs", []string{"prefork/systemd"}},
+	{"prefork/internal/value", nil},
+	{"prefork/internal/logs", []string{"prefork/systemd", "prefork/internal/value"}},
 	{"prefork/internal/forkexec", nil},
 	{"prefork/internal/cpu", nil},
 	{"prefork/internal/testdir", nil},
 	{"prefork/internal/golden", nil},
 	{"prefork/internal/needtool", nil},
-	{"prefork/internal/load", []string{"prefork/internal/cpu"}},
+	{"prefork/internal/load", []string{"prefork/internal/cpu", "prefork/internal/value"}},
 	{"prefork/master/policy", nil},
 	{"prefork/master", []string{"prefork/ipc", "prefork/systemd", "prefork/internal/logs", "prefork/internal/forkexec"}},
 	{"prefork/worker/poll", nil},
-	{"prefork/worker", []string{"prefork/ipc", "prefork/internal/logs"}},
+	{"prefork/worker", []string{"prefork/ipc", "prefork/internal/logs", "prefork/internal/value"}},
 	{"prefork", []string{"prefork/master", "prefork/worker", "prefork/ipc", "prefork/systemd", "prefork/internal/logs"}},
 }
 

@@ -237,11 +237,11 @@ func TestTheLineOfProgressSaysHowItGoes(t *testing.T) {
 		Elapsed: 1500 * time.Millisecond, Left: 8500 * time.Millisecond, Requests: 3000, Errors: 2, Active: 32,
 		Last: load.Second{Requests: 1000, P50S: 0.0004, P99S: 0.0123},
 	}
-	if got, want := progressLine(before, now), "4000/s  32 active  2 errors  p50 400µs  p99 12ms  8.5s left"; got != want {
+	if got, want := progressLine(before, now), "4000/s  32 active  2 errors  p50 400µs  p99 12.3ms  8.5s left"; got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 	now = load.Snapshot{Warming: true, Elapsed: -2 * time.Second, Active: 3}
-	if got, want := progressLine(load.Snapshot{}, now), "warming up, 2.0s left  3 active"; got != want {
+	if got, want := progressLine(load.Snapshot{}, now), "warming up, 2s left  3 active"; got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 }

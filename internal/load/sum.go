@@ -1,9 +1,10 @@
 package load
 
 import (
-	"fmt"
 	"math"
 	"time"
+
+	"prefork/internal/value"
 )
 
 // maxShown bounds the payload in the Plan.
@@ -37,7 +38,7 @@ func (r *Run) sum() *Result {
 		cycle := r.cycle(t, elapsed)
 		corrected = newHistogram(fine)
 		correct(corrected, whole.uncorrected, cycle)
-		res.Correction = fmt.Sprintf("expected interval %v", round(cycle))
+		res.Correction = "expected interval " + value.RoundedText(time.Duration(cycle))
 	}
 	res.Corrected = NewLatency(corrected)
 	res.Marks = r.marks.all()
@@ -82,13 +83,4 @@ func (p *plan) summary() Plan {
 		DurationS: p.Duration.Seconds(), Limit: p.Requests, WarmupS: p.Warmup.Seconds(), TimeoutS: p.Timeout.Seconds(),
 		Loops: p.Loops, Payload: cut(payload, maxShown), Expect: cut(expect, maxShown),
 	}
-}
-
-// round writes nanoseconds with three digits.
-func round(ns int64) time.Duration {
-	grain := int64(1)
-	for ns/grain >= 1000 {
-		grain *= 10
-	}
-	return time.Duration((ns + grain/2) / grain * grain)
 }

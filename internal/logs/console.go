@@ -10,6 +10,8 @@ import (
 
 	"go.uber.org/zap/buffer"
 	"go.uber.org/zap/zapcore"
+
+	"prefork/internal/value"
 )
 
 // The escape sequences of the console.
@@ -171,24 +173,6 @@ func escape(s string) string {
 	return s
 }
 
-// human rounds d to three digits, or to seconds from a minute on.
-func human(d time.Duration) string {
-	unit := time.Nanosecond
-	for d/unit >= 1000 || d/unit <= -1000 {
-		unit *= 10
-	}
-	if d >= time.Minute || d <= -time.Minute {
-		unit = time.Second
-	}
-	s := d.Round(unit).String()
-	for _, zero := range []string{"m0s", "h0m"} {
-		if strings.HasSuffix(s, zero) {
-			s = s[:len(s)-2]
-		}
-	}
-	return s
-}
-
 // element returns the value of an array's element, as AddReflected does of a
 // value.
 func element(v any) (string, error) {
@@ -196,7 +180,7 @@ func element(v any) (string, error) {
 	case string:
 		return v, nil
 	case time.Duration:
-		return human(v), nil
+		return value.RoundedText(v), nil
 	case []any:
 		return list(v)
 	}
@@ -249,7 +233,7 @@ func (e *console) AddDuration(key string, v time.Duration) {
 	if e.native != "" {
 		e.pair(secondsKey(key), strconv.FormatFloat(v.Seconds(), 'g', -1, 64))
 	}
-	e.show(key, human(v))
+	e.show(key, value.RoundedText(v))
 }
 
 func (e *console) AddBinary(key string, v []byte) {

@@ -120,27 +120,6 @@ func TestClonesOfAConsoleEncoderDoNotShareFields(t *testing.T) {
 	}
 }
 
-func TestDurationsAreRoundedForPeople(t *testing.T) {
-	for d, want := range map[time.Duration]string{
-		0:                                 "0s",
-		999:                               "999ns",
-		1234567:                           "1.23ms",
-		999999999:                         "1s",
-		-1234567:                          "-1.23ms",
-		30 * time.Second:                  "30s",
-		time.Minute:                       "1m",
-		90*time.Second + time.Millisecond: "1m30s",
-		time.Hour:                         "1h",
-		10 * time.Hour:                    "10h",
-		time.Hour + time.Second:           "1h0m1s",
-		time.Hour + 20*time.Minute:        "1h20m",
-	} {
-		if got := human(d); got != want {
-			t.Errorf("%d reads %s, want %s", d, got, want)
-		}
-	}
-}
-
 // FuzzConsole checks that nothing that is logged can forge a line or drive the
 // terminal.
 func FuzzConsole(f *testing.F) {

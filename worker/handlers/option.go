@@ -1,13 +1,12 @@
 package handlers
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
 	"strconv"
-	"strings"
 	"time"
+
+	"prefork/internal/value"
 )
 
 // Kind is the type of an option's value.
@@ -39,9 +38,9 @@ func (o *Option) DefaultText() string {
 	case string:
 		return strconv.Quote(v)
 	case int64:
-		return sizeText(v)
+		return strconv.Quote(value.Size(v).String())
 	case time.Duration:
-		return strconv.Quote(v.String())
+		return strconv.Quote(value.DurationText(v))
 	}
 	return fmt.Sprint(o.Default)
 }
@@ -82,19 +81,19 @@ func (o *Option) parse(raw any) (any, error) {
 		if s, ok := raw.(string); ok {
 			return s, nil
 		}
-		return nil, fmt.Errorf("want a string, not %s", describe(raw))
+		return nil, value.Wrong("a string", raw)
 	case Bool:
 		return parseBool(raw)
 	case Size:
-		n, err := parseSize(raw)
-		if err == nil && o.max > 0 && (n < o.min || n > o.max) {
-			err = fmt.Errorf("%s is out of range: want %s to %s", sizeText(n), sizeText(o.min), sizeText(o.max))
+		n, err := value.ParseSize(raw)
+		if low, high := value.Size(o.min), value.Size(o.max); err == nil && high > 0 && (n < low || n > high) {
+			err = fmt.Errorf("%v is out of range: want %v to %v", n, low, high)
 		}
-		return n, err
+		return int64(n), err
 	case Duration:
-		d, err := parseDuration(raw)
+		d, err := value.ParseDuration(raw)
 		if err == nil && o.max > 0 && (int64(d) < o.min || int64(d) > o.max) {
-			err = fmt.Errorf("%v is out of range: want %v to %v", d, time.Duration(o.min), time.Duration(o.max))
+			err = fmt.Errorf("%s is out of range: want %s to %s", value.DurationText(d), value.DurationText(time.Duration(o.min)), value.DurationText(time.Duration(o.max)))
 		}
 		return d, err
 	}
@@ -113,91 +112,5 @@ func parseBool(raw any) (bool, error) {
 			return false, nil
 		}
 	}
-	return false, fmt.Errorf("want true or false, not %s", describe(raw))
-}
-
-func parseDuration(raw any) (time.Duration, error) {
-	switch v := raw.(type) {
-	case time.Duration:
-		return v, nil
-	case string:
-		if d, err := time.ParseDuration(v); err == nil {
-			return d, nil
-		}
-	}
-	return 0, fmt.Errorf(`want a duration such as "5s", not %s`, describe(raw))
-}
-
-func parseSize(raw any) (int64, error) {
-	switch v := raw.(type) {
-	case int:
-		return int64(v), nil
-	case int64:
-		return v, nil
-	case float64: // JSON has no other numbers
-		if v == math.Trunc(v) && math.Abs(v) <= 1<<53 {
-			return int64(v), nil
-		}
-	case json.Number:
-		if n, err := v.Int64(); err == nil {
-			return n, nil
-		}
-	case string:
-		if n, ok := sizeFromText(v); ok {
-			return n, nil
-		}
-	}
-	return 0, fmt.Errorf(`want a number of bytes or a size such as "64KiB", not %s`, describe(raw))
-}
-
-// sizeUnits are looked through in order, the longer suffixes first.
-var sizeUnits = []struct {
-	suffix string
-	bytes  int64
-}{
-	{"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30},
-	{"kB", 1e3}, {"KB", 1e3}, {"MB", 1e6}, {"GB", 1e9},
-	{"B", 1}, {"", 1},
-}
-
-// sizeFromText reads an integer with a unit. Signs and fractions are no sizes.
-func sizeFromText(text string) (int64, bool) {
-	for _, unit := range sizeUnits {
-		digits, found := strings.CutSuffix(text, unit.suffix)
-		if !found {
-			continue
-		}
-		n, err := strconv.ParseUint(strings.TrimRight(digits, " "), 10, 63)
-		if err != nil || int64(n) > math.MaxInt64/unit.bytes {
-			return 0, false
-		}
-		return int64(n) * unit.bytes, true
-	}
-	return 0, false
-}
-
-// sizeText writes n in the largest unit that leaves it whole.
-func sizeText(n int64) string {
-	for _, unit := range []int{2, 1, 0} {
-		u := sizeUnits[unit]
-		if n != 0 && n%u.bytes == 0 {
-			return strconv.Quote(strconv.FormatInt(n/u.bytes, 10) + u.suffix)
-		}
-	}
-	return strconv.FormatInt(n, 10)
-}
-
-// describe shows a value as the user may have written it.
-func describe(raw any) string {
-	switch v := raw.(type) {
-	case nil:
-		return "nothing"
-	case string:
-		return strconv.Quote(v)
-	case []any:
-		return "a list"
-	case map[string]any:
-		return "a table"
-	}
-	return fmt.Sprint(raw)
+	return false, value.Wrong("true or false", raw)
 }

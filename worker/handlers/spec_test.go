@@ -57,7 +57,7 @@ func TestCheckNamesEveryProblemAtOnce(t *testing.T) {
 		"list":                "yes",
 		"idle_timeout":        "5 parsecs",
 		"read_header_timeout": "0s",
-		"max_header":          "1KiB",
+		"max_header":          "1TiB",
 		"rot":                 "/srv",
 	})
 	var got []string
@@ -65,10 +65,10 @@ func TestCheckNamesEveryProblemAtOnce(t *testing.T) {
 		got = append(got, p.Error())
 	}
 	want := []string{
-		`handler http: option idle_timeout: want a duration such as "5s", not "5 parsecs"`,
+		`handler http: option idle_timeout: want a duration such as "30s" or "1m30s", not "5 parsecs"`,
 		`handler http: option list: want true or false, not "yes"`,
-		`handler http: option max_header: "1KiB" is out of range: want "4KiB" to "16MiB"`,
-		`handler http: option read_header_timeout: 0s is out of range: want 1ms to 1h0m0s`,
+		`handler http: option max_header: 1TiB is out of range: want 4KiB to 16MiB`,
+		`handler http: option read_header_timeout: 0s is out of range: want 1ms to 1h`,
 		`handler http: option root: want a string, not 7`,
 		`handler http: option rot: unknown option: it has root, list, hidden, read_header_timeout, read_timeout, idle_timeout, max_header, lame_duck`,
 	}

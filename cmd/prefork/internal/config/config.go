@@ -2,6 +2,8 @@ package config
 
 import (
 	"time"
+
+	"prefork/internal/value"
 )
 
 // Config is a complete configuration. The fields carry the names of the keys;
@@ -45,7 +47,7 @@ type Config struct {
 
 	RecycleConnections uint64
 	RecycleAge         time.Duration
-	RecycleRSS         Size
+	RecycleRSS         value.Size
 
 	AccessLog    string
 	AccessFormat string

@@ -62,7 +62,7 @@ func TestOneProblemOfEachKindOfValue(t *testing.T) {
 		{`max_connections = "x"`, `1: max_connections: want a whole number, not "x"`},
 		{`max_connections = [1]`, `1: max_connections: want a whole number, not a list`},
 		{`max_connections = {}`, `1: max_connections: want a whole number, not a table`},
-		{`max_connections = 2020-01-01`, `1: max_connections: want a whole number, not a date or time`},
+		{`max_connections = 2020-01-01`, `1: max_connections: want a whole number, not 2020-01-01`},
 		{`max_old_generations = 65`, `1: max_old_generations: at most 64, not 65`},
 		{`crash_budget = 0`, `1: crash_budget: at least 1, not 0`},
 		{`crash_budget = nan`, `1: crash_budget: want a number, not NaN`},

@@ -62,7 +62,7 @@ func (l *loader) option(name, what string) {
 	case "":
 		l.add(o.line, "%s", what)
 	default:
-		l.problems = append(l.problems, Problem{What: o.flag + ": " + what})
+		l.problems = append(l.problems, Problem{What: o.flag + ": " + strings.TrimPrefix(what, name+": ")})
 	}
 }
 

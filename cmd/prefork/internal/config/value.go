@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"prefork/cmd/prefork/internal/nearest"
+	"prefork/internal/value"
 )
 
 // set stores a decoded TOML value in the key's field, or says why it is not
@@ -23,7 +24,7 @@ func (k Key) set(c *Config, v any) error {
 	case *bool:
 		b, ok := v.(bool)
 		if !ok {
-			return wrong("true or false", v)
+			return value.Wrong("true or false", v)
 		}
 		*field = b
 	case *int:
@@ -34,8 +35,12 @@ func (k Key) set(c *Config, v any) error {
 		return k.setFloat(field, v)
 	case *time.Duration:
 		return k.setDuration(field, v)
-	case *Size:
-		return setSize(field, v)
+	case *value.Size:
+		size, err := value.ParseSize(v)
+		if err == nil {
+			*field = size
+		}
+		return err
 	case *Workers:
 		return setWorkers(field, v)
 	default:
@@ -62,19 +67,19 @@ func (k Key) setText(c *Config, texts ...string) error {
 	case *bool:
 		b, err := strconv.ParseBool(text)
 		if err != nil {
-			return wrong("true or false", text)
+			return value.Wrong("true or false", text)
 		}
 		v = b
 	case *int, *uint64:
 		n, err := strconv.ParseInt(text, 10, 64)
 		if err != nil {
-			return wrong("a whole number", text)
+			return value.Wrong("a whole number", text)
 		}
 		v = n
 	case *float64:
 		f, err := strconv.ParseFloat(text, 64)
 		if err != nil {
-			return wrong("a number", text)
+			return value.Wrong("a number", text)
 		}
 		v = f
 	}
@@ -105,8 +110,8 @@ func (k Key) Text(c *Config) string {
 		}
 		return s
 	case *time.Duration:
-		return quote(shortDuration(*field))
-	case *Size:
+		return quote(value.DurationText(*field))
+	case *value.Size:
 		return quote(field.String())
 	case *Workers:
 		if field.Min == field.Max && field.Min > 0 {
@@ -123,22 +128,10 @@ func (k Key) Text(c *Config) string {
 	return ""
 }
 
-// shortDuration drops the zero units that time.Duration prints: 1h, not 1h0m0s.
-func shortDuration(d time.Duration) string {
-	s := d.String()
-	if strings.HasSuffix(s, "m0s") {
-		s = strings.TrimSuffix(s, "0s")
-	}
-	if strings.HasSuffix(s, "h0m") {
-		s = strings.TrimSuffix(s, "0m")
-	}
-	return s
-}
-
 func (k Key) setString(field *string, v any) error {
 	s, ok := v.(string)
 	if !ok {
-		return wrong("a string", v)
+		return value.Wrong("a string", v)
 	}
 	if strings.ContainsRune(s, 0) {
 		return errors.New("a NUL byte is in the string")
@@ -156,7 +149,7 @@ func setList(field *[]string, v any) error {
 	}
 	list, ok := v.([]any)
 	if !ok {
-		return wrong("a list of strings", v)
+		return value.Wrong("a list of strings", v)
 	}
 	if len(list) == 0 {
 		return errors.New("the list is empty")
@@ -165,7 +158,7 @@ func setList(field *[]string, v any) error {
 	for i, e := range list {
 		s, ok := e.(string)
 		if !ok {
-			return wrong("a list of strings", e)
+			return value.Wrong("a list of strings", e)
 		}
 		out[i] = s
 	}
@@ -176,7 +169,7 @@ func setList(field *[]string, v any) error {
 func setWhole[T int | uint64](k Key, field *T, v any) error {
 	n, ok := v.(int64)
 	if !ok {
-		return wrong("a whole number", v)
+		return value.Wrong("a whole number", v)
 	}
 	if err := k.bounds(n, func(n int64) string { return strconv.FormatInt(n, 10) }); err != nil {
 		return err
@@ -191,7 +184,7 @@ func (k Key) setFloat(field *float64, v any) error {
 		f, ok = float64(n), true
 	}
 	if !ok || math.IsNaN(f) || math.IsInf(f, 0) {
-		return wrong("a number", v)
+		return value.Wrong("a number", v)
 	}
 	if f < float64(k.min) {
 		return fmt.Errorf("at least %d, not %v", k.min, f)
@@ -207,41 +200,18 @@ func (k Key) setFloat(field *float64, v any) error {
 const maxDuration = 10 * 365 * 24 * time.Hour
 
 func (k Key) setDuration(field *time.Duration, v any) error {
-	s, ok := v.(string)
-	if !ok {
-		return wrong(`a duration such as "30s" or "1m30s"`, v)
-	}
-	d, err := time.ParseDuration(s)
+	d, err := value.ParseDuration(v)
 	if err != nil {
-		return wrong(`a duration such as "30s" or "1m30s"`, v)
+		return err
 	}
 	if k.max == 0 {
 		k.max = int64(maxDuration)
 	}
-	if err := k.bounds(int64(d), func(n int64) string { return shortDuration(time.Duration(n)) }); err != nil {
+	if err := k.bounds(int64(d), func(n int64) string { return value.DurationText(time.Duration(n)) }); err != nil {
 		return err
 	}
 	*field = d
 	return nil
-}
-
-func setSize(field *Size, v any) error {
-	switch v := v.(type) {
-	case int64:
-		if v < 0 {
-			return fmt.Errorf("at least 0, not %d", v)
-		}
-		*field = Size(v)
-		return nil
-	case string:
-		size, err := parseSize(v)
-		if err != nil {
-			return err
-		}
-		*field = size
-		return nil
-	}
-	return wrong(`a size such as "64KiB"`, v)
 }
 
 func setWorkers(field *Workers, v any) error {
@@ -255,7 +225,7 @@ func setWorkers(field *Workers, v any) error {
 	case string:
 		s = v
 	default:
-		return wrong(`a number, "auto" or "MIN-MAX"`, v)
+		return value.Wrong(`a number, "auto" or "MIN-MAX"`, v)
 	}
 	w, err := parseWorkers(s)
 	if err != nil {
@@ -273,21 +243,6 @@ func (k Key) bounds(n int64, text func(int64) string) error {
 		return fmt.Errorf("at most %s, not %s", text(k.max), text(n))
 	}
 	return nil
-}
-
-// wrong says what was wanted and what came instead.
-func wrong(want string, got any) error {
-	switch v := got.(type) {
-	case string:
-		return fmt.Errorf("want %s, not %q", want, v)
-	case int64, float64, bool:
-		return fmt.Errorf("want %s, not %v", want, v)
-	case []any:
-		return fmt.Errorf("want %s, not a list", want)
-	case map[string]any:
-		return fmt.Errorf("want %s, not a table", want)
-	}
-	return fmt.Errorf("want %s, not a date or time", want)
 }
 
 // suggest ends an "unknown" sentence: with the nearest word, or with all.

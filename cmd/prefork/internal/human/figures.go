@@ -1,10 +1,18 @@
 package human
 
-import "fmt"
+import (
+	"fmt"
+	"time"
+
+	"prefork/internal/value"
+)
+
+// longest is the longest time that is written, in seconds.
+const longest = 250 * 365 * 86400
 
 // Age writes seconds in at most six columns: 42s, 5m10s, 3h20m, 12d04h, 400d.
 func Age(seconds float64) string {
-	s := int64(max(seconds, 0))
+	s := int64(min(max(seconds, 0), longest))
 	switch {
 	case s < 60:
 		return fmt.Sprintf("%ds", s)
@@ -19,23 +27,22 @@ func Age(seconds float64) string {
 	return fmt.Sprintf("%dd%02dh", s/86400, s%86400/3600)
 }
 
-// Brief writes a short time in at most six columns: 83µs, 1.2ms, 250ms, 2.5s.
-func Brief(seconds float64) string {
-	switch {
-	case seconds <= 0:
-		return "0"
-	case seconds < 0.0009995:
-		return fmt.Sprintf("%.0fµs", seconds*1e6)
-	case seconds < 0.00995:
-		return fmt.Sprintf("%.1fms", seconds*1e3)
-	case seconds < 0.9995:
-		return fmt.Sprintf("%.0fms", seconds*1e3)
-	case seconds < 9.95:
-		return fmt.Sprintf("%.1fs", seconds)
-	case seconds < 59.5:
-		return fmt.Sprintf("%.0fs", seconds)
+// Duration writes a time with three digits, or in whole seconds from a minute
+// on: 83µs, 1.24ms, 250ms, 1h0m5s.
+func Duration(seconds float64) string {
+	if !(seconds > 0) { // or no number at all
+		return "0s"
 	}
-	return Age(seconds)
+	return value.RoundedText(time.Duration(min(seconds, longest) * 1e9))
+}
+
+// Brief writes a time in at most six columns: as Duration, or from a minute on
+// as Age.
+func Brief(seconds float64) string {
+	if seconds >= 59.95 {
+		return Age(seconds)
+	}
+	return Duration(seconds)
 }
 
 // Bytes writes a size with its unit: 512 B, 12.4 MiB.

@@ -1,6 +1,7 @@
 package human
 
 import (
+	"math"
 	"strings"
 	"testing"
 )
@@ -16,7 +17,7 @@ func TestFiguresAreShortAndTrue(t *testing.T) {
 			t.Errorf("Bytes(%d) = %s, want %s", n, got, want)
 		}
 	}
-	for seconds, want := range map[float64]string{0: "0", 4e-6: "4µs", 0.0009996: "1.0ms", 0.0123: "12ms", 0.9996: "1.0s", 9.96: "10s", 59.4: "59s", 75: "1m15s", 1e5: "1d03h"} {
+	for seconds, want := range map[float64]string{0: "0s", math.NaN(): "0s", 820e-9: "820ns", 4e-6: "4µs", 0.0009996: "1ms", 0.00124: "1.24ms", 0.0123: "12.3ms", 0.9996: "1s", 9.96: "9.96s", 59.4: "59.4s", 59.96: "59s", 75: "1m15s", 1e5: "1d03h", 1e300: "91250d"} {
 		if got := Brief(seconds); got != want {
 			t.Errorf("Brief(%v) = %s, want %s", seconds, got, want)
 		}

@@ -27,7 +27,7 @@ func (t *draft) distribution() error {
 	room := max(t.width-2*8-9-20-8, 8)
 	for _, b := range bars {
 		part := float64(b.count) / float64(t.r.Corrected.Count)
-		table.Add(human.Cells(duration(b.from), duration(b.to), bar(b.count, most, room), share(part), fmt.Sprint(b.count))...)
+		table.Add(human.Cells(human.Duration(b.from), human.Duration(b.to), bar(b.count, most, room), share(part), fmt.Sprint(b.count))...)
 	}
 	table.Render(&t.b)
 	return nil

@@ -57,10 +57,10 @@ func differences(a, b *load.Result) []string {
 	differ("connections", fmt.Sprint(p.Connections), fmt.Sprint(q.Connections))
 	differ("pipeline", fmt.Sprint(max(p.Pipeline, 1)), fmt.Sprint(max(q.Pipeline, 1)))
 	differ("rate", p.Rate, q.Rate)
-	differ("duration", plain(p.DurationS), plain(q.DurationS))
+	differ("duration", human.Duration(p.DurationS), human.Duration(q.DurationS))
 	differ("limit", fmt.Sprint(p.Limit), fmt.Sprint(q.Limit))
-	differ("warm-up", plain(p.WarmupS), plain(q.WarmupS))
-	differ("timeout", plain(p.TimeoutS), plain(q.TimeoutS))
+	differ("warm-up", human.Duration(p.WarmupS), human.Duration(q.WarmupS))
+	differ("timeout", human.Duration(p.TimeoutS), human.Duration(q.TimeoutS))
 	differ("loops", fmt.Sprint(p.Loops), fmt.Sprint(q.Loops))
 	differ("payload", p.Payload, q.Payload)
 	differ("expectation", p.Expect, q.Expect)
@@ -101,13 +101,13 @@ func (t *draft) sides(a, b *load.Result) {
 	}
 	add("server CPU/request", func(r *load.Result) (float64, bool) {
 		seconds, err := cpuPerRequest(r)
-		return seconds * 1e6, err == nil
-	}, cost, false)
+		return seconds, err == nil
+	}, human.Duration, false)
 	for _, q := range points() {
-		add(q.name, quantileOf(q, func(r *load.Result) *load.Latency { return &r.Corrected }), duration, false)
+		add(q.name, quantileOf(q, func(r *load.Result) *load.Latency { return &r.Corrected }), human.Duration, false)
 	}
 	for _, q := range points() {
-		add(q.name+" uncorrected", quantileOf(q, func(r *load.Result) *load.Latency { return &r.Uncorrected }), duration, false)
+		add(q.name+" uncorrected", quantileOf(q, func(r *load.Result) *load.Latency { return &r.Uncorrected }), human.Duration, false)
 	}
 	table.Render(&t.b)
 }

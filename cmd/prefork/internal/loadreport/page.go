@@ -80,7 +80,7 @@ func pageFigures(b *strings.Builder, r *load.Result) {
 	if r.Plan.Expect != "" {
 		say("expected", clean(r.Plan.Expect, 200))
 	}
-	say("requests", fmt.Sprintf("%s/s in %s, %d in all", perSecond(r.RequestsPS), plain(r.ElapsedS), r.Requests))
+	say("requests", fmt.Sprintf("%s/s in %s, %d in all", perSecond(r.RequestsPS), human.Duration(r.ElapsedS), r.Requests))
 	say("errors", errorsText(r))
 	say("traffic", fmt.Sprintf("%s in, %s out", human.Bytes(r.BytesIn), human.Bytes(r.BytesOut)))
 	if r.Server != nil {
@@ -95,7 +95,7 @@ func pageLatency(b *strings.Builder, r *load.Result) {
 	}
 	b.WriteString("<h2>Latency</h2>\n<div class=\"wide\"><table>\n<tr><th scope=\"col\">percentile</th><th scope=\"col\">corrected</th><th scope=\"col\">uncorrected</th></tr>\n")
 	for _, q := range points() {
-		fmt.Fprintf(b, `<tr><th scope="row">%s</th><td>%s</td><td>%s</td></tr>`+"\n", q.name, duration(q.of(&r.Corrected)), duration(q.of(&r.Uncorrected)))
+		fmt.Fprintf(b, `<tr><th scope="row">%s</th><td>%s</td><td>%s</td></tr>`+"\n", q.name, human.Duration(q.of(&r.Corrected)), human.Duration(q.of(&r.Uncorrected)))
 	}
 	b.WriteString("</table></div>\n")
 	if r.Correction != "" {

@@ -5,6 +5,7 @@ import (
 	"math"
 	"strings"
 
+	"prefork/cmd/prefork/internal/human"
 	"prefork/internal/load"
 )
 
@@ -48,7 +49,7 @@ func (d *drawing) percentiles(r *load.Result) error {
 		d.path(data, "line "+c.class)
 		at := plotRight - 420 + 210*float64(i)
 		d.line(at, top-22, at+26, top-22, "line "+c.class)
-		d.text(at+32, top-18, "strong", "start", fmt.Sprintf("%s, max %s", c.name, duration(c.l.MaxS)))
+		d.text(at+32, top-18, "strong", "start", fmt.Sprintf("%s, max %s", c.name, human.Duration(c.l.MaxS)))
 	}
 	if r.Correction != "" {
 		d.text(plotLeft, bottom+36, "faint", "start", escape("corrected by "+r.Correction, 60))

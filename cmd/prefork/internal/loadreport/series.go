@@ -32,7 +32,7 @@ func (t *draft) series() {
 		if r.errors > 0 {
 			failed.Style = human.Red
 		}
-		table.Add(human.Cell{Text: plain(r.at)}, human.Cell{Text: perSecond(r.rate()) + "/s"}, human.Cell{Text: bar(uint64(r.rate()), uint64(most), room)},
+		table.Add(human.Cell{Text: human.Duration(r.at)}, human.Cell{Text: perSecond(r.rate()) + "/s"}, human.Cell{Text: bar(uint64(r.rate()), uint64(most), room)},
 			human.Cell{Text: latencyOrNone(r.requests, r.p99)}, human.Cell{Text: latencyOrNone(r.requests, r.max)}, failed, human.Cell{Text: fmt.Sprint(r.active)})
 		t.marks(table, r)
 	}
@@ -48,7 +48,7 @@ func latencyOrNone(answers uint64, seconds float64) string {
 	if answers == 0 {
 		return "-"
 	}
-	return duration(seconds)
+	return human.Duration(seconds)
 }
 
 // marks notes under a row what happened in it. Of more than there is room for,

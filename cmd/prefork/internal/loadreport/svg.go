@@ -5,6 +5,7 @@ import (
 	"html"
 	"strings"
 
+	"prefork/cmd/prefork/internal/human"
 	"prefork/internal/load"
 )
 
@@ -91,9 +92,9 @@ const mostWarningsDrawn = 4
 func (d *drawing) heading(r *load.Result) {
 	d.text(20, 32, "title", "start", escape(r.Target, 90))
 	d.text(20, 54, "faint", "start", html.EscapeString(clean(planText(r.Plan), lineLetters)))
-	summary := fmt.Sprintf("%s requests/s, %d in %s, errors: %s", perSecond(r.RequestsPS), r.Requests, plain(r.ElapsedS), errorsText(r))
+	summary := fmt.Sprintf("%s requests/s, %d in %s, errors: %s", perSecond(r.RequestsPS), r.Requests, human.Duration(r.ElapsedS), errorsText(r))
 	if r.Server != nil {
-		summary += ", server " + cost(r.Server.PerRequestUS) + " of CPU a request"
+		summary += ", server " + human.Duration(r.Server.PerRequestUS/1e6) + " of CPU a request"
 	}
 	d.text(20, 73, "strong", "start", html.EscapeString(clean(summary, lineLetters)))
 	d.y = 84

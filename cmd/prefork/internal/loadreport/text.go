@@ -113,13 +113,13 @@ func planText(p load.Plan) string {
 		parts = append(parts, "closed loop")
 	}
 	if p.DurationS > 0 {
-		parts = append(parts, plain(p.DurationS))
+		parts = append(parts, human.Duration(p.DurationS))
 	}
 	if p.Limit > 0 {
 		parts = append(parts, fmt.Sprintf("%d requests", p.Limit))
 	}
 	if p.WarmupS > 0 {
-		parts = append(parts, "warm-up "+plain(p.WarmupS))
+		parts = append(parts, "warm-up "+human.Duration(p.WarmupS))
 	}
 	if p.Loops > 0 {
 		parts = append(parts, counted(p.Loops, "loop", "loops"))
@@ -133,7 +133,7 @@ func (t *draft) figures() {
 	t.b.WriteByte('\n')
 	idle := r.Plan.Mode == "idle"
 	if !idle {
-		t.line("requests", fmt.Sprintf("%s in %s, %d in all", t.p.Paint(human.Bold, perSecond(r.RequestsPS)+"/s"), plain(r.ElapsedS), r.Requests), 0)
+		t.line("requests", fmt.Sprintf("%s in %s, %d in all", t.p.Paint(human.Bold, perSecond(r.RequestsPS)+"/s"), human.Duration(r.ElapsedS), r.Requests), 0)
 	}
 	if summary := errorsText(r); summary == noErrors {
 		t.line("errors", summary, human.Green)
@@ -151,9 +151,9 @@ func (t *draft) figures() {
 		t.line("server", serverText(r), 0)
 	}
 	g := r.Generator
-	what := fmt.Sprintf("%s of CPU, busiest loop %s busy", duration(g.CPUS), share(g.BusyShare))
+	what := fmt.Sprintf("%s of CPU, busiest loop %s busy", human.Duration(g.CPUS), share(g.BusyShare))
 	if r.Plan.Rate != "" { // else nothing is due at a time
-		what += fmt.Sprintf(", late by %s at most", duration(g.LateMaxS))
+		what += fmt.Sprintf(", late by %s at most", human.Duration(g.LateMaxS))
 	}
 	if g.Unsent > 0 {
 		what += fmt.Sprintf(", %d requests never sent", g.Unsent)
@@ -190,9 +190,9 @@ func (t *draft) failures() {
 func serverText(r *load.Result) string {
 	s := r.Server
 	if r.Requests == 0 {
-		return fmt.Sprintf("%s of CPU in %s", duration(s.CPUS), counted(len(s.PIDs), "process", "processes"))
+		return fmt.Sprintf("%s of CPU in %s", human.Duration(s.CPUS), counted(len(s.PIDs), "process", "processes"))
 	}
-	return fmt.Sprintf("%s of CPU a request, %s in %s", cost(s.PerRequestUS), duration(s.CPUS),
+	return fmt.Sprintf("%s of CPU a request, %s in %s", human.Duration(s.PerRequestUS/1e6), human.Duration(s.CPUS),
 		counted(len(s.PIDs), "process", "processes"))
 }
 
@@ -249,7 +249,7 @@ func (t *draft) latency() {
 	t.b.WriteByte('\n')
 	table := human.NewTable(t.p, []string{"LATENCY", "CORRECTED", "UNCORRECTED"}, 0)
 	for _, q := range points() {
-		table.Add(human.Cell{Text: q.name}, human.Cell{Text: duration(q.of(&r.Corrected)), Style: human.Bold}, human.Cell{Text: duration(q.of(&r.Uncorrected))})
+		table.Add(human.Cell{Text: q.name}, human.Cell{Text: human.Duration(q.of(&r.Corrected)), Style: human.Bold}, human.Cell{Text: human.Duration(q.of(&r.Uncorrected))})
 	}
 	table.Render(&t.b)
 	if r.Correction != "" {

@@ -172,20 +172,6 @@ func TestNoMarkIsLost(t *testing.T) {
 	}
 }
 
-func TestDurationsAreWrittenToThreeDigits(t *testing.T) {
-	for _, c := range []struct {
-		seconds float64
-		want    string
-	}{
-		{0, "0 s"}, {-1, "0 s"}, {820e-9, "820 ns"}, {7.24e-6, "7.2 µs"}, {83e-6, "83 µs"}, {999.7e-6, "1.00 ms"},
-		{0.00124, "1.24 ms"}, {0.0124, "12.4 ms"}, {0.12351, "124 ms"}, {0.9996, "1.00 s"}, {61.25, "61.2 s"}, {3600, "3600 s"},
-	} {
-		if got := duration(c.seconds); got != c.want {
-			t.Errorf("duration(%v) = %q, want %q", c.seconds, got, c.want)
-		}
-	}
-}
-
 func TestForeignTextIsCutWhereItIsTooLong(t *testing.T) {
 	for _, c := range []struct {
 		text, want string

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"prefork/cmd/prefork/internal/human"
 	"prefork/cmd/prefork/internal/nearest"
 	"prefork/internal/load"
 )
@@ -104,7 +105,7 @@ func (t Threshold) Check(r *load.Result) (failed bool, why string) {
 func (u unit) write(f float64) string {
 	switch u {
 	case asTime:
-		return duration(f)
+		return human.Duration(f)
 	case asShare:
 		return share(f)
 	case asRate:

@@ -8,23 +8,23 @@ import (
 )
 
 func TestAThresholdFailsTheRunThatCrossesIt(t *testing.T) {
-	r := aRun(10) // p99 80.0 ms corrected, 198 µs uncorrected; 2 errors of 18995; 1899/s; 6.32 µs
+	r := aRun(10) // p99 80ms corrected, 198 µs uncorrected; 2 errors of 18995; 1899/s; 6.32 µs
 	for _, c := range []struct {
 		expr string
 		why  string // empty: the run passes
 	}{
-		{"p99>5ms", "p99>5ms: p99 is 80.0 ms"},
+		{"p99>5ms", "p99>5ms: p99 is 80ms"},
 		{"p99>90ms", ""},
-		{"p99<1s", "p99<1s: p99 is 80.0 ms"},
-		{" p99.9 >= 20ms ", "p99.9>=20ms: p99.9 is 98.0 ms"},
-		{"p97.5>49ms", "p97.5>49ms: p97.5 is 49.9 ms"},
+		{"p99<1s", "p99<1s: p99 is 80ms"},
+		{" p99.9 >= 20ms ", "p99.9>=20ms: p99.9 is 98ms"},
+		{"p97.5>49ms", "p97.5>49ms: p97.5 is 49.9ms"},
 		{"p97.5>51ms", ""},
-		{"p100>1ms", "p100>1ms: p100 is 100 ms"},
+		{"p100>1ms", "p100>1ms: p100 is 100ms"},
 		{"max>1s", ""},
-		{"mean>2ms", "mean>2ms: mean is 2.57 ms"},
+		{"mean>2ms", "mean>2ms: mean is 2.57ms"},
 		{"min<=1us", ""},
 		{"uncorrected.p99>5ms", ""},
-		{"uncorrected.p99>100us", "uncorrected.p99>100us: uncorrected.p99 is 198 µs"},
+		{"uncorrected.p99>100us", "uncorrected.p99>100us: uncorrected.p99 is 198µs"},
 		{"uncorrected.mean>10ms", ""},
 		{"errors>0", "errors>0: errors is 2"},
 		{"errors>2", ""},
@@ -36,7 +36,7 @@ func TestAThresholdFailsTheRunThatCrossesIt(t *testing.T) {
 		{"rate<2000", "rate<2000: rate is 1899/s"},
 		{"requests<20000", "requests<20000: requests is 18993"},
 		{"cpu_per_request>20us", ""},
-		{"cpu_per_request>6µs", "cpu_per_request>6µs: cpu_per_request is 6.3 µs"},
+		{"cpu_per_request>6µs", "cpu_per_request>6µs: cpu_per_request is 6.32µs"},
 		{"refused>0", ""},
 		{"reset>0", "reset>0: reset is 1"},
 	} {

@@ -1,0 +1,25 @@
+package value
+
+import (
+	"fmt"
+	"strconv"
+)
+
+// Wrong says what was wanted and what came instead, as it may have been
+// written.
+func Wrong(want string, got any) error {
+	text := ""
+	switch v := got.(type) {
+	case nil:
+		text = "nothing"
+	case string:
+		text = strconv.Quote(v)
+	case []any:
+		text = "a list"
+	case map[string]any:
+		text = "a table"
+	default:
+		text = fmt.Sprint(v)
+	}
+	return fmt.Errorf("want %s, not %s", want, text)
+}
