@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"prefork/internal/logs"
+	"prefork/internal/program"
 	"prefork/ipc"
 	"prefork/master"
 	"prefork/master/policy"
@@ -340,5 +341,12 @@ func (s *Server) workerOptions(made *lastLog) worker.Options {
 			}
 			return log, at, err
 		},
+	}
+}
+
+func init() {
+	program.Of = func(server any) (worker.Config, worker.Options) {
+		s := server.(*Server)
+		return s.workerConfig(), s.workerOptions(new(lastLog))
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"os/exec"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -19,10 +20,13 @@ type pkg struct {
 	Standard   bool
 }
 
+// module is the path of the module, which `make module` changes.
+var module = strings.TrimSuffix(reflect.TypeFor[pkg]().PkgPath(), "/integration")
+
 // packages lists the module's packages, tests aside.
 func packages(t *testing.T) map[string]pkg {
 	t.Helper()
-	command := exec.Command("go", "list", "-json=ImportPath,Imports,Deps", "prefork/...")
+	command := exec.Command("go", "list", "-json=ImportPath,Imports,Deps", module+"/...")
 	var stderr bytes.Buffer
 	command.Stderr = &stderr
 	out, err := command.Output()
@@ -65,7 +69,8 @@ var arrows = []struct {
 	{"prefork/master", []string{"prefork/ipc", "prefork/systemd", "prefork/internal/logs", "prefork/internal/forkexec"}},
 	{"prefork/worker/poll", nil},
 	{"prefork/worker", []string{"prefork/ipc", "prefork/internal/logs", "prefork/internal/value"}},
-	{"prefork", []string{"prefork/master", "prefork/worker", "prefork/ipc", "prefork/systemd", "prefork/internal/logs"}},
+	{"prefork/internal/program", []string{"prefork/worker"}},
+	{module, []string{"prefork/master", "prefork/worker", "prefork/ipc", "prefork/systemd", "prefork/internal/logs", "prefork/internal/program"}},
 }
 
 // taboos say what may never be among the dependencies of a room, however far
@@ -80,7 +85,10 @@ var taboos = []struct {
 	{"prefork/master/policy", []string{"os", "net", "syscall", "golang.org/x/sys/unix", "go.uber.org/zap", "log", "log/slog"}, "policy is pure"},
 	{"prefork/ipc", []string{"go.uber.org/zap", "log", "log/slog"}, "ipc returns errors and does not log"},
 	{"prefork/systemd", []string{"go.uber.org/zap", "log", "log/slog"}, "systemd returns errors and does not log"},
-	{"prefork", []string{"github.com/spf13/cobra", "github.com/pelletier/go-toml/v2"}, "a library user compiles no command line"},
+	{module, []string{"testing", "prefork/preforktest"}, "only tests import what tests need"},
+	{"prefork/cmd/prefork", []string{"testing", "prefork/preforktest"}, "only tests import what tests need"},
+	{"prefork/worker/handlers", []string{"testing", "prefork/preforktest"}, "only tests import what tests need"},
+	{module, []string{"github.com/spf13/cobra", "github.com/pelletier/go-toml/v2"}, "a library user compiles no command line"},
 }
 
 func TestArrowsBetweenTheRooms(t *testing.T) {
@@ -88,14 +96,14 @@ func TestArrowsBetweenTheRooms(t *testing.T) {
 	for _, arrow := range arrows {
 		for path, p := range all {
 			// The root is a room of its own; all others include what is below.
-			if arrow.room == "prefork" && path != "prefork" || !under(path, arrow.room) {
+			if arrow.room == module && path != module || !under(path, arrow.room) {
 				continue
 			}
 			if owner := innermost(path); owner != arrow.room {
 				continue
 			}
 			for _, imported := range p.Imports {
-				if !under(imported, "prefork") || under(imported, arrow.room) && arrow.room != "prefork" {
+				if !under(imported, module) || under(imported, arrow.room) && arrow.room != module {
 					continue
 				}
 				if !slices.ContainsFunc(arrow.imports, func(room string) bool { return under(imported, room) }) {
@@ -169,11 +177,11 @@ func TestPolicyReadsNoClock(t *testing.T) {
 // The library needs two modules; what the command or the tests need is not in
 // what its users compile.
 func TestLibraryNeedsTwoModules(t *testing.T) {
-	out, err := exec.Command("go", "list", "-deps", "-f", "{{with .Module}}{{.Path}}{{end}}", "prefork", "prefork/worker/handlers").Output()
+	out, err := exec.Command("go", "list", "-deps", "-f", "{{with .Module}}{{.Path}}{{end}}", module, "prefork/worker/handlers").Output()
 	if err != nil {
 		t.Fatal(err)
 	}
-	allowed := []string{"prefork", "golang.org/x/sys", "go.uber.org/zap", "go.uber.org/multierr"} // the last is zap's
+	allowed := []string{module, "golang.org/x/sys", "go.uber.org/zap", "go.uber.org/multierr"} // the last is zap's
 	for _, module := range strings.Fields(string(out)) {
 		if !slices.Contains(allowed, module) {
 			t.Errorf("the library compiles module %s", module)

@@ -118,9 +118,12 @@ func (l *loop) setOwn(names []string) {
 func (l *loop) terminate(now int64) {
 	switch {
 	case l.draining() || l.drain.leaveAt > 0:
-	case l.channel == nil:
+	case l.handlesOneRequest(): // the queue stays its caller's
 		l.log.Info("asked to end, draining", zap.Duration("duration", l.cfg.DrainTimeout))
 		l.beginDrain(now, drainOrder{timeout: l.cfg.DrainTimeout})
+	case l.channel == nil:
+		l.lameDuck()
+		l.beginDrain(now, l.orphanDrain())
 	default:
 		l.log.Info("asked to end, waiting for the master")
 		l.send(&ipc.Report{State: ipc.StateLeaving})

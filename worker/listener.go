@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Listener is a listening socket for HandleRequest. FD stays the caller's and
+// Listener is a listening socket for HandleRequest and ServeAlone. FD stays the caller's and
 // must be non-blocking.
 type Listener struct {
 	Name string

@@ -223,7 +223,7 @@ func (l *loop) timeout(now int64) {
 	if l.hooks.timeout != nil {
 		l.onLoop("timeout", l.hooks.timeout.HandleTimeout)
 	}
-	if l.channel == nil {
+	if l.handlesOneRequest() {
 		l.taken = true // handle_request gives up after one
 	}
 }

@@ -19,47 +19,67 @@ import (
 // served then has cfg.DrainTimeout to finish. The descriptors in ls stay the
 // caller's; they must be non-blocking.
 func HandleRequest(ctx context.Context, cfg Config, o Options, ls []Listener) error {
-	cfg.AccessLog = false // there is no master to open it
-	cfg, o, err := configure(cfg, o)
+	cfg, o, err := configureAlone(cfg, o)
 	if err != nil {
 		return configuration(err)
-	}
-	if len(ls) == 0 {
-		return configuration(errors.New("handle request: no listener"))
-	}
-	listeners := make([]*listener, 0, len(ls))
-	for _, l := range ls {
-		ln, err := openListener(l.Name, l.FD, true)
-		if err != nil {
-			return failure(err)
-		}
-		listeners = append(listeners, ln)
 	}
 	cfg.MaxConnections = 1
-	w := &worker{cfg: cfg, opt: o, slot: new(ipc.Slot), peer: new(ipc.Peer), once: true}
-	if w.log, w.level, err = onceLogger(o); err != nil {
-		return configuration(err)
-	}
-	if err := w.prepare(ctx); err != nil {
-		return failure(err)
-	}
-	defer w.cancel(ErrStopped)
-	if o.Service != nil {
-		w.view = newView(w.table, listeners[0].source.addr)
-	}
-	l, err := newLoop(w, listeners)
+	l, err := newLoopAlone(ctx, cfg, o, ls, true)
 	if err != nil {
-		w.wake.close()
-		return failure(err)
+		return err
 	}
-	l.phase = phaseAccepting
-	defer context.AfterFunc(ctx, func() { w.inbox.post(terminated{}) })()
-	_, err = w.supervise(l, nil)
+	defer l.cancel(ErrStopped)
+	defer context.AfterFunc(ctx, func() { l.inbox.post(terminated{}) })()
+	_, err = l.supervise(l, nil)
 	if err == nil && !l.taken {
 		err = ctx.Err()
 	}
 	return err
 }
+
+// configureAlone is configure for a worker without a master.
+func configureAlone(cfg Config, o Options) (Config, Options, error) {
+	cfg.AccessLog = false // there is no master to open it
+	return configure(cfg, o)
+}
+
+// newLoopAlone makes the loop of a worker without a master, which accepts from
+// its first turn on. cfg and o have gone through configureAlone.
+func newLoopAlone(ctx context.Context, cfg Config, o Options, ls []Listener, once bool) (*loop, error) {
+	if len(ls) == 0 {
+		return nil, configuration(errors.New("serve without a master: no listener"))
+	}
+	listeners := make([]*listener, 0, len(ls))
+	for _, l := range ls {
+		ln, err := openListener(l.Name, l.FD, true)
+		if err != nil {
+			return nil, failure(err)
+		}
+		listeners = append(listeners, ln)
+	}
+	w := &worker{cfg: cfg, opt: o, slot: new(ipc.Slot), peer: new(ipc.Peer), once: once}
+	var err error
+	if w.log, w.level, err = onceLogger(o); err != nil {
+		return nil, configuration(err)
+	}
+	if err := w.prepare(ctx); err != nil {
+		return nil, failure(err)
+	}
+	if o.Service != nil {
+		w.view = newView(w.table, listeners[0].source.addr)
+	}
+	l, err := newLoop(w, listeners)
+	if err != nil {
+		w.cancel(ErrStopped)
+		w.wake.close()
+		return nil, failure(err)
+	}
+	l.phase = phaseAccepting
+	return l, nil
+}
+
+// handlesOneRequest says that this is HandleRequest.
+func (w *worker) handlesOneRequest() bool { return w.once && w.channel == nil }
 
 // onceLogger makes the log as a worker would, in its plainest form.
 func onceLogger(o Options) (*zap.Logger, zap.AtomicLevel, error) {

@@ -168,7 +168,7 @@ func (l *loop) welcome(ln *listener, fd int, p peer, now int64) {
 	if !l.verified(c) {
 		l.slot.Rejected.Add(1)
 		l.reject(c)
-		l.taken = l.channel == nil // handle_request has handled it
+		l.taken = l.handlesOneRequest() // it has handled it
 		return
 	}
 	if !l.once {

@@ -24,11 +24,11 @@ type worker struct {
 
 	failures logs.Limit // of what clients cause
 
-	channel *ipc.Channel    // nil in HandleRequest
-	board   *ipc.Scoreboard // nil in HandleRequest
+	channel *ipc.Channel    // nil without a master
+	board   *ipc.Scoreboard // nil without a master
 	crash   *os.File        // nil if there is none
-	slot    *ipc.Slot       // for the master; a private one in HandleRequest
-	peer    *ipc.Peer       // for the siblings; a private one in HandleRequest
+	slot    *ipc.Slot       // for the master; a private one without it
+	peer    *ipc.Peer       // for the siblings; a private one without a master
 	index   int             // of peer on board
 
 	wake  *wakeup

@@ -56,14 +56,15 @@ func newHandler() worker.Handler {
 	return &myTCPHandler{worker.StreamHandler{RBufSize: maxLine}}
 }
 
+// newServer is apart from main so that main_test.go can run it.
+func newServer(listen string) *prefork.Server {
+	return &prefork.Server{Listen: []string{listen}, NewHandler: newHandler}
+}
+
 func main() {
 	listen := flag.String("listen", "tcp://127.0.0.1:9999", "the `address` to serve")
 	flag.Parse() // here in the master, and again in every worker
-	srv := &prefork.Server{
-		Listen:     []string{*listen},
-		NewHandler: newHandler,
-	}
-	err := srv.Run(context.Background())
+	err := newServer(*listen).Run(context.Background())
 	if err != nil {
 		log.Print(err)
 	}

@@ -1,0 +1,156 @@
+package preforktest
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"prefork"
+	"prefork/internal/testdir"
+)
+
+// workers is what the test binary is in a worker. Main sets it.
+var workers func() *prefork.Server
+
+// Main is for TestMain. In a process that StartMaster's master, or that of any
+// other Server, has started as a worker, it runs newServer's Server and ends
+// the process. Elsewhere it runs the tests of m and returns; the test binary
+// exits with their status once TestMain returns.
+//
+// newServer is what main does up to Run. It is called once in each worker and
+// once by each StartMaster, so what it leaves in variables is each process's
+// own.
+func Main(m *testing.M, newServer func() *prefork.Server) {
+	if prefork.IsWorker() {
+		os.Exit(prefork.ExitCode(newServer().Run(context.Background())))
+	}
+	workers = newServer
+	m.Run()
+}
+
+// Master is a Server whose master runs in the test's process, and whose workers
+// are processes.
+type Master struct {
+	*Server
+
+	// Prefork is the master's Server, to ask for its Status and Events.
+	Prefork *prefork.Server
+
+	control *http.Client
+}
+
+// startPatience is how long workers may take to start where StartTimeout says
+// nothing: test binaries are larger than servers, and machines that run tests
+// are busy.
+const startPatience = time.Minute
+
+// StartMaster runs the Server of Main's newServer with a master and workers
+// until the test ends, and returns when the workers accept. It fails the test
+// if they do not.
+//
+// configure may change the configuration before, or be nil. It must not change
+// the program (Handler, NewHandler, Service, Hooks, Configure): code does not
+// travel to the workers, which have newServer's.
+func StartMaster(tb testing.TB, configure func(srv *prefork.Server)) *Master {
+	tb.Helper()
+	if workers == nil {
+		tb.Fatal("preforktest: StartMaster needs a TestMain that calls preforktest.Main")
+	}
+	srv := workers()
+	path := filepath.Join(testdir.Short(tb), "control")
+	srv.Listen, srv.Control = freeListen(tb, srv.Listen), path
+	srv.PIDFile, srv.LogFile, srv.AccessLog = "", "", ""
+	if srv.StartTimeout == 0 {
+		srv.StartTimeout = startPatience
+	}
+	if configure != nil {
+		configure(srv)
+	}
+	srv.Control = path // it ends the server
+	srv.Logger = newLog(tb, srv)
+	ctx, drain := context.WithCancel(context.WithoutCancel(tb.Context()))
+	m := &Master{
+		Server:  &Server{tb: tb, drain: drain, ended: make(chan struct{})},
+		Prefork: srv,
+		control: &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", path)
+		}}},
+	}
+	go func() {
+		defer close(m.ended)
+		m.err = srv.Run(ctx)
+	}()
+	tb.Cleanup(func() { m.end(m.stop) })
+	m.awaitRunning()
+	return m
+}
+
+// Command gives the master a command of the control socket, such as "reload",
+// "scale?n=+1" or "recycle?slot=0", and returns its answer when the command is
+// done. The error is that of the exchange; a command that failed says so in the
+// answer.
+func (m *Master) Command(ctx context.Context, command string) (prefork.Answer, error) {
+	var answer prefork.Answer
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://prefork/v1/"+command, nil)
+	if err != nil {
+		return answer, err
+	}
+	response, err := m.control.Do(request)
+	if err != nil {
+		return answer, err
+	}
+	defer response.Body.Close()
+	if err := json.NewDecoder(response.Body).Decode(&answer); err != nil {
+		return answer, fmt.Errorf("read the answer to %s: %w", command, err)
+	}
+	return answer, nil
+}
+
+// stop ends the server at once. A start that is under way can only be drained.
+func (m *Master) stop() {
+	_, _ = m.Command(context.Background(), "stop") // fails if the server has ended
+	m.drain()
+	m.control.CloseIdleConnections()
+}
+
+// awaitRunning waits until the first workers accept, and notes the addresses.
+func (m *Master) awaitRunning() {
+	m.tb.Helper()
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		s, err := m.Prefork.Status(m.tb.Context())
+		if err == nil && s.State == "running" {
+			for _, l := range s.Listeners {
+				m.Addrs = append(m.Addrs, m.addrOf(l.Address))
+			}
+			return
+		}
+		select {
+		case <-m.ended:
+			m.told.Store(true)
+			m.tb.Fatalf("preforktest: the server did not start: %v", m.err)
+		case <-tick.C:
+		}
+	}
+}
+
+// addrOf reads the address of a status: a path, or a host and a port.
+func (m *Master) addrOf(address string) net.Addr {
+	m.tb.Helper()
+	if filepath.IsAbs(address) {
+		return &net.UnixAddr{Net: "unix", Name: address}
+	}
+	bound, err := netip.ParseAddrPort(address)
+	if err != nil {
+		m.tb.Fatalf("preforktest: %v", err)
+	}
+	return net.TCPAddrFromAddrPort(bound)
+}

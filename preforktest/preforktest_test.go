@@ -1,0 +1,284 @@
+package preforktest_test
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"runtime"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"prefork"
+	"prefork/preforktest"
+	"prefork/worker"
+)
+
+func TestMain(m *testing.M) { preforktest.Main(m, newServer) }
+
+// patience is how long a test waits for what must come.
+const patience = 30 * time.Second
+
+// served counts the connections of this process.
+var served atomic.Int32
+
+// program answers lines: "pid" and "served" with a number, "crash" not at all.
+type program struct{ worker.StreamHandler }
+
+func (p *program) Handle(context.Context, *worker.Conn) error {
+	n := served.Add(1)
+	for {
+		line, err := p.RFile.ReadString('\n')
+		if err != nil {
+			return err
+		}
+		switch strings.TrimSpace(line) {
+		case "pid":
+			_, err = fmt.Fprintln(p.WFile, os.Getpid())
+		case "served":
+			_, err = fmt.Fprintln(p.WFile, n)
+		case "crash": // as a concurrent map write does, which nobody can recover from
+			go func() { panic("asked to") }()
+			select {}
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+func newServer() *prefork.Server {
+	return &prefork.Server{NewHandler: func() worker.Handler { return new(program) }, Workers: 2, LogLevel: "warn"}
+}
+
+// client is one connection to a server.
+type client struct {
+	net.Conn
+	in *bufio.Reader
+}
+
+func dial(t *testing.T, dial func() net.Conn) *client {
+	t.Helper()
+	c := dial()
+	if err := c.SetDeadline(time.Now().Add(patience)); err != nil {
+		t.Fatal(err)
+	}
+	return &client{c, bufio.NewReader(c)}
+}
+
+func (c *client) ask(line string) (string, error) {
+	if _, err := fmt.Fprintln(c, line); err != nil {
+		return "", err
+	}
+	answer, err := c.in.ReadString('\n')
+	return strings.TrimSpace(answer), err
+}
+
+func (c *client) must(t *testing.T, line string) string {
+	t.Helper()
+	answer, err := c.ask(line)
+	if err != nil {
+		t.Fatalf("%s: %v", line, err)
+	}
+	return answer
+}
+
+func TestStartServesInThisProcess(t *testing.T) {
+	for _, mode := range []worker.Mode{worker.Threading, worker.Sequential} {
+		srv := newServer()
+		srv.Mode = mode
+		s := preforktest.Start(t, srv)
+		if pid := dial(t, s.Dial).must(t, "pid"); pid != fmt.Sprint(os.Getpid()) {
+			t.Errorf("mode %s: served by process %s, this is %d", mode, pid, os.Getpid())
+		}
+	}
+}
+
+// refusing is a hook: verify_request.
+type refusing struct{}
+
+func (refusing) VerifyRequest(*worker.Conn) bool { return false }
+
+func TestStartCallsTheHooks(t *testing.T) {
+	srv := newServer()
+	srv.Hooks = refusing{}
+	c := dial(t, preforktest.Start(t, srv).Dial)
+	if _, err := c.in.ReadByte(); !errors.Is(err, io.EOF) {
+		t.Errorf("read %v, want EOF: VerifyRequest said no", err)
+	}
+}
+
+func TestStartServesEachListenersReplacement(t *testing.T) {
+	srv := newServer()
+	srv.Listen = []string{"tcp://127.0.0.1:9999", "unix:///run/nobody/s", "tcp://[::]:80"}
+	s := preforktest.Start(t, srv)
+	if len(s.Addrs) != 3 {
+		t.Fatalf("serves at %v, want three", s.Addrs)
+	}
+	for i, network := range []string{"tcp", "unix", "tcp"} {
+		c, err := net.Dial(s.Addrs[i].Network(), s.Addrs[i].String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		dial(t, func() net.Conn { return c }).must(t, "pid")
+		if s.Addrs[i].Network() != network {
+			t.Errorf("%v is of %s, want %s", s.Addrs[i], s.Addrs[i].Network(), network)
+		}
+	}
+}
+
+func TestShutdownDrains(t *testing.T) {
+	for name, s := range map[string]*preforktest.Server{
+		"one process": preforktest.Start(t, newServer()),
+		"a master":    preforktest.StartMaster(t, nil).Server,
+	} {
+		c := dial(t, s.Dial)
+		c.must(t, "pid")
+		ended, cancel := context.WithCancel(t.Context())
+		cancel()
+		if err := s.Shutdown(ended); !errors.Is(err, context.Canceled) {
+			t.Errorf("%s: Shutdown without time returned %v", name, err)
+		}
+		c.must(t, "pid") // the drain serves what is in hand
+		_ = c.Close()
+		if err := s.Shutdown(t.Context()); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if c, err := net.Dial(s.Addrs[0].Network(), s.Addrs[0].String()); err == nil {
+			t.Errorf("%s: still listens", name)
+			_ = c.Close()
+		}
+	}
+}
+
+func TestMasterHasWorkersOfItsOwn(t *testing.T) {
+	for range 2 { // two masters in one process do not disturb each other
+		t.Run("", func(t *testing.T) {
+			t.Parallel()
+			m := preforktest.StartMaster(t, nil)
+			if pid := dial(t, m.Dial).must(t, "pid"); pid == fmt.Sprint(os.Getpid()) {
+				t.Error("the master serves")
+			}
+			status, err := m.Prefork.Status(t.Context())
+			if err != nil || len(status.Workers) != 2 {
+				t.Errorf("%d workers, %v; want 2", len(status.Workers), err)
+			}
+		})
+	}
+}
+
+func TestMasterReloads(t *testing.T) {
+	m := preforktest.StartMaster(t, func(srv *prefork.Server) { srv.Probation = time.Millisecond })
+	before := dial(t, m.Dial)
+	old := before.must(t, "pid")
+	answer, err := m.Command(t.Context(), "reload")
+	if err != nil || !answer.OK || answer.Generation != 2 {
+		t.Fatalf("reload: %+v, %v", answer, err)
+	}
+	if pid := dial(t, m.Dial).must(t, "pid"); pid == old {
+		t.Error("the old worker accepts after the reload")
+	}
+	if pid := before.must(t, "pid"); pid != old {
+		t.Errorf("a connection moved from process %s to %s", old, pid)
+	}
+	if answer, err := m.Command(t.Context(), "scale?n=0"); err != nil || answer.OK {
+		t.Errorf("scale to 0: %+v, %v; want a refusal", answer, err)
+	}
+}
+
+func TestMasterOutlivesACrash(t *testing.T) {
+	m := preforktest.StartMaster(t, func(srv *prefork.Server) { srv.Workers = 1 })
+	if answer, err := dial(t, m.Dial).ask("crash"); err == nil {
+		t.Errorf("answered %q after a crash", answer)
+	}
+	dial(t, m.Dial).must(t, "pid")
+}
+
+func TestMasterForks(t *testing.T) {
+	m := preforktest.StartMaster(t, func(srv *prefork.Server) { srv.Mode = worker.Forking })
+	for range 3 {
+		if n := dial(t, m.Dial).must(t, "served"); n != "1" {
+			t.Errorf("a process has served %s connections", n)
+		}
+	}
+}
+
+// recorder is a test that may fail.
+type recorder struct {
+	testing.TB
+	failed   string
+	cleanups []func()
+}
+
+func (*recorder) Helper()                             {}
+func (r *recorder) Errorf(format string, args ...any) { r.failed += fmt.Sprintf(format, args...) }
+func (r *recorder) Cleanup(f func())                  { r.cleanups = append(r.cleanups, f) }
+
+func (r *recorder) Fatalf(format string, args ...any) {
+	r.Errorf(format, args...)
+	runtime.Goexit()
+}
+
+// failure runs f as a test of its own and returns how that failed.
+func failure(t *testing.T, f func(tb testing.TB)) string {
+	t.Helper()
+	r := &recorder{TB: t}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		defer func() {
+			for i := len(r.cleanups) - 1; i >= 0; i-- {
+				r.cleanups[i]()
+			}
+		}()
+		f(r)
+	}()
+	<-done
+	return r.failed
+}
+
+func TestWhatCannotStartFailsTheTest(t *testing.T) {
+	start := func(change func(*prefork.Server)) func(testing.TB) {
+		return func(tb testing.TB) {
+			srv := newServer()
+			change(srv)
+			preforktest.Start(tb, srv)
+		}
+	}
+	for what, f := range map[string]func(testing.TB){
+		"negative": start(func(srv *prefork.Server) { srv.Workers = -1 }),
+		"process":  start(func(srv *prefork.Server) { srv.Mode = worker.Forking }),
+		"did not start: listen": func(tb testing.TB) {
+			preforktest.StartMaster(tb, func(srv *prefork.Server) { srv.Listen = []string{"tcp://nowhere"} })
+		},
+	} {
+		if got := failure(t, f); !strings.Contains(got, what) {
+			t.Errorf("failed with %q, want %q in it", got, what)
+		}
+	}
+}
+
+func TestHandlerThatOutlivesItsTestFailsIt(t *testing.T) {
+	begun, hold := make(chan struct{}), make(chan struct{})
+	defer close(hold)
+	got := failure(t, func(tb testing.TB) {
+		s := preforktest.Start(tb, &prefork.Server{
+			Handler: worker.HandlerFunc(func(context.Context, *worker.Conn) error {
+				close(begun)
+				<-hold
+				return errors.New("this is not logged any more")
+			}),
+		})
+		s.Dial()
+		<-begun
+	})
+	if !strings.Contains(got, "handlers still run") {
+		t.Errorf("failed with %q", got)
+	}
+}

@@ -1,0 +1,127 @@
+package preforktest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"go.uber.org/zap"
+
+	"prefork"
+	"prefork/internal/program"
+	"prefork/internal/testdir"
+	"prefork/master"
+	"prefork/worker"
+)
+
+// Server is a server that runs until its test ends. Its methods may be called
+// from any goroutine, but Dial only from the test's.
+type Server struct {
+	// Addrs is where it serves, in the order of Listen.
+	Addrs []net.Addr
+
+	tb    testing.TB
+	drain func()
+	ended chan struct{}
+	err   error       // why it ended; valid after ended
+	told  atomic.Bool // the test knows err
+}
+
+// Start serves srv in this process, as a worker would, until the test ends. It
+// calls Configure if there is one. It fails the test at once if srv is not
+// valid, and for mode forking, which needs StartMaster. The test must not
+// change or Run srv meanwhile.
+func Start(tb testing.TB, srv *prefork.Server) *Server {
+	tb.Helper()
+	if problems := srv.Validate(); len(problems) > 0 {
+		tb.Fatalf("preforktest: %v", errors.Join(problems...))
+	}
+	cfg, o := program.Of(srv)
+	log := newLog(tb, srv)
+	o.NewLogger = func(string, string) (*zap.Logger, zap.AtomicLevel, error) {
+		return log, zap.NewAtomicLevelAt(log.Level()), nil
+	}
+	sockets := new(master.Sockets)
+	open, err := sockets.Open(tb.Context(), freeListen(tb, srv.Listen), srv.RequestQueueSize, srv.NoReuseAddress)
+	if err != nil {
+		tb.Fatalf("preforktest: %v", err)
+	}
+	listeners := make([]worker.Listener, len(open))
+	for i, l := range open {
+		listeners[i] = worker.Listener{Name: l.Name, FD: l.FD}
+	}
+	alone, err := worker.ServeAlone(cfg, o, listeners)
+	if err != nil {
+		sockets.Close()
+		tb.Fatalf("preforktest: %v", err)
+	}
+	s := &Server{Addrs: alone.Addrs(), tb: tb, drain: alone.Drain, ended: make(chan struct{})}
+	go func() {
+		defer close(s.ended)
+		<-alone.Done()
+		s.err = alone.Err()
+		sockets.Close()
+	}()
+	tb.Cleanup(func() { s.end(alone.Stop) })
+	return s
+}
+
+// Dial connects to the first of Addrs. The connection is the test's to use and
+// is closed when the test ends, before the server. An error fails the test.
+func (s *Server) Dial() net.Conn {
+	s.tb.Helper()
+	c, err := net.Dial(s.Addrs[0].Network(), s.Addrs[0].String())
+	if err != nil {
+		s.tb.Fatalf("preforktest: %v", err)
+	}
+	s.tb.Cleanup(func() { _ = c.Close() })
+	return c
+}
+
+// Shutdown drains the server and waits until it has ended, as
+// prefork.Server.Shutdown does. It returns the error with which the server
+// ended, or ctx's if that ends before; the drain goes on then.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.drain()
+	select {
+	case <-s.ended:
+		s.told.Store(true)
+		return s.err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// end stops the server after its test.
+func (s *Server) end(stop func()) {
+	s.tb.Helper()
+	http.DefaultClient.CloseIdleConnections() // as httptest does
+	stop()
+	<-s.ended
+	if s.err != nil && !s.told.Load() {
+		s.tb.Errorf("preforktest: the server ended: %v", s.err)
+	}
+}
+
+// freeListen returns free addresses of the kinds that listen has.
+func freeListen(tb testing.TB, listen []string) []string {
+	tb.Helper()
+	if len(listen) == 0 {
+		listen = []string{prefork.DefaultListen}
+	}
+	free := make([]string, len(listen))
+	for i, address := range listen {
+		// An address may be used once, so each has a host of its own.
+		free[i] = fmt.Sprintf("tcp://127.0.0.%d:0", 1+i%254)
+		if strings.HasPrefix(address, "unix:") {
+			free[i] = "unix://" + filepath.Join(testdir.Short(tb), "socket")
+		}
+	}
+	return free
+}
