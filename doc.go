@@ -39,6 +39,20 @@
 //		os.Exit(prefork.ExitCode(err))
 //	}
 //
+// Package preforktest tests such a program: its handlers in the test's process,
+// and the whole server with a master and workers.
+//
+// # Import path
+//
+// The module is called prefork and has no public home yet, so "go get" alone
+// does not find it. With a copy in ../prefork, a module depends on it by one of
+//
+//	go mod edit -replace prefork=../prefork && go get prefork
+//	go work init . ../prefork
+//
+// In the copy, "make module PATH=example.com/owner/prefork" changes the path in
+// every go.mod and every import.
+//
 // # What processes buy
 //
 // Goroutines in one process are cheaper. Processes are for what goroutines

@@ -208,3 +208,26 @@ func TestTheReadmesDaemonDoesWhatItSays(t *testing.T) {
 		}
 	}
 }
+
+// A figure of the README is one that the benchmarks' page has.
+func TestTheReadmesFiguresAreTheBenchmarks(t *testing.T) {
+	readme, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, err := os.ReadFile("../docs/benchmarks.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, cost, _ := strings.Cut(string(readme), "**What does it cost?**")
+	cost, _, _ = strings.Cut(cost, "\n- **")
+	figures := regexp.MustCompile(`[0-9]+\.[0-9]+`).FindAllString(cost, -1)
+	if len(figures) == 0 {
+		t.Error("the README does not say what prefork costs")
+	}
+	for _, figure := range figures {
+		if !regexp.MustCompile(`\b` + regexp.QuoteMeta(figure) + `\b`).Match(page) {
+			t.Errorf("docs/benchmarks.md has no %s", figure)
+		}
+	}
+}
