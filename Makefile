@@ -84,6 +84,17 @@ bench: ## the benchmarks of every package, without the tests
 figures: ## peers and prefork side by side; needs python3, nginx and wrk (see docs/benchmarks.md)
 	cd bench && $(GO) run . -rounds 7
 
+# PATH=... on the command line is a path of the shell for every other target,
+# and make hands it to all recipes: here it is the module's, and the shell's is
+# read from the environment that make itself was started with.
+ifeq ($(filter module,$(MAKECMDGOALS)) $(origin PATH),module command line)
+MODULE := $(PATH)
+override PATH := $(shell PATH=/usr/bin:/bin; tr '\0' '\n' <"/proc/$$PPID/environ" | sed -n 's/^PATH=//p')
+endif
+.PHONY: module
+module: ## give the project another import path: PATH=host/owner/prefork
+	./scripts/module.sh "$(MODULE)"
+
 .PHONY: clean
 clean: ## remove what was built
 	rm -rf bin

@@ -187,7 +187,7 @@ func healthy(root string, mutants []mutant) error {
 }
 
 // notBuilt is what the go command says, in a test that builds a program too.
-var notBuilt = regexp.MustCompile(`\[(build|setup) failed\]|build prefork/\S+: exit status`)
+var notBuilt = regexp.MustCompile(`\[(build|setup) failed\]|build \S+: exit status`)
 
 // find returns the file that a mutant changes, and its text.
 func (m mutant) find(root string) (path, text string, err error) {
