@@ -44,7 +44,9 @@ Requests and answers: a line "hello {n}" and one line, for http GET and status
 leading zeros. EXPECT is echo, upper, lines:N, bytes:N or regex:RE (a line
 matches), for http status:200, status:2xx or regex:RE (so does the body).
 
-Exit status: 0, or 1 if a --fail is true of the run or nothing was answered.`,
+Exit status: 0, or 1 if a --fail is true of the run or nothing was answered. A
+server that refuses every connection for the first second ends the run; --wait
+gives it longer, for a server that is only starting.`,
 		Example: `  prefork load tcp://127.0.0.1:9999 -c 64 -d 10s --expect upper
   prefork load http://127.0.0.1:8080/ --rate 500@5s,2000@10s --warmup 1s
   prefork load tcp://127.0.0.1:9999 --churn -n 10000 --source 127.0.0.2
@@ -164,6 +166,9 @@ func (f *loadFlags) measure(ctx context.Context, stderr io.Writer) (*load.Result
 	showProgress(stderr, run)
 	result := run.Wait()
 	<-ended
+	if err := run.Unreached(); err != nil {
+		return nil, fmt.Errorf("%w, and that for %v; does the server run? --wait gives it longer", err, f.options.Wait)
+	}
 	return result, nil
 }
 

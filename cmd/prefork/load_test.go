@@ -107,6 +107,26 @@ func TestALoadThatNobodyAnswersRightlyFails(t *testing.T) {
 	}
 }
 
+func TestALoadThatReachesNobodyIsGivenUpWithTheReason(t *testing.T) {
+	closed, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	url := "tcp://" + closed.Addr().String()
+	_ = closed.Close()
+	for _, url := range []string{url, "unix://" + filepath.Join(t.TempDir(), "none")} {
+		for _, rate := range [][]string{{}, {"--rate", "1000"}, {"--warmup", "1h"}, {"--churn"}, {"--idle", "3"}} {
+			r := runHere(append([]string{"load", url, "-d", "1h", "--wait", "30ms"}, rate...)...)
+			if r.status != exitFailed || r.stdout != "" || !strings.Contains(r.stderr, url+": connect: ") || !strings.Contains(r.stderr, "--wait") {
+				t.Errorf("%s %q: %+v", url, rate, r)
+			}
+		}
+	}
+	if r := runHere("load", url, "-n", "1", "-c", "1", "--source", "192.0.2.1"); r.status != exitFailed || !strings.Contains(r.stderr, "source 192.0.2.1: this machine does not have the address") {
+		t.Errorf("a source that is none: %+v", r)
+	}
+}
+
 // Who waited an hour for a report gets it, whatever becomes of the files.
 func TestAFileThatCannotBeWrittenDoesNotCostTheReport(t *testing.T) {
 	none := filepath.Join(t.TempDir(), "none", "x")
@@ -147,6 +167,15 @@ func TestLoadSaysWhatIsWrongWithItsCommandLine(t *testing.T) {
 		r := runHere(strings.Fields(c.args)...)
 		if first, _, _ := strings.Cut(r.stderr, "\n"); r.status != 2 || first != "prefork: "+c.want {
 			t.Errorf("%s: %+v, want status 2 and %s", c.args, r, c.want)
+		}
+	}
+	for _, flag := range []string{"-c", "--idle", "--pipeline", "--loops", "--per-connection", "--duration", "--timeout", "--warmup", "--wait"} {
+		value := "-5"
+		if strings.HasPrefix(flag, "--") && newLoad().Flags().Lookup(flag[2:]).Value.Type() == "duration" {
+			value = "-5s"
+		}
+		if r := runHere("load", "tcp://x:1", flag, value); r.status != 2 || strings.Count(r.stderr, value) != 1 || strings.Count(r.stderr, "\n") != 2 {
+			t.Errorf("%s %s: %+v, want one line about it", flag, value, r)
 		}
 	}
 	r := runHere("load", "tcp://x:1", "--fail", "p98>1", "--expect", "x", "--rate", "y")

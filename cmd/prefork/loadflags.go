@@ -55,6 +55,7 @@ func (f *loadFlags) bind(cmd *cobra.Command) {
 	s.StringArrayVar(&o.Header, "header", nil, "a header of http, `\"NAME: VALUE\"`; may be repeated")
 	s.DurationVar(&o.Warmup, "warmup", 0, "run so long before anything counts")
 	s.DurationVar(&o.Timeout, "timeout", 5*time.Second, "how long an answer may take")
+	s.DurationVar(&o.Wait, "wait", time.Second, "how long the server may refuse connections at the beginning; 0s is for ever")
 	s.IntVar(&o.Loops, "loops", load.DefaultLoops(), "so `MANY` threads")
 	s.StringSliceVar(&o.Source, "source", nil, "connect from these `ADDRESSES` in turn")
 	s.StringVar(&f.control, "control", "", "mark reloads and dead workers of the server with this control socket `PATH`")
@@ -129,17 +130,26 @@ func (f *loadFlags) modes(cmd *cobra.Command) []error {
 			}
 		}
 	}
-	for _, name := range []string{"connections", "idle", "pipeline", "loops"} {
-		if v, err := cmd.Flags().GetInt(name); err == nil && set(name) && v < 1 {
-			errs = append(errs, fmt.Errorf("--%s: at least 1, not %d", name, v))
+	// For the engine 0 is the default; here it is a mistake, which is told once.
+	for _, n := range []struct {
+		name  string
+		value *int
+	}{{"connections", &f.options.Connections}, {"idle", &f.options.Connections}, {"pipeline", &f.options.Pipeline}, {"loops", &f.options.Loops}} {
+		if set(n.name) && *n.value < 1 {
+			errs = append(errs, fmt.Errorf("--%s: at least 1, not %d", n.name, *n.value))
+			*n.value = 0
 		}
 	}
 	if set("requests") && f.options.Requests == 0 {
 		errs = append(errs, errors.New("--requests: at least 1, not 0"))
 	}
-	for _, name := range []string{"duration", "timeout"} {
-		if v, err := cmd.Flags().GetDuration(name); err == nil && set(name) && v <= 0 {
-			errs = append(errs, fmt.Errorf("--%s: more than 0s, not %v", name, v))
+	for _, d := range []struct {
+		name  string
+		value *time.Duration
+	}{{"duration", &f.options.Duration}, {"timeout", &f.options.Timeout}} {
+		if set(d.name) && *d.value <= 0 {
+			errs = append(errs, fmt.Errorf("--%s: more than 0s, not %v", d.name, *d.value))
+			*d.value = 0
 		}
 	}
 	if !set("loops") {

@@ -133,7 +133,11 @@ func (l *loop) dial(k *conn, now int64) {
 	k.asked, k.stood, k.label = k.flying, false, ""
 	fd, errno, where := open(&l.to, from)
 	if errno != 0 {
-		l.fail(k, classify(errno), now, "%s: %v", where, errno)
+		c := classify(errno)
+		if where == "bind" {
+			c = otherwise // the address has gone; ports are chosen by connect
+		}
+		l.fail(k, c, now, "%s: %v", where, errno)
 		return
 	}
 	k.fd, k.state = fd, connecting
@@ -193,6 +197,9 @@ func (l *loop) stands(k *conn, next state) {
 	l.opening--
 	l.active++
 	l.part.connections++
+	if !l.run.reached.Load() { // all loops read it, and few write it
+		l.run.reached.Store(true)
+	}
 }
 
 // shut closes the socket, if there is one.

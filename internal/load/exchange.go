@@ -1,6 +1,8 @@
 package load
 
 import (
+	"fmt"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -291,6 +293,10 @@ func (l *loop) lost(k *conn, c class, now int64, format string, args ...any) {
 // fail counts the exchanges of a connection, or the one that was to come, as
 // failed, and has the connection opened anew.
 func (l *loop) fail(k *conn, c class, now int64, format string, args ...any) {
+	if (c == refused || c == otherwise) && !l.run.reached.Load() {
+		why := fmt.Sprintf(format, args...)
+		l.run.refusal.CompareAndSwap(nil, &why)
+	}
 	failed := 0
 	if k.flying == 0 {
 		failed = l.unbegun(k, now)

@@ -34,6 +34,38 @@ func TestFailuresAreToldWhileTheRunGoesOn(t *testing.T) {
 	}
 }
 
+func TestAServerThatWasReachedOnceIsNotGivenUp(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		c, err := l.Accept()
+		_ = l.Close() // from here on there are refusals
+		if err == nil {
+			_ = c.Close()
+		}
+	}()
+	r, err := Start(t.Context(), Options{URL: "tcp://" + l.Addr().String(), Connections: 1, Duration: time.Hour, Wait: 20 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for r.Failures().Counts[Refused] < 10 { // one each 10 ms
+		select {
+		case <-tick.C:
+		case <-r.Done():
+			t.Fatalf("the run has ended: %v", r.Unreached())
+		}
+	}
+	r.Stop()
+	r.Wait()
+	if err := r.Unreached(); err != nil {
+		t.Error(err)
+	}
+}
+
 // A listener whose queue is full lets a connect wait for the kernel's next try.
 func TestAConnectHasATimeoutOfItsOwn(t *testing.T) {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)

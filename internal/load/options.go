@@ -48,6 +48,7 @@ type Options struct {
 	Warmup      time.Duration // before the window, not counted
 	Timeout     time.Duration // of an exchange, and of a connect; 0: 5 s
 	Connect     time.Duration // of a connect, if that is to be another; 0: Timeout
+	Wait        time.Duration // give up if connects fail for so long at the beginning; 0: never
 	Loops       int           // threads; 0: DefaultLoops
 
 	// Payload is what is sent: the request of tcp and unix, the body of http.
@@ -212,7 +213,6 @@ func (p *plan) bounds() []error {
 	}{
 		{"connections", p.Connections, 1, maxConnections},
 		{"pipeline", p.Pipeline, 1, maxPipeline},
-		{"connections times pipeline", p.Connections * p.Pipeline, 1, maxSlots},
 		{"loops", p.Loops, 1, min(maxLoops, max(p.Connections, 1))},
 		{"requests per connection", p.PerConn, 0, 1 << 30},
 		{"payload bytes", len(p.Payload), 0, maxPayload},
@@ -224,6 +224,9 @@ func (p *plan) bounds() []error {
 			errs = append(errs, fmt.Errorf("%s: want %d to %d, not %d", n.name, n.low, n.high, n.value))
 		}
 	}
+	if n := p.Connections * p.Pipeline; len(errs) == 0 && n > maxSlots {
+		errs = append(errs, fmt.Errorf("connections times pipeline: want at most %d, not %d", maxSlots, n))
+	}
 	for _, d := range []struct {
 		name             string
 		value, low, high time.Duration
@@ -232,6 +235,7 @@ func (p *plan) bounds() []error {
 		{"warm-up", p.Warmup, 0, maxDuration},
 		{"timeout", p.Timeout, time.Millisecond, maxTimeout},
 		{"connect timeout", p.Connect, time.Millisecond, maxTimeout},
+		{"wait", p.Wait, 0, maxDuration},
 		{"pause", p.Pause, 0, maxDuration},
 	} {
 		if d.value < d.low || d.value > d.high {

@@ -29,6 +29,9 @@ type Run struct {
 	limit        uint64       // of requests, in an open loop with those of the warm-up
 	issued       atomic.Uint64
 	cancelled    atomic.Bool
+	reached      atomic.Bool            // a connection was established
+	refusal      atomic.Pointer[string] // how the first connect failed, until one was
+	unreached    atomic.Pointer[error]  // why the run was given up
 
 	loops    []*loop
 	parts    chan *part
@@ -142,7 +145,19 @@ func (r *Run) addresses(ctx context.Context) error {
 		if a.Is4() != (r.to.family == unix.AF_INET) {
 			return fmt.Errorf("source %v: the target %v is of the other family", a, r.address.Addr())
 		}
-		r.from = append(r.from, ipSockaddr(netip.AddrPortFrom(a, 0)))
+		from := ipSockaddr(netip.AddrPortFrom(a, 0))
+		if r.plan.OnThread == nil { // which may move the threads to where it is an address
+			fd, errno, where := open(&r.to, &from)
+			switch errno {
+			case 0:
+				shut(fd)
+			case unix.EADDRNOTAVAIL:
+				return fmt.Errorf("source %v: this machine does not have the address", a)
+			default:
+				return fmt.Errorf("source %v: %s: %w", a, where, errno)
+			}
+		}
+		r.from = append(r.from, from)
 	}
 	return nil
 }
@@ -151,6 +166,9 @@ func (r *Run) addresses(ctx context.Context) error {
 func (r *Run) work(ctx context.Context) {
 	defer close(r.done)
 	defer context.AfterFunc(ctx, r.cancel)()
+	if r.plan.Wait > 0 {
+		defer time.AfterFunc(r.plan.Wait, r.giveUp).Stop()
+	}
 	var group sync.WaitGroup
 	for _, l := range r.loops {
 		group.Go(l.work)
@@ -171,6 +189,24 @@ func (r *Run) work(ctx context.Context) {
 func (r *Run) cancel() {
 	r.Stop()
 	r.cancelled.Store(true)
+}
+
+// giveUp ends a run that has reached nobody so far, and was told why.
+func (r *Run) giveUp() {
+	if why := r.refusal.Load(); why != nil && !r.reached.Load() {
+		err := fmt.Errorf("%s: %s", r.plan.URL, *why)
+		r.unreached.Store(&err)
+		r.cancel()
+	}
+}
+
+// Unreached returns why nobody was reached for as long as Options.Wait says, nil
+// if the run was not given up for that.
+func (r *Run) Unreached() error {
+	if err := r.unreached.Load(); err != nil {
+		return *err
+	}
+	return nil
 }
 
 // Stop ends the window. Exchanges that have begun are still waited for.

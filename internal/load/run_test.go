@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 func TestEveryRequestIsAnsweredAndCounted(t *testing.T) {
@@ -193,9 +195,23 @@ func TestADeadServerFailsEachRequestThatIsDue(t *testing.T) {
 }
 
 func TestALimitOfDescriptorsOrPortsIsTheClientsOwn(t *testing.T) {
-	r := do(t, Options{URL: plain(t, lines(echo)), Source: []string{"192.0.2.1"}, Requests: 3, Connections: 1})
-	if r.Errors[OutOfPorts] != 3 || len(r.Generator.Warnings) == 0 || !strings.Contains(strings.Join(r.Generator.Warnings, "\n"), "port") {
-		t.Errorf("an address that is not ours: %v %v %q", r.Errors, r.Examples, r.Generator.Warnings)
+	for errno, want := range map[unix.Errno]Class{unix.EADDRNOTAVAIL: OutOfPorts, unix.EADDRINUSE: OutOfPorts, unix.EMFILE: OutOfFiles, unix.ENFILE: OutOfFiles} {
+		class := Classes()[classify(errno)]
+		warnings := new(Run).generator(0, &Result{Errors: map[Class]uint64{class: 3}}).Warnings
+		if class != want || len(warnings) != 1 || !strings.Contains(warnings[0], "no fault of the server's") {
+			t.Errorf("%v: %s, %q", errno, class, warnings)
+		}
+	}
+}
+
+func TestAnAddressThatIsNotOursIsNoWantOfPorts(t *testing.T) {
+	o := Options{URL: plain(t, lines(echo)), Source: []string{"192.0.2.1"}, Requests: 3, Connections: 1}
+	if _, err := Start(t.Context(), o); err == nil || !strings.Contains(err.Error(), "source 192.0.2.1: this machine does not have the address") {
+		t.Errorf("at the start: %v", err)
+	}
+	o.OnThread = func() error { return nil } // the start does not know where the threads will be
+	if r := do(t, o); r.Errors[OtherFailed] != 3 || len(r.Generator.Warnings) > 0 {
+		t.Errorf("in the run: %v %v %q", r.Errors, r.Examples, r.Generator.Warnings)
 	}
 }
 
