@@ -196,7 +196,7 @@ func drivePython(t *testing.T, address string) {
 // driveNetcat types what the README says.
 func driveNetcat(t *testing.T) {
 	t.Helper()
-	const line = "echo hello | nc -N 127.0.0.1 9999"
+	const line = "echo hello | nc -w 1 127.0.0.1 9999"
 	readme, err := os.ReadFile("../README.md")
 	if err != nil || !bytes.Contains(readme, []byte("`"+line+"`")) {
 		t.Fatalf("the README does not say %q: %v", line, err)
