@@ -70,6 +70,10 @@ func (t *target) ask(cmd *cobra.Command, f func(context.Context, *control.Client
 		return usage(cmd, "name the server by one of --control, --listen and --config")
 	case t.timeout < 0:
 		return usage(cmd, "--timeout: at least 0s, not %v", t.timeout)
+	case t.listen != "":
+		if problems := config.CheckListen(t.listen); len(problems) > 0 {
+			return usage(cmd, "--listen: %s", problems[0])
+		}
 	}
 	ctx, stop := t.patience(cmd.Context())
 	defer stop()

@@ -69,6 +69,8 @@ func TestOneProblemOfEachKindOfValue(t *testing.T) {
 		{`access_sample = 0`, `1: access_sample: above 0, not 0`},
 		{`access_sample = -0.5`, `1: access_sample: at least 0, not -0.5`},
 		{`access_sample = 1.5`, `1: access_sample: at most 1, not 1.5`},
+		{`access_sample = 0.5`, `1: access_sample: it is about the access log, and access_log is empty`},
+		{"handler = \"http\"\n[access]\naccess_format = \"common\"", `3: access_format: it is about the access log, and access_log is empty`},
 		{"access_log = \"-\"\n[access]\naccess_format = \"common\"", `3: access_format: common is for a handler that serves HTTP, which upper does not; json is for all`},
 		{`pid_file = "a\u0000b"`, `1: pid_file: a NUL byte is in the string`},
 		{"max_spare = 1\nmin_spare = 2", `1: max_spare: 1 is below min_spare, which is 2`},

@@ -31,10 +31,18 @@ func (l *loader) addresses() {
 	if l.bad["listen"] {
 		return
 	}
-	addresses := prefork.Server{Listen: l.config.Listen, Configure: handlers.Configure}
-	for _, err := range addresses.Validate() {
-		l.blame("listen", strings.TrimPrefix(err.Error(), "listen "))
+	for _, what := range CheckListen(l.config.Listen...) {
+		l.blame("listen", what)
 	}
+}
+
+// CheckListen returns what is wrong with addresses to listen on.
+func CheckListen(addresses ...string) (problems []string) {
+	s := prefork.Server{Listen: addresses, Configure: handlers.Configure}
+	for _, err := range s.Validate() {
+		problems = append(problems, strings.TrimPrefix(err.Error(), "listen "))
+	}
+	return problems
 }
 
 func (l *loader) handler() {
@@ -118,13 +126,21 @@ func (l *loader) workerTimeout() {
 
 func (l *loader) access() {
 	c := &l.config
-	if !l.bad["access_sample"] && c.AccessSample == 0 {
+	const unused = "it is about the access log, and access_log is empty"
+	none := c.AccessLog == "" && !l.bad["access_log"]
+	switch {
+	case l.bad["access_sample"]:
+	case c.AccessSample == 0:
 		l.blame("access_sample", "above 0, not 0")
+	case none && c.AccessSample != 1:
+		l.blame("access_sample", unused)
 	}
-	if l.bad["access_log"] || l.bad["access_format"] || l.bad["handler"] || c.AccessLog == "" || c.AccessFormat != worker.AccessCommon {
+	if l.bad["access_format"] || c.AccessFormat != worker.AccessCommon {
 		return
 	}
-	if spec, ok := handlers.Lookup(c.Handler); ok && !spec.HTTP {
+	if none {
+		l.blame("access_format", unused)
+	} else if spec, ok := handlers.Lookup(c.Handler); ok && !spec.HTTP {
 		l.blame("access_format", fmt.Sprintf("common is for a handler that serves HTTP, which %s does not; json is for all", c.Handler))
 	}
 }
