@@ -64,6 +64,7 @@ Start one, and talk to it:
 	for _, c := range root.Commands() {
 		if c.Name() == "completion" {
 			c.Short = "print the completion script of a shell"
+			refuseUnknown(c)
 		}
 	}
 	return root
@@ -99,6 +100,23 @@ func misspelt(root *cobra.Command, args []string) error {
 		}
 	}
 	return &usageError{root.Name(), fmt.Errorf("unknown command %q%s", args[0], nearest.Hint(args[0], names))}
+}
+
+// refuseUnknown makes words that are none of cmd's commands usage errors, which
+// cobra answers with the help text and status 0.
+func refuseUnknown(cmd *cobra.Command) {
+	var names []string
+	for _, c := range cmd.Commands() {
+		names = append(names, c.Name())
+		c.Args = noArgs
+	}
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+	cmd.Args = func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return nil
+		}
+		return usage(cmd, "unknown shell %q%s", args[0], nearest.Hint(args[0], names))
+	}
 }
 
 // commandNames returns what may stand behind prefork on a command line.

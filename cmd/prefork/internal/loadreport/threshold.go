@@ -166,8 +166,14 @@ func figureOf(name string) (figure, error) {
 		}
 	}
 	names := thresholdNames()
+	hint := nearest.Hint(name, names)
+	if digits, ok := strings.CutPrefix(name, "p"); ok && len(digits) > 2 {
+		if meant := "p" + digits[:2] + "." + digits[2:]; quantileReader(meant) != nil {
+			hint = fmt.Sprintf("; did you mean %q?", meant)
+		}
+	}
 	return figure{}, fmt.Errorf("unknown name %q%s (the names are %s; latencies also as %sp99)",
-		name, nearest.Hint(name, names), strings.Join(names, ", "), uncorrected)
+		name, hint, strings.Join(names, ", "), uncorrected)
 }
 
 func count(of func(*load.Result) uint64) figure {
