@@ -20,11 +20,11 @@ configuration that would be served, every default filled in, as a file that can
 be used. If anything is wrong it prints all of it, one problem a line, as
 file:line: what, and exits 78.
 
-It opens no socket and no file: that a port is free, or that a handler finds its
-directory, is known only by serving.`,
+It opens no socket and no file, unless --deep lets it open what the handler would,
+such as its directory. That a port is free is known only by serving.`,
 		Example: `  prefork check --config prefork.toml
   prefork check prefork.toml --mode forking
-  prefork check --quiet prefork.toml && prefork reload`,
+  prefork check --quiet --deep prefork.toml && prefork reload`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			switch {
 			case len(args) > 1:
@@ -55,6 +55,7 @@ directory, is known only by serving.`,
 		},
 	}
 	src.bind(cmd)
+	cmd.Flags().BoolVar(&src.flags.Deep, "deep", false, "open what the handler would open, too")
 	cmd.Flags().BoolVarP(&quiet, "quiet", "q", false, "print only ok or the problems")
 	return cmd
 }

@@ -87,6 +87,27 @@ func TestCheckAndServeRefuseAFileInTheSameWordsWithStatus78(t *testing.T) {
 	}
 }
 
+func TestADeepCheckFindsTheHandlersDirectory(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "p.toml")
+	for root, want := range map[string]string{dir: "", file: "not a directory", filepath.Join(dir, "none"): "no such file or directory"} {
+		write(t, file, "handler = \"http\"\n[options]\nroot = \""+root+"\"\n")
+		if r := runHere("check", "-q", file); r.status != 0 {
+			t.Errorf("not deep: %+v", r)
+		}
+		r := runHere("check", "-q", "--deep", file)
+		if want == "" && r.status == 0 {
+			continue
+		}
+		if r.status != 78 || !strings.HasPrefix(r.stderr, file+":3: root: ") || !strings.Contains(r.stderr, want) {
+			t.Errorf("root %s: %+v, want status 78 and %q", root, r, want)
+		}
+	}
+	if r := runHere("check", "-q", "--deep", file, "--option", "root="+filepath.Join(dir, "none")); r.status != 2 || !strings.Contains(r.stderr, "--option root: ") {
+		t.Errorf("a flag: %+v", r)
+	}
+}
+
 func TestHelpTeaches(t *testing.T) {
 	if r := runHere(); r.status != 0 || r.stdout == "" {
 		t.Errorf("prefork without arguments: %+v", r)

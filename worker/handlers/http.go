@@ -2,7 +2,6 @@ package handlers
 
 import (
 	_ "embed"
-	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -51,7 +50,7 @@ func buildHTTP(v values, o *worker.Options) error {
 	if path := v.string("root"); path != "" {
 		root, err := newSite(path, v.bool("list"), v.bool("hidden"))
 		if err != nil {
-			return fmt.Errorf("option root: %w", err)
+			return &OptionError{Handler: "http", Key: "root", Err: err}
 		}
 		files = http.FileServer(root)
 	}

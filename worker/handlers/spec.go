@@ -18,7 +18,7 @@ type Spec struct {
 	Options []Option // in the order in which they should be shown
 	HTTP    bool     // it serves HTTP, so that the access log can tell its requests
 
-	build func(v values, o *worker.Options) error
+	build func(v values, o *worker.Options) error // an *OptionError
 }
 
 // specs is the registry: what is not in it does not exist.
@@ -66,7 +66,7 @@ func (s *Spec) Configure(options map[string]any, o *worker.Options) error {
 		return errors.Join(all...)
 	}
 	if err := s.build(v, o); err != nil {
-		return fmt.Errorf("configure handler %s: %w", s.Name, err)
+		return fmt.Errorf("configure %w", err)
 	}
 	return nil
 }

@@ -13,6 +13,8 @@ import (
 // before parsing; after that it does not change, and Load may read it from any
 // goroutine.
 type Flags struct {
+	Deep bool // Load also opens what the handler would
+
 	texts   map[string][]string // by key
 	options map[string]string
 	scratch Config // the values are tried here

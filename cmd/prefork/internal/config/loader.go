@@ -124,6 +124,7 @@ type loader struct {
 	origin   map[string]origin // by key, or "options" NUL name
 	bad      map[string]bool   // keys whose value could not be read
 	problems Problems
+	deep     bool // see Flags
 }
 
 // add notes a problem with the file itself.
@@ -227,6 +228,7 @@ func (l *loader) flags(f *Flags) {
 	if f == nil {
 		return
 	}
+	l.deep = f.Deep
 	fromFile := l.config.Handler
 	for _, k := range Keys() {
 		texts := f.texts[k.Name]

@@ -55,12 +55,21 @@ func (l *loader) handler() {
 		l.blame("handler", fmt.Sprintf("unknown handler %q%s", name, suggest(name, handlers.Names())))
 		return
 	}
-	for _, p := range spec.Check(l.config.Options) {
+	problems := spec.Check(l.config.Options)
+	for _, p := range problems {
 		what := fmt.Sprintf("%s: %v", p.Key, p.Err)
 		if errors.Is(p.Err, handlers.ErrUnknownOption) {
 			what = fmt.Sprintf("unknown option %q of handler %s%s", p.Key, name, l.meant(p.Key, optionNames(name)))
 		}
 		l.option(p.Key, what)
+	}
+	if l.deep && len(problems) == 0 {
+		var p *handlers.OptionError
+		if err := spec.Configure(l.config.Options, new(worker.Options)); errors.As(err, &p) {
+			l.option(p.Key, fmt.Sprintf("%s: %v", p.Key, p.Err))
+		} else if err != nil {
+			l.blame("handler", err.Error())
+		}
 	}
 }
 
