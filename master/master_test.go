@@ -421,10 +421,10 @@ func TestScaleAnswersWhenThePoolHasItsSize(t *testing.T) {
 		r.serves(tt.want)
 	}
 	code, a := r.post("scale?n=-5")
-	if code != http.StatusConflict || !strings.Contains(a.Error, "-4 is out of bounds; the pool has 1") {
+	if code != http.StatusConflict || !strings.Contains(a.Error, "cannot scale by -5: the pool has 1, and may have 1 to ") {
 		t.Errorf("scale below one worker = %d %+v, want a refusal that says what there is", code, a)
 	}
-	if code, a := r.post("scale?n=1000"); code != http.StatusConflict || !strings.Contains(a.Error, "1000 is out of bounds") || a.Target != "1" {
+	if code, a := r.post("scale?n=1000"); code != http.StatusConflict || !strings.Contains(a.Error, "cannot scale to 1000") || a.Target != "1" {
 		t.Errorf("scale beyond the slots = %d %+v, want a refusal that leaves the pool as it is", code, a)
 	}
 	r.serves(1)

@@ -158,8 +158,12 @@ func (m *Master) scaleTo(ctx context.Context, ev policy.Scale) (Answer, error) {
 			r <- Answer{Error: "the server is ending", Generation: m.machine.Generation()}
 			return
 		case want < 1 || want > most:
+			asked := fmt.Sprintf("to %d", ev.N)
+			if !ev.Absolute {
+				asked = fmt.Sprintf("by %+d", ev.N)
+			}
 			r <- Answer{
-				Error:      fmt.Sprintf("%d is out of bounds; the pool has %s, and may have 1 to %d", want, m.target(), most),
+				Error:      fmt.Sprintf("cannot scale %s: the pool has %s, and may have 1 to %d", asked, m.target(), most),
 				Generation: m.machine.Generation(), Target: m.target().String(),
 			}
 			return
