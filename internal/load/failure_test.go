@@ -39,26 +39,32 @@ func TestAServerThatWasReachedOnceIsNotGivenUp(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	go func() {
-		c, err := l.Accept()
-		_ = l.Close() // from here on there are refusals
-		if err == nil {
-			_ = c.Close()
-		}
-	}()
-	r, err := Start(t.Context(), Options{URL: "tcp://" + l.Addr().String(), Connections: 1, Duration: time.Hour, Wait: 20 * time.Millisecond})
+	_ = l.Close()
+	r, err := Start(t.Context(), Options{URL: "tcp://" + l.Addr().String(), Connections: 1, Duration: time.Hour})
 	if err != nil {
 		t.Fatal(err)
 	}
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
-	for r.Failures().Counts[Refused] < 10 { // one each 10 ms
-		select {
-		case <-tick.C:
-		case <-r.Done():
-			t.Fatalf("the run has ended: %v", r.Unreached())
+	refusals := func(n uint64) {
+		for r.Failures().Counts[Refused] < n {
+			select {
+			case <-tick.C:
+			case <-r.Done():
+				t.Fatalf("the run has ended: %v", r.Unreached())
+			}
 		}
 	}
+	refusals(1)
+	if l, err = net.Listen("tcp", l.Addr().String()); err != nil {
+		t.Fatal(err)
+	}
+	if c, err := l.Accept(); err == nil {
+		_ = l.Close()
+		_ = c.Close()
+	}
+	refusals(r.Failures().Counts[Refused] + 2) // so that the run knows of both
+	r.giveUp()
 	r.Stop()
 	r.Wait()
 	if err := r.Unreached(); err != nil {

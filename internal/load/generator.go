@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"prefork/internal/value"
 )
 
 // From when on the generator makes its own figures doubtful.
@@ -31,10 +33,10 @@ func (r *Run) generator(elapsed int64, res *Result) Generator {
 		warn("The generator was at its limit: its busiest thread used %.0f %% of its time. The server may be faster than this; use more --loops, or fewer connections.", 100*g.BusyShare)
 	}
 	if frozen > 0 {
-		warn("The generator did not run for %v. No request timed out for that, but the latencies contain it.", frozen.Round(10*time.Millisecond))
+		warn("The generator did not run for %s. No request timed out for that, but the latencies contain it.", value.RoundedText(frozen))
 	}
 	if late := time.Duration(g.LateMaxS * 1e9); late > lateLimit {
-		warn("The generator was late: it sent a request %v after it was due although a connection was free. The corrected latencies contain that; something else used the processors.", late.Round(100*time.Microsecond))
+		warn("The generator was late: it sent a request %s after it was due although a connection was free. The corrected latencies contain that; something else used the processors.", value.RoundedText(late))
 	}
 	if g.Unsent > 0 {
 		warn("%d requests were due and never sent, for no connection was free: the schedule was faster than the server, and the corrected latencies would have been higher yet. More --connections tell a slow server from too few of them.", g.Unsent)
