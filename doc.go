@@ -47,7 +47,7 @@
 // The module is called prefork and has no public home yet, so "go get" alone
 // does not find it. With a copy in ../prefork, a module depends on it by one of
 //
-//	go mod edit -replace prefork=../prefork && go get prefork
+//	go mod edit -replace prefork=../prefork && go get prefork@v0.0.0
 //	go work init . ../prefork
 //
 // In the copy, "make module PATH=example.com/owner/prefork" changes the path in

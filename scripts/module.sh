@@ -23,6 +23,6 @@ rewrite() {
 rewrite go.mod -e "s#^((module|require|replace) |\t)$quoted(/| |\$)#\1$new\3#"
 import="^(\s*(import )?([a-z_.]+ )?)\"$quoted(/[^\"]*)?\"\$"
 rewrite '*.go' -e "s#$import#\1\"$new\4\"#" -e "s#\"$quoted/#\"$new/#g"
-rewrite '*.md' -e "s#$import#\1\"$new\4\"#" -e "s#(go get |-replace )$quoted([=\`])#\1$new\2#g"
+rewrite '*.md' -e "s#$import#\1\"$new\4\"#" -e "s#(go get |-replace )$quoted([=@\`])#\1$new\2#g"
 sed -i "s#^$quoted/#$new/#" .ci/skips
 echo "$old is $new now; README.md and doc.go still say that it has no public home"
