@@ -37,7 +37,6 @@
 //	process       the test's            master: the test's; workers: their own
 //	newServer     once, by the test     once, and once in each worker
 //	modes         threading, sequential all
-//	starts in     microseconds          milliseconds
 //	log           the test's            master: the test's; workers: standard error
 //
 // # The end
@@ -51,7 +50,7 @@
 // It replaces what would make tests meet each other or the machine: each
 // address of Listen by a free one (a port of 127.0.0.0/8, or for a Unix
 // socket a path in a directory of the test), Control, PIDFile, LogFile
-// and AccessLog. So Conn.Listener names the replacement, and no access log is
+// and AccessLog, and the same of what Reload returns. So Conn.Listener names the replacement, and no access log is
 // written. Crashes that Go cannot recover from end the test binary under Start,
 // and one worker under StartMaster.
 package preforktest

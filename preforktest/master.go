@@ -55,9 +55,10 @@ const startPatience = time.Minute
 // until the test ends, and returns when the workers accept. It fails the test
 // if they do not.
 //
-// configure may change the configuration before, or be nil. It must not change
-// the program (Handler, NewHandler, Service, Hooks, Configure): code does not
-// travel to the workers, which have newServer's.
+// configure may change the configuration before, or be nil; it is not called
+// again for what Reload returns. It must not change the program (Handler,
+// NewHandler, Service, Hooks, Configure): code does not travel to the workers,
+// which have newServer's.
 func StartMaster(tb testing.TB, configure func(srv *prefork.Server)) *Master {
 	tb.Helper()
 	if workers == nil {
@@ -65,15 +66,23 @@ func StartMaster(tb testing.TB, configure func(srv *prefork.Server)) *Master {
 	}
 	srv := workers()
 	path := filepath.Join(testdir.Short(tb), "control")
-	srv.Listen, srv.Control = freeListen(tb, srv.Listen), path
-	srv.PIDFile, srv.LogFile, srv.AccessLog = "", "", ""
-	if srv.StartTimeout == 0 {
-		srv.StartTimeout = startPatience
-	}
+	free := places{}
+	isolate(tb, srv, free)
 	if configure != nil {
 		configure(srv)
 	}
 	srv.Control = path // it ends the server
+	if reload := srv.Reload; reload != nil {
+		srv.Reload = func(ctx context.Context) (*prefork.Server, error) {
+			next, err := reload(ctx)
+			if next != nil {
+				isolate(tb, next, free)
+				// A reload that changed these would be refused.
+				next.Control, next.PIDFile, next.LogFile, next.AccessLog = path, srv.PIDFile, srv.LogFile, srv.AccessLog
+			}
+			return next, err
+		}
+	}
 	srv.Logger = newLog(tb, srv)
 	ctx, drain := context.WithCancel(context.WithoutCancel(tb.Context()))
 	m := &Master{
@@ -90,6 +99,16 @@ func StartMaster(tb testing.TB, configure func(srv *prefork.Server)) *Master {
 	tb.Cleanup(func() { m.end(m.stop) })
 	m.awaitRunning()
 	return m
+}
+
+// isolate replaces what would make tests meet each other or the machine.
+func isolate(tb testing.TB, srv *prefork.Server, free places) {
+	tb.Helper()
+	srv.Listen = free.of(tb, srv.Listen)
+	srv.Control, srv.PIDFile, srv.LogFile, srv.AccessLog = "", "", "", ""
+	if srv.StartTimeout == 0 {
+		srv.StartTimeout = startPatience
+	}
 }
 
 // Command gives the master a command of the control socket, such as "reload",

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"runtime"
 	"strings"
@@ -17,6 +18,7 @@ import (
 	"prefork"
 	"prefork/preforktest"
 	"prefork/worker"
+	"prefork/worker/handlers"
 )
 
 func TestMain(m *testing.M) { preforktest.Main(m, newServer) }
@@ -53,7 +55,18 @@ func (p *program) Handle(context.Context, *worker.Conn) error {
 }
 
 func newServer() *prefork.Server {
-	return &prefork.Server{NewHandler: func() worker.Handler { return new(program) }, Workers: 2, LogLevel: "warn"}
+	return &prefork.Server{
+		Listen:     []string{"tcp://127.0.0.1:9999"},
+		PIDFile:    "/nowhere/pid", // of production, as Listen is
+		NewHandler: func() worker.Handler { return new(program) },
+		Workers:    2,
+		LogLevel:   "warn",
+		Reload: func(context.Context) (*prefork.Server, error) {
+			next := newServer()
+			next.Workers, next.Probation = 3, time.Millisecond
+			return next, nil
+		},
+	}
 }
 
 // client is one connection to a server.
@@ -133,6 +146,22 @@ func TestStartServesEachListenersReplacement(t *testing.T) {
 	}
 }
 
+func TestStartServesHTTP(t *testing.T) {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /{name}", func(w http.ResponseWriter, r *http.Request) {
+		_, _ = fmt.Fprintf(w, "hello, %s", r.PathValue("name"))
+	})
+	s := preforktest.Start(t, &prefork.Server{Service: handlers.HTTPServer(&http.Server{Handler: mux})})
+	response, err := http.Get("http://" + s.Addrs[0].String() + "/gopher") // its connection stays open
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	if body, err := io.ReadAll(response.Body); err != nil || string(body) != "hello, gopher" {
+		t.Errorf("%q, %v", body, err)
+	}
+}
+
 func TestShutdownDrains(t *testing.T) {
 	for name, s := range map[string]*preforktest.Server{
 		"one process": preforktest.Start(t, newServer()),
@@ -173,16 +202,56 @@ func TestMasterHasWorkersOfItsOwn(t *testing.T) {
 	}
 }
 
+// A test that calls Run itself needs Main alone.
+func TestMainMakesTheTestBinaryAWorker(t *testing.T) {
+	srv := newServer()
+	srv.Listen, srv.PIDFile = []string{"tcp://127.0.0.1:0"}, ""
+	done := make(chan error, 1)
+	go func() { done <- srv.Run(t.Context()) }()
+	var status prefork.Status
+	for deadline := time.Now().Add(patience); status.State != "running"; <-time.After(time.Millisecond) {
+		status, _ = srv.Status(t.Context()) // it may not run yet
+		if time.Now().After(deadline) {
+			t.Fatal("the server does not start")
+		}
+	}
+	c := dial(t, func() net.Conn {
+		c, err := net.Dial("tcp", status.Listeners[0].Address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	})
+	if pid := c.must(t, "pid"); pid == fmt.Sprint(os.Getpid()) {
+		t.Error("the master serves")
+	}
+	_ = c.Close()
+	if err := srv.Shutdown(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
 func TestMasterReloads(t *testing.T) {
 	m := preforktest.StartMaster(t, func(srv *prefork.Server) { srv.Probation = time.Millisecond })
+	if len(m.Addrs) != 1 {
+		t.Fatalf("serves at %v, want one address", m.Addrs)
+	}
 	before := dial(t, m.Dial)
 	old := before.must(t, "pid")
 	answer, err := m.Command(t.Context(), "reload")
 	if err != nil || !answer.OK || answer.Generation != 2 {
 		t.Fatalf("reload: %+v, %v", answer, err)
 	}
-	if pid := dial(t, m.Dial).must(t, "pid"); pid == old {
-		t.Error("the old worker accepts after the reload")
+	for deadline := time.Now().Add(patience); dial(t, m.Dial).must(t, "pid") == old; { // until it has heard of its drain
+		if time.Now().After(deadline) {
+			t.Fatal("the old worker still accepts")
+		}
+	}
+	if status, err := m.Prefork.Status(t.Context()); err != nil || status.Target != "3" {
+		t.Errorf("%s workers after the reload, %v; Reload said 3", status.Target, err)
 	}
 	if pid := before.must(t, "pid"); pid != old {
 		t.Errorf("a connection moved from process %s to %s", old, pid)
@@ -278,7 +347,7 @@ func TestHandlerThatOutlivesItsTestFailsIt(t *testing.T) {
 		s.Dial()
 		<-begun
 	})
-	if !strings.Contains(got, "handlers still run") {
+	if !strings.Contains(got, "still run") {
 		t.Errorf("failed with %q", got)
 	}
 }

@@ -48,7 +48,7 @@ func Start(tb testing.TB, srv *prefork.Server) *Server {
 		return log, zap.NewAtomicLevelAt(log.Level()), nil
 	}
 	sockets := new(master.Sockets)
-	open, err := sockets.Open(tb.Context(), freeListen(tb, srv.Listen), srv.RequestQueueSize, srv.NoReuseAddress)
+	open, err := sockets.Open(tb.Context(), places{}.of(tb, srv.Listen), srv.RequestQueueSize, srv.NoReuseAddress)
 	if err != nil {
 		tb.Fatalf("preforktest: %v", err)
 	}
@@ -109,19 +109,25 @@ func (s *Server) end(stop func()) {
 	}
 }
 
-// freeListen returns free addresses of the kinds that listen has.
-func freeListen(tb testing.TB, listen []string) []string {
+// places are the free addresses that stand for those of a Listen.
+type places map[string]string
+
+// of returns the free addresses for listen, the same for the same one each time.
+func (p places) of(tb testing.TB, listen []string) []string {
 	tb.Helper()
 	if len(listen) == 0 {
 		listen = []string{prefork.DefaultListen}
 	}
 	free := make([]string, len(listen))
 	for i, address := range listen {
-		// An address may be used once, so each has a host of its own.
-		free[i] = fmt.Sprintf("tcp://127.0.0.%d:0", 1+i%254)
-		if strings.HasPrefix(address, "unix:") {
-			free[i] = "unix://" + filepath.Join(testdir.Short(tb), "socket")
+		switch {
+		case p[address] != "":
+		case strings.HasPrefix(address, "unix:"):
+			p[address] = "unix://" + filepath.Join(testdir.Short(tb), "socket")
+		default: // an address may be listed once, so each has a host of its own
+			p[address] = fmt.Sprintf("tcp://127.0.0.%d:0", 1+len(p)%254)
 		}
+		free[i] = p[address]
 	}
 	return free
 }

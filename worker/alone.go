@@ -45,7 +45,7 @@ func ServeAlone(cfg Config, o Options, ls []Listener) (*Alone, error) {
 		defer l.cancel(ErrStopped)
 		_, a.err = l.supervise(l, nil)
 		if n := l.table.active(); n > 0 && a.err == nil {
-			a.err = fmt.Errorf("%d handlers still run %v after their connections were closed", n, handlersGrace)
+			a.err = fmt.Errorf("handlers of %d connections still run, %v after their end", n, handlersGrace)
 		}
 	}()
 	return a, nil

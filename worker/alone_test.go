@@ -95,7 +95,7 @@ func TestAloneSaysThatHandlersStillRun(t *testing.T) {
 	eventually(t, "the connection", func() bool { return a.loop.table.active() == 1 })
 	a.Stop()
 	within(t, "the end", a.Done())
-	if err := a.Err(); err == nil || !strings.Contains(err.Error(), "1 handlers still run") {
+	if err := a.Err(); err == nil || !strings.Contains(err.Error(), "handlers of 1 connections still run") {
 		t.Errorf("ended with %v", err)
 	}
 }
