@@ -65,6 +65,7 @@ func (m *Master) message(w *worker, msg ipc.Message) {
 				msg.Protocol, msg.Build, ipc.ProtocolVersion, m.options.Build))
 		}
 	case *ipc.Ready:
+		m.look(w)
 		m.step(policy.Ready{ID: w.id})
 	case *ipc.Failed:
 		m.step(policy.Failed{ID: w.id, Code: msg.Code, Message: reason(msg.Message)})

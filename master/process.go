@@ -85,6 +85,24 @@ func (m *Master) sample() {
 	}()
 }
 
+// look reads what the kernel says of a worker that has just become ready, so
+// that the status has its figures before the next sample. One that serves one
+// connection is not worth it.
+func (m *Master) look(w *worker) {
+	if g := m.generations[w.generation]; g == nil || g.config.Policy.OneShot {
+		return
+	}
+	read := m.readProcess
+	go func() {
+		p := read(w.pid)
+		m.post(func(m *Master) {
+			if m.workers[w.id] == w {
+				w.see(p)
+			}
+		})
+	}()
+}
+
 // see notes what the kernel says of the worker's process, unless it is gone or
 // the number is another's by now.
 func (w *worker) see(p process) {

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 func TestTheKernelSaysWhatAProcessUses(t *testing.T) {
@@ -112,4 +113,13 @@ func TestStreamsShareASnapshot(t *testing.T) {
 	if shared < 2 {
 		t.Errorf("no two streams were sent the same: %v", seen)
 	}
+}
+
+// A person who asks right after the start sees figures, and not zeros.
+func TestTheStatusHasTheFiguresOfAWorkerThatIsReady(t *testing.T) {
+	g := generationOf(1, "", "tcp://127.0.0.1:0")
+	g.Policy.SampleInterval = time.Hour
+	r := start(t, Options{Generation: g})
+	r.serves(1)
+	r.until("the worker's memory", func(s Status) bool { return s.Workers[0].RSSBytes > 0 })
 }
