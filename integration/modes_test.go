@@ -1,7 +1,11 @@
 package integration
 
 import (
+	"io"
+	"net"
+	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -212,4 +216,42 @@ func TestThreadingPanicLeavesTheOthersAlone(t *testing.T) {
 	}
 	s.Log.WaitText(t, "handler panic: of one")
 	s.Log.WaitText(t, "commands.go") // the stack
+}
+
+// Each process could log the failure of its own connection.
+func TestForkingClientsCannotFloodTheLog(t *testing.T) {
+	c := line(4)
+	c.Mode, c.LogLevel = "forking", "info"
+	s := Start(t, c)
+	network, address := s.Address("")
+	long := strings.Repeat("A", 100_000)
+	const clients = 80
+	for range clients {
+		conn, err := net.Dial(network, address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.WriteString(conn, long) // the handler fails before the end
+		_, _ = io.Copy(io.Discard, conn)
+		_ = conn.Close()
+	}
+	s.WaitStatus("all failures", func(status *Status) bool { return status.Totals.Failed == clients })
+	s.Signal(syscall.SIGTERM)
+	s.WaitExit()
+	logged, left := 0, 0
+	for _, line := range s.Log.Lines() {
+		switch line["msg"] {
+		case "connection failed":
+			logged++
+		case "failures not logged":
+			n, _ := line["count"].(float64)
+			left += int(n)
+		}
+	}
+	if logged+left != clients || logged == 0 {
+		t.Errorf("%d failures logged and %d left out, want %d in all", logged, left, clients)
+	}
+	if left == 0 {
+		t.Errorf("each of %d failures is a line", clients)
+	}
 }

@@ -41,7 +41,7 @@ func (s WorkerState) String() string {
 }
 
 // Slot is one worker's own memory, which no other worker can reach. The worker
-// writes all but Peers; the master reads, and what it has read outlives the
+// writes all but Peers and Quiet; the master reads, and what it has read outlives the
 // worker. All fields are atomics in shared memory: each is whole by itself, but
 // two of them may be of different moments.
 //
@@ -61,7 +61,12 @@ type Slot struct {
 	BytesIn    atomic.Uint64
 	BytesOut   atomic.Uint64
 
-	_ [96 - 8 - 4*4 - 6*8]byte
+	// Quiet is the master's: the worker logs no failure that clients can cause,
+	// and counts it in Unsaid.
+	Quiet  atomic.Uint32
+	Unsaid atomic.Uint32
+
+	_ [96 - 8 - 6*4 - 6*8]byte
 
 	Latency Histogram // answers, by the time that the handler took for them
 	Age     Histogram // handled connections, by how long they were in hand

@@ -135,13 +135,47 @@ func (m *Master) exited(w *worker, e exit, err error) {
 		w.last = append(w.last, zap.Int("connections_lost", lost))
 	}
 	m.bury(w, e.cpu)
-	if words := w.evidence(); words != "" && !clean {
+	m.noteFailures(w)
+	if words := w.evidence(); words != "" && !clean && m.evidences.Allow(time.Now()) {
 		w.last = append(w.last, zap.String("evidence", words))
 	}
 	m.board.Peer(w.slot).Reset()
 	m.step(policy.Exited{ID: w.id, Code: e.code, Signal: e.signal, Lost: lost})
 	delete(m.workers, w.id)
 	go w.close() // the owner loop does not wait for what a worker has left behind
+}
+
+// noteFailures limits what is logged of the failures of workers that serve once:
+// each of them could log its own, as often as a client likes to cause one.
+func (m *Master) noteFailures(w *worker) {
+	g := m.generations[w.generation]
+	if g == nil || !g.config.Policy.OneShot || w.counted.failed == 0 {
+		return
+	}
+	m.unsaid += uint64(min(w.memory.Unsaid.Load(), 1))
+	if !m.failures.Allow(time.Now()) {
+		m.beQuiet(1)
+	}
+}
+
+// beQuiet tells the workers whether to log what clients can cause.
+func (m *Master) beQuiet(quiet uint32) {
+	if m.quiet == quiet {
+		return
+	}
+	m.quiet = quiet
+	for _, w := range m.workers {
+		w.memory.Quiet.Store(quiet)
+	}
+}
+
+// logUnsaid says how many failures were not logged, and lets the next ones be.
+func (m *Master) logUnsaid() {
+	if m.unsaid > 0 {
+		m.log.Warn("failures not logged", zap.Uint64("count", m.unsaid))
+		m.unsaid = 0
+	}
+	m.beQuiet(0)
 }
 
 // reopenLog opens the log file afresh, here and in every worker.

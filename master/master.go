@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
 
+	"prefork/internal/logs"
 	"prefork/ipc"
 	"prefork/master/policy"
 	"prefork/systemd"
@@ -41,9 +42,13 @@ type Master struct {
 	// The owner loop owns the rest.
 	clock       clock
 	board       *ipc.Scoreboard
-	relist      bool    // another set of workers serves: see list
-	null        int     // /dev/null, the workers' standard input
-	logFile     logFile // that takes the place of standard error
+	failures    logs.Limit // of workers that serve once, in the log
+	evidences   logs.Limit // likewise, of what is left of those that crashed
+	quiet       uint32     // ipc.Slot.Quiet of all workers
+	unsaid      uint64     // failures that were not logged since the last sample
+	relist      bool       // another set of workers serves: see list
+	null        int        // /dev/null, the workers' standard input
+	logFile     logFile    // that takes the place of standard error
 	access      accessLog
 	workers     map[policy.ID]*worker
 	generations map[int]*generation
@@ -325,6 +330,7 @@ func (m *Master) run(ctx context.Context) {
 		m.settle()
 		m.noteAbsence()
 	}
+	m.logUnsaid()
 	m.waiting.end(m)
 	m.close() // before the control socket waits for its clients, who wait for us
 }

@@ -56,6 +56,7 @@ func readProcess(pid int) process {
 // If it still does at the next sample the policy is told what was last seen.
 func (m *Master) sample() {
 	m.repairListeners()
+	m.logUnsaid()
 	if m.reading {
 		m.takeSample()
 		return
@@ -66,7 +67,7 @@ func (m *Master) sample() {
 		pids[id] = w.pid
 	}
 	read, files := m.readProcess, m.socketFiles()
-	go func() {
+	go func() { // one for all of them
 		seen := make(map[policy.ID]process, len(pids))
 		for id, pid := range pids {
 			seen[id] = read(pid)

@@ -93,6 +93,7 @@ func (m *Master) spawn(id policy.ID, slot int, g *generation) (*worker, error) {
 	}
 	w := &worker{id: id, slot: slot, generation: g.number, pid: pid, started: time.Now(), born: ipc.Now(), crash: crash, memory: memory}
 	w.countedAt = w.started
+	memory.Quiet.Store(m.quiet)
 	if err := w.open(ours, pidfd); err != nil {
 		_ = unix.Close(ours)
 		_, _ = unix.Close(crash), memory.Close()

@@ -156,9 +156,15 @@ func (w *worker) handleError(ctx context.Context, c *Conn, err error) {
 // logClient is logFailure for what clients can cause, of which so many lines are
 // written in a second. The loop says how many were not.
 func (w *worker) logClient(message string, err error, fields ...zap.Field) {
-	if peerFault(err) || w.failures.Allow(time.Now()) {
-		w.logFailure(message, err, fields...)
+	switch {
+	case peerFault(err): // for the level debug
+	case w.slot.Quiet.Load() != 0: // the limit is the master's where a process serves once
+		w.slot.Unsaid.Add(1)
+		return
+	case !w.failures.Allow(time.Now()):
+		return
 	}
+	w.logFailure(message, err, fields...)
 }
 
 // logUnsaid says how many failures were not logged.
