@@ -87,7 +87,7 @@ func (m *Machine) beginDrain() {
 	m.killAt = m.drainBy + c.KillDelay
 	if old := m.held; old != nil {
 		m.held = nil
-		old.emptying = old.config.OneShot
+		old.emptying = old.mustEmpty()
 		m.drainGeneration(old, causeReplaced, m.drainBy)
 	}
 	m.serving.emptying = true

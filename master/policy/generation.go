@@ -35,6 +35,12 @@ type generation struct {
 	failed   int // workers that crashed meanwhile
 }
 
+// mustEmpty says whether a held generation may need workers that it does not have
+// to take what is queued for it alone.
+func (g *generation) mustEmpty() bool {
+	return g.config.OneShot || g.count((*worker).serves) == 0
+}
+
 // listens says whether a generation's sockets listen.
 type listens uint8
 

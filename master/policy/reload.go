@@ -121,7 +121,7 @@ func (m *Machine) commit() {
 func (m *Machine) passProbation() {
 	old := m.held
 	m.held = nil
-	old.emptying = old.config.OneShot
+	old.emptying = old.mustEmpty()
 	m.drainGeneration(old, causeReplaced, m.now+old.config.DrainTimeout)
 	if m.brake.degraded {
 		m.note(Info, "service recovered", nil, Field{"generation", m.serving.number})
