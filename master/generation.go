@@ -217,7 +217,7 @@ func (m *Master) release(l *listener) {
 			return
 		}
 	}
-	l.close()
+	m.closeListener(l)
 }
 
 // known describes the open listeners to a loader.

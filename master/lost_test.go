@@ -1,8 +1,12 @@
 package master
 
 import (
+	"net"
 	"net/http"
 	"testing"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 )
 
 // lost returns connections_lost of the first exit that has it.
@@ -42,5 +46,26 @@ func TestConnectionsThatAStopCutsAreReported(t *testing.T) {
 	}
 	if n := r.log.FilterMessage("connections cut at the drain deadline").Len(); n != 0 {
 		t.Error("the log says that a drain cut them")
+	}
+}
+
+// A listener may close while the server goes on, and what waited there is lost.
+func TestConnectionsThatWaitAtAListenerThatClosesAreToldOf(t *testing.T) {
+	core, log := observer.New(zap.InfoLevel)
+	m := New(Options{Log: zap.New(core)})
+	defer m.close()
+	l, err := tryBind("tcp://127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := net.Dial("tcp", l.address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	m.generations[1] = &generation{number: 1, listeners: []*listener{l}}
+	m.retire(1)
+	if n := log.FilterMessage("connections abandoned").FilterField(zap.Int("connections", 1)).Len(); n != 1 {
+		t.Errorf("said %d times that a connection was abandoned, want once", n)
 	}
 }

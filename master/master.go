@@ -268,15 +268,20 @@ func (m *Master) acquire(ctx context.Context) (closers []func(), err error) {
 	return closers, nil
 }
 
-// closeListeners closes what is still open when the master ends, and says so
-// if connections were waiting: they are lost.
+// closeListeners closes what is still open when the master ends.
 func (m *Master) closeListeners() {
 	for l := range m.sockets() {
-		if n := l.queued(); n > 0 && !l.external {
-			m.log.Warn("connections abandoned", zap.String("listener", l.name), zap.Int("connections", n))
-		}
-		l.close()
+		m.closeListener(l)
 	}
+}
+
+// closeListener closes a listener, and says so if connections were waiting: they
+// are lost.
+func (m *Master) closeListener(l *listener) {
+	if n := l.queued(); n > 0 && !l.external {
+		m.log.Warn("connections abandoned", zap.String("listener", l.name), zap.Int("connections", n))
+	}
+	l.close()
 }
 
 // run is the owner loop.
