@@ -67,8 +67,9 @@ func TestRequestsForTheStatusAtTheSameTimeShareAnAnswer(t *testing.T) {
 	r := start(t, Options{Generation: generationOf(1, "", "tcp://127.0.0.1:0")})
 	r.serves(1)
 	const many = 64
-	release := make(chan struct{})
-	go func() { _ = r.master.do(context.Background(), func(*Master) { <-release }) }()
+	held, release := make(chan struct{}), make(chan struct{})
+	go func() { _ = r.master.do(context.Background(), func(*Master) { close(held); <-release }) }()
+	<-held
 	var asked, answered sync.WaitGroup
 	uptimes := make([]float64, many)
 	for i := range uptimes {
