@@ -101,15 +101,19 @@ func (m *Master) count(w *worker) {
 	}
 }
 
-// active is how many connections the worker says that it has in hand.
-func (w *worker) active() int { return min(max(0, int(w.memory.Active.Load())), mostActive) }
+// active is how many connections the worker says that it has in hand, as far as
+// that can be.
+func (w *worker) active() int { return min(max(0, int(w.memory.Active.Load())), w.unended()) }
+
+// unended is how many connections the worker has taken and not ended, as of the
+// last count. Those that it has rejected are among them.
+func (w *worker) unended() int {
+	f := &w.counted
+	return int(min(f.accepted-min(f.accepted, f.handled+f.failed), mostActive))
+}
 
 // lost is how many connections a worker that is gone has taken along.
-func (w *worker) lost() int {
-	f := &w.counted
-	open := f.accepted - min(f.accepted, f.handled+f.failed)
-	return int(min(open, uint64(w.active())))
-}
+func (w *worker) lost() int { return w.active() }
 
 // heartbeat is when the worker's loop turned last, in ipc.Now's time; 0 before
 // the first turn. A beat that is yet to come is taken for none since the worker's start.
