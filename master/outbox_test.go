@@ -94,6 +94,8 @@ func TestAFullChannelCondemnsOnlyIfItLasts(t *testing.T) {
 		}
 		return true
 	})
+	before := r.sampled()
+	r.untilLoop("samples, which look at the channel", func(*Master) bool { return r.sampled() > before+2 })
 	if s := r.serves(1); s.Workers[0].PID != pid {
 		t.Fatalf("the worker was replaced at once; log:\n%s", r.logText())
 	}
