@@ -72,7 +72,10 @@ const logLimit = 1 << 20
 // serve on, the master answers, reloads and drains, and the port is free in
 // the end.
 func TestHostileWorkerHarmsOnlyItself(t *testing.T) {
-	for _, a := range attacks {
+	for i, a := range attacks {
+		if testing.Short() && i%3 != 0 {
+			continue // a sample
+		}
 		for _, mode := range []worker.Mode{worker.Threading, worker.Sequential, worker.Forking} {
 			if mode != worker.Threading && !a.modes {
 				continue
@@ -99,7 +102,7 @@ func (a attack) try(t *testing.T, mode worker.Mode) {
 	if mode == worker.Sequential {
 		kinds = kinds[1:] // who stays keeps a worker from all others
 	}
-	loads := startLoads(t.Context(), network, address, kinds...)
+	loads := hostileLoads(t, network, address, kinds...)
 	waitOK(t, 20, loads...)
 
 	rogue.Send(a.command)
@@ -116,7 +119,7 @@ func (a attack) try(t *testing.T, mode worker.Mode) {
 		for _, load := range loads {
 			load.Stop()
 		}
-		loads = startLoads(t.Context(), network, address, kinds...)
+		loads = hostileLoads(t, network, address, kinds...)
 	}
 	waitOK(t, 50, loads...)
 	s.stands(t, memory)
@@ -129,6 +132,18 @@ func (a attack) try(t *testing.T, mode worker.Mode) {
 	if !Refused(network, address) {
 		t.Error("the port still answers after the end")
 	}
+}
+
+// hostileLoads are small, for several attacks run at once.
+func hostileLoads(t *testing.T, network, address string, kinds ...Kind) (loads []*Running) {
+	for _, kind := range kinds {
+		load := Load{Kind: kind, Network: network, Address: address, Clients: 4, Pause: 10 * time.Millisecond}
+		if kind == Persistent {
+			load.PerConn = 40
+		}
+		loads = append(loads, load.Start(t.Context()))
+	}
+	return loads
 }
 
 func hostileConfig() testconf.Config {
@@ -172,7 +187,7 @@ func TestWorkersThatAttackAtTheirStartHarmNobody(t *testing.T) {
 				s.WaitWorkers(4)
 				memory := RSS(s.PID)
 				network, address := s.Address("")
-				loads := startLoads(t.Context(), network, address, Persistent, PerRequest)
+				loads := hostileLoads(t, network, address, Persistent, PerRequest)
 				waitOK(t, 20, loads...)
 
 				bad := good

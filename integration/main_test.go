@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"testing"
@@ -9,6 +10,12 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	// A test that may run beside others waits most of its time. -parallel
+	// overrides this.
+	if err := flag.Set("test.parallel", "6"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(2)
+	}
 	code := m.Run()
 	if err := RemovePrograms(); err != nil {
 		fmt.Fprintln(os.Stderr, "remove programs:", err)

@@ -15,8 +15,10 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -62,7 +64,7 @@ func run(list string, in io.Reader, out io.Writer) error {
 			outputs[name] += e.Output
 		case e.Action == "fail":
 			counts["fail"]++
-			fmt.Fprint(out, outputs[name])
+			printOutputs(out, outputs, name)
 		case e.Action == "skip" && e.Test != "":
 			counts["skip"]++
 			skip := name + ": " + reasonOf(outputs[name])
@@ -94,6 +96,17 @@ func run(list string, in io.Reader, out io.Writer) error {
 		return errors.New("no test ran")
 	}
 	return nil
+}
+
+// printOutputs prints what a test has said. What failed may be the package: then
+// it is what all tests have said that did not end, such as a panic.
+func printOutputs(out io.Writer, outputs map[string]string, name string) {
+	for _, test := range slices.Sorted(maps.Keys(outputs)) {
+		if test == name || strings.HasSuffix(name, ".") && strings.HasPrefix(test, name) {
+			fmt.Fprint(out, outputs[test])
+			delete(outputs, test)
+		}
+	}
 }
 
 // reasonOf returns the last thing that a test has said, on one line.

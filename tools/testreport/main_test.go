@@ -20,6 +20,10 @@ const (
 	fails = `{"Action":"output","Package":"p","Test":"TestC","Output":"    c_test.go:1: broken\n"}
 {"Action":"fail","Package":"p","Test":"TestC"}
 `
+	panics = `{"Action":"output","Package":"p","Test":"TestD","Output":"panic: test timed out\n"}
+{"Action":"output","Package":"p","Output":"FAIL\tp\t600s\n"}
+{"Action":"fail","Package":"p"}
+`
 	ends = `{"Action":"output","Package":"p","Output":"ok  \tp\t0.1s\n"}
 {"Action":"pass","Package":"p"}
 `
@@ -44,6 +48,7 @@ func TestASkipMustBeAllowed(t *testing.T) {
 		{"a skip", "", passes + skips + ends, false, "not allowed here: p.TestB: b_test.go:1: no nginx"},
 		{"a skip that is allowed", list, passes + skips + ends, true, "skipped, as allowed: 1: not in Debian"},
 		{"a failure", list, passes + fails, false, "c_test.go:1: broken"},
+		{"a panic of the package", "", passes + panics, false, "panic: test timed out"},
 		{"no test", "", ends, false, ""},
 		{"a failed build", "", passes + unbuilt, false, "p.go:1: syntax error\nFAIL\tp [build failed]"},
 		{"the go command", "", "go: no such module\n", false, "go: no such module"},
