@@ -72,17 +72,17 @@ var serviceKeys = []Key{
 	},
 	{
 		Name: "workers", Value: "N|auto|MIN-MAX", Default: `"auto"`,
-		Help:  "how many workers; auto is one a CPU, MIN-MAX follows the load",
+		Help:  "how many workers; auto is one per CPU, MIN-MAX follows the load",
 		field: func(c *Config) any { return &c.Workers },
 	},
 	{
 		Name: "control", Value: "PATH", Default: `""`, Fixed: true,
-		Help:  "the control socket; empty chooses a path, none has no socket",
+		Help:  "the control socket; empty: prefork chooses the path; none: no socket",
 		field: func(c *Config) any { return &c.Control },
 	},
 	{
 		Name: "pid_file", Value: "PATH", Default: `""`, Fixed: true,
-		Help:  "a file that holds the master's PID and a lock; empty has none",
+		Help:  "a file with the master's PID, locked; empty: no file",
 		field: func(c *Config) any { return &c.PIDFile },
 	},
 	{
@@ -98,18 +98,18 @@ var serviceKeys = []Key{
 	},
 	{
 		Name: "log_level", Value: "LEVEL", Default: `"info"`,
-		Help:   "the least that is logged: debug, info, warn or error",
+		Help:   "the lowest level that is logged: debug, info, warn or error",
 		choice: []string{"debug", "info", "warn", "error"},
 		field:  func(c *Config) any { return &c.LogLevel },
 	},
 	{
 		Name: "metrics", Value: "ADDRESS", Default: `""`, Fixed: true,
-		Help:  "serve /metrics for Prometheus here: host:port, tcp://host:port or unix:///path; empty does not",
+		Help:  "serve /metrics for Prometheus here: host:port, tcp://host:port or unix:///path; empty: not served",
 		field: func(c *Config) any { return &c.Metrics },
 	},
 	{
 		Name: "status_page", Value: "BOOL", Default: "false", Fixed: true,
-		Help:  "show the server live at / of the metrics address, to whoever reaches it",
+		Help:  "serve a live status page at / of the metrics address, without authentication",
 		field: func(c *Config) any { return &c.StatusPage },
 	},
 	{
@@ -119,7 +119,7 @@ var serviceKeys = []Key{
 	},
 	{
 		Name: "reuse_address", Value: "BOOL", Default: "true",
-		Help:  "bind although old connections of the port linger in TIME_WAIT",
+		Help:  "bind although old connections of the port are in TIME_WAIT",
 		field: func(c *Config) any { return &c.ReuseAddress },
 	},
 	{
@@ -131,7 +131,7 @@ var serviceKeys = []Key{
 	{
 		Name: "poll_interval", Value: "DURATION", Default: `"500ms"`,
 		min: int64(time.Millisecond), max: int64(10 * time.Second),
-		Help:  "how often a worker's loop wakes without a connection",
+		Help:  "how often a worker's loop wakes when no connection comes",
 		field: func(c *Config) any { return &c.PollInterval },
 	},
 }
@@ -139,27 +139,27 @@ var serviceKeys = []Key{
 var limitKeys = []Key{
 	{
 		Name: "max_connections", Value: "N", Default: "10000", min: 1, max: 1 << 24,
-		Help:  "connections in one worker's hands at once; the rest wait in the queue",
+		Help:  "open connections per worker; further ones wait in the queue",
 		field: func(c *Config) any { return &c.MaxConnections },
 	},
 	{
 		Name: "max_children", Value: "N", Default: "40", min: 1, max: maxWorkers,
-		Help:  "workers at once in mode forking",
+		Help:  "most processes at once in mode forking",
 		field: func(c *Config) any { return &c.MaxChildren },
 	},
 	{
 		Name: "min_spare", Value: "N", Default: "0", max: maxWorkers,
-		Help:  "idle workers to keep ready; 0 is 1, or in mode forking workers, or four a CPU",
+		Help:  "idle workers to keep ready; 0 is 1, in mode forking the number of workers or four per CPU",
 		field: func(c *Config) any { return &c.MinSpare },
 	},
 	{
 		Name: "max_spare", Value: "N", Default: "0", max: maxWorkers,
-		Help:  "idle workers to keep at most; 0 is min_spare and two more",
+		Help:  "most idle workers to keep; 0 is min_spare plus two",
 		field: func(c *Config) any { return &c.MaxSpare },
 	},
 	{
 		Name: "crash_budget", Value: "N", Default: "64.0", min: 1,
-		Help:  "crashes, each counted half after a minute, until replacements are held back",
+		Help:  "crashes before replacements are slowed down; each counts half after a minute",
 		field: func(c *Config) any { return &c.CrashBudget },
 	},
 }
@@ -167,22 +167,22 @@ var limitKeys = []Key{
 var timeoutKeys = []Key{
 	{
 		Name: "read_timeout", Value: "DURATION", Default: `"0s"`,
-		Help:  "for one read of a handler; 0s is no limit",
+		Help:  "limit for one read by a handler; 0s is no limit",
 		field: func(c *Config) any { return &c.ReadTimeout },
 	},
 	{
 		Name: "write_timeout", Value: "DURATION", Default: `"1m"`,
-		Help:  "close a connection whose client takes nothing for so long; 0s is never",
+		Help:  "close a connection whose client accepts no data for this long; 0s is never",
 		field: func(c *Config) any { return &c.WriteTimeout },
 	},
 	{
 		Name: "idle_timeout", Value: "DURATION", Default: `"5m"`,
-		Help:  "close a connection that is silent for so long; 0s is never",
+		Help:  "close a connection that is silent for this long; 0s is never",
 		field: func(c *Config) any { return &c.IdleTimeout },
 	},
 	{
 		Name: "handler_timeout", Value: "DURATION", Default: `"0s"`,
-		Help:  "for a whole connection; 0s is no limit",
+		Help:  "limit for a whole connection; 0s is no limit",
 		field: func(c *Config) any { return &c.HandlerTimeout },
 	},
 	{
@@ -192,17 +192,17 @@ var timeoutKeys = []Key{
 	},
 	{
 		Name: "drain_idle", Value: "DURATION", Default: `"5s"`, min: int64(time.Millisecond),
-		Help:  "in a drain, let a connection go that sends nothing for so long",
+		Help:  "in a drain, close a connection that is silent for this long",
 		field: func(c *Config) any { return &c.DrainIdle },
 	},
 	{
 		Name: "lame_duck", Value: "DURATION", Default: `"0s"`,
-		Help:  "serve on for so long after a drain is asked for, for balancers to notice",
+		Help:  "keep serving for this long after a drain was requested, so that load balancers notice",
 		field: func(c *Config) any { return &c.LameDuck },
 	},
 	{
 		Name: "worker_timeout", Value: "DURATION", Default: `"30s"`,
-		Help:  "kill a worker whose loop is silent for so long, at least 2s; 0s is never",
+		Help:  "kill a worker whose loop is silent for this long, at least 2s; 0s is never",
 		field: func(c *Config) any { return &c.WorkerTimeout },
 	},
 }
@@ -210,17 +210,17 @@ var timeoutKeys = []Key{
 var reloadKeys = []Key{
 	{
 		Name: "start_timeout", Value: "DURATION", Default: `"10s"`, min: int64(time.Millisecond),
-		Help:  "how long a worker may take to be ready",
+		Help:  "how long a worker may take to become ready",
 		field: func(c *Config) any { return &c.StartTimeout },
 	},
 	{
 		Name: "probation", Value: "DURATION", Default: `"2s"`, min: int64(time.Millisecond),
-		Help:  "how long a new generation must hold before the old one goes",
+		Help:  "how long a new generation must run before the old one is drained",
 		field: func(c *Config) any { return &c.Probation },
 	},
 	{
 		Name: "max_old_generations", Value: "N", Default: "8", min: 1, max: 64,
-		Help:  "generations that may still be draining at once",
+		Help:  "how many old generations may be draining at once",
 		field: func(c *Config) any { return &c.MaxOldGenerations },
 	},
 }
@@ -228,17 +228,17 @@ var reloadKeys = []Key{
 var recycleKeys = []Key{
 	{
 		Name: "recycle_connections", Value: "N", Default: "0",
-		Help:  "replace a worker after so many connections; 0 is never",
+		Help:  "replace a worker after this many connections; 0 is never",
 		field: func(c *Config) any { return &c.RecycleConnections },
 	},
 	{
 		Name: "recycle_age", Value: "DURATION", Default: `"0s"`,
-		Help:  "replace a worker after so long; 0s is never",
+		Help:  "replace a worker at this age; 0s is never",
 		field: func(c *Config) any { return &c.RecycleAge },
 	},
 	{
 		Name: "recycle_rss", Value: "SIZE", Default: `"0B"`,
-		Help:  "replace a worker above so much resident memory; 0B is never",
+		Help:  "replace a worker above this much resident memory; 0B is never",
 		field: func(c *Config) any { return &c.RecycleRSS },
 	},
 }
@@ -246,18 +246,18 @@ var recycleKeys = []Key{
 var accessKeys = []Key{
 	{
 		Name: "access_log", Value: "PATH", Default: `""`, Fixed: true,
-		Help:  "a file with a record of each connection; - is standard output; empty has none",
+		Help:  "a file with one record per connection; - is standard output; empty: none",
 		field: func(c *Config) any { return &c.AccessLog },
 	},
 	{
 		Name: "access_format", Value: "FORMAT", Default: `"json"`,
-		Help:   "json, or common: a line for each request of the handler http",
+		Help:   "json, or common: one line per request of the handler http",
 		choice: []string{"json", "common"},
 		field:  func(c *Config) any { return &c.AccessFormat },
 	},
 	{
 		Name: "access_sample", Value: "SHARE", Default: "1.0", max: 1,
-		Help:  "the share that is recorded, above 0 and up to 1; what failed always is",
+		Help:  "the share that is recorded, above 0 and up to 1; failures always are",
 		field: func(c *Config) any { return &c.AccessSample },
 	},
 }
