@@ -166,6 +166,23 @@ func TestTheLoadDocumentsCommandsDoWhatItSays(t *testing.T) {
 	}
 }
 
+func TestTheMetricsDocumentsCommandsDoWhatItSays(t *testing.T) {
+	needtool.Need(t, "curl", "of that name")
+	r := newReader(t)
+	lines := commands(t, "../docs/metrics.md")
+	serve, asks := lines[0], lines[1:]
+	s := r.serves(serve+" --listen tcp://127.0.0.1:9999", controlFlag.FindStringSubmatch(r.hurried(serve))[1])
+	r.places[written.FindString(serve)] = s.MetricsAddress()
+	for _, line := range asks {
+		if out := r.types(t, line); !strings.Contains(out, "prefork_connections_accepted_total 0\n") {
+			t.Errorf("%s: no metrics:\n%s", line, out)
+		}
+	}
+	if len(asks) != 2 {
+		t.Errorf("found %q, want two commands", asks)
+	}
+}
+
 func TestTheReadmesDaemonDoesWhatItSays(t *testing.T) {
 	r := newReader(t)
 	settings, err := os.ReadFile("../prefork.toml")

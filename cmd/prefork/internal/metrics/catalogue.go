@@ -55,7 +55,7 @@ func Catalogue() []Metric {
 // server is about the master and its pool.
 func server() []Metric {
 	return []Metric{
-		{Name: "prefork_build_info", Type: Gauge, Labels: []string{"version", "goversion"}, Help: "What the server was built from; the value is always 1.",
+		{Name: "prefork_build_info", Type: Gauge, Labels: []string{"version", "goversion"}, Help: "Version of the server and of Go; the value is always 1.",
 			collect: func(s *prefork.Status, add adder) { add(1, s.Version, runtime.Version()) }},
 		{Name: "prefork_state", Type: Gauge, Labels: []string{"state"}, Help: "1 for the state that the server is in, 0 for all others.",
 			collect: func(s *prefork.Status, add adder) {
@@ -63,23 +63,23 @@ func server() []Metric {
 					add(one(s.State == state), state)
 				}
 			}},
-		{Name: "prefork_degraded", Type: Gauge, Help: "1 while the crash budget is spent and replacements are held back, or a listener is broken.",
+		{Name: "prefork_degraded", Type: Gauge, Help: "1 while the crash budget is spent and replacements are slowed down, or a listener is broken.",
 			collect: func(s *prefork.Status, add adder) { add(one(s.Degraded != "")) }},
 		{Name: "prefork_uptime_seconds", Type: Gauge, Help: "Time since the master started.",
 			collect: func(s *prefork.Status, add adder) { add(s.UptimeS) }},
 		{Name: "prefork_generation", Type: Gauge, Help: "Number of the generation that serves.",
 			collect: func(s *prefork.Status, add adder) { add(float64(s.Generation)) }},
-		{Name: "prefork_workers", Type: Gauge, Labels: []string{"state"}, Help: "Living workers of all generations, by state.",
+		{Name: "prefork_workers", Type: Gauge, Labels: []string{"state"}, Help: "Running workers of all generations, by state.",
 			collect: collectWorkers},
-		{Name: "prefork_workers_target", Type: Gauge, Labels: []string{"bound"}, Help: "Workers that the pool should have: min is the fewest, or the spares in mode forking; max is the most, where the mode has one.",
+		{Name: "prefork_workers_target", Type: Gauge, Labels: []string{"bound"}, Help: "Workers that the pool should have: min is the smallest number, or the spares in mode forking; max is the largest, except in mode forking.",
 			collect: collectTarget},
 		{Name: "prefork_worker_restarts_total", Type: Counter, Help: "Workers that ended unexpectedly.",
 			collect: func(s *prefork.Status, add adder) { add(float64(s.Totals.Restarts)) }},
-		{Name: "prefork_cpu_seconds_total", Type: Counter, Help: "Processor time of the master and of all workers that ever lived.",
+		{Name: "prefork_cpu_seconds_total", Type: Counter, Help: "CPU time of the master and of all its workers, past and present.",
 			collect: func(s *prefork.Status, add adder) { add(s.CPUS) }},
-		{Name: "prefork_master_loop_lag_seconds", Type: Gauge, Help: "The longest that something has waited for the master's owner loop in the last half a minute or more.",
+		{Name: "prefork_master_loop_lag_seconds", Type: Gauge, Help: "Longest wait for the master's owner loop in the last 30 seconds or more.",
 			collect: func(s *prefork.Status, add adder) { add(s.MasterLoopLagS) }},
-		{Name: "prefork_listener_queue_length", Type: Gauge, Labels: []string{"listener", "address"}, Help: "Connections that wait to be accepted, by TCP listener.",
+		{Name: "prefork_listener_queue_length", Type: Gauge, Labels: []string{"listener", "address"}, Help: "Connections that wait to be accepted, by TCP listener. Not known for Unix sockets.",
 			collect: func(s *prefork.Status, add adder) {
 				for _, l := range s.Listeners {
 					if l.Queued >= 0 { // -1: the kernel does not say
@@ -118,23 +118,23 @@ func collectTarget(s *prefork.Status, add adder) {
 // connections is about what all workers that ever lived have done.
 func connections() []Metric {
 	return []Metric{
-		{Name: "prefork_connections_accepted_total", Type: Counter, Help: "Connections taken from the listeners.",
+		{Name: "prefork_connections_accepted_total", Type: Counter, Help: "Connections that workers accepted.",
 			collect: func(s *prefork.Status, add adder) { add(float64(s.Totals.Accepted)) }},
-		{Name: "prefork_connections_handled_total", Type: Counter, Help: "Connections whose handler ended well.",
+		{Name: "prefork_connections_handled_total", Type: Counter, Help: "Connections whose handler returned without an error.",
 			collect: func(s *prefork.Status, add adder) { add(float64(s.Totals.Handled)) }},
-		{Name: "prefork_connections_failed_total", Type: Counter, Help: "Connections whose handler failed or panicked.",
+		{Name: "prefork_connections_failed_total", Type: Counter, Help: "Connections that failed: an error or panic of the handler, or cut or lost with their worker.",
 			collect: func(s *prefork.Status, add adder) { add(float64(s.Totals.Failed)) }},
-		{Name: "prefork_connections_rejected_total", Type: Counter, Help: "Connections refused by the program or by a limit.",
+		{Name: "prefork_connections_rejected_total", Type: Counter, Help: "Connections that VerifyRequest refused, or that a worker had no resources for.",
 			collect: func(s *prefork.Status, add adder) { add(float64(s.Totals.Rejected)) }},
-		{Name: "prefork_connections_active", Type: Gauge, Help: "Connections in hand.",
+		{Name: "prefork_connections_active", Type: Gauge, Help: "Open connections.",
 			collect: func(s *prefork.Status, add adder) { add(float64(s.Totals.Active)) }},
 		{Name: "prefork_received_bytes_total", Type: Counter, Help: "Bytes that handlers read.",
 			collect: func(s *prefork.Status, add adder) { add(float64(s.Totals.BytesIn)) }},
 		{Name: "prefork_sent_bytes_total", Type: Counter, Help: "Bytes that handlers wrote.",
 			collect: func(s *prefork.Status, add adder) { add(float64(s.Totals.BytesOut)) }},
-		{Name: "prefork_handler_latency_seconds", Type: Histogram, Help: "How long handlers took to answer: from the bytes that they read to the end of their first write after them.",
+		{Name: "prefork_handler_latency_seconds", Type: Histogram, Help: "Answer time of handlers: from a read to the end of the first write after it.",
 			histogram: func(s *prefork.Status) master.Histogram { return s.HandlerLatency }},
-		{Name: "prefork_connection_age_seconds", Type: Histogram, Help: "How long handled connections were in hand.",
+		{Name: "prefork_connection_age_seconds", Type: Histogram, Help: "How long handled connections were open.",
 			histogram: func(s *prefork.Status) master.Histogram { return s.ConnectionAge }},
 	}
 }
@@ -142,7 +142,7 @@ func connections() []Metric {
 // reloads is about those that have ended.
 func reloads() []Metric {
 	return []Metric{
-		{Name: "prefork_reloads_total", Type: Counter, Labels: []string{"result"}, Help: "Reloads that have ended, by result: ok or failed.",
+		{Name: "prefork_reloads_total", Type: Counter, Labels: []string{"result"}, Help: "Finished reloads, by result: ok or failed.",
 			collect: func(s *prefork.Status, add adder) {
 				add(float64(s.Reloads.OK), "ok")
 				add(float64(s.Reloads.Failed), "failed")

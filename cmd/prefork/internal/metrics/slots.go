@@ -19,15 +19,15 @@ func slots() []Metric {
 			}}
 	}
 	return []Metric{
-		counter("prefork_worker_starts_total", "Workers that the slot has had.",
+		counter("prefork_worker_starts_total", "Workers that were started in the slot.",
 			func(r *master.SlotRow) float64 { return float64(r.Workers) }),
-		counter("prefork_worker_connections_accepted_total", "Connections taken from the listeners, by slot.",
+		counter("prefork_worker_connections_accepted_total", "Connections that workers accepted, by slot.",
 			func(r *master.SlotRow) float64 { return float64(r.Accepted) }),
-		counter("prefork_worker_connections_handled_total", "Connections whose handler ended well, by slot.",
+		counter("prefork_worker_connections_handled_total", "Connections whose handler returned without an error, by slot.",
 			func(r *master.SlotRow) float64 { return float64(r.Handled) }),
-		counter("prefork_worker_connections_failed_total", "Connections whose handler failed or panicked, by slot.",
+		counter("prefork_worker_connections_failed_total", "Connections that failed, by slot.",
 			func(r *master.SlotRow) float64 { return float64(r.Failed) }),
-		counter("prefork_worker_connections_rejected_total", "Connections refused by the program or by a limit, by slot.",
+		counter("prefork_worker_connections_rejected_total", "Connections that were rejected, by slot.",
 			func(r *master.SlotRow) float64 { return float64(r.Rejected) }),
 		counter("prefork_worker_answers_total", "Answers of handlers, by slot.",
 			func(r *master.SlotRow) float64 { return float64(r.Answers) }),
@@ -35,7 +35,7 @@ func slots() []Metric {
 			func(r *master.SlotRow) float64 { return float64(r.BytesIn) }),
 		counter("prefork_worker_sent_bytes_total", "Bytes that handlers wrote, by slot.",
 			func(r *master.SlotRow) float64 { return float64(r.BytesOut) }),
-		counter("prefork_worker_cpu_seconds_total", "Processor time of the slot's workers.",
+		counter("prefork_worker_cpu_seconds_total", "CPU time of the slot's workers.",
 			func(r *master.SlotRow) float64 { return r.CPUS }),
 	}
 }
@@ -51,23 +51,23 @@ func workers() []Metric {
 			}}
 	}
 	return []Metric{
-		gauge("prefork_worker_connections_active", "Connections in the living worker's hands.",
+		gauge("prefork_worker_connections_active", "Open connections of the running worker.",
 			func(w *master.WorkerRow) float64 { return float64(w.Active) }),
-		gauge("prefork_worker_generation", "Number of the living worker's generation.",
+		gauge("prefork_worker_generation", "Number of the running worker's generation.",
 			func(w *master.WorkerRow) float64 { return float64(w.Generation) }),
-		gauge("prefork_worker_age_seconds", "Time since the living worker started.",
+		gauge("prefork_worker_age_seconds", "Time since the running worker started.",
 			func(w *master.WorkerRow) float64 { return w.AgeS }),
-		gauge("prefork_worker_resident_memory_bytes", "Resident memory of the living worker.",
+		gauge("prefork_worker_resident_memory_bytes", "Resident memory of the running worker.",
 			func(w *master.WorkerRow) float64 { return float64(w.RSSBytes) }),
-		gauge("prefork_worker_heap_bytes", "Heap of the living worker's Go runtime, as it last reported.",
+		gauge("prefork_worker_heap_bytes", "Heap of the running worker's Go runtime, from its last report.",
 			func(w *master.WorkerRow) float64 { return float64(w.HeapBytes) }),
-		gauge("prefork_worker_goroutines", "Goroutines of the living worker, as it last reported.",
+		gauge("prefork_worker_goroutines", "Goroutines of the running worker, from its last report.",
 			func(w *master.WorkerRow) float64 { return float64(w.Goroutines) }),
-		gauge("prefork_worker_loop_lag_seconds", "Worst delay of the living worker's accept loop between its last two reports.",
+		gauge("prefork_worker_loop_lag_seconds", "Longest delay of the running worker's accept loop between its last two reports.",
 			func(w *master.WorkerRow) float64 { return w.LoopLagS }),
-		gauge("prefork_worker_silent_seconds", "Time since the living worker's loop last turned.",
+		gauge("prefork_worker_silent_seconds", "Time since the last heartbeat of the running worker's loop.",
 			func(w *master.WorkerRow) float64 { return w.SilentS }),
-		gauge("prefork_worker_busy_seconds", "How long the living worker's oldest unfinished answer has been under way; 0 if there is none.",
+		gauge("prefork_worker_busy_seconds", "How long the running worker's oldest unfinished answer has taken so far; 0 if there is none.",
 			func(w *master.WorkerRow) float64 { return w.DoingS }),
 	}
 }
