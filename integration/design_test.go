@@ -1,0 +1,43 @@
+package integration
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// The design follows a signal and a connection through the code, as `function`,
+// `function` (file.go). These are the functions and files that there are.
+func TestTheDesignNamesFunctionsWhereTheyAre(t *testing.T) {
+	text, err := os.ReadFile("../docs/design.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	steps := regexp.MustCompile("((?:`[\\w.]+`(?:,| and)? *)+)\\(([^)]*\\.go[^)]*)\\)").FindAllStringSubmatch(strings.ReplaceAll(string(text), "\n", " "), -1)
+	if len(steps) < 20 {
+		t.Errorf("found only %d steps", len(steps))
+	}
+	for _, step := range steps {
+		var code []byte
+		for _, file := range regexp.MustCompile(`[\w/]+\.go`).FindAllString(step[2], -1) {
+			// As the page says: policy/ is master/policy/, and no directory is master/.
+			found := false
+			for _, path := range []string{filepath.Join("../master", file), filepath.Join("..", file)} {
+				if source, err := os.ReadFile(path); err == nil {
+					code, found = append(code, source...), true
+					break
+				}
+			}
+			if !found {
+				t.Errorf("there is no %s", file)
+			}
+		}
+		for _, name := range regexp.MustCompile("(\\w+)`").FindAllStringSubmatch(step[1], -1) {
+			if !regexp.MustCompile(`(?m)^(func (\(.*?\) )?|type )` + name[1] + `\b`).Match(code) {
+				t.Errorf("%s has no %s", step[2], name[1])
+			}
+		}
+	}
+}
