@@ -93,7 +93,7 @@ func ExampleSocketUnit() {
 	//
 	// [Socket]
 	// ListenStream=127.0.0.1:9999
-	// # The service takes them by this name, listen = "systemd:prefork", or by address.
+	// # The service uses them by this name, listen = "systemd:prefork", or by address.
 	// FileDescriptorName=prefork
 	// # The service accepts, not systemd.
 	// Accept=no

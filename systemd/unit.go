@@ -211,7 +211,7 @@ func (o UnitOptions) unitSection(u *unitText) {
 		u.set("Requires", s)
 		u.set("After", s)
 	}
-	u.comment("A server that fails at once, ten times in a minute, is left failed.")
+	u.comment("A server that fails ten times in a minute is not restarted.")
 	u.set("StartLimitIntervalSec", "60s")
 	u.set("StartLimitBurst", "10")
 }
@@ -226,37 +226,37 @@ func (o UnitOptions) serviceSection(u *unitText) {
 	}
 	u.set("ExecStart", binary+" serve --config "+quoteArgument(o.Config)+" --control "+control)
 	if !o.NotifyReload {
-		u.comment("Waits for the new workers. If they fail, the old go on and systemctl says why.")
+		u.comment("Waits for the new workers. If they fail, the old ones keep serving and systemctl fails.")
 		u.set("ExecReload", binary+" reload --control "+control)
 	}
 	for _, s := range o.Sockets {
 		u.set("Sockets", s)
 	}
-	u.comment("78 is a bad configuration, which another try would not mend.")
+	u.comment("78 is an invalid configuration, which a restart does not correct.")
 	u.set("Restart", "on-failure")
 	u.set("RestartSec", span(o.RestartDelay))
 	u.set("RestartPreventExitStatus", "78")
 	if o.KillMode == "process" {
-		u.comment("When the master dies, its workers answer what they hold, beside the next master's;\n" +
-			"that one ends those that do not finish. In an orderly stop the master ends them all.\n" +
-			"One that hangs is left, until the next start, if the stop has to kill the master too.")
+		u.comment("When the master dies, its workers finish their connections while the next master\n" +
+			"serves, which kills those that do not finish. In a normal stop the master ends all.\n" +
+			"If systemd must kill a master that hangs, a worker that hangs stays until the next start.")
 	}
 	u.set("KillMode", o.KillMode)
 	u.set("TimeoutStartSec", span(o.StartTimeout))
-	u.comment("For a master that hangs: one that drains asks for more time as it goes.")
+	u.comment("Only for a master that hangs: during a drain the master extends it.")
 	u.set("TimeoutStopSec", span(o.StopTimeout))
 	if o.Watchdog > 0 {
-		u.comment("Fed while the master runs and most of the workers do.")
+		u.comment("The master reports while it runs and at least half of its workers do.")
 		u.set("WatchdogSec", span(o.Watchdog))
 		u.set("TimeoutAbortSec", "10s")
 	}
-	u.comment("The kernel killing one worker for its memory must not stop the others.")
+	u.comment("When the OOM killer kills one worker, the others must continue.")
 	u.set("OOMPolicy", "continue")
-	u.comment("Listeners outlive a master that is killed: no connection is refused meanwhile.")
+	u.comment("Keeps the listeners when the master is killed, so that no connection is refused.")
 	u.set("FileDescriptorStoreMax", fmt.Sprint(o.StoredFiles))
 	u.set("LimitNOFILE", "524288")
 	u.set("RuntimeDirectory", o.runtime())
-	u.comment("A Unix listener in the store needs its path to be there still.")
+	u.comment("A stored Unix listener needs its path.")
 	u.set("RuntimeDirectoryPreserve", "restart")
 	if !o.User {
 		u.set("StateDirectory", o.runtime())

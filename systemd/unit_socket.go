@@ -122,7 +122,7 @@ func SocketUnit(o SocketOptions) (string, error) {
 		hasPath = hasPath || isPath
 		hasInternet = hasInternet || !isPath && !strings.HasPrefix(l, "@")
 	}
-	u.comment("The service takes them by this name, listen = \"systemd:" + o.FDName + "\", or by address.")
+	u.comment("The service uses them by this name, listen = \"systemd:" + o.FDName + "\", or by address.")
 	u.set("FileDescriptorName", o.FDName)
 	if o.Service != "" {
 		u.set("Service", o.Service)
