@@ -39,13 +39,13 @@ func (r *Run) generator(elapsed int64, res *Result) Generator {
 		warn("The generator was late: it sent a request %s after it was due although a connection was free. The corrected latencies contain that; something else used the processors.", value.RoundedText(late))
 	}
 	if g.Unsent > 0 {
-		warn("%d requests were due and never sent, for no connection was free: the schedule was faster than the server, and the corrected latencies would have been higher yet. More --connections tell a slow server from too few of them.", g.Unsent)
+		warn("%d requests were due and never sent, because no connection was free: the schedule was faster than the server, and the corrected latencies would be even higher. Try more --connections to see whether the server is slow or there were too few.", g.Unsent)
 	}
 	if n := res.Errors[OutOfPorts]; n > 0 {
-		warn("%d connects failed for want of a local port, which is no fault of the server's: use more --source addresses, such as 127.0.0.2, or persistent connections.", n)
+		warn("%d connects failed because no local port was free. This is not the server's fault: use more --source addresses, such as 127.0.0.2, or persistent connections.", n)
 	}
 	if n := res.Errors[OutOfFiles]; n > 0 {
-		warn("%d connects failed for want of a descriptor, which is no fault of the server's: raise the limit of open files, or use fewer connections.", n)
+		warn("%d connects failed because no descriptor was free. This is not the server's fault: raise the limit of open files, or use fewer connections.", n)
 	}
 	return g
 }
