@@ -66,6 +66,7 @@ func TestStormCostsOnlyWhatWasKilled(t *testing.T) {
 	st := &weather{t: t, s: s, random: rand.New(rand.NewPCG(seed(t), 0)), killed: map[int]bool{}, did: map[string]int{}}
 	st.freezer = NewFreezer(t, s)
 	s.Do("reload") // what a reload opens for good is open now
+	s.WaitWorkers(4)
 	base, memory := s.Footprint(), RSS(s.PID)
 	network, address := s.Address("")
 	loads := startLoads(t.Context(), network, address, Persistent, PerRequest)
