@@ -131,7 +131,7 @@ var serviceKeys = []Key{
 	{
 		Name: "poll_interval", Value: "DURATION", Default: `"500ms"`,
 		min: int64(time.Millisecond), max: int64(10 * time.Second),
-		Help:  "how often a worker's loop wakes when no connection comes",
+		Help:  "how often a worker's loop wakes when no connection comes; every 500ms at least",
 		field: func(c *Config) any { return &c.PollInterval },
 	},
 }
