@@ -8,7 +8,7 @@ import (
 // Wrong says what was wanted and what came instead, as it may have been
 // written.
 func Wrong(want string, got any) error {
-	text := ""
+	var text string
 	switch v := got.(type) {
 	case nil:
 		text = "nothing"
