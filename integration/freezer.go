@@ -89,8 +89,8 @@ func (f cgroupFreezer) Freeze(d time.Duration) error {
 // signalFreezer stops each process with a signal.
 type signalFreezer struct{ s *Server }
 
-// Freeze implements Freezer. The master stops first, so that it starts nobody
-// who would be missed, and goes on last.
+// Freeze implements Freezer. The master stops first and goes on last, so
+// that it starts no worker that would be left out.
 func (f signalFreezer) Freeze(d time.Duration) error {
 	if err := syscall.Kill(f.s.PID, syscall.SIGSTOP); err != nil {
 		return err

@@ -47,10 +47,10 @@ func Pair() (master, worker int, err error) {
 // RefuseDescriptors makes the kernel refuse SCM_RIGHTS that are sent to the Unix
 // socket fd, with EPERM in the sender; what a listener accepts inherits it.
 //
-// Who is sent a descriptor must close it, or the kernel does if it was not
-// taken, and that close may wait for minutes: the sender can choose a socket
-// with SO_LINGER. Kernels before 6.16 cannot refuse, so code must not rely on
-// it: a close that a peer can influence belongs on a goroutine of its own.
+// A receiver must close each descriptor that it is sent; the kernel closes those
+// that were not received. That close may wait for minutes, because the sender
+// can choose a socket with SO_LINGER. Kernels before 6.16 cannot refuse, so code
+// must not rely on it: a close that a peer can influence belongs on a goroutine of its own.
 func RefuseDescriptors(fd int) {
 	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PASSRIGHTS, 0)
 }

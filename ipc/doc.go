@@ -54,8 +54,8 @@
 // A Slot is one worker's, and only that worker and the master map it. So a
 // worker that lies lies about itself, and the master believes what can be.
 // The scoreboard has what the workers need of each other to spread
-// connections, and all can write all of it: whoever reads it may wait for a
-// moment because of what it says, and decides nothing else by it. All memory
+// connections. Every worker can write all of it, so a reader only delays an
+// accept for a moment by what it says, and decides nothing else. All memory
 // is sealed against a change of size, so no worker can make another process
 // fault.
 //

@@ -85,8 +85,8 @@ type peerKey struct{}
 // connKey is for the connection itself.
 type connKey struct{}
 
-// withPeer notes which control connection a request came over, and who is at
-// the other end.
+// withPeer stores the control connection of a request, and the user of its
+// client, in the request's context.
 func withPeer(ctx context.Context, c net.Conn) context.Context {
 	cc, ok := c.(*controlConn)
 	if !ok {

@@ -56,7 +56,8 @@ func (l *controlListener) Accept() (net.Conn, error) {
 	return c, nil
 }
 
-// add takes c in and returns who has to go for it, or nil.
+// add registers c. It returns the client that must be closed to make room, or
+// nil.
 func (l *controlClients) add(c *controlConn) (evicted *controlConn) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -392,12 +392,3 @@ func (m *Master) post(e event) bool {
 		return false
 	}
 }
-
-// ending says whether the master is on its way out.
-func (m *Master) ending() bool {
-	switch m.machine.State() {
-	case policy.Draining, policy.Killing, policy.Stopped:
-		return true
-	}
-	return false
-}

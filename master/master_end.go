@@ -3,6 +3,8 @@ package master
 import (
 	"context"
 	"errors"
+
+	"prefork/master/policy"
 )
 
 // verdict is what Run returns.
@@ -30,4 +32,13 @@ func (m *Master) Shutdown(ctx context.Context) error {
 		return errors.New(answer.Error)
 	}
 	return nil
+}
+
+// ending says whether the master is on its way out.
+func (m *Master) ending() bool {
+	switch m.machine.State() {
+	case policy.Draining, policy.Killing, policy.Stopped:
+		return true
+	}
+	return false
 }
