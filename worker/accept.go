@@ -1,10 +1,235 @@
 package worker
 
 import (
+	"errors"
 	"unsafe"
 
+	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
+
+	"prefork/ipc"
 )
+
+// How the loop takes connections. All workers wait for the same listeners, and
+// the kernel wakes the one at the head of the queue. Left alone that is always
+// the same worker, so each takes one connection a wake, leaves the queue and
+// joins it again at the end.
+
+// mayAccept says whether a connection that came now would be taken. If it
+// would not, whatever changes that also wakes the loop.
+func (l *loop) mayAccept() bool {
+	if l.taken || l.view != nil && (!l.service || l.view.full()) {
+		return false
+	}
+	if l.table.active() < l.cfg.MaxConnections {
+		return true
+	}
+	// The flag first and then the count again, or a connection that ends in
+	// between would wake nobody.
+	l.table.hungry.Store(true)
+	return l.table.active() < l.cfg.MaxConnections
+}
+
+// wants says whether the phase takes connections from ln.
+func (l *loop) wants(ln *listener) bool {
+	switch l.phase {
+	case phaseAccepting:
+		return !ln.closed
+	case phaseHeld, phaseEmptying:
+		return !ln.closed && ln.own && !ln.empty
+	}
+	return false
+}
+
+// arm joins the queues of the listeners that are to be waited for, and leaves
+// the others.
+func (l *loop) arm(now int64) {
+	room := l.mayAccept() && now >= l.exhaustion.retry
+	open := room
+	if open && l.phase == phaseAccepting {
+		open = l.gate.open(now, l.table.active(), l.queued)
+	}
+	accepting := false
+	for i := range l.listeners {
+		ln := l.listeners[(l.turn+i)%len(l.listeners)]
+		wanted := l.wants(ln)
+		accepting = accepting || wanted
+		l.watch(ln, wanted && open && now >= ln.retry)
+	}
+	l.show(l.state(accepting && room))
+}
+
+// state is what this worker does.
+func (l *loop) state(accepting bool) ipc.WorkerState {
+	switch {
+	case l.phase == phaseEmptying:
+		return ipc.Emptying
+	case l.draining():
+		return ipc.Draining
+	case accepting:
+		return ipc.Accepting
+	}
+	return ipc.Paused
+}
+
+// queued says whether a connection waits at a listener that this worker could
+// take it from.
+func (l *loop) queued() bool {
+	l.polled = l.polled[:0]
+	for _, ln := range l.listeners {
+		if l.wants(ln) {
+			l.polled = append(l.polled, unix.PollFd{Fd: int32(ln.fd), Events: unix.POLLIN})
+		}
+	}
+	n, err := unix.Poll(l.polled, 0)
+	return err == nil && n > 0
+}
+
+// watch joins or leaves one queue.
+func (l *loop) watch(ln *listener, on bool) {
+	if ln.watched == on {
+		return
+	}
+	if on {
+		err := l.poller.Add(ln.fd)
+		ln.watched = err == nil
+		switch {
+		case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.ENOMEM):
+			// All processes of a user share fs.epoll.max_user_watches.
+			l.pause(ln, err, ipc.Now())
+		case err != nil:
+			l.giveUp(ln, err)
+		}
+		return
+	}
+	ln.watched = false
+	if err := l.poller.Remove(ln.fd); err != nil && !ln.closed {
+		l.giveUp(ln, err)
+	}
+}
+
+// rejoin leaves the queues of the listeners that have been quiet; arm joins
+// them again, and so sees what was stranded.
+func (l *loop) rejoin(now int64) {
+	if now < l.nextRejoin {
+		return
+	}
+	l.nextRejoin = now + int64(tickMost)
+	for _, ln := range l.listeners {
+		l.watch(ln, false)
+	}
+}
+
+// take accepts one connection from the listener whose descriptor is fd.
+func (l *loop) take(fd int, now int64) {
+	for _, ln := range l.listeners {
+		if ln.fd == fd && !ln.closed {
+			// More than one listener may have been ready.
+			if ln.watched && l.wants(ln) && l.mayAccept() {
+				l.acceptOne(ln, now)
+			}
+			return
+		}
+	}
+}
+
+// acceptOne accepts from ln and reports what came of it.
+func (l *loop) acceptOne(ln *listener, now int64) verdict {
+	fd, p, errno := accept(ln.fd)
+	if errno != 0 {
+		v := judge(errno)
+		l.refused(ln, v, errno, now)
+		return v
+	}
+	l.recovered(now)
+	ln.shut = false
+	l.nextRejoin = now + int64(tickMost)
+	l.nextTimeout = 0
+	l.watch(ln, false) // to the end of the queue
+	l.turn = (l.turn + 1) % len(l.listeners)
+	l.gate.passed()
+	if l.phase == phaseEmptying {
+		liftHopLimit(fd)
+	}
+	l.welcome(ln, fd, p, now)
+	return acceptSkip
+}
+
+// welcome takes a connection in: verify_request, then process_request.
+func (l *loop) welcome(ln *listener, fd int, p peer, now int64) {
+	c, err := newConn(fd, ln.source, p, l.table, now)
+	if err != nil {
+		l.slot.Rejected.Add(1)
+		l.logClient("connection rejected", err, zap.String("listener", ln.source.name))
+		return
+	}
+	l.table.add(c)
+	if !l.verified(c) {
+		l.slot.Rejected.Add(1)
+		l.reject(c)
+		l.taken = l.handlesOneRequest() // it has handled it
+		return
+	}
+	if !l.once {
+		l.process(c)
+		return
+	}
+	l.takeLast()
+	l.process(c)
+	if l.view != nil {
+		l.view.end()
+	}
+}
+
+// reject lets a connection go that verify_request does not want. Where the
+// kernel cannot refuse descriptors, a look at what a client of a Unix socket has
+// sent closes those among it, which may take long.
+func (l *loop) reject(c *Conn) {
+	if c.from.network == "unix" {
+		go l.rejectNow(c)
+		return
+	}
+	l.rejectNow(c)
+}
+
+func (l *loop) rejectNow(c *Conn) {
+	linger := l.shutdown(c, true)
+	leave := func() {
+		l.table.remove(c)
+		if linger {
+			l.linger(c)
+		}
+	}
+	switch access := l.table.access; {
+	case access != nil && !access.Requests():
+		go func() { // the loop does not wait for a disk
+			access.record(c, outcomeRejected, nil)
+			leave()
+		}()
+	case linger:
+		l.table.remove(c)
+		go l.linger(c)
+	default:
+		l.table.remove(c)
+	}
+}
+
+// takeLast ends accepting for good: the connection that is to be served is
+// here. The master hears of it before the handler can do anything.
+func (l *loop) takeLast() {
+	l.taken = true
+	if l.channel != nil {
+		l.send(&ipc.Report{State: ipc.StateBusy})
+	}
+	for _, ln := range l.listeners {
+		l.closeListener(ln)
+	}
+}
+
+func (l *loop) closeListener(ln *listener) {
+	l.watch(ln, false)
+	ln.close()
+}
 
 // accept takes one connection from fd: get_request. The new descriptor is
 // non-blocking and close-on-exec; TCP_NODELAY and SO_KEEPALIVE it has from the
@@ -21,26 +246,4 @@ func accept(fd int) (nfd int, p peer, errno unix.Errno) {
 		return -1, peer{}, errno
 	}
 	return int(n), peerOf(&sa, size), 0
-}
-
-// verdict says what an error of accept means.
-type verdict uint8
-
-const (
-	acceptNothing   verdict = iota // nobody waits, or a sibling was faster
-	acceptSkip                     // that one connection failed: accept(2) says to go on
-	acceptExhausted                // the process or the machine has run out
-	acceptBroken                   // the listener cannot be used any more
-)
-
-func judge(errno unix.Errno) verdict {
-	switch errno {
-	case unix.EAGAIN:
-		return acceptNothing
-	case unix.EMFILE, unix.ENFILE, unix.ENOBUFS, unix.ENOMEM:
-		return acceptExhausted
-	case unix.EBADF, unix.EINVAL, unix.ENOTSOCK, unix.EOPNOTSUPP, unix.EFAULT:
-		return acceptBroken
-	}
-	return acceptSkip
 }

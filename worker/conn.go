@@ -5,7 +5,6 @@ import (
 	"net"
 	"os"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -284,24 +283,4 @@ func (r *rawConn) Write(f func(fd uintptr) bool) error {
 		return r.conn.opError("raw-write", err)
 	}
 	return nil
-}
-
-// earlier returns the earlier of two deadlines, of which zero is none.
-func earlier(a, b time.Time) time.Time {
-	if a.IsZero() || !b.IsZero() && b.Before(a) {
-		return b
-	}
-	return a
-}
-
-// deadlines are what bounds a connection's reads and writes: the handler's own
-// and the worker's, of which the earlier wins.
-type deadlines struct {
-	mu         sync.Mutex // guards what follows, and the order in which the file's deadlines are set
-	readUser   time.Time  // by SetReadDeadline
-	readBound  time.Time  // of the current Read, from Config.ReadTimeout
-	writeUser  time.Time
-	writeBound time.Time
-	writeArmed atomic.Int64 // when writeBound was set, in ipc.Now's time
-	lapsed     lapse        // stands in for both read deadlines
 }

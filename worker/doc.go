@@ -25,7 +25,7 @@
 //
 // A worker accepts nothing before it is told to, one connection a wake, and
 // then goes to the end of the kernel's queue: workers take turns. One that
-// holds clearly more than its siblings waits a moment (gate.go). One that is
+// holds clearly more than its siblings waits a moment (accept_gate.go). One that is
 // full leaves the rest in the queue, where a sibling can take it.
 //
 // A connection's failure is its own. Panics of handlers and hooks, and
@@ -38,7 +38,7 @@
 // serves are emptied before they are closed (drain.go); connections are served
 // until they end, or their client has been silent for Config.DrainIdle; at the
 // deadline first the handlers' contexts end and then the connections. A close
-// never destroys an answer that is under way (linger.go).
+// never destroys an answer that is under way (conn_close.go).
 //
 // # Modes
 //

@@ -76,14 +76,6 @@ func (d *drain) postpone(by int64) {
 // draining says whether the final drain has begun.
 func (l *loop) draining() bool { return l.phase >= phaseEmptying }
 
-func (l *loop) resume() {
-	if l.draining() || l.phase == phaseAccepting {
-		return
-	}
-	l.phase = phaseAccepting
-	l.log.Debug("accepting")
-}
-
 func (l *loop) obeyDrain(now int64, d *ipc.Drain) {
 	if !d.Hold {
 		l.beginDrain(now, drainOrder{

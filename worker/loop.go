@@ -315,3 +315,11 @@ func (l *loop) serviceEnded(now int64, err error) {
 	l.reason = failure(err)
 	l.beginDrain(now, drainOrder{timeout: l.cfg.DrainTimeout, unasked: true})
 }
+
+func (l *loop) resume() {
+	if l.draining() || l.phase == phaseAccepting {
+		return
+	}
+	l.phase = phaseAccepting
+	l.log.Debug("accepting")
+}

@@ -106,3 +106,11 @@ func (w *worker) dump() {
 		}
 	}
 }
+
+// send sends m, whose loss is no reason to stop: if the master is gone, the
+// channel's reader says so, and if it does not read, it is its turn to worry.
+func (w *worker) send(m ipc.Message) {
+	if err := w.channel.Send(m); err != nil {
+		w.log.Debug("message lost", zap.String("event", string(m.Type())), zap.Error(err))
+	}
+}

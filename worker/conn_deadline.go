@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -41,37 +42,6 @@ const (
 
 // longAgo is a deadline that has always passed.
 var longAgo = time.Unix(1, 0)
-
-// activity is when a connection last did something, in ipc.Now's time. It is
-// recorded only while table.tracking is on.
-type activity struct {
-	lastByte   atomic.Int64  // a byte came or went
-	waitFrom   atomic.Int64  // the handler came back to Read, after bytes that it had read
-	waitedWith atomic.Uint64 // bytesIn at that time
-}
-
-// turnaround is how a connection knows how long its handler takes to answer:
-// from the first bytes that it read after its last answer to the end of its
-// next write. Requests that come in one piece, and answers that go in several,
-// count as one.
-type turnaround struct {
-	askedAt atomic.Int64           // in ipc.Now's time; 0: nothing is asked
-	doing   atomic.Pointer[string] // what Doing was told last
-}
-
-// asked notes that there are bytes to be answered.
-func (c *Conn) asked(now int64) {
-	if c.askedAt.Load() == 0 {
-		c.askedAt.Store(now)
-	}
-}
-
-// answered counts an answer.
-func (c *Conn) answered(now int64) {
-	if at := c.askedAt.Load(); at != 0 && c.askedAt.CompareAndSwap(at, 0) {
-		c.table.slot.Latency.Observe(time.Duration(now - at))
-	}
-}
 
 // beforeRead prepares a read: it notes when it began and applies
 // Config.ReadTimeout.
@@ -111,34 +81,6 @@ func (c *Conn) beforeWrite() error {
 	c.writeArmed.Store(now)
 	c.writeBound = time.Now().Add(timeout + timeout/2)
 	return c.applyWriteLocked()
-}
-
-// received counts what a read has brought.
-func (c *Conn) received(n int) {
-	if n > 0 {
-		c.bytesIn.Add(uint64(n))
-		now := ipc.Now()
-		c.asked(now)
-		if c.table.tracking.Load() {
-			c.lastByte.Store(now)
-		}
-	}
-}
-
-// sent counts what a write has taken.
-func (c *Conn) sent(n int) {
-	if n > 0 {
-		c.bytesOut.Add(uint64(n))
-		tracking := c.table.tracking.Load()
-		if !tracking && c.askedAt.Load() == 0 {
-			return
-		}
-		now := ipc.Now()
-		c.answered(now)
-		if tracking {
-			c.lastByte.Store(now)
-		}
-	}
 }
 
 // SetDeadline sets both deadlines, as net.Conn has it. A timeout of Config
@@ -192,12 +134,6 @@ func (c *Conn) lapseNow(why lapse) {
 		c.lapsed = why
 		_ = c.applyReadLocked() // fails only on a closed connection, which is as well
 	}
-}
-
-// silentSince returns when the connection last gave a sign of life, or from,
-// whichever is later.
-func (c *Conn) silentSince(from int64) int64 {
-	return max(from, c.lastByte.Load(), c.waitFrom.Load())
 }
 
 // readFailed decides what a Read returns whose system call failed with err, or
@@ -298,4 +234,24 @@ func (c *Conn) tryRead(b []byte) (int, error) {
 		return 0, io.EOF
 	}
 	return n, nil
+}
+
+// earlier returns the earlier of two deadlines, of which zero is none.
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// deadlines are what bounds a connection's reads and writes: the handler's own
+// and the worker's, of which the earlier wins.
+type deadlines struct {
+	mu         sync.Mutex // guards what follows, and the order in which the file's deadlines are set
+	readUser   time.Time  // by SetReadDeadline
+	readBound  time.Time  // of the current Read, from Config.ReadTimeout
+	writeUser  time.Time
+	writeBound time.Time
+	writeArmed atomic.Int64 // when writeBound was set, in ipc.Now's time
+	lapsed     lapse        // stands in for both read deadlines
 }

@@ -70,3 +70,15 @@ func (w *worker) linger(c *Conn) {
 		total += n
 	}
 }
+
+// cut closes a connection under its handler and says whether it was open. On a
+// goroutine, because closing waits until whoever is in a system call on it has
+// left.
+func (c *Conn) cut() bool {
+	if c.closed.Load() || c.cutShort.Swap(true) {
+		return false
+	}
+	c.table.counts(c, true)
+	go func() { _ = c.Close() }()
+	return true
+}

@@ -56,3 +56,28 @@ func (w *wakeup) close() {
 		_ = unix.Close(w.fd)
 	}
 }
+
+// inbox carries orders to the loop.
+type inbox struct {
+	wake *wakeup
+
+	mu     sync.Mutex // guards orders
+	orders []any
+}
+
+// post hands over an order and wakes the loop.
+func (b *inbox) post(order any) {
+	b.mu.Lock()
+	b.orders = append(b.orders, order)
+	b.mu.Unlock()
+	b.wake.ring()
+}
+
+// take returns the orders that have come, oldest first.
+func (b *inbox) take() []any {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	orders := b.orders
+	b.orders = nil
+	return orders
+}

@@ -181,18 +181,6 @@ func (t *table) cutAll() int {
 	return n
 }
 
-// cut closes a connection under its handler and says whether it was open. On a
-// goroutine, because closing waits until whoever is in a system call on it has
-// left.
-func (c *Conn) cut() bool {
-	if c.closed.Load() || c.cutShort.Swap(true) {
-		return false
-	}
-	c.table.counts(c, true)
-	go func() { _ = c.Close() }()
-	return true
-}
-
 // handlerContext returns the context of c's handler.
 func (t *table) handlerContext(base context.Context) (context.Context, context.CancelFunc) {
 	if limit := t.cfg.HandlerTimeout; limit > 0 {

@@ -4,8 +4,6 @@ import (
 	"runtime/metrics"
 	"time"
 
-	"go.uber.org/zap"
-
 	"prefork/ipc"
 )
 
@@ -66,12 +64,4 @@ func (c *Conn) describe() string {
 		return who + " " + *what
 	}
 	return who
-}
-
-// send sends m, whose loss is no reason to stop: if the master is gone, the
-// channel's reader says so, and if it does not read, it is its turn to worry.
-func (w *worker) send(m ipc.Message) {
-	if err := w.channel.Send(m); err != nil {
-		w.log.Debug("message lost", zap.String("event", string(m.Type())), zap.Error(err))
-	}
 }

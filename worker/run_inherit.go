@@ -2,6 +2,7 @@ package worker
 
 import (
 	"os"
+	"path/filepath"
 	"sync"
 
 	"golang.org/x/sys/unix"
@@ -31,3 +32,10 @@ var inherited = sync.OnceValue(func() bool {
 	_ = unix.CloseRange(ipc.ChannelFD, ^uint(0)>>1, unix.CLOSE_RANGE_CLOEXEC)
 	return true
 })
+
+// nameProcess gives the process the program's name. It was started as
+// /proc/self/exe, and would be called exe by ps, top and the journal. The
+// kernel takes 15 bytes; a process without /proc keeps the name it has.
+func nameProcess() {
+	_ = os.WriteFile("/proc/self/comm", []byte(filepath.Base(os.Args[0])), 0)
+}
