@@ -3,6 +3,7 @@ package master
 import (
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestAddressesThatCannotBeServedTogetherAreFoundWithoutABind(t *testing.T) {
@@ -38,6 +39,26 @@ func TestAddressesThatCannotBeServedTogetherAreFoundWithoutABind(t *testing.T) {
 		case tt.want == "" && len(problems) == 0:
 		case tt.want == "" || len(problems) != 1 || !strings.Contains(problems[0].Error(), tt.want):
 			t.Errorf("%v: %v; want %q", tt.listen, problems, tt.want)
+		}
+	}
+}
+
+func TestAReloadSeesAHostsFileThatWasChangedAMomentAgo(t *testing.T) {
+	now := time.Unix(1000, 0)
+	ago := func(s float64) time.Time { return now.Add(-time.Duration(s * float64(time.Second))) }
+	for _, tt := range []struct {
+		looked, changed time.Time
+		want            time.Duration
+	}{
+		{time.Unix(0, 0), ago(0), 0}, // the first look reads the file
+		{ago(2), ago(3600), 0},       // nothing has changed
+		{ago(2), ago(2.5), 0},
+		{ago(2), ago(1), hostsMemory - 2*time.Second},
+		{ago(2), ago(2.005), hostsMemory - 2*time.Second}, // perhaps after the look
+		{ago(6), ago(1), 0},
+	} {
+		if got := hostsDelay(tt.looked, tt.changed, now); got != tt.want {
+			t.Errorf("looked at %s, changed at %s: wait %s, want %s", tt.looked, tt.changed, got, tt.want)
 		}
 	}
 }

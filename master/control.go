@@ -67,18 +67,6 @@ func (c *controlSocket) shutdown() {
 	<-c.ended
 }
 
-// netListener wraps a copy of the descriptor for code that wants a
-// net.Listener. The caller closes both.
-func (l *listener) netListener() (net.Listener, error) {
-	fd, err := unix.FcntlInt(uintptr(l.fd), unix.F_DUPFD_CLOEXEC, 3)
-	if err != nil {
-		return nil, os.NewSyscallError("fcntl", err)
-	}
-	f := os.NewFile(uintptr(fd), l.name)
-	defer f.Close()
-	return net.FileListener(f)
-}
-
 // peerKey is the context's key for the credentials of the peer.
 type peerKey struct{}
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -118,5 +119,54 @@ func TestScaleWaitsAsLongAsTheServingGenerationMayTake(t *testing.T) {
 	r.serves(1)
 	if code, a := r.post("scale?n=2"); code != http.StatusConflict || a.Error != "1 workers serve, want 2" {
 		t.Errorf("scale = %d %+v, want a refusal", code, a)
+	}
+}
+
+func TestScaleAnswersWhenThePoolHasItsSize(t *testing.T) {
+	r := start(t, Options{Generation: generationOf(1, "", "tcp://127.0.0.1:0")})
+	r.serves(1)
+	for _, tt := range []struct {
+		query string
+		want  int
+	}{{"3", 3}, {"%2B1", 4}, {"+1", 5}, {"-2", 3}, {"1", 1}} {
+		code, a := r.post("scale?n=" + tt.query)
+		if code != http.StatusOK || a.Target != strconv.Itoa(tt.want) {
+			t.Errorf("scale %s = %d %+v, want %d", tt.query, code, a, tt.want)
+		}
+		r.serves(tt.want)
+	}
+	code, a := r.post("scale?n=-5")
+	if code != http.StatusConflict || !strings.Contains(a.Error, "cannot scale by -5: the pool has 1, and may have 1 to ") {
+		t.Errorf("scale below one worker = %d %+v, want a refusal that says what there is", code, a)
+	}
+	if code, a := r.post("scale?n=1000"); code != http.StatusConflict || !strings.Contains(a.Error, "cannot scale to 1000") || a.Target != "1" {
+		t.Errorf("scale beyond the slots = %d %+v, want a refusal that leaves the pool as it is", code, a)
+	}
+	r.serves(1)
+	for _, query := range []string{"", "zero", "0"} {
+		if code, a := r.post("scale?n=" + query); code != http.StatusConflict || a.Error == "" {
+			t.Errorf("scale %q = %d %+v, want a refusal", query, code, a)
+		}
+	}
+}
+
+func TestRecycleReplacesTheWorker(t *testing.T) {
+	for _, command := range []string{"recycle", "drain-worker"} {
+		r := start(t, Options{Generation: generationOf(2, "", "tcp://127.0.0.1:0")})
+		before := r.serves(2)
+		if code, a := r.post(command + "?slot=" + strconv.Itoa(before.Workers[0].Slot)); code != http.StatusOK {
+			t.Errorf("%s = %d %+v", command, code, a)
+		}
+		for _, w := range r.serves(2).Workers {
+			if w.PID == before.Workers[0].PID {
+				t.Errorf("%s: process %d is still there", command, w.PID)
+			}
+		}
+		if code, a := r.post(command + "?slot=30"); code != http.StatusConflict || !strings.Contains(a.Error, "no worker in slot 30") {
+			t.Errorf("%s of an empty slot = %d %+v", command, code, a)
+		}
+		if code, a := r.post(command); code != http.StatusConflict || !strings.Contains(a.Error, "is not a number") {
+			t.Errorf("%s without a slot = %d %+v", command, code, a)
+		}
 	}
 }

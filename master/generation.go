@@ -1,9 +1,8 @@
 package master
 
 import (
-	"context"
 	"errors"
-	"fmt"
+	"time"
 
 	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
@@ -37,67 +36,6 @@ func (g *generation) serves(l *listener) bool {
 		}
 	}
 	return false
-}
-
-// loaded is what the loader's goroutine hands to the owner loop.
-type loaded struct {
-	config  Generation
-	all     []*listener
-	as      map[*listener]served
-	skipped []skipped
-	err     error
-}
-
-// discard closes what was opened for a generation that will not be. kept is
-// what the loader was given.
-func (got *loaded) discard(kept map[*listener]known) {
-	for _, l := range got.all {
-		if _, old := kept[l]; !old {
-			l.close()
-		}
-	}
-}
-
-// load reads a configuration and binds what it adds. It runs on a goroutine
-// of its own; kept is a copy made for it.
-func (m *Master) load(ctx context.Context, kept map[*listener]known) loaded {
-	config := m.base
-	if m.options.Load != nil {
-		var err error
-		if config, err = m.options.Load(ctx); err != nil {
-			return loaded{err: err}
-		}
-	}
-	return m.bind(ctx, config, kept)
-}
-
-func (m *Master) bind(ctx context.Context, config Generation, kept map[*listener]known) loaded {
-	config.Listen = m.passed.listen(config.Listen)
-	if err := CheckSize(config); err != nil {
-		return loaded{err: err}
-	}
-	b := newBinder(config.NoReuseAddress, kept, m.passed)
-	all, err := b.bind(ctx, config.Listen)
-	return loaded{config: config, all: all, as: b.as, skipped: b.skipped, err: err}
-}
-
-// CheckSize says whether what a worker must be told of a generation fits into
-// one message.
-func CheckSize(g Generation) error {
-	hello := &ipc.Hello{Config: g.Worker}
-	for _, s := range g.Listen {
-		hello.Listeners = append(hello.Listeners, ipc.Listener{Name: s, Network: "unix", Address: s})
-	}
-	const room = 1 << 10 // for the fields that are known only later
-	data, err := ipc.Encode(hello)
-	if err == nil && len(data) > ipc.MaxMessage-room {
-		err = ipc.ErrTooLong
-	}
-	if errors.Is(err, ipc.ErrTooLong) {
-		return &ConfigError{fmt.Errorf("%d listen addresses and %d bytes of settings do not fit into the %d bytes that a worker can be told; configure less",
-			len(g.Listen), len(g.Worker), ipc.MaxMessage)}
-	}
-	return err
 }
 
 // refit gives the listeners what g wants of them and an earlier generation may
@@ -175,25 +113,6 @@ func (m *Master) sockets() map[*listener]bool {
 	return all
 }
 
-// own lists the listeners of g that only g will go on serving: all those that
-// the master closes when it drains, else those that the committed generation
-// does not have.
-func (m *Master) own(g *generation) []*listener {
-	var own []*listener
-	for _, l := range g.listeners {
-		switch {
-		case l.external:
-			// It stays open in the service manager: what is queued there
-			// waits for the next incarnation.
-		case m.ending():
-			own = append(own, l)
-		case m.current != nil && m.current != g && !m.current.serves(l):
-			own = append(own, l)
-		}
-	}
-	return own
-}
-
 // retire forgets a generation and closes what no other one has.
 func (m *Master) retire(number int) {
 	g := m.generations[number]
@@ -220,15 +139,6 @@ func (m *Master) release(l *listener) {
 	m.closeListener(l)
 }
 
-// known describes the open listeners to a loader.
-func (m *Master) known() map[*listener]known {
-	all := map[*listener]known{}
-	for l := range m.sockets() {
-		all[l] = known{*l, l.reusable()}
-	}
-	return all
-}
-
 // adopt makes what was loaded the next generation. If the policy does not want
 // it any more it retires it, and with it what it opened.
 func (m *Master) adopt(got loaded) *generation {
@@ -239,4 +149,27 @@ func (m *Master) adopt(got loaded) *generation {
 			zap.String("listener", s.listener), zap.String("address", s.address), zap.Error(s.err))
 	}
 	return g
+}
+
+func (m *Master) applyCommit(number int) {
+	g := m.generations[number]
+	if g == nil {
+		return
+	}
+	m.current = g
+	if g.config.LogLevel != "" {
+		if err := m.setLevel(g.config.LogLevel); err != nil {
+			m.log.Warn("log level not set", zap.Error(err))
+		}
+	}
+	m.refit(g)
+	m.syncStore()
+}
+
+// startTimeout is that of the generation that serves.
+func (m *Master) startTimeout() time.Duration {
+	if t := m.current.config.Policy.StartTimeout; t > 0 {
+		return t
+	}
+	return m.base.Policy.StartTimeout
 }

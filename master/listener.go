@@ -3,6 +3,7 @@ package master
 import (
 	"time"
 
+	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
 
 	"prefork/ipc"
@@ -150,4 +151,31 @@ func (l *listener) queued() int {
 // has for it.
 func (l *listener) wire(name string) ipc.Listener {
 	return ipc.Listener{Name: name, Network: l.network, Address: l.address}
+}
+
+// closeListeners closes what is still open when the master ends.
+func (m *Master) closeListeners() {
+	for l := range m.sockets() {
+		m.closeListener(l)
+	}
+}
+
+// closeListener closes a listener, and says so if connections were waiting: they
+// are lost.
+func (m *Master) closeListener(l *listener) {
+	if n := l.queued(); n > 0 && !l.external {
+		m.log.Warn("connections abandoned", zap.String("listener", l.name), zap.Int("connections", n))
+	}
+	l.close()
+}
+
+// defaultBacklog is listen(2)'s; the kernel caps it at net.core.somaxconn.
+const defaultBacklog = 4096
+
+// orDefault returns listen(2)'s argument for a configured one.
+func orDefault(n int) int {
+	if n <= 0 {
+		return defaultBacklog
+	}
+	return n
 }

@@ -9,17 +9,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// defaultBacklog is listen(2)'s; the kernel caps it at net.core.somaxconn.
-const defaultBacklog = 4096
-
-// orDefault returns listen(2)'s argument for a configured one.
-func orDefault(n int) int {
-	if n <= 0 {
-		return defaultBacklog
-	}
-	return n
-}
-
 // binder finds or opens the sockets of one generation. They are bound and do
 // not listen yet, but for those that are kept. It runs off the owner loop, and
 // is for one call of bind.

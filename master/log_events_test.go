@@ -1,18 +1,14 @@
 package master
 
 import (
-	"bufio"
-	"context"
 	"encoding/json"
 	"errors"
-	"net/http"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"go.uber.org/zap"
-	"golang.org/x/sys/unix"
 )
 
 func TestEventsAreTheLinesOfTheLog(t *testing.T) {
@@ -55,142 +51,6 @@ func TestTheLastEventsAreKept(t *testing.T) {
 			if e.Seq != uint64(4*maxEvents-len(es)+i+1) {
 				t.Fatalf("after %d: event %d has the number %d", after, i, e.Seq)
 			}
-		}
-	}
-}
-
-// follow opens a stream and returns its lines.
-func (r *running) follow(query string) *bufio.Scanner {
-	r.t.Helper()
-	resp, err := r.client.Get("http://prefork/v1/stream" + query)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	r.t.Cleanup(func() { _ = resp.Body.Close() })
-	if resp.StatusCode != http.StatusOK || resp.Header.Get("Content-Type") != "text/event-stream" {
-		r.t.Fatalf("stream: %s, %s", resp.Status, resp.Header.Get("Content-Type"))
-	}
-	return bufio.NewScanner(resp.Body)
-}
-
-// reads waits for a line that contains text.
-func reads(t *testing.T, lines *bufio.Scanner, text string) string {
-	t.Helper()
-	for lines.Scan() {
-		if strings.Contains(lines.Text(), text) {
-			return lines.Text()
-		}
-	}
-	t.Fatalf("the stream ended before %q: %v", text, lines.Err())
-	return ""
-}
-
-func TestAStreamTellsTransitionsAndStatus(t *testing.T) {
-	r := start(t, Options{Generation: generationOf(1, "", "tcp://127.0.0.1:0")})
-	s := r.serves(1)
-	lines := r.follow("")
-	reads(t, lines, "event: status")
-	var status Status
-	data := strings.TrimPrefix(reads(t, lines, "data: "), "data: ")
-	if err := json.Unmarshal([]byte(data), &status); err != nil || status.PID != s.PID {
-		t.Fatalf("status %s, %v", data, err)
-	}
-	reads(t, lines, `"message":"listening"`) // from before the stream began
-	if err := unix.Kill(s.Workers[0].PID, unix.SIGKILL); err != nil {
-		t.Fatal(err)
-	}
-	reads(t, lines, `"message":"worker exited"`)
-
-	es, err := r.master.Events(t.Context(), 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	late := r.follow("?after=" + jsonText(t, es[len(es)-1].Seq-1))
-	if line := reads(t, late, "id: "); line != "id: "+jsonText(t, es[len(es)-1].Seq) {
-		t.Errorf("who has seen all but one is told %q first", line)
-	}
-
-	r.stop()
-	reads(t, lines, `"message":"stopped"`)
-	for lines.Scan() { // to its end, which is not an error
-	}
-	if err := lines.Err(); err != nil {
-		t.Errorf("the stream ended with %v", err)
-	}
-	if err := r.wait(); err != nil {
-		t.Error(err)
-	}
-	if es, err := r.master.Events(t.Context(), 1<<40); !errors.Is(err, ErrStopped) {
-		t.Errorf("after the end there are %v, %v", es, err)
-	}
-}
-
-func jsonText(t *testing.T, v any) string {
-	t.Helper()
-	b, err := json.Marshal(v)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(b)
-}
-
-func TestAStreamFromNowhereIsRefused(t *testing.T) {
-	r := start(t, Options{Generation: generationOf(1, "", "tcp://127.0.0.1:0")})
-	r.serves(1)
-	resp, err := r.client.Get("http://prefork/v1/stream?after=yesterday")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = resp.Body.Close()
-	if resp.StatusCode != http.StatusBadRequest {
-		t.Errorf("answered %s", resp.Status)
-	}
-}
-
-func TestStreamsAreLimited(t *testing.T) {
-	r := start(t, Options{Generation: generationOf(1, "", "tcp://127.0.0.1:0")})
-	r.serves(1)
-	r.master.streams.Store(maxStreams)
-	resp, err := r.client.Get("http://prefork/v1/stream")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = resp.Body.Close()
-	if resp.StatusCode != http.StatusServiceUnavailable {
-		t.Errorf("one too many was answered %s", resp.Status)
-	}
-	r.master.streams.Store(0)
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if _, err := r.master.Events(ctx, 1<<40); !errors.Is(err, context.Canceled) {
-		t.Errorf("a wait that was given up returned %v", err)
-	}
-}
-
-func TestCountersOfASlotOutliveItsWorkers(t *testing.T) {
-	r := start(t, Options{Generation: generationOf(1, "", "tcp://127.0.0.1:0")})
-	r.serves(1)
-	for n := uint64(1); n <= 3; n++ {
-		// The fake worker counts one accept and one answer at each Resume.
-		s := r.until("the worker's count", func(s Status) bool { return len(s.Slots) > 0 && s.Totals.Accepted == n })
-		var sum, answers uint64
-		for _, row := range s.Slots {
-			sum += row.Accepted
-			answers += row.Answers
-		}
-		if sum != n || answers != n {
-			t.Fatalf("the slots count %d accepts and %d answers, the totals %d: %+v", sum, answers, n, s.Slots)
-		}
-		if s.Reloads.OK != n-1 {
-			t.Errorf("%d reloads were counted, want %d", s.Reloads.OK, n-1)
-		}
-		before := s.CPUS
-		if code, answer := r.post("reload"); code != http.StatusOK {
-			t.Fatalf("reload: %+v", answer)
-		}
-		s = r.serves(1)
-		if s.CPUS < before {
-			t.Errorf("processor time went from %v back to %v", before, s.CPUS)
 		}
 	}
 }

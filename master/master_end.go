@@ -42,3 +42,6 @@ func (m *Master) ending() bool {
 	}
 	return false
 }
+
+// close ends every wait for the owner loop.
+func (m *Master) close() { m.ended.Do(func() { close(m.done) }) }

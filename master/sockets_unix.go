@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"sync"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // UnixSocket is a net.Listener for clients of the master, on a Unix socket
@@ -116,3 +118,15 @@ func (u *UnixSocket) Close() error {
 
 // Addr implements net.Listener.
 func (u *UnixSocket) Addr() net.Addr { return &net.UnixAddr{Net: "unix", Name: u.address.Path} }
+
+// netListener wraps a copy of the descriptor for code that wants a
+// net.Listener. The caller closes both.
+func (l *listener) netListener() (net.Listener, error) {
+	fd, err := unix.FcntlInt(uintptr(l.fd), unix.F_DUPFD_CLOEXEC, 3)
+	if err != nil {
+		return nil, os.NewSyscallError("fcntl", err)
+	}
+	f := os.NewFile(uintptr(fd), l.name)
+	defer f.Close()
+	return net.FileListener(f)
+}

@@ -8,9 +8,6 @@ import (
 	"strconv"
 	"time"
 
-	"golang.org/x/sys/unix"
-
-	"prefork/ipc"
 	"prefork/master/policy"
 )
 
@@ -147,59 +144,4 @@ func (m *Master) row(w *worker) WorkerRow {
 		Doing:      w.report.Doing,
 		DoingS:     time.Duration(w.report.DoingNS).Seconds(),
 	}
-}
-
-// uneasy is the silence after which it matters whether a worker is suspended:
-// twice what an idle one needs.
-const uneasy = time.Second
-
-// takeSample tells the policy how the workers fare.
-func (m *Master) takeSample() {
-	samples := make([]policy.Sample, 0, len(m.workers))
-	for id, w := range m.workers {
-		m.count(w)
-		beat := w.heartbeat()
-		s := policy.Sample{
-			ID:     id,
-			Active: w.active(),
-			Served: w.counted.accepted,
-			Beaten: beat != w.beat,
-			Silent: w.silence(),
-			Full:   w.serving && ipc.WorkerState(w.memory.State.Load()) == ipc.Paused,
-		}
-		w.beat = beat
-		s.Suspended = s.Silent > uneasy && w.process.suspended
-		if m.current.config.Policy.RecycleAboveRSS > 0 {
-			s.RSS = w.process.rss
-		}
-		samples = append(samples, s)
-	}
-	m.list()
-	m.step(policy.Sampled{Samples: samples, Waiting: m.connectionsWait()})
-	m.remind()
-	m.retryLogs()
-	m.tell()
-	m.publish()
-}
-
-// connectionsWait says whether a connection waits at one of the listeners.
-func (m *Master) connectionsWait() bool {
-	fds := make([]unix.PollFd, 0, len(m.current.listeners))
-	for _, l := range m.current.listeners {
-		fds = append(fds, unix.PollFd{Fd: int32(l.fd), Events: unix.POLLIN})
-	}
-	n, err := unix.Poll(fds, 0)
-	return err == nil && n > 0
-}
-
-// formatAll writes actions for the debug log, notes aside: they are lines of
-// their own.
-func formatAll(actions []policy.Action) []string {
-	out := make([]string, 0, len(actions))
-	for _, a := range actions {
-		if _, isNote := a.(policy.Note); !isNote {
-			out = append(out, policy.FormatAction(a))
-		}
-	}
-	return out
 }

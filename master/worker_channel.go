@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"prefork/ipc"
+	"prefork/master/policy"
 )
 
 // A worker sends a handful of messages in its life and one report a second. If it
@@ -90,4 +91,18 @@ func (p *pace) next(now time.Time) time.Duration {
 	}
 	p.due = p.due.Add(p.interval)
 	return max(0, p.due.Sub(now)-time.Duration(p.room)*p.interval)
+}
+
+// follow starts the two goroutines that watch a worker. Both end with it.
+func (m *Master) follow(w *worker) {
+	heard := make(chan struct{}) // closed at the end of the channel
+	ended := make(chan struct{}) // closed at the end of the process
+	go m.hear(w, heard, ended)
+	go m.attend(w, heard, ended)
+}
+
+func (m *Master) unfit(w *worker, why string) {
+	if m.workers[w.id] == w {
+		m.step(policy.Unfit{ID: w.id, Err: why})
+	}
 }

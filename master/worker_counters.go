@@ -138,29 +138,6 @@ func (w *worker) silence() time.Duration {
 	return max(0, time.Duration(ipc.Now()-beat))
 }
 
-// list tells the workers which siblings take connections, so that they wait for
-// no others. The workers of one generation share the listeners.
-func (m *Master) list() {
-	m.relist = false
-	words := (m.board.Len() + 63) / 64
-	serving := map[int]*[ipc.MaxSlots / 64]uint64{}
-	for number := range m.generations {
-		serving[number] = new([ipc.MaxSlots / 64]uint64)
-	}
-	for _, w := range m.workers {
-		if set := serving[w.generation]; set != nil && w.serving && w.silence() < restless {
-			set[w.slot/64] |= 1 << (w.slot % 64)
-		}
-	}
-	for _, w := range m.workers {
-		if set := serving[w.generation]; set != nil {
-			for i := range words {
-				w.memory.Peers[i].Store(set[i])
-			}
-		}
-	}
-}
-
 // add counts what a worker has done.
 func (t *Totals) add(f *figures) {
 	t.Accepted += f.accepted

@@ -2,14 +2,13 @@ package master
 
 import (
 	"math"
-	"net"
+	"net/http"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"prefork/ipc"
-	"prefork/master/policy"
 )
 
 // aWorker is a worker of this process's own, as far as its figures go.
@@ -133,43 +132,6 @@ func TestActiveAndLostAreWhatCanBe(t *testing.T) {
 	}
 }
 
-// A worker waits for those siblings only that the master lists.
-func TestThoseWhoServeAreListed(t *testing.T) {
-	var err error
-	m := New(Options{})
-	if m.board, err = ipc.NewScoreboard(130); err != nil {
-		t.Fatal(err)
-	}
-	defer m.board.Close()
-	m.generations = map[int]*generation{1: {number: 1}, 2: {number: 2}}
-	add := func(slot, generation int, serving bool, beat int64) *worker {
-		w := aWorker(t, slot)
-		w.generation, w.serving = generation, serving
-		w.memory.Beat.Store(beat)
-		w.memory.Peers[0].Store(1 << 63)
-		m.workers[policy.ID(len(m.workers)+1)] = w
-		return w
-	}
-	now := ipc.Now()
-	a := add(1, 1, true, now)
-	add(129, 1, true, now)
-	add(2, 1, false, now)                   // held
-	add(3, 1, true, now-int64(time.Minute)) // stopped
-	add(4, 1, true, now+int64(time.Minute)) // lies
-	b := add(64, 2, true, now)
-	m.relist = true
-	m.list()
-	got := func(w *worker) (words [4]uint64) {
-		for i := range words {
-			words[i] = w.memory.Peers[i].Load()
-		}
-		return words
-	}
-	if got(a) != [4]uint64{1 << 1, 0, 1 << 1} || got(b) != [4]uint64{0, 1} || m.relist {
-		t.Errorf("generation 1 has %v, generation 2 %v", got(a), got(b))
-	}
-}
-
 func TestAWorkerThatLiesHarmsNoFigureButItsOwn(t *testing.T) {
 	r := start(t, Options{Generation: generationOf(3, "lie", "tcp://127.0.0.1:0")})
 	s := r.until("all to serve", func(s Status) bool { return s.State == "running" && len(s.Workers) == 3 })
@@ -196,29 +158,6 @@ func TestAWorkerThatLiesHarmsNoFigureButItsOwn(t *testing.T) {
 	}
 }
 
-// The fake workers accept nothing: one says that it has no room, one does not.
-func TestAPoolIsFullWhenConnectionsWaitAndNoWorkerHasRoom(t *testing.T) {
-	for do, want := range map[string]bool{"full": true, "": false} {
-		r := start(t, Options{Generation: generationOf(2, do, "tcp://127.0.0.1:0")})
-		s := r.serves(2)
-		looks := 0
-		r.untilLoop("ten samples with nobody waiting", func(m *Master) bool { looks++; return looks > 10 && !m.connectionsWait() })
-		if r.log.FilterMessage("pool full").Len() > 0 {
-			t.Fatal("full, though no connection waits")
-		}
-		c, err := net.Dial("tcp", s.Listeners[0].Address)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer c.Close()
-		sampled := 0
-		r.untilLoop("the line, or enough samples without it", func(m *Master) bool {
-			sampled++
-			return m.connectionsWait() && (r.log.FilterMessage("pool full").Len() > 0 || !want && sampled > 100)
-		})
-	}
-}
-
 // Workers are added up in any order. A sum that goes back, by a rounding error,
 // is read as a restart.
 func TestTheOrderOfWorkersDoesNotMoveASum(t *testing.T) {
@@ -234,5 +173,33 @@ func TestTheOrderOfWorkersDoesNotMoveASum(t *testing.T) {
 	}
 	if most := sum(1<<64-1, 1); most < sum(1<<64-1) {
 		t.Errorf("an absurd sum wraps to %v", most)
+	}
+}
+
+func TestCountersOfASlotOutliveItsWorkers(t *testing.T) {
+	r := start(t, Options{Generation: generationOf(1, "", "tcp://127.0.0.1:0")})
+	r.serves(1)
+	for n := uint64(1); n <= 3; n++ {
+		// The fake worker counts one accept and one answer at each Resume.
+		s := r.until("the worker's count", func(s Status) bool { return len(s.Slots) > 0 && s.Totals.Accepted == n })
+		var sum, answers uint64
+		for _, row := range s.Slots {
+			sum += row.Accepted
+			answers += row.Answers
+		}
+		if sum != n || answers != n {
+			t.Fatalf("the slots count %d accepts and %d answers, the totals %d: %+v", sum, answers, n, s.Slots)
+		}
+		if s.Reloads.OK != n-1 {
+			t.Errorf("%d reloads were counted, want %d", s.Reloads.OK, n-1)
+		}
+		before := s.CPUS
+		if code, answer := r.post("reload"); code != http.StatusOK {
+			t.Fatalf("reload: %+v", answer)
+		}
+		s = r.serves(1)
+		if s.CPUS < before {
+			t.Errorf("processor time went from %v back to %v", before, s.CPUS)
+		}
 	}
 }

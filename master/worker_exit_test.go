@@ -1,12 +1,19 @@
 package master
 
 import (
+	"errors"
 	"net"
 	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
+
+	"prefork/internal/needtool"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
+	"golang.org/x/sys/unix"
 )
 
 // lost returns connections_lost of the first exit that has it.
@@ -67,5 +74,69 @@ func TestConnectionsThatWaitAtAListenerThatClosesAreToldOf(t *testing.T) {
 	m.retire(1)
 	if n := log.FilterMessage("connections abandoned").FilterField(zap.Int("connections", 1)).Len(); n != 1 {
 		t.Errorf("said %d times that a connection was abandoned, want once", n)
+	}
+}
+
+func TestDescriptorsAndProcessesReturnToTheBaseline(t *testing.T) {
+	r := start(t, Options{Generation: generationOf(2, "", "tcp://127.0.0.1:0")})
+	r.serves(2)
+	r.post("reload") // the first one opens what the control client keeps
+	r.serves(2)
+	before := countFDs(t)
+	for range 10 {
+		if code, a := r.post("reload"); code != http.StatusOK {
+			t.Fatalf("reload = %d %+v; log:\n%s", code, a, r.logText())
+		}
+		s := r.serves(2)
+		if err := unix.Kill(s.Workers[0].PID, unix.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		r.until("a replacement", func(now Status) bool {
+			return now.Totals.Restarts > s.Totals.Restarts && len(now.Workers) == 2 && now.Workers[0].State == "ready" && now.Workers[1].State == "ready"
+		})
+	}
+	r.client.CloseIdleConnections()
+	r.until("the descriptors to return", func(Status) bool { return countFDs(t) <= before })
+	if zombies := children(t, "Z"); len(zombies) > 0 {
+		t.Errorf("zombies: %v", zombies)
+	}
+}
+
+// children lists our child processes in a state.
+func children(t *testing.T, state string) (pids []string) {
+	t.Helper()
+	// A child stays with the thread that started it, and Go starts one from any.
+	files, err := filepath.Glob("/proc/self/task/*/children")
+	if err != nil || len(files) == 0 {
+		needtool.Skip(t, "the kernel lists no children: %v", err)
+	}
+	var list []byte
+	for _, file := range files {
+		data, _ := os.ReadFile(file) // a thread that has gone has handed its children on
+		list = append(list, data...)
+	}
+	for _, pid := range strings.Fields(string(list)) {
+		stat, err := os.ReadFile("/proc/" + pid + "/stat")
+		if err == nil && strings.HasPrefix(string(stat[strings.LastIndexByte(string(stat), ')')+2:]), state) {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
+func TestCrashIsLoggedOnceWithItsEvidence(t *testing.T) {
+	r := start(t, Options{Generation: generationOf(1, "panic", "tcp://127.0.0.1:0")})
+	var exit *ExitError
+	if err := r.wait(); !errors.As(err, &exit) || exit.Code != 1 {
+		t.Fatalf("Run = %v, want an ExitError with code 1", err)
+	}
+	exits := r.log.FilterMessage("worker exited").All()
+	if len(exits) == 0 {
+		t.Fatalf("no exit in the log:\n%s", r.logText())
+	}
+	fields := exits[0].ContextMap()
+	evidence, _ := fields["evidence"].(string)
+	if !strings.Contains(evidence, "panic: deliberate") || fields["pid"] == nil {
+		t.Errorf("exit logged with %v, want the panic", fields)
 	}
 }

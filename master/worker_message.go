@@ -1,52 +1,15 @@
 package master
 
 import (
-	"errors"
 	"fmt"
 	"strings"
-	"time"
 	"unicode"
 
 	"go.uber.org/zap"
-	"go.uber.org/zap/zapcore"
 
-	"prefork/internal/logs"
 	"prefork/ipc"
 	"prefork/master/policy"
 )
-
-type zapLevel = zapcore.Level
-
-// partingTime bounds two waits at a worker's end that are over at once unless
-// something is wrong: for its last messages after its exit, and for its exit
-// after it closed the channel.
-const partingTime = 2 * time.Second
-
-// follow starts the two goroutines that watch a worker. Both end with it.
-func (m *Master) follow(w *worker) {
-	heard := make(chan struct{}) // closed at the end of the channel
-	ended := make(chan struct{}) // closed at the end of the process
-	go m.hear(w, heard, ended)
-	go m.attend(w, heard, ended)
-}
-
-// attend waits for the worker's end. The exit is told after the last message,
-// which may be the reason for it.
-func (m *Master) attend(w *worker, heard <-chan struct{}, ended chan<- struct{}) {
-	e, err := w.watch()
-	close(ended)
-	select {
-	case <-heard:
-	case <-time.After(partingTime): // something else holds the other end
-	}
-	m.post(func(m *Master) { m.exited(w, e, err) })
-}
-
-func (m *Master) unfit(w *worker, why string) {
-	if m.workers[w.id] == w {
-		m.step(policy.Unfit{ID: w.id, Err: why})
-	}
-}
 
 // message acts on what a worker said.
 func (m *Master) message(w *worker, msg ipc.Message) {
@@ -116,103 +79,4 @@ func reason(text string) string {
 		}
 		return unicode.ReplacementChar
 	}, text)
-}
-
-// exited accounts for a worker that is gone and tells the policy.
-func (m *Master) exited(w *worker, e exit, err error) {
-	if err != nil {
-		m.log.Error("exit not seen", m.about(w, zap.Error(err))...)
-		e = exit{code: -1}
-	}
-	m.count(w)
-	clean := e.signal == 0 && e.code == 0
-	// What it has cut it has counted as failed. What it held besides it took along,
-	// also with exit status 0: a handler may call os.Exit.
-	lost := w.lost()
-	m.totals.Failed += uint64(lost)
-	m.slots[w.slot].Failed += uint64(lost)
-	if lost += w.cut; lost > 0 {
-		w.last = append(w.last, zap.Int("connections_lost", lost))
-	}
-	m.bury(w, e.cpu)
-	m.noteFailures(w)
-	if words := w.evidence(); words != "" && !clean && m.evidences.Allow(time.Now()) {
-		w.last = append(w.last, zap.String("evidence", words))
-	}
-	m.board.Peer(w.slot).Reset()
-	m.step(policy.Exited{ID: w.id, Code: e.code, Signal: e.signal, Lost: lost})
-	delete(m.workers, w.id)
-	go w.close() // the owner loop does not wait for what a worker has left behind
-}
-
-// noteFailures limits what is logged of the failures of workers that serve once:
-// each of them could log its own, as often as a client likes to cause one.
-func (m *Master) noteFailures(w *worker) {
-	g := m.generations[w.generation]
-	if g == nil || !g.config.Policy.OneShot || w.counted.failed == 0 {
-		return
-	}
-	m.unsaid += uint64(min(w.memory.Unsaid.Load(), 1))
-	if !m.failures.Allow(time.Now()) {
-		m.beQuiet(1)
-	}
-}
-
-// beQuiet tells the workers whether to log what clients can cause.
-func (m *Master) beQuiet(quiet uint32) {
-	if m.quiet == quiet {
-		return
-	}
-	m.quiet = quiet
-	for _, w := range m.workers {
-		w.memory.Quiet.Store(quiet)
-	}
-}
-
-// logUnsaid says how many failures were not logged, and lets the next ones be.
-func (m *Master) logUnsaid() {
-	if m.unsaid > 0 {
-		m.log.Warn("failures not logged", zap.Uint64("count", m.unsaid))
-		m.unsaid = 0
-	}
-	m.beQuiet(0)
-}
-
-// reopenLog opens the log file afresh, here and in every worker.
-func (m *Master) reopenLog() {
-	if m.logFile.path == "" {
-		if m.access.path == "" {
-			m.log.Info("no log file to reopen")
-		}
-		return
-	}
-	m.reopen(&m.logFile, func(m *Master, _ int, err error) {
-		if err != nil {
-			m.log.Error("log file not reopened", zap.Error(err))
-			return
-		}
-		m.instructAll(ipc.TypeReopen)
-		m.log.Info("log file reopened")
-	})
-}
-
-// level returns the level of the log, as workers are told it.
-func (m *Master) level() string { return m.options.Level.Level().String() }
-
-// setLevel sets the level of the log, here and in every worker.
-func (m *Master) setLevel(name string) error {
-	if name == "" {
-		return errors.New("no log level given; want debug, info, warn or error")
-	}
-	level, err := logs.ParseLevel(name)
-	if err != nil {
-		return err
-	}
-	if level == m.options.Level.Level() {
-		return nil
-	}
-	m.options.Level.SetLevel(level)
-	m.instructAll(ipc.TypeLogLevel)
-	m.log.Info("log level set", zap.String("level", name))
-	return nil
 }

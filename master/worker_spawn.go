@@ -6,7 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
 
 	"prefork/internal/forkexec"
@@ -14,34 +13,6 @@ import (
 	"prefork/master/policy"
 	"prefork/systemd"
 )
-
-// worker is what the master holds of one process that it started. The owner loop owns it; the
-// reader and the exit watcher use only the channel and the pidfd.
-type worker struct {
-	id         policy.ID
-	slot       int
-	generation int
-	pid        int
-	started    time.Time
-	born       int64 // the same in ipc.Now's time
-	serving    bool  // told to accept, and not to drain since
-	memory     *ipc.Slot
-	counted    figures // what is believed of memory's
-	countedAt  time.Time
-	doubted    bool // the log has said that the counters are impossible
-	channel    *ipc.Channel
-	out        outbox
-	crash      int      // memfd with the runtime's last words
-	pidfd      *os.File // non-blocking: waits in the netpoller
-	report     ipc.Report
-	greeted    bool
-	stopped    bool        // told to stop
-	drained    bool        // it has said so
-	cut        int         // connections that it closed at its end, as it said
-	process    process     // as it was seen last
-	beat       int64       // likewise
-	last       []zap.Field // for the log line of its exit
-}
 
 // environment returns the workers' environment: ours, marked, without what the
 // service manager meant for the master alone.
@@ -131,80 +102,29 @@ func abandon(pid, pidfd int) {
 	}
 }
 
-// exit is how a worker ended.
-type exit struct {
-	code   int
-	signal int
-	cpu    time.Duration // that the process has used
-}
-
-// watch waits for the worker's end and reaps it. It uses no thread: a pidfd is
-// pollable, and Wait4 with WNOHANG is asked only once it is ready.
-func (w *worker) watch() (exit, error) {
-	raw, err := w.pidfd.SyscallConn()
-	if err != nil {
-		return exit{}, err
+func (m *Master) applySpawn(a policy.Spawn) {
+	g := m.generations[a.Generation]
+	if g == nil {
+		m.step(policy.SpawnFailed{ID: a.ID, Err: fmt.Sprintf("generation %d is not loaded", a.Generation)})
+		return
 	}
-	var status unix.WaitStatus
-	var usage unix.Rusage
-	var waitErr error
-	err = raw.Read(func(uintptr) bool {
-		for {
-			var pid int
-			pid, waitErr = unix.Wait4(w.pid, &status, unix.WNOHANG, &usage)
-			if waitErr != unix.EINTR {
-				return waitErr != nil || pid != 0
-			}
-		}
+	m.board.Peer(a.Slot).Reset()
+	w, err := m.spawn(a.ID, a.Slot, g)
+	if err != nil {
+		m.step(policy.SpawnFailed{ID: a.ID, Err: err.Error()})
+		return
+	}
+	m.workers[a.ID] = w
+	m.account(a.Slot).Workers++
+	m.follow(w)
+	m.step(policy.Spawned{ID: a.ID, PID: w.pid})
+	m.send(w, &ipc.Hello{
+		Protocol: ipc.ProtocolVersion, Build: m.options.Build, PID: unix.Getpid(),
+		Slot: a.Slot, Slots: m.board.Len(), Generation: g.number,
+		Listeners: g.wire(), Config: g.config.Worker,
+		LogLevel: m.level(), LogFormat: m.options.LogFormat,
 	})
-	if err == nil {
-		err = waitErr
+	if m.access.fd >= 0 {
+		m.instruct(w, ipc.TypeAccessLog)
 	}
-	if err != nil {
-		return exit{}, fmt.Errorf("wait for process %d: %w", w.pid, err)
-	}
-	cpu := time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
-	if status.Signaled() {
-		return exit{signal: int(status.Signal()), cpu: cpu}, nil
-	}
-	return exit{code: status.ExitStatus(), cpu: cpu}, nil
-}
-
-// kill sends SIGKILL through the pidfd, so that it can never reach a process
-// that took the number since.
-func (w *worker) kill() error {
-	raw, err := w.pidfd.SyscallConn()
-	if err != nil {
-		return err
-	}
-	var killErr error
-	if err := raw.Control(func(fd uintptr) {
-		killErr = unix.PidfdSendSignal(int(fd), unix.SIGKILL, nil, 0)
-	}); err != nil {
-		return err
-	}
-	return killErr
-}
-
-// maxEvidence bounds what is logged of a worker's last words, in bytes.
-const maxEvidence = 16 << 10
-
-// evidence returns what the runtime wrote before the worker died: a panic, a
-// fatal error or a goroutine dump. It must be called after the exit.
-func (w *worker) evidence() string {
-	text, err := ipc.ReadCrashFile(w.crash, maxEvidence)
-	if err != nil {
-		return ""
-	}
-	return text
-}
-
-// close releases what the master holds of a worker that is gone. It may wait for
-// as long as the worker wanted: descriptors that the worker has sent are closed
-// with the channel, and Close waits for a Receive that closes others.
-func (w *worker) close() {
-	_ = w.pidfd.Close()
-	_ = unix.Close(w.crash)
-	_ = w.memory.Close()
-	_ = w.channel.Close()
 }

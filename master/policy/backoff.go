@@ -3,6 +3,7 @@ package policy
 import (
 	"fmt"
 	"math"
+	"math/bits"
 	"time"
 )
 
@@ -89,4 +90,72 @@ func (b *brake) String() string {
 		return ""
 	}
 	return fmt.Sprintf("workers keep crashing (score %.0f): replacements are slowed down", b.score)
+}
+
+// random is a small generator (SplitMix64, by Steele, Lea and Flood): what the
+// machine does must depend on its seed alone.
+type random struct{ state uint64 }
+
+func (r *random) next() uint64 {
+	r.state += 0x9e3779b97f4a7c15
+	z := r.state
+	z = (z ^ z>>30) * 0xbf58476d1ce4e5b9
+	z = (z ^ z>>27) * 0x94d049bb133111eb
+	return z ^ z>>31
+}
+
+// below returns a number in [0, n), or 0 if n is 0. Its bias is of no account
+// at the sizes used here.
+func (r *random) below(n uint64) uint64 {
+	hi, _ := bits.Mul64(r.next(), n)
+	return hi
+}
+
+// around returns d give or take a fifth.
+func (r *random) around(d time.Duration) time.Duration {
+	fifth := d / 5
+	return d - fifth + time.Duration(r.below(uint64(2*fifth)+1))
+}
+
+// delay makes w's place wait for its replacement, if it must wait.
+func (m *Machine) delay(w *worker) {
+	g := w.gen
+	c := &g.config
+	wait, spent := m.brake.crash(m.now, m.short(w), c, &m.random)
+	if spent {
+		m.note(Error, "service degraded", nil, Field{"generation", g.number},
+			Field{"backoff", c.BackoffCap}, Field{"error", m.brake.String()})
+		m.do(Notify{Status: m.status()})
+	}
+	m.postpone(w, wait)
+}
+
+// short says whether w's life was so short that its replacement must wait.
+func (m *Machine) short(w *worker) bool {
+	m.observe(w.gen)
+	limit := w.gen.config.FastDeath
+	if !w.everReady || m.now-w.readyAt <= limit {
+		return true
+	}
+	m.brake.survived(w.readyAt + limit)
+	return false
+}
+
+// postpone keeps w's place empty for a while.
+func (m *Machine) postpone(w *worker, wait time.Duration) {
+	if wait <= 0 {
+		return
+	}
+	w.gen.pending = append(w.gen.pending, m.now+wait)
+	m.note(Info, "replacement delayed", nil, Field{"slot", w.slot}, Field{"generation", w.gen.number},
+		Field{"backoff", wait}, Field{"attempt", m.brake.streak})
+}
+
+// observe tells the brake who of g has survived its first moments.
+func (m *Machine) observe(g *generation) {
+	for _, w := range g.members {
+		if at := w.readyAt + g.config.FastDeath; w.everReady && at <= m.now {
+			m.brake.survived(at)
+		}
+	}
 }

@@ -254,3 +254,39 @@ func (m *Machine) retire() {
 		return over
 	})
 }
+
+// listen says whether g's sockets listen, and asks for it if nobody has: they
+// do so as soon as somebody can accept, and no sooner, so that a generation
+// that never serves has kept no client waiting.
+func (m *Machine) listen(g *generation) bool {
+	if g.listens == listensNot {
+		g.listens = listensAsked
+		m.do(Listen{Generation: g.number})
+	}
+	return g.listens == listensNow
+}
+
+// onListening lets those accept who have waited for it.
+func (m *Machine) onListening(ev Listening) {
+	i := slices.IndexFunc(m.generations, func(g *generation) bool { return g.number == ev.Generation })
+	if i < 0 || m.generations[i].listens != listensAsked {
+		m.note(Debug, "event ignored", nil, Field{"event", eventName(ev)})
+		return
+	}
+	g := m.generations[i]
+	switch {
+	case ev.Err == "":
+		g.listens = listensNow
+		if g == m.serving && m.serves() {
+			for _, w := range g.members {
+				if w.serves() {
+					m.accept(w)
+				}
+			}
+		}
+	case g == m.coming:
+		m.failReload(ev.Err)
+	case m.state == Booting:
+		m.abort(1, ev.Err)
+	}
+}

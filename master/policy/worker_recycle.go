@@ -19,32 +19,6 @@ func (m *Machine) onRecycle(w *worker, now bool) {
 	}
 }
 
-// onTerminated replaces a worker that was told to leave.
-func (m *Machine) onTerminated(w *worker) {
-	if !w.spawned || !w.alive() || w.told {
-		return
-	}
-	awaited := w.state == WorkerStarting && m.state == Draining && !m.lame
-	if awaited {
-		return // nobody else can empty the queue; it is drained when it is ready
-	}
-	w.told = true
-	c := &w.gen.config
-	early := !w.spent() && m.peopled(w.gen) && m.short(w)
-	switch {
-	case w.state == WorkerStarting:
-		m.note(Info, "worker leaves", w, Field{"event", string(causeLeaving)})
-		m.stop(w, causeLeaving) // it has nothing to finish
-	case w.spent():
-		m.drain(w, causeLeaving, false, c.DrainTimeout)
-	case !w.retiring:
-		m.retireWorker(w, string(causeLeaving))
-	}
-	if early {
-		m.postpone(w, m.brake.early(m.now, c, &m.random))
-	}
-}
-
 func (m *Machine) retireWorker(w *worker, why string) {
 	w.retiring = true
 	m.note(Info, "worker to be replaced", w, Field{"event", why})

@@ -1,0 +1,139 @@
+package master
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"prefork/ipc"
+	"prefork/master/policy"
+)
+
+// startLoad reads the next configuration off the owner loop.
+func (m *Master) startLoad() {
+	m.waiting.begin()
+	if m.loading != nil {
+		// One at a time: the program's own function may not be ready for more.
+		m.step(policy.Loaded{Err: "the configuration of an earlier reload is still being loaded"})
+		return
+	}
+	kept := m.known()
+	ctx, cancel := context.WithTimeout(context.Background(), m.startTimeout())
+	m.loading, m.giveUpLoad = kept, cancel
+	go func() {
+		defer cancel()
+		got := m.load(ctx, kept)
+		if !m.post(func(m *Master) { m.finishLoad(got) }) {
+			got.discard(kept) // the master has ended meanwhile
+		}
+	}()
+}
+
+// finishLoad takes what the loader brought, unless it was given up.
+func (m *Master) finishLoad(got loaded) {
+	kept, givenUp := m.loading, m.giveUpLoad == nil
+	m.loading, m.giveUpLoad = nil, nil
+	ev := policy.Loaded{}
+	switch {
+	case givenUp:
+		got.discard(kept)
+	case got.err != nil:
+		ev.Err = got.err.Error()
+		m.step(ev)
+	default:
+		m.adopt(got)
+		ev.Config = got.config.Policy
+		m.step(ev)
+	}
+	for l := range kept { // for a loader that had no use for it
+		m.release(l)
+	}
+}
+
+// applyVerdict ends a reload for those who wait for it. A loader that is still
+// at work has lost its reload.
+func (m *Master) applyVerdict(a policy.Verdict) {
+	if m.giveUpLoad != nil {
+		m.giveUpLoad()
+		m.giveUpLoad = nil
+	}
+	now := time.Now()
+	m.lastReload = LastReload{OK: a.Err == "", Error: a.Err, At: &now}
+	if a.Err == "" {
+		m.reloads.OK++
+	} else {
+		m.reloads.Failed++
+	}
+	m.waiting.reloaded(Answer{OK: a.Err == "", Error: a.Err, Generation: a.Generation}, m.ending())
+}
+
+// loaded is what the loader's goroutine hands to the owner loop.
+type loaded struct {
+	config  Generation
+	all     []*listener
+	as      map[*listener]served
+	skipped []skipped
+	err     error
+}
+
+// discard closes what was opened for a generation that will not be. kept is
+// what the loader was given.
+func (got *loaded) discard(kept map[*listener]known) {
+	for _, l := range got.all {
+		if _, old := kept[l]; !old {
+			l.close()
+		}
+	}
+}
+
+// load reads a configuration and binds what it adds. It runs on a goroutine
+// of its own; kept is a copy made for it.
+func (m *Master) load(ctx context.Context, kept map[*listener]known) loaded {
+	config := m.base
+	if m.options.Load != nil {
+		var err error
+		if config, err = m.options.Load(ctx); err != nil {
+			return loaded{err: err}
+		}
+	}
+	return m.bind(ctx, config, kept)
+}
+
+func (m *Master) bind(ctx context.Context, config Generation, kept map[*listener]known) loaded {
+	config.Listen = m.passed.listen(config.Listen)
+	if err := CheckSize(config); err != nil {
+		return loaded{err: err}
+	}
+	b := newBinder(config.NoReuseAddress, kept, m.passed)
+	all, err := b.bind(ctx, config.Listen)
+	return loaded{config: config, all: all, as: b.as, skipped: b.skipped, err: err}
+}
+
+// CheckSize says whether what a worker must be told of a generation fits into
+// one message.
+func CheckSize(g Generation) error {
+	hello := &ipc.Hello{Config: g.Worker}
+	for _, s := range g.Listen {
+		hello.Listeners = append(hello.Listeners, ipc.Listener{Name: s, Network: "unix", Address: s})
+	}
+	const room = 1 << 10 // for the fields that are known only later
+	data, err := ipc.Encode(hello)
+	if err == nil && len(data) > ipc.MaxMessage-room {
+		err = ipc.ErrTooLong
+	}
+	if errors.Is(err, ipc.ErrTooLong) {
+		return &ConfigError{fmt.Errorf("%d listen addresses and %d bytes of settings do not fit into the %d bytes that a worker can be told; configure less",
+			len(g.Listen), len(g.Worker), ipc.MaxMessage)}
+	}
+	return err
+}
+
+// known describes the open listeners to a loader.
+func (m *Master) known() map[*listener]known {
+	all := map[*listener]known{}
+	for l := range m.sockets() {
+		all[l] = known{*l, l.reusable()}
+	}
+	return all
+}

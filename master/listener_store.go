@@ -1,0 +1,74 @@
+package master
+
+import (
+	"go.uber.org/zap"
+
+	"prefork/systemd"
+)
+
+// claim ends the first generation's taking of stored sockets.
+func (m *Master) claim() {
+	unused := m.passed.claimed(m.current)
+	for _, key := range unused {
+		m.log.Info("stored listener not used", zap.String("listener", key))
+		if err := m.notify.Remove(storeName(key)); err != nil {
+			m.log.Warn("listener not removed from the store", zap.String("listener", key), zap.Error(err))
+		}
+	}
+	for name, list := range m.passed.units {
+		for _, l := range list {
+			if !m.current.serves(l) {
+				m.log.Warn("passed socket not used: name it or its address in listen",
+					zap.String("listener", name), zap.String("address", l.address))
+			}
+		}
+	}
+}
+
+// syncStore makes the service manager's store hold the listeners of the
+// serving generation and no others, so that a master that is killed leaves its
+// sockets, and the connections queued on them, to its successor.
+func (m *Master) syncStore() {
+	failed := map[string]bool{} // the next sample tries again
+	defer func() { m.unkept = failed }()
+	complain := func(what, key string, err error) {
+		if !m.unkept[key] { // said once
+			m.log.Warn(what, zap.String("listener", key), zap.Error(err))
+		}
+		failed[key] = true
+	}
+	want := map[string]*listener{}
+	for _, l := range m.current.listeners {
+		// In an orderly end a Unix listener has lost its name, and must not
+		// come back. A TCP listener may: it is closed to new handshakes until
+		// the master of a restart opens it again, for clients who then are
+		// merely late, or until the unit has stopped and systemd closes it.
+		if !l.external && l.listening && (l.network == "tcp" || !m.ending()) {
+			want[l.key()] = l
+		}
+	}
+	for key, l := range m.stored {
+		if want[key] == l {
+			continue
+		}
+		if err := m.notify.Remove(storeName(key)); err != nil {
+			complain("listener not removed from the store", key, err)
+			continue
+		}
+		delete(m.stored, key)
+		l.stored = false
+	}
+	for key, l := range want {
+		if m.stored[key] != nil { // or its predecessor could not be removed yet
+			continue
+		}
+		if err := m.notify.Store(storeName(key), l.fd); err != nil {
+			complain("listener not stored", key, err)
+			continue
+		}
+		m.stored[key] = l
+		l.stored = m.notify.Enabled()
+	}
+}
+
+func storeName(key string) string { return systemd.EscapeName(storePrefix + key) }

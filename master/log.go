@@ -1,0 +1,131 @@
+package master
+
+import (
+	"errors"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"prefork/internal/logs"
+	"prefork/ipc"
+	"prefork/master/policy"
+)
+
+// applyNote writes a line of the policy's to the log, with what only the
+// master knows of the worker it is about.
+func (m *Master) applyNote(a policy.Note) {
+	ce := m.log.Check(levels[a.Level], a.Message)
+	if ce == nil {
+		return
+	}
+	fields := make([]zap.Field, 0, len(a.Fields)+4)
+	w := m.workers[a.ID]
+	if w != nil {
+		fields = m.about(w)
+	}
+	for _, f := range a.Fields {
+		if w != nil && (f.Key == "slot" || f.Key == "pid" || f.Key == "generation") {
+			continue
+		}
+		fields = append(fields, zap.Any(f.Key, f.Value))
+	}
+	if w != nil && w.last != nil {
+		fields = append(fields, w.last...)
+		w.last = nil
+	}
+	ce.Write(fields...)
+}
+
+var levels = [...]zapLevel{
+	policy.Debug: zap.DebugLevel,
+	policy.Info:  zap.InfoLevel,
+	policy.Warn:  zap.WarnLevel,
+	policy.Error: zap.ErrorLevel,
+}
+
+type zapLevel = zapcore.Level
+
+// noteFailures limits what is logged of the failures of workers that serve once:
+// each of them could log its own, as often as a client likes to cause one.
+func (m *Master) noteFailures(w *worker) {
+	g := m.generations[w.generation]
+	if g == nil || !g.config.Policy.OneShot || w.counted.failed == 0 {
+		return
+	}
+	m.unsaid += uint64(min(w.memory.Unsaid.Load(), 1))
+	if !m.failures.Allow(time.Now()) {
+		m.beQuiet(1)
+	}
+}
+
+// beQuiet tells the workers whether to log what clients can cause.
+func (m *Master) beQuiet(quiet uint32) {
+	if m.quiet == quiet {
+		return
+	}
+	m.quiet = quiet
+	for _, w := range m.workers {
+		w.memory.Quiet.Store(quiet)
+	}
+}
+
+// logUnsaid says how many failures were not logged, and lets the next ones be.
+func (m *Master) logUnsaid() {
+	if m.unsaid > 0 {
+		m.log.Warn("failures not logged", zap.Uint64("count", m.unsaid))
+		m.unsaid = 0
+	}
+	m.beQuiet(0)
+}
+
+// reopenLog opens the log file afresh, here and in every worker.
+func (m *Master) reopenLog() {
+	if m.logFile.path == "" {
+		if m.access.path == "" {
+			m.log.Info("no log file to reopen")
+		}
+		return
+	}
+	m.reopen(&m.logFile, func(m *Master, _ int, err error) {
+		if err != nil {
+			m.log.Error("log file not reopened", zap.Error(err))
+			return
+		}
+		m.instructAll(ipc.TypeReopen)
+		m.log.Info("log file reopened")
+	})
+}
+
+// level returns the level of the log, as workers are told it.
+func (m *Master) level() string { return m.options.Level.Level().String() }
+
+// setLevel sets the level of the log, here and in every worker.
+func (m *Master) setLevel(name string) error {
+	if name == "" {
+		return errors.New("no log level given; want debug, info, warn or error")
+	}
+	level, err := logs.ParseLevel(name)
+	if err != nil {
+		return err
+	}
+	if level == m.options.Level.Level() {
+		return nil
+	}
+	m.options.Level.SetLevel(level)
+	m.instructAll(ipc.TypeLogLevel)
+	m.log.Info("log level set", zap.String("level", name))
+	return nil
+}
+
+// formatAll writes actions for the debug log, notes aside: they are lines of
+// their own.
+func formatAll(actions []policy.Action) []string {
+	out := make([]string, 0, len(actions))
+	for _, a := range actions {
+		if _, isNote := a.(policy.Note); !isNote {
+			out = append(out, policy.FormatAction(a))
+		}
+	}
+	return out
+}

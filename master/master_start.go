@@ -1,0 +1,142 @@
+package master
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"time"
+
+	"go.uber.org/zap"
+	"golang.org/x/sys/unix"
+
+	"prefork/ipc"
+	"prefork/master/policy"
+)
+
+// startGrace is how long the end of a start waits for a step that does not
+// heed its context, such as an open of a file.
+const startGrace = time.Second
+
+// start acquires what the master needs to run, and may be ended meanwhile: a
+// host name may take long to resolve. A reload or another command that comes
+// in this time waits for the owner loop. The returned function releases what
+// was acquired.
+func (m *Master) start(ctx context.Context, acquire func(context.Context) ([]func(), error)) (release func(), err error) {
+	acquiring, cancel := context.WithCancel(ctx)
+	defer cancel()
+	type acquired struct {
+		release func()
+		err     error
+	}
+	done, abandoned := make(chan acquired), make(chan struct{})
+	go func() {
+		closers, err := acquire(acquiring)
+		release := func() {
+			for _, release := range slices.Backward(closers) {
+				release()
+			}
+		}
+		select {
+		case done <- acquired{release, err}:
+		case <-abandoned:
+			release()
+		}
+	}()
+	select {
+	case a := <-done:
+		if a.err == nil || ctx.Err() == nil {
+			return a.release, a.err
+		}
+		go func() { done <- a }() // it has heard of the end before us
+	case s := <-m.signals[queueEnd]:
+		m.received(s)
+	case <-ctx.Done():
+	}
+	cancel()
+	m.result = &policy.Exit{} // the machine belongs to acquire
+	m.log.Info("stopped", zap.Int("exit_code", 0), zap.Duration("duration", m.now()))
+	select {
+	case a := <-done:
+		return a.release, nil
+	case <-time.After(startGrace):
+		close(abandoned)
+		return func() {}, nil
+	}
+}
+
+// acquire acquires what the master holds for its whole life, in order. The
+// returned functions release it, in reverse order, also after an error.
+func (m *Master) acquire(ctx context.Context) (closers []func(), err error) {
+	o := &m.options
+	// What whoever started this process left open is not for the workers.
+	// Kernels before 5.11 do not know the flag.
+	_ = unix.CloseRange(3, ^uint(0)>>1, unix.CLOSE_RANGE_CLOEXEC)
+	var pid *pidFile
+	if o.PIDFile != "" {
+		if pid, err = lockPIDFile(o.PIDFile); err != nil {
+			return closers, err
+		}
+		closers = append(closers, pid.remove)
+	}
+	if m.null, err = unix.Open(os.DevNull, unix.O_RDONLY|unix.O_CLOEXEC, 0); err != nil {
+		return closers, fmt.Errorf("open %s: %w", os.DevNull, err)
+	}
+	closers = append(closers, func() { _ = unix.Close(m.null) })
+
+	if m.passed, err = receiveSockets(); err != nil {
+		return closers, &ConfigError{err}
+	}
+	closers = append(closers, m.passed.close)
+	if err := m.openNotifier(); err != nil {
+		return closers, err
+	}
+	closers = append(closers, m.closeNotifier)
+	m.base.Policy = m.base.Policy.WithDefaults()
+	if problems := m.base.Policy.Validate(); len(problems) > 0 {
+		return closers, &ConfigError{errors.Join(problems...)}
+	}
+	m.watchLeftovers()
+	closers = append(closers, m.closeLeftovers)
+	if m.board, err = ipc.NewScoreboard(m.base.Policy.Slots); err != nil {
+		return closers, err
+	}
+	closers = append(closers, func() { _ = m.board.Close() })
+
+	first := m.bind(ctx, m.base, m.passed.kept())
+	if first.err != nil {
+		return closers, first.err
+	}
+	m.current = m.adopt(first)
+	closers = append(closers, m.closeListeners)
+	m.claim()
+
+	if o.Control != "" {
+		control, err := m.serveControl(o.Control)
+		if err != nil {
+			return closers, err
+		}
+		closers = append(closers, control.shutdown, m.keepControl(control))
+	}
+	if pid != nil {
+		closers = append(closers, m.keepPIDFile(pid))
+	}
+	if m.access.path != "" {
+		if m.access.fd, err = m.access.openFirst(ctx); err != nil {
+			return closers, err
+		}
+		closers = append(closers, m.access.close)
+	}
+	if m.logFile.path != "" {
+		// Last: until here whoever started the server should see what fails.
+		fd, err := m.logFile.openFirst(ctx)
+		if err == nil {
+			err = replaceStderr(fd)
+		}
+		if err != nil {
+			return closers, err
+		}
+	}
+	return closers, nil
+}

@@ -1,0 +1,102 @@
+package policy
+
+import "fmt"
+
+func (m *Machine) onDrained(w *worker) {
+	switch {
+	case !w.spawned || w.state == WorkerExiting:
+		return
+	case w.state == WorkerDraining:
+		if w.empties && !w.served {
+			w.gen.emptying = false // it found the queue empty
+		}
+		m.enter(w, WorkerExiting)
+		w.deadline(m.now+w.gen.config.KillDelay, dueKill)
+	case w.spent():
+		m.condemn(w, causeServed, "")
+	default:
+		m.condemn(w, causeLeft, "left unasked")
+	}
+}
+
+// onLeaving gives away the place of a worker that drains because it cannot go
+// on. It is a recycling whose replacement comes late. One that drains already does so by the machine's word.
+func (m *Machine) onLeaving(w *worker) {
+	if !w.spawned || !w.alive() {
+		return
+	}
+	m.note(Info, "worker leaves", w, Field{"event", string(causeLeaving)})
+	c := &w.gen.config
+	early := !w.spent() && m.peopled(w.gen) && m.short(w)
+	patience := c.KillDelay
+	if w.state == WorkerStarting {
+		m.enter(w, WorkerExiting) // it has nothing to finish
+	} else {
+		m.enter(w, WorkerDraining)
+		patience += c.DrainTimeout
+	}
+	w.held, w.leaving, w.cause = false, true, causeLeaving
+	w.deadline(m.now+patience, dueKill)
+	if early {
+		m.postpone(w, m.brake.early(m.now, c, &m.random))
+	}
+}
+
+// onUnfit ends a worker that the master cannot talk to. One that leaves
+// already has a deadline, and may still finish what it holds.
+func (m *Machine) onUnfit(w *worker, ev Unfit) {
+	if !w.spawned || !w.alive() {
+		return
+	}
+	m.note(Warn, "worker unfit", w, Field{"error", ev.Err})
+	m.condemn(w, causeUnfit, "is unfit: "+ev.Err)
+	m.sendStop(w)
+	m.suspect(w)
+}
+
+// suspect acts on a worker that will not recover, before it is gone: it
+// speaks against its generation if that is yet to be proven.
+func (m *Machine) suspect(w *worker) {
+	if w.leaving || w.spent() {
+		return
+	}
+	switch w.gen {
+	case m.coming:
+		m.failReload(w.reason())
+	case m.serving:
+		if m.state == Probation {
+			m.rollBack(w.reason())
+		}
+	}
+}
+
+// reason says for an operator what became of w.
+func (w *worker) reason() string {
+	return fmt.Sprintf("worker in slot %d %s", w.slot, w.detail)
+}
+
+// onTerminated replaces a worker that was told to leave.
+func (m *Machine) onTerminated(w *worker) {
+	if !w.spawned || !w.alive() || w.told {
+		return
+	}
+	awaited := w.state == WorkerStarting && m.state == Draining && !m.lame
+	if awaited {
+		return // nobody else can empty the queue; it is drained when it is ready
+	}
+	w.told = true
+	c := &w.gen.config
+	early := !w.spent() && m.peopled(w.gen) && m.short(w)
+	switch {
+	case w.state == WorkerStarting:
+		m.note(Info, "worker leaves", w, Field{"event", string(causeLeaving)})
+		m.stop(w, causeLeaving) // it has nothing to finish
+	case w.spent():
+		m.drain(w, causeLeaving, false, c.DrainTimeout)
+	case !w.retiring:
+		m.retireWorker(w, string(causeLeaving))
+	}
+	if early {
+		m.postpone(w, m.brake.early(m.now, c, &m.random))
+	}
+}

@@ -1,0 +1,117 @@
+package master
+
+import (
+	"maps"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"prefork/ipc"
+	"prefork/master/policy"
+)
+
+// uneasy is the silence after which it matters whether a worker is suspended:
+// twice what an idle one needs.
+const uneasy = time.Second
+
+// takeSample tells the policy how the workers fare.
+func (m *Master) takeSample() {
+	samples := make([]policy.Sample, 0, len(m.workers))
+	for id, w := range m.workers {
+		m.count(w)
+		beat := w.heartbeat()
+		s := policy.Sample{
+			ID:     id,
+			Active: w.active(),
+			Served: w.counted.accepted,
+			Beaten: beat != w.beat,
+			Silent: w.silence(),
+			Full:   w.serving && ipc.WorkerState(w.memory.State.Load()) == ipc.Paused,
+		}
+		w.beat = beat
+		s.Suspended = s.Silent > uneasy && w.process.suspended
+		if m.current.config.Policy.RecycleAboveRSS > 0 {
+			s.RSS = w.process.rss
+		}
+		samples = append(samples, s)
+	}
+	m.list()
+	m.step(policy.Sampled{Samples: samples, Waiting: m.connectionsWait()})
+	m.remind()
+	m.retryLogs()
+	m.tell()
+	m.publish()
+}
+
+// connectionsWait says whether a connection waits at one of the listeners.
+func (m *Master) connectionsWait() bool {
+	fds := make([]unix.PollFd, 0, len(m.current.listeners))
+	for _, l := range m.current.listeners {
+		fds = append(fds, unix.PollFd{Fd: int32(l.fd), Events: unix.POLLIN})
+	}
+	n, err := unix.Poll(fds, 0)
+	return err == nil && n > 0
+}
+
+// sample looks at the workers, and first at their processes and at the files of
+// the listeners: off the owner loop, for a file system may keep a reader waiting.
+// If it still does at the next sample the policy is told what was last seen.
+func (m *Master) sample() {
+	m.repairListeners()
+	m.logUnsaid()
+	if m.reading {
+		m.takeSample()
+		return
+	}
+	m.reading = true
+	pids := make(map[policy.ID]int, len(m.workers))
+	for id, w := range m.workers {
+		pids[id] = w.pid
+	}
+	read, files := m.readProcess, m.socketFiles()
+	go func() { // one for all of them
+		seen := make(map[policy.ID]process, len(pids))
+		for id, pid := range pids {
+			seen[id] = read(pid)
+		}
+		maps.DeleteFunc(files, func(_, file *listener) bool { return file.hasFile() })
+		m.post(func(m *Master) {
+			m.reading = false
+			m.lostFiles(files)
+			for id, p := range seen {
+				if w := m.workers[id]; w != nil {
+					w.see(p)
+				}
+			}
+			m.takeSample()
+		})
+	}()
+}
+
+// look reads what the kernel says of a worker that has just become ready, so
+// that the status has its figures before the next sample. One that serves one
+// connection is not worth it.
+func (m *Master) look(w *worker) {
+	if g := m.generations[w.generation]; g == nil || g.config.Policy.OneShot {
+		return
+	}
+	read := m.readProcess
+	go func() {
+		p := read(w.pid)
+		m.post(func(m *Master) {
+			if m.workers[w.id] == w {
+				w.see(p)
+			}
+		})
+	}()
+}
+
+// see notes what the kernel says of the worker's process, unless it is gone or
+// the number is another's by now.
+func (w *worker) see(p process) {
+	if p.started == 0 || w.process.started != 0 && p.started != w.process.started {
+		return
+	}
+	p.cpu = max(p.cpu, w.process.cpu) // it never goes back
+	w.process = p
+}

@@ -1,0 +1,70 @@
+package master
+
+import (
+	"net"
+	"strings"
+	"testing"
+	"time"
+)
+
+// sampled counts the samples that the policy has been told of.
+func (r *running) sampled() int {
+	n := 0
+	for _, e := range r.log.FilterMessage("step").All() {
+		if event, _ := e.ContextMap()["event"].(string); strings.HasPrefix(event, "sampled") {
+			n++
+		}
+	}
+	return n
+}
+
+func TestTheOwnerLoopGoesOnWhileProcDoesNotAnswer(t *testing.T) {
+	r := start(t, Options{Generation: generationOf(1, "", "tcp://127.0.0.1:0")})
+	r.until("the figures of the worker's process", func(s Status) bool { return len(s.Workers) == 1 && s.Workers[0].RSSBytes > 0 })
+	answer := make(chan struct{})
+	t.Cleanup(func() { close(answer) })
+	r.untilLoop("the kernel to be silent", func(m *Master) bool {
+		m.readProcess = func(int) process {
+			<-answer
+			return process{}
+		}
+		return true
+	})
+	before := r.sampled()
+	r.untilLoop("samples all the same", func(*Master) bool { return r.sampled() > before+5 })
+	if s := r.serves(1); s.Workers[0].RSSBytes == 0 {
+		t.Error("status has forgotten what was last seen")
+	}
+}
+
+// A person who asks right after the start sees figures, and not zeros.
+func TestTheStatusHasTheFiguresOfAWorkerThatIsReady(t *testing.T) {
+	g := generationOf(1, "", "tcp://127.0.0.1:0")
+	g.Policy.SampleInterval = time.Hour
+	r := start(t, Options{Generation: g})
+	r.serves(1)
+	r.until("the worker's memory", func(s Status) bool { return s.Workers[0].RSSBytes > 0 })
+}
+
+// The fake workers accept nothing: one says that it has no room, one does not.
+func TestAPoolIsFullWhenConnectionsWaitAndNoWorkerHasRoom(t *testing.T) {
+	for do, want := range map[string]bool{"full": true, "": false} {
+		r := start(t, Options{Generation: generationOf(2, do, "tcp://127.0.0.1:0")})
+		s := r.serves(2)
+		looks := 0
+		r.untilLoop("ten samples with nobody waiting", func(m *Master) bool { looks++; return looks > 10 && !m.connectionsWait() })
+		if r.log.FilterMessage("pool full").Len() > 0 {
+			t.Fatal("full, though no connection waits")
+		}
+		c, err := net.Dial("tcp", s.Listeners[0].Address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		sampled := 0
+		r.untilLoop("the line, or enough samples without it", func(m *Master) bool {
+			sampled++
+			return m.connectionsWait() && (r.log.FilterMessage("pool full").Len() > 0 || !want && sampled > 100)
+		})
+	}
+}
