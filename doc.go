@@ -26,7 +26,7 @@
 //
 //	func main() {
 //		srv := &prefork.Server{
-//			Listen:  []string{"tcp://127.0.0.1:9999"},
+//			Config: prefork.Config{Listen: []string{"tcp://127.0.0.1:9999"}},
 //			Handler: worker.HandlerFunc(func(ctx context.Context, c *worker.Conn) error {
 //				_, err := io.Copy(c, c)
 //				return err

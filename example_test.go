@@ -26,7 +26,7 @@ import (
 // stands after it is the same for both.
 func Example() {
 	srv := &prefork.Server{
-		Listen: []string{"tcp://127.0.0.1:9999"},
+		Config: prefork.Config{Listen: []string{"tcp://127.0.0.1:9999"}},
 		Handler: worker.HandlerFunc(func(ctx context.Context, c *worker.Conn) error {
 			_, err := io.Copy(c, c)
 			return err
@@ -58,7 +58,7 @@ func (h *shout) Handle(context.Context, *worker.Conn) error {
 // Mode threading, the default: each connection has a goroutine.
 func ExampleServer_threading() {
 	srv := &prefork.Server{
-		Mode:       worker.Threading,
+		Config:     prefork.Config{Mode: worker.Threading},
 		NewHandler: func() worker.Handler { return new(shout) },
 	}
 	t := try(srv) // in a program: srv.Run(ctx)
@@ -76,8 +76,7 @@ func ExampleServer_threading() {
 func ExampleServer_sequential() {
 	served := 0 // needs no lock
 	srv := &prefork.Server{
-		Mode:    worker.Sequential,
-		Workers: 1,
+		Config: prefork.Config{Mode: worker.Sequential, Workers: 1},
 		Handler: worker.HandlerFunc(func(_ context.Context, c *worker.Conn) error {
 			served++
 			_, err := fmt.Fprintf(c, "connection %d of this process\n", served)
@@ -100,9 +99,11 @@ func ExampleServer_sequential() {
 func ExampleServer_forking() {
 	served := 0
 	srv := &prefork.Server{
-		Mode:        worker.Forking,
-		Workers:     2, // ready spares
-		MaxChildren: 10,
+		Config: prefork.Config{
+			Mode:    worker.Forking,
+			Workers: 2, // ready spares
+			Limits:  prefork.Limits{MaxChildren: 10},
+		},
 		Handler: worker.HandlerFunc(func(_ context.Context, c *worker.Conn) error {
 			served++
 			_, err := fmt.Fprintf(c, "connection %d of this process\n", served)
@@ -149,7 +150,7 @@ func ExampleServer_HandleRequest() {
 	path := filepath.Join(dir, "s")
 
 	srv := &prefork.Server{
-		Listen:     []string{"unix://" + path},
+		Config:     prefork.Config{Listen: []string{"unix://" + path}},
 		NewHandler: func() worker.Handler { return new(shout) },
 	}
 	defer srv.Close() // server_close()

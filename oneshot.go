@@ -44,7 +44,7 @@ func (s *Server) HandleRequest(ctx context.Context) error {
 	defer s.oneShot.log.sync()
 	o := s.workerOptions(&s.oneShot.log)
 	o.NewLogger = s.oneShot.once(o.NewLogger)
-	err = worker.HandleRequest(ctx, s.workerConfig(), o, listeners)
+	err = worker.HandleRequest(ctx, s.workerConfig(&s.Config), o, listeners)
 	if errors.Is(err, context.Canceled) && errors.Is(context.Cause(ctx), net.ErrClosed) {
 		err = fmt.Errorf("handle request: %w", net.ErrClosed)
 	}

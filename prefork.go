@@ -1,6 +1,7 @@
 package prefork
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -160,7 +161,7 @@ func (s *Server) newMaster(made *lastLog) (*master.Master, error) {
 	if problems := s.Validate(); len(problems) > 0 {
 		return nil, &ConfigError{Err: errors.Join(problems...)}
 	}
-	generation, err := s.generation()
+	generation, err := s.generation(&s.Config)
 	if err != nil {
 		return nil, &ConfigError{Err: err}
 	}
@@ -200,127 +201,94 @@ func (s *Server) reload(ctx context.Context) (master.Generation, error) {
 	if next == nil {
 		return master.Generation{}, errors.New("Server.Reload returned no configuration")
 	}
-	problems := next.Validate()
-	for _, fixed := range []struct{ name, was, is string }{
-		{"control", s.Control, next.Control},
-		{"pid_file", s.PIDFile, next.PIDFile},
-		{"log_file", s.LogFile, next.LogFile},
-		{"access_log", s.AccessLog, next.AccessLog},
-		{"log_format", s.LogFormat, next.LogFormat},
-	} {
-		if fixed.was != fixed.is {
-			problems = append(problems, fmt.Errorf("%s: %q cannot become %q in a reload; restart the server", fixed.name, fixed.was, fixed.is))
-		}
-	}
-	if len(problems) > 0 {
+	if problems := s.validate(next); len(problems) > 0 {
 		return master.Generation{}, errors.Join(problems...)
 	}
-	return next.generation()
+	return s.generation(next)
 }
 
-// generation is what the master must know of this configuration.
-func (s *Server) generation() (master.Generation, error) {
-	config, err := json.Marshal(s.workerConfig())
+// generation is what the master must know of a configuration.
+func (s *Server) generation(c *Config) (master.Generation, error) {
+	config, err := json.Marshal(s.workerConfig(c))
 	if err != nil {
 		return master.Generation{}, fmt.Errorf("encode worker configuration: %w", err)
 	}
-	level := s.LogLevel
-	if level == "" {
-		level = "info"
-	}
 	return master.Generation{
-		Listen:         s.Listen,
-		Backlog:        s.RequestQueueSize,
-		NoReuseAddress: s.NoReuseAddress,
-		Mode:           string(s.mode()),
-		LogLevel:       level,
-		Policy:         s.policyConfig(),
+		Listen:         c.Listen,
+		Backlog:        c.RequestQueueSize,
+		NoReuseAddress: c.NoReuseAddress,
+		Mode:           string(c.mode()),
+		LogLevel:       cmp.Or(c.LogLevel, "info"),
+		Policy:         c.policyConfig(),
 		Worker:         config,
 	}, nil
 }
 
-func (s *Server) mode() worker.Mode {
-	if s.Mode == "" {
-		return worker.Threading
-	}
-	return s.Mode
-}
+func (c *Config) mode() worker.Mode { return cmp.Or(c.Mode, worker.Threading) }
 
 // policyConfig sizes the pool and sets the master's patience.
-func (s *Server) policyConfig() policy.Config {
-	workers := s.Workers
+func (c *Config) policyConfig() policy.Config {
+	workers := c.Workers
 	if workers == 0 {
 		workers = runtime.NumCPU()
-		if s.MaxWorkers > 0 {
-			workers = min(workers, s.MaxWorkers)
+		if c.MaxWorkers > 0 {
+			workers = min(workers, c.MaxWorkers)
 		}
 	}
-	c := policy.Config{
+	p := policy.Config{
 		Min:                     workers,
-		Max:                     max(workers, s.MaxWorkers),
-		MinSpare:                s.MinSpare,
-		MaxSpare:                s.MaxSpare,
-		StartTimeout:            s.StartTimeout,
-		Probation:               s.Probation,
-		LameDuck:                s.LameDuck,
-		DrainTimeout:            s.DrainTimeout,
-		WorkerTimeout:           s.WorkerTimeout,
-		CrashBudget:             s.CrashBudget,
-		MaxOldGenerations:       s.MaxOldGenerations,
-		RecycleAfterConnections: s.RecycleConnections,
-		RecycleAfterAge:         s.RecycleAge,
-		RecycleAboveRSS:         s.RecycleRSS,
+		Max:                     max(workers, c.MaxWorkers),
+		MinSpare:                c.Limits.MinSpare,
+		MaxSpare:                c.Limits.MaxSpare,
+		StartTimeout:            c.Rollout.StartTimeout,
+		Probation:               c.Rollout.Probation,
+		LameDuck:                c.Timeouts.LameDuck,
+		DrainTimeout:            c.Timeouts.DrainTimeout,
+		WorkerTimeout:           c.Timeouts.WorkerTimeout,
+		CrashBudget:             c.Limits.CrashBudget,
+		MaxOldGenerations:       c.Rollout.MaxOldGenerations,
+		RecycleAfterConnections: c.Recycle.Connections,
+		RecycleAfterAge:         c.Recycle.Age,
+		RecycleAboveRSS:         c.Recycle.RSS,
 		Seed:                    uint64(os.Getpid()),
 	}
-	if s.mode() == worker.Forking {
-		c.OneShot = true
-		c.Max = s.MaxChildren
-		if c.Max == 0 {
-			c.Max = DefaultMaxChildren
-		}
-		if c.MinSpare == 0 {
-			c.MinSpare = min(s.spares(), c.Max)
+	if c.mode() == worker.Forking {
+		p.OneShot = true
+		p.Max = cmp.Or(c.Limits.MaxChildren, DefaultMaxChildren)
+		if p.MinSpare == 0 {
+			p.MinSpare = min(cmp.Or(c.Workers, 4*runtime.NumCPU()), p.Max)
 		}
 	}
-	c.Slots = max(leastSlots, c.WithDefaults().Slots)
-	return c
+	p.Slots = max(leastSlots, p.WithDefaults().Slots)
+	return p
 }
 
 // leastSlots is room on the scoreboard for what reloads and an operator may ask
 // for later: its size is fixed when the master starts. A slot is 128 bytes.
 const leastSlots = 512
 
-// spares is how many ready processes mode forking keeps if nobody says: as many
-// as Workers, else enough to take a small burst while others start.
-func (s *Server) spares() int {
-	if s.Workers > 0 {
-		return s.Workers
-	}
-	return 4 * runtime.NumCPU()
-}
-
 // DefaultMaxChildren bounds the processes of mode forking, as max_children
 // does in socketserver.ForkingMixIn.
 const DefaultMaxChildren = 40
 
-// workerConfig is what a worker must know of this configuration.
-func (s *Server) workerConfig() worker.Config {
+// workerConfig is what a worker must know of a configuration.
+func (s *Server) workerConfig(c *Config) worker.Config {
 	return worker.Config{
-		Mode:           s.mode(),
-		MaxConnections: s.MaxConnections,
-		ReadTimeout:    s.ReadTimeout,
-		WriteTimeout:   s.WriteTimeout,
-		IdleTimeout:    s.IdleTimeout,
-		HandlerTimeout: s.HandlerTimeout,
-		Timeout:        s.Timeout,
-		PollInterval:   s.PollInterval,
-		Poller:         s.Poller,
-		DrainTimeout:   s.DrainTimeout,
-		DrainIdle:      s.DrainIdle,
+		Mode:           c.mode(),
+		MaxConnections: c.Limits.MaxConnections,
+		ReadTimeout:    c.Timeouts.ReadTimeout,
+		WriteTimeout:   c.Timeouts.WriteTimeout,
+		IdleTimeout:    c.Timeouts.IdleTimeout,
+		HandlerTimeout: c.Timeouts.HandlerTimeout,
+		Timeout:        c.Timeout,
+		PollInterval:   c.PollInterval,
+		Poller:         c.Poller,
+		DrainTimeout:   c.Timeouts.DrainTimeout,
+		DrainIdle:      c.Timeouts.DrainIdle,
 		AccessLog:      s.AccessLog != "",
-		AccessFormat:   s.AccessFormat,
-		AccessSample:   s.AccessSample,
-		Settings:       s.Settings,
+		AccessFormat:   c.Access.Format,
+		AccessSample:   c.Access.Sample,
+		Settings:       c.Settings,
 	}
 }
 
@@ -347,6 +315,6 @@ func (s *Server) workerOptions(made *lastLog) worker.Options {
 func init() {
 	program.Of = func(server any) (worker.Config, worker.Options) {
 		s := server.(*Server)
-		return s.workerConfig(), s.workerOptions(new(lastLog))
+		return s.workerConfig(&s.Config), s.workerOptions(new(lastLog))
 	}
 }

@@ -50,7 +50,7 @@ func greeting(c net.Conn) error {
 
 func TestHandleRequestServesOneConnectionAndNoMore(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s")
-	srv := &prefork.Server{Listen: []string{"unix://" + path}, Handler: greet}
+	srv := &prefork.Server{Config: prefork.Config{Listen: []string{"unix://" + path}}, Handler: greet}
 	done := handleOne(t, srv)
 	first, err := dial("unix", path, done)
 	if err != nil {
@@ -78,7 +78,7 @@ func TestHandleRequestInALoopAnswersEverybody(t *testing.T) {
 	const clients, each = 4, 20
 	for name, goroutines := range map[string]int{"one loop": 1, "several": 3} {
 		address := freePort(t)
-		srv := &prefork.Server{Listen: []string{"tcp://" + address}, Handler: greet}
+		srv := &prefork.Server{Config: prefork.Config{Listen: []string{"tcp://" + address}}, Handler: greet}
 		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		defer cancel()
 		served, ended := make(chan error), make(chan struct{})
@@ -135,9 +135,11 @@ func TestHandleRequestHearsAllListenersInTurn(t *testing.T) {
 	dir := t.TempDir()
 	busy, quiet := filepath.Join(dir, "busy"), filepath.Join(dir, "quiet")
 	srv := &prefork.Server{
-		Listen:  []string{"unix://" + busy, "unix://" + quiet},
+		Config: prefork.Config{
+			Listen:  []string{"unix://" + busy, "unix://" + quiet},
+			Timeout: time.Millisecond,
+		},
 		Handler: greet,
-		Timeout: time.Millisecond,
 	}
 	if err := srv.HandleRequest(t.Context()); err != nil { // it binds
 		t.Fatal(err)
@@ -169,7 +171,7 @@ func TestHandleRequestHearsAllListenersInTurn(t *testing.T) {
 func TestCloseEndsTheListeningAndHandleRequestBindsAnew(t *testing.T) {
 	path, address := filepath.Join(t.TempDir(), "s"), freePort(t)
 	srv := &prefork.Server{
-		Listen:  []string{"unix://" + path, "tcp://" + address},
+		Config:  prefork.Config{Listen: []string{"unix://" + path, "tcp://" + address}},
 		Handler: greet,
 	}
 	if err := srv.Close(); err != nil { // nothing is open
@@ -201,7 +203,7 @@ func TestCloseEndsTheListeningAndHandleRequestBindsAnew(t *testing.T) {
 
 func TestCloseEndsTheCallThatWaits(t *testing.T) {
 	address := freePort(t)
-	srv := &prefork.Server{Listen: []string{"tcp://" + address}, Handler: greet}
+	srv := &prefork.Server{Config: prefork.Config{Listen: []string{"tcp://" + address}}, Handler: greet}
 	first := handleOne(t, srv)
 	c, err := dial("tcp", address, first) // it has bound
 	if err != nil {
@@ -234,7 +236,7 @@ func TestCloseEndsTheCallThatWaits(t *testing.T) {
 
 func TestHandlerMayCloseItsServer(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s")
-	srv := &prefork.Server{Listen: []string{"unix://" + path}}
+	srv := &prefork.Server{Config: prefork.Config{Listen: []string{"unix://" + path}}}
 	srv.Handler = worker.HandlerFunc(func(ctx context.Context, c *worker.Conn) error {
 		_ = srv.Close()
 		return greet(ctx, c)
@@ -263,9 +265,11 @@ func (h *impatient) HandleTimeout() { h.calls++ }
 func TestHandleRequestGivesUpAfterTheTimeout(t *testing.T) {
 	h := &impatient{HandlerFunc: greet}
 	srv := &prefork.Server{
-		Listen:  []string{"unix://" + filepath.Join(t.TempDir(), "s")},
+		Config: prefork.Config{
+			Listen:  []string{"unix://" + filepath.Join(t.TempDir(), "s")},
+			Timeout: 10 * time.Millisecond,
+		},
 		Handler: h,
-		Timeout: 10 * time.Millisecond,
 	}
 	defer srv.Close()
 	if err := srv.HandleRequest(t.Context()); err != nil {
@@ -282,8 +286,7 @@ func TestRequestQueueSizeIsTheListenBacklog(t *testing.T) {
 	release := make(chan struct{})
 	began := make(chan struct{})
 	done := handleOne(t, &prefork.Server{
-		Listen:           []string{"unix://" + path},
-		RequestQueueSize: size,
+		Config: prefork.Config{Listen: []string{"unix://" + path}, RequestQueueSize: size},
 		Handler: worker.HandlerFunc(func(context.Context, *worker.Conn) error {
 			close(began)
 			<-release
@@ -325,8 +328,7 @@ func TestAddressIsReusedUnlessForbidden(t *testing.T) {
 		address := freePort(t)
 		got := -1
 		done := handleOne(t, &prefork.Server{
-			Listen:         []string{"tcp://" + address},
-			NoReuseAddress: forbid,
+			Config: prefork.Config{Listen: []string{"tcp://" + address}, NoReuseAddress: forbid},
 			Handler: worker.HandlerFunc(func(_ context.Context, c *worker.Conn) error {
 				raw, err := c.SyscallConn()
 				if err != nil {

@@ -10,20 +10,23 @@ import (
 )
 
 // Validate returns every problem of the configuration at once, each an error
-// that names its field. Run and a reload refuse a Server that has any.
-func (s *Server) Validate() []error {
-	problems := master.CheckAddresses(s.Listen)
-	problems = append(problems, s.validateProgram()...)
-	problems = append(problems, s.validatePool()...)
-	if t := s.WorkerTimeout; t > 0 && t < policy.MinWorkerTimeout {
+// that names its field. Run and a reload refuse a configuration that has any.
+func (s *Server) Validate() []error { return s.validate(&s.Config) }
+
+// validate returns what is wrong with c as the configuration of s.
+func (s *Server) validate(c *Config) []error {
+	problems := master.CheckAddresses(c.Listen)
+	problems = append(problems, s.validateProgram(c)...)
+	problems = append(problems, c.validatePool()...)
+	if t := c.Timeouts.WorkerTimeout; t > 0 && t < policy.MinWorkerTimeout {
 		problems = append(problems, fmt.Errorf("worker_timeout: at least %v, not %v: an idle worker beats twice a second and is looked at once a second", policy.MinWorkerTimeout, t))
 	}
-	problems = append(problems, s.workerConfig().Validate()...)
+	problems = append(problems, s.workerConfig(c).Validate()...)
 	if len(problems) > 0 {
 		return problems
 	}
-	problems = s.policyConfig().WithDefaults().Validate()
-	g, err := s.generation()
+	problems = c.policyConfig().WithDefaults().Validate()
+	g, err := s.generation(c)
 	if err == nil {
 		err = master.CheckSize(g)
 	}
@@ -33,7 +36,7 @@ func (s *Server) Validate() []error {
 	return problems
 }
 
-func (s *Server) validateProgram() []error {
+func (s *Server) validateProgram(c *Config) []error {
 	programs := 0
 	for _, set := range []bool{s.Handler != nil, s.NewHandler != nil, s.Service != nil} {
 		if set {
@@ -46,7 +49,7 @@ func (s *Server) validateProgram() []error {
 	case programs == 0 && s.Configure == nil:
 		return []error{errors.New("no program: set Handler, NewHandler, Service or Configure")}
 	}
-	if s.AccessLog != "" && s.AccessFormat == worker.AccessCommon && programs == 1 {
+	if s.AccessLog != "" && c.Access.Format == worker.AccessCommon && programs == 1 {
 		// Only a worker knows what Configure makes.
 		if _, ok := s.Service.(worker.AccessLogger); !ok {
 			return []error{errors.New("access_format: common is for programs that serve HTTP, through handlers.HTTPServer; json is for all")}
@@ -55,24 +58,24 @@ func (s *Server) validateProgram() []error {
 	return nil
 }
 
-func (s *Server) validatePool() []error {
+func (c *Config) validatePool() []error {
 	var problems []error
 	for _, f := range []struct {
 		name  string
 		value int
 	}{
-		{"workers", s.Workers}, {"max_workers", s.MaxWorkers}, {"min_spare", s.MinSpare}, {"max_spare", s.MaxSpare},
-		{"max_children", s.MaxChildren}, {"request_queue_size", s.RequestQueueSize}, {"max_old_generations", s.MaxOldGenerations},
+		{"workers", c.Workers}, {"max_workers", c.MaxWorkers}, {"min_spare", c.Limits.MinSpare}, {"max_spare", c.Limits.MaxSpare},
+		{"max_children", c.Limits.MaxChildren}, {"request_queue_size", c.RequestQueueSize}, {"max_old_generations", c.Rollout.MaxOldGenerations},
 	} {
 		if f.value < 0 {
 			problems = append(problems, fmt.Errorf("%s: %d is negative", f.name, f.value))
 		}
 	}
-	if s.MaxWorkers != 0 && s.MaxWorkers < s.Workers {
-		problems = append(problems, fmt.Errorf("max_workers: %d is less than workers, %d", s.MaxWorkers, s.Workers))
+	if c.MaxWorkers != 0 && c.MaxWorkers < c.Workers {
+		problems = append(problems, fmt.Errorf("max_workers: %d is less than workers, %d", c.MaxWorkers, c.Workers))
 	}
-	if s.MaxSpare != 0 && s.MaxSpare < s.MinSpare {
-		problems = append(problems, fmt.Errorf("max_spare: %d is less than min_spare, %d", s.MaxSpare, s.MinSpare))
+	if c.Limits.MaxSpare != 0 && c.Limits.MaxSpare < c.Limits.MinSpare {
+		problems = append(problems, fmt.Errorf("max_spare: %d is less than min_spare, %d", c.Limits.MaxSpare, c.Limits.MinSpare))
 	}
 	return problems
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"reflect"
 	"runtime"
 	"strings"
 	"testing"
@@ -25,16 +26,16 @@ func TestZeroServerWithAHandlerIsValid(t *testing.T) {
 
 func TestValidateReportsEveryProblemAtOnce(t *testing.T) {
 	s := &Server{
-		Listen:     []string{"127.0.0.1:1", "tcp://127.0.0.1:99999"},
 		Handler:    worker.HandlerFunc(nothing),
 		NewHandler: func() worker.Handler { return nil },
-		Mode:       "thread",
-		Workers:    -1,
-		MaxWorkers: -2,
-		MinSpare:   3,
-		MaxSpare:   2,
-
-		WorkerTimeout: 400 * time.Millisecond,
+		Config: Config{
+			Listen:     []string{"127.0.0.1:1", "tcp://127.0.0.1:99999"},
+			Mode:       "thread",
+			Workers:    -1,
+			MaxWorkers: -2,
+			Limits:     Limits{MinSpare: 3, MaxSpare: 2},
+			Timeouts:   Timeouts{WorkerTimeout: 400 * time.Millisecond},
+		},
 	}
 	text := errors.Join(s.Validate()...).Error()
 	for _, want := range []string{"unknown scheme", "port", "several programs", "mode", "workers: -1", "max_workers: -2", "max_spare: 2 is less", "worker_timeout: at least 2s"} {
@@ -56,7 +57,7 @@ func TestValidateRefusesWhatAWorkerCannotBeTold(t *testing.T) {
 }
 
 func TestValidateRefusesTheCommonFormatForWhatIsNoHTTP(t *testing.T) {
-	s := &Server{Handler: worker.HandlerFunc(nothing), AccessLog: "-", AccessFormat: "common"}
+	s := &Server{Handler: worker.HandlerFunc(nothing), AccessLog: "-", Config: Config{Access: Access{Format: "common"}}}
 	problems := s.Validate()
 	if len(problems) != 1 || !strings.HasPrefix(problems[0].Error(), "access_format: common is for") {
 		t.Errorf("Validate() = %v, want one problem about the format", problems)
@@ -65,7 +66,7 @@ func TestValidateRefusesTheCommonFormatForWhatIsNoHTTP(t *testing.T) {
 	if problems := s.Validate(); len(problems) > 0 {
 		t.Errorf("Validate() = %v for a program that serves HTTP", problems)
 	}
-	s.AccessSample, s.AccessFormat = 2, "combined"
+	s.Access = Access{Sample: 2, Format: "combined"}
 	if text := errors.Join(s.Validate()...).Error(); !strings.Contains(text, "access_sample: 2") || !strings.Contains(text, `access_format: "combined"`) {
 		t.Errorf("Validate() = %s", text)
 	}
@@ -78,20 +79,40 @@ func TestRunRefusesAServerWithoutAProgram(t *testing.T) {
 	}
 }
 
-func TestReloadRefusesWhatCannotChange(t *testing.T) {
-	s := &Server{Handler: worker.HandlerFunc(nothing), Control: "/run/a"}
-	s.Reload = func(context.Context) (*Server, error) {
-		return &Server{Handler: s.Handler, Control: "/run/b", AccessLog: "-", AccessSample: 0.5, Workers: -1}, nil
+func TestReloadAppliesTheConfigThatItReturns(t *testing.T) {
+	s := &Server{Handler: worker.HandlerFunc(nothing)}
+	next := &Config{Workers: 3, Timeouts: Timeouts{DrainTimeout: time.Minute, ReadTimeout: time.Second}}
+	s.Reload = func(context.Context) (*Config, error) { return next, nil }
+	g, err := s.reload(context.Background())
+	if err != nil || g.Policy.Max != 3 || g.Policy.DrainTimeout != time.Minute || !strings.Contains(string(g.Worker), `"read_timeout":1000000000`) {
+		t.Errorf("reload = %+v, worker %s, %v", g, g.Worker, err)
 	}
-	_, err := s.reload(context.Background())
-	if err == nil || !strings.Contains(err.Error(), `control: "/run/a" cannot become "/run/b"`) || !strings.Contains(err.Error(), "workers: -1") ||
-		!strings.Contains(err.Error(), `access_log: "" cannot become "-"`) || strings.Contains(err.Error(), "access_sample") {
-		t.Errorf("reload = %v", err)
+	next = &Config{Workers: -1}
+	if _, err := s.reload(context.Background()); err == nil || !strings.Contains(err.Error(), "workers: -1") {
+		t.Errorf("reload of a bad configuration = %v", err)
+	}
+}
+
+// Code cannot travel to a worker that is a program started again, and what is
+// fixed cannot change, so a reload has no place for either.
+func TestAReloadCannotNameTheProgramOrWhatIsFixed(t *testing.T) {
+	config := reflect.TypeFor[Config]()
+	for f := range reflect.TypeFor[Server]().Fields() {
+		if _, both := config.FieldByName(f.Name); both {
+			t.Errorf("Config has %s, which is a field of Server", f.Name)
+		}
+	}
+	for _, groups := range []reflect.Type{config, reflect.TypeFor[Limits](), reflect.TypeFor[Timeouts](), reflect.TypeFor[Rollout](), reflect.TypeFor[Recycle](), reflect.TypeFor[Access]()} {
+		for f := range groups.Fields() {
+			if k := f.Type.Kind(); k == reflect.Func || k == reflect.Interface || k == reflect.Pointer {
+				t.Errorf("%s.%s is a %v, which cannot travel to a worker", groups.Name(), f.Name, k)
+			}
+		}
 	}
 }
 
 func TestForkingPoolIsSizedBySparesAndChildren(t *testing.T) {
-	c := (&Server{Mode: worker.Forking, Workers: 3}).policyConfig()
+	c := (&Config{Mode: worker.Forking, Workers: 3}).policyConfig()
 	if !c.OneShot || c.MinSpare != 3 || c.Max != DefaultMaxChildren {
 		t.Errorf("policy configuration = %+v", c)
 	}
@@ -105,7 +126,7 @@ func TestWorkersAreOneACPUButMaxWorkersAtMost(t *testing.T) {
 		{0, cpus + 3, cpus, cpus + 3},
 		{2, 5, 2, 5},
 	} {
-		s := &Server{Handler: worker.HandlerFunc(nothing), Workers: test.workers, MaxWorkers: test.most}
+		s := &Server{Handler: worker.HandlerFunc(nothing), Config: Config{Workers: test.workers, MaxWorkers: test.most}}
 		if problems := s.Validate(); len(problems) > 0 {
 			t.Errorf("Workers %d, MaxWorkers %d: %v", test.workers, test.most, problems)
 		}

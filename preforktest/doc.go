@@ -50,7 +50,7 @@
 // It replaces what would make tests meet each other or the machine: each
 // address of Listen by a free one (a port of 127.0.0.0/8, or for a Unix
 // socket a path in a directory of the test), Control, PIDFile, LogFile
-// and AccessLog, and the same of what Reload returns. So Conn.Listener names the replacement, and no access log is
-// written. Crashes that Go cannot recover from end the test binary under Start,
+// and AccessLog, and the addresses of what Reload returns. So Conn.Listener
+// names the replacement, and no access log is written. Crashes that Go cannot recover from end the test binary under Start,
 // and one worker under StartMaster.
 package preforktest

@@ -1,6 +1,7 @@
 package preforktest
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -57,8 +58,7 @@ const startPatience = time.Minute
 //
 // configure may change the configuration before, or be nil; it is not called
 // again for what Reload returns. It must not change the program (Handler,
-// NewHandler, Service, Hooks, Configure): code does not travel to the workers,
-// which have newServer's.
+// NewHandler, Service, Hooks, Configure): the workers have newServer's.
 func StartMaster(tb testing.TB, configure func(srv *prefork.Server)) *Master {
 	tb.Helper()
 	if workers == nil {
@@ -67,18 +67,17 @@ func StartMaster(tb testing.TB, configure func(srv *prefork.Server)) *Master {
 	srv := workers()
 	path := filepath.Join(testdir.Short(tb), "control")
 	free := places{}
-	isolate(tb, srv, free)
+	isolate(tb, &srv.Config, free)
+	srv.PIDFile, srv.LogFile, srv.AccessLog = "", "", ""
 	if configure != nil {
 		configure(srv)
 	}
 	srv.Control = path // it ends the server
 	if reload := srv.Reload; reload != nil {
-		srv.Reload = func(ctx context.Context) (*prefork.Server, error) {
+		srv.Reload = func(ctx context.Context) (*prefork.Config, error) {
 			next, err := reload(ctx)
 			if next != nil {
 				isolate(tb, next, free)
-				// A reload that changed these would be refused.
-				next.Control, next.PIDFile, next.LogFile, next.AccessLog = path, srv.PIDFile, srv.LogFile, srv.AccessLog
 			}
 			return next, err
 		}
@@ -102,13 +101,10 @@ func StartMaster(tb testing.TB, configure func(srv *prefork.Server)) *Master {
 }
 
 // isolate replaces what would make tests meet each other or the machine.
-func isolate(tb testing.TB, srv *prefork.Server, free places) {
+func isolate(tb testing.TB, c *prefork.Config, free places) {
 	tb.Helper()
-	srv.Listen = free.of(tb, srv.Listen)
-	srv.Control, srv.PIDFile, srv.LogFile, srv.AccessLog = "", "", "", ""
-	if srv.StartTimeout == 0 {
-		srv.StartTimeout = startPatience
-	}
+	c.Listen = free.of(tb, c.Listen)
+	c.Rollout.StartTimeout = cmp.Or(c.Rollout.StartTimeout, startPatience)
 }
 
 // Command gives the master a command of the control socket, such as "reload",

@@ -56,15 +56,13 @@ func (p *program) Handle(context.Context, *worker.Conn) error {
 
 func newServer() *prefork.Server {
 	return &prefork.Server{
-		Listen:     []string{"tcp://127.0.0.1:9999"},
-		PIDFile:    "/nowhere/pid", // of production, as Listen is
 		NewHandler: func() worker.Handler { return new(program) },
-		Workers:    2,
-		LogLevel:   "warn",
-		Reload: func(context.Context) (*prefork.Server, error) {
-			next := newServer()
-			next.Workers, next.Probation = 3, time.Millisecond
-			return next, nil
+		PIDFile:    "/nowhere/pid", // of production, as Listen is
+		Config:     prefork.Config{Listen: []string{"tcp://127.0.0.1:9999"}, Workers: 2, LogLevel: "warn"},
+		Reload: func(context.Context) (*prefork.Config, error) {
+			next := newServer().Config
+			next.Workers, next.Rollout.Probation = 3, time.Millisecond
+			return &next, nil
 		},
 	}
 }
@@ -235,7 +233,7 @@ func TestMainMakesTheTestBinaryAWorker(t *testing.T) {
 }
 
 func TestMasterReloads(t *testing.T) {
-	m := preforktest.StartMaster(t, func(srv *prefork.Server) { srv.Probation = time.Millisecond })
+	m := preforktest.StartMaster(t, func(srv *prefork.Server) { srv.Rollout.Probation = time.Millisecond })
 	if len(m.Addrs) != 1 {
 		t.Fatalf("serves at %v, want one address", m.Addrs)
 	}

@@ -18,6 +18,9 @@ const (
 // Modes lists the valid modes.
 func Modes() []Mode { return []Mode{Sequential, Threading, Forking} }
 
+// Disabled, as a duration of a Config, is no limit or never. 0 is the default.
+const Disabled = -1
+
 // Config is what a worker must know that its own program does not tell it. It
 // travels as JSON in the master's Hello. Durations are nanoseconds there.
 // The zero value works: the defaults stand beside the fields.

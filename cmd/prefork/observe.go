@@ -1,8 +1,6 @@
 package main
 
 import (
-	"errors"
-	"fmt"
 	"net/http"
 	"os"
 	"time"
@@ -72,22 +70,4 @@ func (o *observer) Close() {
 	o.stop()
 	o.server.Close()
 	_ = o.log.Sync() // who would hear of it
-}
-
-// observedElsewhere says what a reload would change about all this, which it
-// cannot.
-func observedElsewhere(was, is *config.Config) error {
-	var problems []error
-	for _, fixed := range []struct {
-		name    string
-		was, is any
-	}{
-		{"metrics", was.Metrics, is.Metrics},
-		{"status_page", was.StatusPage, is.StatusPage},
-	} {
-		if fixed.was != fixed.is {
-			problems = append(problems, fmt.Errorf("%s: %#v cannot become %#v in a reload; restart the server", fixed.name, fixed.was, fixed.is))
-		}
-	}
-	return errors.Join(problems...)
 }

@@ -17,7 +17,6 @@ type source struct {
 	file  string
 	flags config.Flags
 	dir   string // that relative paths are taken from: where the server was started
-	path  string // of the control socket, chosen at the start
 
 	started config.Config // what the first generation was made of
 }
@@ -81,14 +80,15 @@ func (s *source) server() (*prefork.Server, error) {
 	}
 	s.file = config.Absolute(s.dir, s.file)
 	c = c.At(s.dir)
-	if s.path, err = controlPath(c); err != nil {
+	if c.Control, err = controlPath(c); err != nil {
 		return nil, err
 	}
 	s.started = c
-	server, err := s.build(c)
+	server, err := c.Server()
 	if err != nil {
 		return nil, err
 	}
+	server.Version = build().String()
 	if s.file != "" {
 		server.Reload = s.reload
 	}
@@ -96,15 +96,25 @@ func (s *source) server() (*prefork.Server, error) {
 }
 
 // reload reads the file again, under the same flags.
-func (s *source) reload(context.Context) (*prefork.Server, error) {
+func (s *source) reload(context.Context) (*prefork.Config, error) {
 	c, err := config.Load(s.file, &s.flags)
 	if err != nil {
 		return nil, err
 	}
-	if err := observedElsewhere(&s.started, &c); err != nil {
+	c = c.At(s.dir)
+	if c.Control == "" {
+		c.Control = s.started.Control // whatever the first listener is now
+	} else if c.Control, err = controlPath(c); err != nil {
 		return nil, err
 	}
-	return s.build(c.At(s.dir))
+	if err := config.Fixed(&s.started, &c); err != nil {
+		return nil, err
+	}
+	server, err := c.Server()
+	if err != nil {
+		return nil, err
+	}
+	return &server.Config, nil
 }
 
 // controlPath returns where the control socket of a new server goes.
@@ -116,21 +126,4 @@ func controlPath(c config.Config) (string, error) {
 		return control.DefaultPath(c.Listen[0])
 	}
 	return c.Control, nil
-}
-
-// build makes the server of a configuration. A path that was chosen and not
-// configured stays when the listeners that it was named after change.
-func (s *source) build(c config.Config) (*prefork.Server, error) {
-	server, err := c.Server()
-	if err != nil {
-		return nil, err
-	}
-	server.Version = build().String()
-	server.Control = s.path
-	if c.Control != "" {
-		if server.Control, err = controlPath(c); err != nil {
-			return nil, err
-		}
-	}
-	return server, nil
 }

@@ -27,7 +27,7 @@ func main() {
 	server := grpc.NewServer()
 	healthpb.RegisterHealthServer(server, health.NewServer())
 	reflection.Register(server)
-	srv := &prefork.Server{Listen: []string{*listen}, Service: &service{server, make(chan struct{})}}
+	srv := &prefork.Server{Config: prefork.Config{Listen: []string{*listen}}, Service: &service{server, make(chan struct{})}}
 	err := srv.Run(context.Background())
 	if err != nil {
 		log.Print(err)

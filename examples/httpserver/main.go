@@ -24,7 +24,7 @@ func main() {
 	listen := flag.String("listen", "tcp://127.0.0.1:8080", "the `address` to serve")
 	flag.Parse()
 	srv := &prefork.Server{
-		Listen: []string{*listen},
+		Config: prefork.Config{Listen: []string{*listen}},
 		Service: handlers.HTTPServer(&http.Server{
 			Handler:           newMux(),
 			ReadHeaderTimeout: 10 * time.Second,

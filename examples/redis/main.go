@@ -37,8 +37,7 @@ func main() {
 	flag.Parse()
 	keys := newStore(storeLimit) // main runs in every worker: one store each
 	srv := &prefork.Server{
-		Listen:  []string{*listen},
-		Workers: *workers,
+		Config: prefork.Config{Listen: []string{*listen}, Workers: *workers},
 		NewHandler: func() worker.Handler {
 			return &session{StreamHandler: worker.StreamHandler{RBufSize: readBuffer}, store: keys}
 		},

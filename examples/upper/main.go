@@ -58,7 +58,7 @@ func newHandler() worker.Handler {
 
 // newServer is apart from main so that main_test.go can run it.
 func newServer(listen string) *prefork.Server {
-	return &prefork.Server{Listen: []string{listen}, NewHandler: newHandler}
+	return &prefork.Server{Config: prefork.Config{Listen: []string{listen}}, NewHandler: newHandler}
 }
 
 func main() {

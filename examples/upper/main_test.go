@@ -47,7 +47,7 @@ func TestOneLineComesBackInUpperCase(t *testing.T) {
 
 // The whole server: who connects before a reload is answered after it.
 func TestAReloadDropsNobody(t *testing.T) {
-	m := preforktest.StartMaster(t, func(srv *prefork.Server) { srv.Probation = time.Millisecond })
+	m := preforktest.StartMaster(t, func(srv *prefork.Server) { srv.Rollout.Probation = time.Millisecond })
 	before := m.Dial()
 	answer, err := m.Command(t.Context(), "reload")
 	if err != nil || !answer.OK {

@@ -74,39 +74,48 @@ func load(path string) (*prefork.Server, error) {
 		return nil, fmt.Errorf("encode settings: %w", err)
 	}
 	return &prefork.Server{
-		Listen:    c.Listen,
 		Configure: configure,
-		Settings:  settings,
-
-		Mode:             worker.Mode(c.Mode),
-		Workers:          c.Workers,
-		MaxWorkers:       c.MaxWorkers,
-		MinSpare:         c.MinSpare,
-		MaxSpare:         c.MaxSpare,
-		MaxChildren:      c.MaxChildren,
-		RequestQueueSize: c.Backlog,
-
-		MaxConnections: c.MaxConnections,
-		DrainIdle:      c.DrainIdle,
-		DrainTimeout:   c.DrainTimeout,
-		LameDuck:       c.LameDuck,
-		StartTimeout:   c.StartTimeout,
-		Probation:      c.Probation,
-		WorkerTimeout:  c.WorkerTimeout,
-		PollInterval:   c.PollInterval,
-
-		CrashBudget:        c.CrashBudget,
-		MaxOldGenerations:  c.MaxOldGenerations,
-		RecycleConnections: c.RecycleConnections,
-		RecycleRSS:         c.RecycleRSS,
+		Version:   version,
+		Config: prefork.Config{
+			Listen:           c.Listen,
+			Settings:         settings,
+			Mode:             worker.Mode(c.Mode),
+			Workers:          c.Workers,
+			MaxWorkers:       c.MaxWorkers,
+			RequestQueueSize: c.Backlog,
+			LogLevel:         c.LogLevel,
+			PollInterval:     c.PollInterval,
+			Limits: prefork.Limits{
+				MaxConnections: c.MaxConnections,
+				MaxChildren:    c.MaxChildren,
+				MinSpare:       c.MinSpare,
+				MaxSpare:       c.MaxSpare,
+				CrashBudget:    c.CrashBudget,
+			},
+			Timeouts: prefork.Timeouts{
+				DrainIdle:     c.DrainIdle,
+				DrainTimeout:  c.DrainTimeout,
+				LameDuck:      c.LameDuck,
+				WorkerTimeout: c.WorkerTimeout,
+			},
+			Rollout: prefork.Rollout{
+				StartTimeout:      c.StartTimeout,
+				Probation:         c.Probation,
+				MaxOldGenerations: c.MaxOldGenerations,
+			},
+			Recycle: prefork.Recycle{Connections: c.RecycleConnections, RSS: c.RecycleRSS},
+		},
+		Reload: func(context.Context) (*prefork.Config, error) {
+			next, err := load(path)
+			if err != nil {
+				return nil, err
+			}
+			return &next.Config, nil
+		},
 
 		Control:   c.Control,
 		PIDFile:   c.PIDFile,
 		LogFile:   c.LogFile,
-		LogLevel:  c.LogLevel,
 		LogFormat: "json",
-		Version:   version,
-
-		Reload: func(context.Context) (*prefork.Server, error) { return load(path) },
 	}, nil
 }

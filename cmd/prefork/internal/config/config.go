@@ -1,6 +1,8 @@
 package config
 
 import (
+	"errors"
+	"fmt"
 	"time"
 
 	"prefork/internal/value"
@@ -71,4 +73,15 @@ func Default() Config {
 		}
 	}
 	return c
+}
+
+// Fixed says what a reload would change although it cannot.
+func Fixed(was, is *Config) error {
+	var problems []error
+	for _, k := range Keys() {
+		if before, after := k.Text(was), k.Text(is); k.Fixed && before != after {
+			problems = append(problems, fmt.Errorf("%s: %s cannot become %s in a reload; restart the server", k.Name, before, after))
+		}
+	}
+	return errors.Join(problems...)
 }

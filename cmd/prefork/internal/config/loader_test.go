@@ -87,11 +87,11 @@ func TestTheServerHasWhatTheConfigurationSays(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s.WorkerTimeout >= 0 || s.WriteTimeout >= 0 || s.IdleTimeout >= 0 {
-		t.Errorf("timeouts of 0s became %v, %v and %v, want never (negative)", s.WorkerTimeout, s.WriteTimeout, s.IdleTimeout)
+	if s.Timeouts.WorkerTimeout >= 0 || s.Timeouts.WriteTimeout >= 0 || s.Timeouts.IdleTimeout >= 0 {
+		t.Errorf("timeouts of 0s became %v, %v and %v, want never (negative)", s.Timeouts.WorkerTimeout, s.Timeouts.WriteTimeout, s.Timeouts.IdleTimeout)
 	}
-	if s.Control != "" || !s.NoReuseAddress || s.RecycleRSS != 1<<20 {
-		t.Errorf("control %q, no reuse %v, rss %d", s.Control, s.NoReuseAddress, s.RecycleRSS)
+	if s.Control != "" || !s.NoReuseAddress || s.Recycle.RSS != 1<<20 {
+		t.Errorf("control %q, no reuse %v, rss %d", s.Control, s.NoReuseAddress, s.Recycle.RSS)
 	}
 	if got, want := string(s.Settings), `{"handler":"upper","options":{"max_line":5}}`; got != want {
 		t.Errorf("settings %s, want %s", got, want)
@@ -200,5 +200,20 @@ func TestOnlyAConfiguredListenReachesTheServer(t *testing.T) {
 		if len(s.Listen) != want || len(c.Listen) != 1 {
 			t.Errorf("%q: the server listens on %q and the configuration says %q", text, s.Listen, c.Listen)
 		}
+	}
+}
+
+func TestAReloadThatChangesAFixedKeyIsRefusedByName(t *testing.T) {
+	was := mustParse(t, "control = \"/run/a\"\nworkers = 1")
+	if err := Fixed(&was, &was); err != nil {
+		t.Errorf("nothing has changed, but: %v", err)
+	}
+	is := mustParse(t, "control = \"/run/b\"\naccess_log = \"-\"\nworkers = 2\nmetrics = \":9100\"\nstatus_page = true\n[access]\naccess_sample = 0.5")
+	want := `control: "/run/a" cannot become "/run/b" in a reload; restart the server
+metrics: "" cannot become ":9100" in a reload; restart the server
+status_page: false cannot become true in a reload; restart the server
+access_log: "" cannot become "-" in a reload; restart the server`
+	if err := Fixed(&was, &is); err == nil || err.Error() != want {
+		t.Errorf("got\n%v\nwant\n%s", err, want)
 	}
 }

@@ -18,45 +18,48 @@ func (c Config) Server() (*prefork.Server, error) {
 		return nil, fmt.Errorf("encode handler options: %w", err)
 	}
 	s := &prefork.Server{
-		Listen:    c.Listen,
 		Configure: handlers.Configure,
-		Settings:  settings,
-
-		Mode:             worker.Mode(c.Mode),
-		Workers:          c.Workers.Min,
-		MaxWorkers:       c.Workers.Max,
-		MinSpare:         c.MinSpare,
-		MaxSpare:         c.MaxSpare,
-		MaxChildren:      c.MaxChildren,
-		RequestQueueSize: c.RequestQueueSize,
-		NoReuseAddress:   !c.ReuseAddress,
-
-		MaxConnections: c.MaxConnections,
-		ReadTimeout:    c.ReadTimeout,
-		WriteTimeout:   c.WriteTimeout,
-		IdleTimeout:    c.IdleTimeout,
-		HandlerTimeout: c.HandlerTimeout,
-		PollInterval:   c.PollInterval,
-		Poller:         c.Poller,
-		DrainIdle:      c.DrainIdle,
-
-		DrainTimeout:      c.DrainTimeout,
-		LameDuck:          c.LameDuck,
-		StartTimeout:      c.StartTimeout,
-		Probation:         c.Probation,
-		WorkerTimeout:     c.WorkerTimeout,
-		CrashBudget:       c.CrashBudget,
-		MaxOldGenerations: c.MaxOldGenerations,
-
-		RecycleConnections: c.RecycleConnections,
-		RecycleAge:         c.RecycleAge,
-		RecycleRSS:         uint64(c.RecycleRSS),
-
-		AccessLog:    c.AccessLog,
-		AccessFormat: c.AccessFormat,
-		AccessSample: c.AccessSample,
-
-		LogLevel:  c.LogLevel,
+		Config: prefork.Config{
+			Listen:           c.Listen,
+			Settings:         settings,
+			Mode:             worker.Mode(c.Mode),
+			Workers:          c.Workers.Min,
+			MaxWorkers:       c.Workers.Max,
+			LogLevel:         c.LogLevel,
+			RequestQueueSize: c.RequestQueueSize,
+			NoReuseAddress:   !c.ReuseAddress,
+			PollInterval:     c.PollInterval,
+			Poller:           c.Poller,
+			Limits: prefork.Limits{
+				MaxConnections: c.MaxConnections,
+				MaxChildren:    c.MaxChildren,
+				MinSpare:       c.MinSpare,
+				MaxSpare:       c.MaxSpare,
+				CrashBudget:    c.CrashBudget,
+			},
+			Timeouts: prefork.Timeouts{
+				ReadTimeout:    c.ReadTimeout,
+				WriteTimeout:   c.WriteTimeout,
+				IdleTimeout:    c.IdleTimeout,
+				HandlerTimeout: c.HandlerTimeout,
+				DrainTimeout:   c.DrainTimeout,
+				DrainIdle:      c.DrainIdle,
+				LameDuck:       c.LameDuck,
+				WorkerTimeout:  c.WorkerTimeout,
+			},
+			Rollout: prefork.Rollout{
+				StartTimeout:      c.StartTimeout,
+				Probation:         c.Probation,
+				MaxOldGenerations: c.MaxOldGenerations,
+			},
+			Recycle: prefork.Recycle{
+				Connections: c.RecycleConnections,
+				Age:         c.RecycleAge,
+				RSS:         uint64(c.RecycleRSS),
+			},
+			Access: prefork.Access{Format: c.AccessFormat, Sample: c.AccessSample},
+		},
+		AccessLog: c.AccessLog,
 		LogFormat: c.LogFormat,
 		LogFile:   c.LogFile,
 		PIDFile:   c.PIDFile,
@@ -65,9 +68,9 @@ func (c Config) Server() (*prefork.Server, error) {
 	if !c.ListenGiven {
 		s.Listen = nil // what systemd passed, or else the default
 	}
-	for _, limit := range []*time.Duration{&s.WorkerTimeout, &s.WriteTimeout, &s.IdleTimeout} {
+	for _, limit := range []*time.Duration{&s.Timeouts.WorkerTimeout, &s.Timeouts.WriteTimeout, &s.Timeouts.IdleTimeout} {
 		if *limit == 0 {
-			*limit = -1 // never, where 0 would be the default
+			*limit = worker.Disabled // never, where 0 would be the default
 		}
 	}
 	if c.Control == NoControl {

@@ -38,7 +38,7 @@ func (l *loader) addresses() {
 
 // CheckListen returns what is wrong with addresses to listen on.
 func CheckListen(addresses ...string) (problems []string) {
-	s := prefork.Server{Listen: addresses, Configure: handlers.Configure}
+	s := prefork.Server{Config: prefork.Config{Listen: addresses}, Configure: handlers.Configure}
 	for _, err := range s.Validate() {
 		problems = append(problems, strings.TrimPrefix(err.Error(), "listen "))
 	}
@@ -127,7 +127,8 @@ func (l *loader) workerTimeout() {
 	if l.bad["worker_timeout"] || l.config.WorkerTimeout == 0 {
 		return
 	}
-	alone := prefork.Server{WorkerTimeout: l.config.WorkerTimeout, Configure: handlers.Configure}
+	alone := prefork.Server{Configure: handlers.Configure}
+	alone.Timeouts.WorkerTimeout = l.config.WorkerTimeout
 	for _, err := range alone.Validate() {
 		l.blame("worker_timeout", strings.TrimPrefix(err.Error(), "worker_timeout: "))
 	}
