@@ -15,7 +15,7 @@ import (
 
 // HandleRequest serves one connection in this process and returns:
 // socketserver's handle_request. It waits for Timeout at most (0: until ctx
-// ends), calling the TimeoutHandler if no connection came. No master and no
+// ends), calling Hooks.HandleTimeout if no connection came. No master and no
 // worker is started.
 //
 // The first call binds, and the sockets stay open between calls, so that who

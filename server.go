@@ -25,7 +25,7 @@ type Server struct {
 	Handler    worker.Handler
 	NewHandler func() worker.Handler
 	Service    worker.Service
-	Hooks      any
+	Hooks      worker.Hooks
 	Configure  func(settings json.RawMessage, o *worker.Options) error
 
 	// Version is shown by status and compared in the handshake.

@@ -254,29 +254,22 @@ func TestHandlerMayCloseItsServer(t *testing.T) {
 	}
 }
 
-// impatient counts the calls of handle_timeout.
-type impatient struct {
-	worker.HandlerFunc
-	calls int
-}
-
-func (h *impatient) HandleTimeout() { h.calls++ }
-
 func TestHandleRequestGivesUpAfterTheTimeout(t *testing.T) {
-	h := &impatient{HandlerFunc: greet}
+	calls := 0
 	srv := &prefork.Server{
 		Config: prefork.Config{
 			Listen:  []string{"unix://" + filepath.Join(t.TempDir(), "s")},
 			Timeout: 10 * time.Millisecond,
 		},
-		Handler: h,
+		Handler: greet,
+		Hooks:   worker.Hooks{HandleTimeout: func() { calls++ }},
 	}
 	defer srv.Close()
 	if err := srv.HandleRequest(t.Context()); err != nil {
 		t.Errorf("HandleRequest: %v", err)
 	}
-	if h.calls != 1 {
-		t.Errorf("HandleTimeout was called %d times, want once", h.calls)
+	if calls != 1 {
+		t.Errorf("HandleTimeout was called %d times, want once", calls)
 	}
 }
 

@@ -110,14 +110,9 @@ func TestStartServesInThisProcess(t *testing.T) {
 	}
 }
 
-// refusing is a hook: verify_request.
-type refusing struct{}
-
-func (refusing) VerifyRequest(*worker.Conn) bool { return false }
-
 func TestStartCallsTheHooks(t *testing.T) {
 	srv := newServer()
-	srv.Hooks = refusing{}
+	srv.Hooks.VerifyRequest = func(*worker.Conn) bool { return false }
 	c := dial(t, preforktest.Start(t, srv).Dial)
 	if _, err := c.in.ReadByte(); !errors.Is(err, io.EOF) {
 		t.Errorf("read %v, want EOF: VerifyRequest said no", err)

@@ -149,7 +149,7 @@ func TestTheOutcomeTellsHowAConnectionEnded(t *testing.T) {
 		{"read timeout", Config{ReadTimeout: time.Millisecond}, wait, nothing, "timeout", "timeout"},
 		{"idle timeout", Config{IdleTimeout: time.Millisecond}, wait, nothing, "timeout", "timeout"},
 		{"handler timeout", Config{HandlerTimeout: time.Millisecond}, deaf, nothing, "timeout", "closed"},
-		{"refusal", Config{}, Options{Handler: echo, Hooks: refuser{}}, nothing, "rejected", ""},
+		{"refusal", Config{}, Options{Handler: echo, Hooks: Hooks{VerifyRequest: func(*Conn) bool { return false }}}, nothing, "rejected", ""},
 		{"drain", Config{}, wait, drain, "cut", "closed"},
 		{"reset", Config{}, wait, hangUp, "reset", "reset"},
 		{"service", Config{}, Options{Service: newWeb(http.NotFoundHandler())}, func(_ *loggedRig, c net.Conn) { _ = c.Close() }, "ok", ""},
@@ -158,8 +158,8 @@ func TestTheOutcomeTellsHowAConnectionEnded(t *testing.T) {
 		}, "cut", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			if test.o.Hooks == nil {
-				test.o.Hooks = quiet{}
+			if test.o.Service == nil {
+				test.o.Hooks.HandleError = func(context.Context, *Conn, error) {} // or the log is full of them
 			}
 			r := logging(t, test.cfg, test.o)
 			c := r.dial(0)
@@ -177,15 +177,6 @@ func TestTheOutcomeTellsHowAConnectionEnded(t *testing.T) {
 type badError struct{ text *string }
 
 func (e *badError) Error() string { return *e.text }
-
-// quiet hears of failures and says nothing.
-type quiet struct{}
-
-func (quiet) HandleError(context.Context, *Conn, error) {}
-
-type refuser struct{}
-
-func (refuser) VerifyRequest(*Conn) bool { return false }
 
 func TestASampleLeavesNoFailureOut(t *testing.T) {
 	r := logging(t, Config{AccessSample: 1e-12}, Options{Handler: HandlerFunc(func(_ context.Context, c *Conn) error {

@@ -42,7 +42,7 @@ func ServeAlone(cfg Config, o Options, ls []Listener) (*Alone, error) {
 	}
 	go func() {
 		defer close(a.done)
-		defer l.cancel(ErrStopped)
+		defer l.stopProgram()
 		_, a.err = l.supervise(l, nil)
 		if n := l.table.active(); n > 0 && a.err == nil {
 			a.err = fmt.Errorf("handlers of %d connections still run, %v after their end", n, handlersGrace)

@@ -28,7 +28,7 @@ func HandleRequest(ctx context.Context, cfg Config, o Options, ls []Listener) er
 	if err != nil {
 		return err
 	}
-	defer l.cancel(ErrStopped)
+	defer l.stopProgram()
 	defer context.AfterFunc(ctx, func() { l.inbox.post(terminated{}) })()
 	_, err = l.supervise(l, nil)
 	if err == nil && !l.taken {
@@ -70,7 +70,7 @@ func newLoopAlone(ctx context.Context, cfg Config, o Options, ls []Listener, onc
 	}
 	l, err := newLoop(w, listeners)
 	if err != nil {
-		w.cancel(ErrStopped)
+		w.stopProgram()
 		w.wake.close()
 		return nil, failure(err)
 	}

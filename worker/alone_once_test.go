@@ -44,7 +44,7 @@ func TestHandleRequestServesExactlyOne(t *testing.T) {
 
 func TestHandleRequestReturnsNilWhateverBecameOfTheRequest(t *testing.T) {
 	d := &diary{verify: true, body: func(context.Context, *Conn) error { panic("no") }}
-	addr, result := oneShot(t, context.Background(), Config{}, Options{Handler: d})
+	addr, result := oneShot(t, context.Background(), Config{}, Options{Handler: d, Hooks: d.hooks()})
 	expectEOF(t, dial(t, addr))
 	if err := within(t, "the return", result); err != nil {
 		t.Fatal(err)
@@ -52,7 +52,7 @@ func TestHandleRequestReturnsNilWhateverBecameOfTheRequest(t *testing.T) {
 	d.has(t, "verify", "setup", "handle", "finish", "error: panic: no")
 
 	d = &diary{verify: false}
-	addr, result = oneShot(t, context.Background(), Config{}, Options{Handler: d})
+	addr, result = oneShot(t, context.Background(), Config{}, Options{Handler: d, Hooks: d.hooks()})
 	expectEOF(t, dial(t, addr))
 	if err := within(t, "the return", result); err != nil {
 		t.Fatal(err)
@@ -60,12 +60,14 @@ func TestHandleRequestReturnsNilWhateverBecameOfTheRequest(t *testing.T) {
 }
 
 func TestHandleRequestGivesUpAfterTimeout(t *testing.T) {
-	c := &clockwork{timeouts: make(chan struct{}, 2)}
-	_, result := oneShot(t, context.Background(), Config{Timeout: 10 * time.Millisecond}, Options{Handler: c})
+	timeouts := make(chan struct{}, 2)
+	_, result := oneShot(t, context.Background(), Config{Timeout: 10 * time.Millisecond}, Options{Handler: echo, Hooks: Hooks{
+		HandleTimeout: func() { poke(timeouts) },
+	}})
 	if err := within(t, "the return", result); err != nil {
 		t.Fatal(err)
 	}
-	if n := len(c.timeouts); n != 1 {
+	if n := len(timeouts); n != 1 {
 		t.Errorf("handle_timeout was called %d times, want once", n)
 	}
 }

@@ -48,18 +48,11 @@ func TestAloneDrainsItsQueue(t *testing.T) {
 	}
 }
 
-type ducked struct {
-	HandlerFunc
-	lame chan struct{}
-}
-
-func (d *ducked) HandleLameDuck() { close(d.lame) }
-
 func TestAlonesDrainIsTheServersEnd(t *testing.T) {
-	d := &ducked{echo, make(chan struct{})}
-	_, a := serveAlone(t, Config{}, Options{Handler: d})
+	lame := make(chan struct{})
+	_, a := serveAlone(t, Config{}, Options{Handler: echo, Hooks: Hooks{HandleLameDuck: func() { close(lame) }}})
 	a.Drain()
-	within(t, "HandleLameDuck", d.lame)
+	within(t, "HandleLameDuck", lame)
 	within(t, "the end", a.Done())
 }
 

@@ -9,7 +9,7 @@ import (
 	"prefork/ipc"
 )
 
-// duck is a Service, or Hooks, that counts how often it was told of the
+// duck is a Service that counts how often it was told of the
 // server's end.
 type duck struct {
 	told     atomic.Int32
@@ -48,7 +48,7 @@ func (d *duck) Drain(context.Context) error {
 
 func TestProgramIsToldOnceThatTheServerEnds(t *testing.T) {
 	service, hooks := &duck{finished: make(chan struct{})}, &duck{}
-	r := accepting(t, Config{}, Options{Service: service, Hooks: hooks})
+	r := accepting(t, Config{}, Options{Service: service, Hooks: Hooks{HandleLameDuck: hooks.HandleLameDuck}})
 	r.send(&ipc.LameDuck{})
 	r.send(&ipc.LameDuck{})
 	eventually(t, "the news", func() bool { return service.told.Load() > 0 && hooks.told.Load() > 0 })

@@ -351,7 +351,7 @@ func TestStopOfAnIdleWorkerCutsNothing(t *testing.T) {
 
 func TestStopEndsEvenAWorkerWhoseLoopHangs(t *testing.T) {
 	release := make(chan struct{})
-	r := accepting(t, Config{}, Options{Handler: echo, Hooks: hanging{release}})
+	r := accepting(t, Config{}, Options{Handler: echo, Hooks: Hooks{VerifyRequest: func(*Conn) bool { <-release; return false }}})
 	r.dial(0)
 	r.send(&ipc.Stop{})
 	if err := r.wait(); err != nil {
@@ -359,7 +359,3 @@ func TestStopEndsEvenAWorkerWhoseLoopHangs(t *testing.T) {
 	}
 	close(release)
 }
-
-type hanging struct{ release chan struct{} }
-
-func (h hanging) VerifyRequest(*Conn) bool { <-h.release; return false }

@@ -23,7 +23,15 @@ func (e *ExitError) Error() string { return e.Err.Error() }
 // Unwrap returns the cause.
 func (e *ExitError) Unwrap() error { return e.Err }
 
-func failure(err error) *ExitError       { return &ExitError{Code: ExitFailure, Err: err} }
+// failure keeps the code of an *ExitError that the program returned.
+func failure(err error) *ExitError {
+	exit := &ExitError{Code: ExitFailure, Err: err}
+	if inner, ok := errors.AsType[*ExitError](err); ok {
+		exit.Code = inner.Code
+	}
+	return exit
+}
+
 func configuration(err error) *ExitError { return &ExitError{Code: ExitConfig, Err: err} }
 
 // PanicError is a panic in a handler or a hook.
@@ -41,7 +49,7 @@ func (e *PanicError) Unwrap() error {
 	return err
 }
 
-// ErrGoexit is what ErrorHandler hears of a handler that ended its goroutine
+// ErrGoexit is the error that HandleError gets for a handler that ended its goroutine
 // with runtime.Goexit.
 var ErrGoexit = errors.New("handler called runtime.Goexit")
 

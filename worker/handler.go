@@ -75,43 +75,14 @@ type AccessLog interface {
 	Write(line []byte)
 }
 
-// The hooks: a value given as Options.Hooks, or else the shared Handler, may
-// implement any of them. They are called from the worker's accept path, in
-// socketserver's order.
+// A Service may implement these as well.
 type (
-	// Verifier decides whether a connection is served (verify_request). It
-	// must not block: the accept loop waits for it.
-	Verifier interface{ VerifyRequest(c *Conn) bool }
-
-	// Processor runs a verified connection (process_request). serve must be
-	// called exactly once, from any goroutine; it returns when the connection
-	// is closed. Without this hook the mode decides where serve runs.
-	Processor interface {
-		ProcessRequest(c *Conn, serve func())
-	}
-
-	// ErrorHandler hears of each connection whose handler failed
-	// (handle_error). A panic arrives as *PanicError. Without it the worker
-	// logs the error.
-	ErrorHandler interface {
-		HandleError(ctx context.Context, c *Conn, err error)
-	}
-
-	// TimeoutHandler is called when no connection came for Config.Timeout
-	// (handle_timeout).
-	TimeoutHandler interface{ HandleTimeout() }
-
-	// LameDucker hears once, before the worker begins to drain, that the whole
-	// server is going to end and not only this worker or its generation: health
-	// checks should fail from then on. A Service hears it even if there are
-	// Hooks. It must not block.
+	// LameDucker is notified once, before the worker begins to drain, that the
+	// whole server is going to end and not only this worker or its generation:
+	// health checks should fail from then on. It must not block.
 	LameDucker interface{ HandleLameDuck() }
 
-	// AccessLogger is for a Service alone. It hears of the access log once,
-	// before Serve, if there is one.
+	// AccessLogger is notified of the access log once, before Serve, if there is
+	// one.
 	AccessLogger interface{ HandleAccessLog(a AccessLog) }
-
-	// ServiceActions is called once a poll tick (service_actions). It must
-	// not block.
-	ServiceActions interface{ ServiceActions() }
 )

@@ -160,9 +160,7 @@ func (l *loop) overslept(now, late int64) {
 func (l *loop) tick(now int64) {
 	if now >= l.nextActions {
 		l.nextActions = now + int64(l.cfg.PollInterval)
-		if l.hooks.actions != nil {
-			l.onLoop("service actions", l.hooks.actions.ServiceActions)
-		}
+		l.onLoop("service actions", l.opt.Hooks.ServiceActions)
 	}
 	if now >= l.nextReport {
 		l.nextReport = now + int64(reportInterval)
@@ -220,9 +218,7 @@ func (l *loop) timeout(now int64) {
 		return
 	}
 	l.nextTimeout = now + int64(l.cfg.Timeout)
-	if l.hooks.timeout != nil {
-		l.onLoop("timeout", l.hooks.timeout.HandleTimeout)
-	}
+	l.onLoop("timeout", l.opt.Hooks.HandleTimeout)
 	if l.handlesOneRequest() {
 		l.taken = true // handle_request gives up after one
 	}
@@ -264,8 +260,9 @@ func (l *loop) lameDuck() {
 		return
 	}
 	l.lame = true
-	for _, d := range l.hooks.lame {
-		l.onLoop("lame duck", d.HandleLameDuck)
+	l.onLoop("lame duck", l.opt.Hooks.HandleLameDuck)
+	if s, ok := l.opt.Service.(LameDucker); ok {
+		l.onLoop("lame duck", s.HandleLameDuck)
 	}
 }
 

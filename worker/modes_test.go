@@ -144,18 +144,14 @@ func TestBusyForkingWorkerDrains(t *testing.T) {
 
 func TestForkingWorkerSurvivesARejectedConnection(t *testing.T) {
 	rejected := false
-	r := accepting(t, Config{Mode: Forking}, Options{Handler: echo, Hooks: verifier(func(*Conn) bool {
+	r := accepting(t, Config{Mode: Forking}, Options{Handler: echo, Hooks: Hooks{VerifyRequest: func(*Conn) bool {
 		ok := rejected
 		rejected = true
 		return ok
-	})})
+	}}})
 	expectEOF(t, r.dial(0))
 	ask(t, r.dial(0), "a", "a")
 }
-
-type verifier func(*Conn) bool
-
-func (v verifier) VerifyRequest(c *Conn) bool { return v(c) }
 
 func TestEveryPollerServes(t *testing.T) {
 	for _, name := range poll.Names() {
@@ -300,7 +296,7 @@ func TestBadConfigurationIsFatal(t *testing.T) {
 		"configure": {Config{Settings: json.RawMessage(`{"colour":"red"}`)}, Options{
 			Configure: func(s json.RawMessage, _ *Options) error { return errors.New("no colour like " + string(s)) },
 		}, `no colour like {"colour":"red"}`},
-		"useless hook": {Config{}, Options{Service: new(closedService), Hooks: processing{}}, "ProcessRequest"},
+		"useless hook": {Config{}, Options{Service: new(closedService), Hooks: Hooks{ProcessRequest: func(*Conn, func()) {}}}, "ProcessRequest"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m, err := failed(t, c.cfg, c.o)

@@ -14,9 +14,7 @@ type Options struct {
 	NewHandler func() Handler // one value a connection
 	Service    Service        // accepts for itself
 
-	// Hooks may implement Verifier, Processor, ErrorHandler, TimeoutHandler
-	// and ServiceActions. nil means Handler itself.
-	Hooks any
+	Hooks Hooks
 
 	// Configure is called once before the worker is ready, with the settings
 	// that the master's configuration holds for it. It may fill in the fields

@@ -153,6 +153,13 @@ func (w *worker) attend(ctx context.Context, hello *ipc.Hello, listeners []*list
 	}
 	// It holds no connection. What setUp opens goes with the process, and what it
 	// still uses stays until then.
+	select {
+	case err := <-ready: // just now
+		if err == nil {
+			w.stopProgram()
+		}
+	default:
+	}
 	w.log.Info("told to leave before it was ready")
 	w.inbox.wake.close()
 	closeListeners(listeners)
@@ -219,6 +226,7 @@ func (w *worker) openMemory(hello *ipc.Hello, in inheritance) error {
 	}
 	w.board, w.index, w.slot, w.peer = board, hello.Slot, slot, board.Peer(hello.Slot)
 	w.slot.PID.Store(int32(os.Getpid()))
+	w.generation = hello.Generation
 	w.slot.Generation.Store(uint32(hello.Generation))
 	w.beat(ipc.Now())
 	return nil
@@ -314,7 +322,7 @@ func (w *worker) fail(err error) error {
 
 // work is the time between Ready and the end.
 func (w *worker) work(ctx context.Context, listeners []*listener, stopped <-chan struct{}) error {
-	defer w.cancel(ErrStopped) // of no effect after a drain: no handler is left
+	defer w.stopProgram()
 	if w.opt.Service != nil {
 		w.view = newView(w.table, listeners[0].source.addr)
 	}

@@ -24,10 +24,13 @@ func protect(f func() error) (err error) {
 	return f()
 }
 
-// onLoop calls a hook on the loop's own goroutine and logs its panic. A
-// runtime.Goexit there would end the loop and so the worker; the master would
-// see it, and that is the most that can be done for a program that does so.
+// onLoop calls a hook, if there is one, on the loop's own goroutine and logs its
+// panic. A runtime.Goexit there would end the loop and so the worker; the master
+// would see it, and that is the most that can be done for a program that does so.
 func (w *worker) onLoop(hook string, f func()) {
+	if f == nil {
+		return
+	}
 	if err := protect(func() error { f(); return nil }); err != nil {
 		w.logClient("hook failed", err, zap.String("event", hook))
 	}
@@ -35,11 +38,12 @@ func (w *worker) onLoop(hook string, f func()) {
 
 // verified asks verify_request. A panic is a no.
 func (w *worker) verified(c *Conn) bool {
-	if w.hooks.verify == nil {
+	verify := w.opt.Hooks.VerifyRequest
+	if verify == nil {
 		return true
 	}
 	ok := false
-	w.onLoop("verify", func() { ok = w.hooks.verify.VerifyRequest(c) })
+	w.onLoop("verify", func() { ok = verify(c) })
 	return ok
 }
 
@@ -48,7 +52,7 @@ func (w *worker) process(c *Conn) {
 	switch {
 	case w.view != nil:
 		w.view.push(c)
-	case w.hooks.process != nil:
+	case w.opt.Hooks.ProcessRequest != nil:
 		go w.processRequest(c)
 	default:
 		go w.serve(c)
@@ -68,7 +72,7 @@ func (w *worker) processRequest(c *Conn) {
 		}
 	}()
 	err = protect(func() error {
-		w.hooks.process.ProcessRequest(c, func() {
+		w.opt.Hooks.ProcessRequest(c, func() {
 			if begun.CompareAndSwap(false, true) {
 				w.serve(c)
 			}
@@ -85,11 +89,17 @@ func (w *worker) serve(c *Conn) {
 	err := ErrGoexit
 	defer func() { w.conclude(ctx, c, err) }()
 	h := w.opt.Handler
-	if h == nil {
-		if err = protect(func() error { h = w.opt.NewHandler(); return nil }); err != nil {
-			return
+	err = protect(func() error {
+		if f := w.opt.Hooks.ConnContext; f != nil {
+			ctx = f(ctx, c)
 		}
-		err = ErrGoexit
+		if h == nil {
+			h = w.opt.NewHandler()
+		}
+		return nil
+	})
+	if err != nil {
+		return
 	}
 	w.finishRequest(ctx, h, c, &err)
 }
@@ -142,12 +152,13 @@ func (w *worker) conclude(ctx context.Context, c *Conn, err error) {
 
 // handleError is handle_error.
 func (w *worker) handleError(ctx context.Context, c *Conn, err error) {
-	if w.hooks.failed == nil {
+	failed := w.opt.Hooks.HandleError
+	if failed == nil {
 		w.logClient("connection failed", err,
 			zap.String("listener", c.from.name), zap.Stringer("remote", c.RemoteAddr()))
 		return
 	}
-	herr := protect(func() error { w.hooks.failed.HandleError(ctx, c, err); return nil })
+	herr := protect(func() error { failed(ctx, c, err); return nil })
 	if herr != nil {
 		w.logClient("hook failed", errors.Join(herr, err), zap.String("event", "error"))
 	}

@@ -67,18 +67,20 @@ func (d *diary) HandleError(_ context.Context, _ *Conn, err error) {
 	d.note("error: " + err.Error())
 }
 
-// processing adds process_request.
-type processing struct{ *diary }
-
-func (p processing) ProcessRequest(_ *Conn, serve func()) {
-	p.note("process")
-	serve()
-	serve() // the second call must do nothing
+// hooks are those of its methods that are hooks.
+func (d *diary) hooks() Hooks {
+	return Hooks{VerifyRequest: d.VerifyRequest, HandleError: d.HandleError}
 }
 
 func TestHooksRunInSocketserversOrder(t *testing.T) {
 	d := &diary{verify: true}
-	r := accepting(t, Config{}, Options{NewHandler: func() Handler { d.note("new"); return d }, Hooks: processing{d}})
+	hooks := d.hooks()
+	hooks.ProcessRequest = func(_ *Conn, serve func()) {
+		d.note("process")
+		serve()
+		serve() // the second call must do nothing
+	}
+	r := accepting(t, Config{}, Options{NewHandler: func() Handler { d.note("new"); return d }, Hooks: hooks})
 	expectEOF(t, r.dial(0))
 	d.has(t, "verify", "process", "new", "setup", "handle", "finish")
 	r.hasActive(0)
@@ -87,16 +89,16 @@ func TestHooksRunInSocketserversOrder(t *testing.T) {
 	}
 }
 
-func TestSharedHandlerMayCarryTheHooks(t *testing.T) {
+func TestMethodsOfTheSharedHandlerMayBeHooks(t *testing.T) {
 	d := &diary{verify: true}
-	r := accepting(t, Config{}, Options{Handler: d})
+	r := accepting(t, Config{}, Options{Handler: d, Hooks: d.hooks()})
 	expectEOF(t, r.dial(0))
 	d.has(t, "verify", "setup", "handle", "finish")
 }
 
 func TestRejectedConnectionIsClosedAndCounted(t *testing.T) {
 	d := &diary{verify: false}
-	r := accepting(t, Config{}, Options{Handler: d})
+	r := accepting(t, Config{}, Options{Handler: d, Hooks: d.hooks()})
 	expectEOF(t, r.dial(0))
 	d.has(t, "verify")
 	r.hasActive(0)
@@ -112,7 +114,7 @@ func TestFinishRunsWhateverHandleDoes(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := &diary{verify: true, body: body}
-			r := accepting(t, Config{}, Options{Handler: d})
+			r := accepting(t, Config{}, Options{Handler: d, Hooks: d.hooks()})
 			expectEOF(t, r.dial(0))
 			want := "error: bad day"
 			if name == "panics" {
@@ -156,14 +158,14 @@ func TestWhatClientsCauseIsLoggedInPartAndCounted(t *testing.T) {
 
 func TestFinishRunsAfterGoexit(t *testing.T) {
 	d := &diary{verify: true, body: func(context.Context, *Conn) error { runtime.Goexit(); return nil }}
-	r := accepting(t, Config{}, Options{Handler: d})
+	r := accepting(t, Config{}, Options{Handler: d, Hooks: d.hooks()})
 	expectEOF(t, r.dial(0))
 	d.has(t, "verify", "setup", "handle", "finish", "error: "+ErrGoexit.Error())
 }
 
 func TestGoexitInFinishStillFreesThePlace(t *testing.T) {
 	d := &diary{verify: true, finish: func() error { runtime.Goexit(); return nil }}
-	r := accepting(t, Config{Mode: Sequential}, Options{Handler: d})
+	r := accepting(t, Config{Mode: Sequential}, Options{Handler: d, Hooks: d.hooks()})
 	expectEOF(t, r.dial(0))
 	expectEOF(t, r.dial(0))
 	eventually(t, "both to fail", func() bool { return r.slot.Failed.Load() == 2 })
@@ -171,21 +173,21 @@ func TestGoexitInFinishStillFreesThePlace(t *testing.T) {
 
 func TestNoFinishWithoutSetup(t *testing.T) {
 	d := &diary{verify: true, setup: errors.New("no table free")}
-	r := accepting(t, Config{}, Options{Handler: d})
+	r := accepting(t, Config{}, Options{Handler: d, Hooks: d.hooks()})
 	expectEOF(t, r.dial(0))
 	d.has(t, "verify", "setup", "error: no table free")
 }
 
 func TestErrorOfFinishIsReported(t *testing.T) {
 	d := &diary{verify: true, finish: func() error { return errors.New("not flushed") }}
-	r := accepting(t, Config{}, Options{Handler: d})
+	r := accepting(t, Config{}, Options{Handler: d, Hooks: d.hooks()})
 	expectEOF(t, r.dial(0))
 	d.has(t, "verify", "setup", "handle", "finish", "error: not flushed")
 }
 
 func TestHandlerThatReturnsEOFHasNotFailed(t *testing.T) {
 	d := &diary{verify: true, body: func(context.Context, *Conn) error { return io.EOF }}
-	r := accepting(t, Config{}, Options{Handler: d})
+	r := accepting(t, Config{}, Options{Handler: d, Hooks: d.hooks()})
 	expectEOF(t, r.dial(0))
 	d.has(t, "verify", "setup", "handle", "finish")
 	eventually(t, "the count", func() bool { return r.slot.Handled.Load() == 1 })
@@ -216,12 +218,13 @@ func (b *brittle) HandleError(context.Context, *Conn, error) {
 		panic("in error")
 	}
 }
-func (b *brittle) HandleTimeout()  { panic("in timeout") }
-func (b *brittle) ServiceActions() { panic("in actions") }
 
 func TestPanicInAHookCostsOneConnection(t *testing.T) {
 	for _, b := range []*brittle{{}, {verify: true}, {process: true}, {fail: true}} {
-		r := accepting(t, Config{Mode: Sequential, Timeout: idleTick}, Options{Handler: b})
+		r := accepting(t, Config{Mode: Sequential, Timeout: idleTick}, Options{Handler: b, Hooks: Hooks{
+			VerifyRequest: b.VerifyRequest, ProcessRequest: b.ProcessRequest, HandleError: b.HandleError,
+			HandleTimeout: func() { panic("in timeout") }, ServiceActions: func() { panic("in actions") },
+		}})
 		for range 3 {
 			expectEOF(t, r.dial(0))
 		}
@@ -276,15 +279,6 @@ func TestPanicErrorSaysWhatWasPanicked(t *testing.T) {
 	}
 }
 
-// clockwork counts the loop's hooks.
-type clockwork struct {
-	BaseHandler
-	timeouts, actions chan struct{}
-}
-
-func (c *clockwork) HandleTimeout()  { poke(c.timeouts) }
-func (c *clockwork) ServiceActions() { poke(c.actions) }
-
 func poke(ch chan struct{}) {
 	select {
 	case ch <- struct{}{}:
@@ -293,26 +287,31 @@ func poke(ch chan struct{}) {
 }
 
 func TestTimeoutAndServiceActionsRunAgainAndAgain(t *testing.T) {
-	c := &clockwork{timeouts: make(chan struct{}), actions: make(chan struct{})}
-	accepting(t, Config{Timeout: 3 * time.Millisecond}, Options{Handler: c})
+	timeouts, actions := make(chan struct{}), make(chan struct{})
+	accepting(t, Config{Timeout: 3 * time.Millisecond}, Options{Handler: echo, Hooks: Hooks{
+		HandleTimeout:  func() { poke(timeouts) },
+		ServiceActions: func() { poke(actions) },
+	}})
 	for range 3 {
-		within(t, "handle_timeout", c.timeouts)
-		within(t, "service_actions", c.actions)
+		within(t, "handle_timeout", timeouts)
+		within(t, "service_actions", actions)
 	}
 }
 
 func TestTimeoutNeedsAFreeWorker(t *testing.T) {
-	c := &clockwork{timeouts: make(chan struct{}, 1)}
-	r := start(t, Config{Timeout: time.Millisecond, Mode: Sequential}, Options{Handler: echo, Hooks: c})
+	timeouts := make(chan struct{}, 1)
+	r := start(t, Config{Timeout: time.Millisecond, Mode: Sequential}, Options{Handler: echo, Hooks: Hooks{
+		HandleTimeout: func() { poke(timeouts) },
+	}})
 	busy := r.dial(0)
 	r.send(&ipc.Resume{})
 	ask(t, busy, "x", "x")
-	poke(c.timeouts) // whatever came before the connection
-	<-c.timeouts
+	poke(timeouts) // whatever came before the connection
+	<-timeouts
 	ticks := r.slot.Beat.Load() + int64(20*time.Millisecond)
 	eventually(t, "twenty ticks", func() bool { return r.slot.Beat.Load() > ticks })
 	select {
-	case <-c.timeouts:
+	case <-timeouts:
 		t.Fatal("handle_timeout was called while the worker was busy")
 	default:
 	}

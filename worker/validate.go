@@ -116,8 +116,9 @@ func (o *Options) check(cfg Config) error {
 	if _, ok := o.Service.(AccessLogger); !ok && cfg.AccessLog && cfg.AccessFormat == AccessCommon {
 		return errors.New("access_format: common is for programs that serve HTTP, through handlers.HTTPServer; json is for all")
 	}
-	if _, ok := o.hookValue().(Processor); ok && o.Service != nil {
-		return errors.New("options: a Service accepts for itself, so the hook ProcessRequest would never be called")
+	h := &o.Hooks
+	if o.Service != nil && (h.BaseContext != nil || h.ConnContext != nil || h.ProcessRequest != nil || h.HandleError != nil) {
+		return errors.New("options: a Service accepts and serves for itself, so the hooks BaseContext, ConnContext, ProcessRequest and HandleError would never be called")
 	}
 	return nil
 }

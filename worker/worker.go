@@ -17,7 +17,6 @@ import (
 type worker struct {
 	cfg   Config
 	opt   Options
-	hooks hooks
 	log   *zap.Logger
 	level zap.AtomicLevel
 
@@ -30,6 +29,8 @@ type worker struct {
 	peer    *ipc.Peer       // for the siblings; a private one without a master
 	index   int             // of peer on board
 
+	generation int // 0 without a master
+
 	wake  *wakeup
 	inbox inbox
 	table *table
@@ -39,6 +40,8 @@ type worker struct {
 
 	ctx    context.Context // of the handlers
 	cancel context.CancelCauseFunc
+
+	started bool // WorkerStart has not failed
 
 	// once ends the loop after one connection: mode forking and HandleRequest.
 	once bool
@@ -55,7 +58,6 @@ func (w *worker) prepare(ctx context.Context) error {
 		w.inbox.wake = wake
 	}
 	w.wake = w.inbox.wake
-	w.hooks = w.opt.resolveHooks()
 	w.table = newTable(w.cfg, w.slot, w.peer, w.wake)
 	w.table.access = newAccessLog(w)
 	if s, ok := w.opt.Service.(AccessLogger); ok && w.table.access != nil {
@@ -66,6 +68,9 @@ func (w *worker) prepare(ctx context.Context) error {
 	// The handlers end when the worker says so, not when ctx does: that only
 	// begins a drain.
 	w.ctx, w.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
+	if err := w.startProgram(ctx); err != nil {
+		return fmt.Errorf("start worker: %w", err)
+	}
 	return nil
 }
 

@@ -35,7 +35,7 @@ func configure(settings json.RawMessage, o *worker.Options) error {
 		time.AfterFunc(p.CrashAfter, func() { os.Exit(3) })
 	}
 	wedge := new(wedge)
-	o.Hooks = wedge
+	o.Hooks.ServiceActions = wedge.ServiceActions
 	switch p.Kind {
 	case "", "line":
 		o.Handler = &lines{tag: p.Tag, wedge: wedge}
@@ -79,7 +79,7 @@ func boot(p testconf.Program) error {
 // it is told to.
 type wedge struct{ stuck chan struct{} }
 
-// ServiceActions implements worker.ServiceActions.
+// ServiceActions is a hook.
 func (w *wedge) ServiceActions() {
 	if wedged.Load() {
 		<-w.stuck // nil: never
