@@ -247,16 +247,6 @@ func TestHUPReloads(t *testing.T) {
 	}
 }
 
-// A reload may not change what is fixed while the master runs, and says which
-// field it was.
-func TestReloadRefusesToMoveTheControlSocket(t *testing.T) {
-	c := line(1)
-	s := Start(t, c)
-	c.Control = filepath.Join(s.Dir, "elsewhere")
-	s.Configure(c)
-	refusesReload(t, s, "control")
-}
-
 // refusesReload asks for a reload that must fail for a reason that contains
 // each of the texts, and checks that nothing else has changed.
 func refusesReload(t *testing.T, s *Server, texts ...string) {

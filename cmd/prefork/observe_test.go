@@ -41,9 +41,10 @@ func TestMetricsAreServedWhereTheyAreWantedAndOnTheControlSocket(t *testing.T) {
 		t.Errorf("a page that nobody asked for: %s", got)
 	}
 
-	write(t, file, strings.Replace(config, at, at+"2", 1)+"status_page = true\n")
+	moved := strings.NewReplacer(at, at+"2", dir+"/c", dir+"/c2").Replace(config)
+	write(t, file, moved+"status_page = true\n")
 	r := runHere("reload", "--control", filepath.Join(dir, "c"))
-	for _, want := range []string{`metrics: "unix://` + at + `" cannot become "unix://` + at + `2" in a reload`, `status_page: false cannot become true in a reload`} {
+	for _, want := range []string{`control: "` + dir + `/c" cannot become "` + dir + `/c2" in a reload`, `metrics: "unix://` + at + `" cannot become "unix://` + at + `2" in a reload`, `status_page: false cannot become true in a reload`} {
 		if r.status != 1 || !strings.Contains(r.stderr, want) {
 			t.Errorf("reload: %+v, want status 1 and %s", r, want)
 		}
