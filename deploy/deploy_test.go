@@ -1,5 +1,5 @@
 // Package deploy_test keeps the files that `make install` installs equal to
-// what package systemd writes.
+// what internal/unit writes.
 package deploy_test
 
 import (
@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"prefork/internal/golden"
-	"prefork/systemd"
+	"prefork/internal/unit"
 )
 
 func TestUnitsAreWhatThePackageWrites(t *testing.T) {
@@ -20,11 +20,11 @@ func TestUnitsAreWhatThePackageWrites(t *testing.T) {
 		}
 		texts[name] = text
 	}
-	text, err := systemd.ServiceUnit(systemd.UnitOptions{})
+	text, err := unit.Service{}.Text()
 	add("prefork.service", text, err)
-	text, err = systemd.ServiceUnit(systemd.UnitOptions{Template: true})
+	text, err = unit.Service{Template: true}.Text()
 	add("prefork@.service", text, err)
-	text, err = systemd.SocketUnit(systemd.SocketOptions{Listen: []string{"127.0.0.1:9999"}})
+	text, err = unit.Socket{Listen: []string{"127.0.0.1:9999"}}.Text()
 	add("prefork.socket", text, err)
 
 	for name, want := range texts {

@@ -80,28 +80,3 @@ func ExampleNotifier_Store() {
 		log.Fatal(err)
 	}
 }
-
-func ExampleSocketUnit() {
-	unit, err := systemd.SocketUnit(systemd.SocketOptions{Listen: []string{"127.0.0.1:9999"}})
-	if err != nil {
-		log.Fatal(err)
-	}
-	fmt.Print(unit)
-	// Output:
-	// [Unit]
-	// Description=Sockets of the pre-forking server
-	//
-	// [Socket]
-	// ListenStream=127.0.0.1:9999
-	// # The service uses them by this name, listen = "systemd:prefork", or by address.
-	// FileDescriptorName=prefork
-	// # The service accepts, not systemd.
-	// Accept=no
-	// Backlog=4096
-	// # Inherited by every accepted connection.
-	// NoDelay=yes
-	// KeepAlive=yes
-	//
-	// [Install]
-	// WantedBy=sockets.target
-}

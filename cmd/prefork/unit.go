@@ -14,8 +14,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"prefork/cmd/prefork/internal/config"
+	"prefork/internal/unit"
 	"prefork/master"
-	"prefork/systemd"
 )
 
 // unitFlags say which unit is wanted.
@@ -92,7 +92,7 @@ func (f *unitFlags) unit() (string, error) {
 	if f.socket {
 		return f.socketUnit(c, addresses)
 	}
-	o := systemd.UnitOptions{Name: f.name, User: f.user, NotifyReload: f.notifyReload}
+	o := unit.Service{Name: f.name, User: f.user, NotifyReload: f.notifyReload}
 	if o.Binary, err = os.Executable(); err != nil {
 		return "", fmt.Errorf("find this binary: %w", err)
 	}
@@ -108,7 +108,7 @@ func (f *unitFlags) unit() (string, error) {
 		o.Notes = hidden(o.Binary, o.Config)
 	}
 	f.open(&o, c, addresses)
-	text, err := systemd.ServiceUnit(o)
+	text, err := o.Text()
 	if err != nil {
 		return "", &usageError{"prefork unit", err}
 	}
@@ -161,7 +161,7 @@ func (f *unitFlags) relative(c config.Config) (notes []string) {
 }
 
 // open opens what the configuration needs.
-func (f *unitFlags) open(o *systemd.UnitOptions, c config.Config, addresses []master.Address) {
+func (f *unitFlags) open(o *unit.Service, c config.Config, addresses []master.Address) {
 	written := []string{c.PIDFile, c.LogFile, c.AccessLog}
 	if filepath.IsAbs(c.Control) {
 		o.Control = literal(c.Control)

@@ -7,18 +7,18 @@ import (
 	"strconv"
 
 	"prefork/cmd/prefork/internal/config"
+	"prefork/internal/unit"
 	"prefork/master"
-	"prefork/systemd"
 )
 
 // socketUnit returns the unit that opens the configured addresses.
 func (f *unitFlags) socketUnit(c config.Config, addresses []master.Address) (string, error) {
-	o := systemd.SocketOptions{Name: f.name, Backlog: c.RequestQueueSize}
+	o := unit.Socket{Name: f.name, Backlog: c.RequestQueueSize}
 	err := f.socketSettings(&o, addresses)
 	if err != nil {
 		return "", &usageError{"prefork unit", err}
 	}
-	text, err := systemd.SocketUnit(o)
+	text, err := o.Text()
 	if err != nil {
 		return "", &usageError{"prefork unit", err}
 	}
@@ -27,7 +27,7 @@ func (f *unitFlags) socketUnit(c config.Config, addresses []master.Address) (str
 
 // socketSettings takes the addresses over. A unit has one mode, one owner and
 // one meaning of [::] for all of its sockets.
-func (f *unitFlags) socketSettings(o *systemd.SocketOptions, addresses []master.Address) error {
+func (f *unitFlags) socketSettings(o *unit.Socket, addresses []master.Address) error {
 	var first *master.Address // of those with a file
 	for i, a := range addresses {
 		stream, err := listenStream(a)
@@ -61,7 +61,7 @@ func (f *unitFlags) socketSettings(o *systemd.SocketOptions, addresses []master.
 }
 
 // fileSettings takes the options of a file over.
-func fileSettings(o *systemd.SocketOptions, a master.Address) {
+func fileSettings(o *unit.Socket, a master.Address) {
 	if a.HasMode {
 		o.Mode = fmt.Sprintf("%04o", a.Mode)
 	}

@@ -192,7 +192,7 @@ var notBuilt = regexp.MustCompile(`\[(build|setup) failed\]|build \S+: exit stat
 // find returns the file that a mutant changes, and its text.
 func (m mutant) find(root string) (path, text string, err error) {
 	files := []string{filepath.Join(root, m.in)}
-	if filepath.Ext(m.in) != ".go" {
+	if ext := filepath.Ext(m.in); ext != ".go" && ext != ".tmpl" { // a package
 		if files, err = filepath.Glob(filepath.Join(root, m.in, "*.go")); err != nil {
 			return "", "", err
 		}

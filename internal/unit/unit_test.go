@@ -1,4 +1,4 @@
-package systemd_test
+package unit_test
 
 import (
 	"context"
@@ -12,39 +12,38 @@ import (
 	"prefork/internal/golden"
 	"prefork/internal/needtool"
 	"prefork/internal/testdir"
-	"prefork/systemd"
+	"prefork/internal/unit"
 )
 
 // units are the goldens, by file name.
 func units(t *testing.T, binary string) map[string]string {
 	t.Helper()
 	texts := map[string]string{}
-	for name, o := range map[string]systemd.UnitOptions{
+	for name, o := range map[string]unit.Service{
 		"prefork.service":  {},
 		"prefork@.service": {Template: true},
 		"user.service":     {User: true},
 		"reload.service":   {NotifyReload: true},
 		"full.service": {
-			Name: "full", Description: "All options", Config: "/etc/my server/a$b.toml", Control: "/run/full/c.sock",
-			Sockets: []string{"full.socket"}, RunAs: "daemon", PrivilegedPorts: true, ReadHome: true,
-			Notes: []string{"move it."}, WritePaths: []string{"/srv/a b", "/srv/c$d"}, KillMode: "process", Watchdog: -1, StartTimeout: 90 * time.Second,
-			StopTimeout: 2 * time.Minute, RestartDelay: 1500 * time.Millisecond, StoredFiles: 8,
+			Name: "full", Config: "/etc/my server/a$b.toml", Control: "/run/full/c.sock",
+			Sockets: []string{"full.socket"}, PrivilegedPorts: true, ReadHome: true,
+			Notes: []string{"move it."}, WritePaths: []string{"/srv/a b", "/srv/c$d"},
+			Watchdog: 1500 * time.Millisecond, StartTimeout: 90 * time.Second,
 		},
 	} {
 		o.Binary = binary
-		text, err := systemd.ServiceUnit(o)
+		text, err := o.Text()
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
 		texts[name] = text
 	}
-	for name, o := range map[string]systemd.SocketOptions{
-		"prefork.socket":  {Listen: []string{"127.0.0.1:9999"}},
-		"prefork@.socket": {Template: true, Listen: []string{"%t/prefork-%i.sock"}},
-		"full.socket": {Name: "full", Description: "All options", Service: "full.service", Listen: []string{"80", "[::1]:81", "/run/s.sock", "@abstract"},
-			FDName: "http", BindIPv6Only: "ipv6-only", Backlog: 16, Mode: "0600", Owner: "daemon", Group: "root"},
+	for name, o := range map[string]unit.Socket{
+		"prefork.socket": {Listen: []string{"127.0.0.1:9999"}},
+		"full.socket": {Name: "full", Listen: []string{"80", "[::1]:81", "/run/s.sock", "@abstract"},
+			BindIPv6Only: "ipv6-only", Backlog: 16, Mode: "0600", Owner: "daemon", Group: "root"},
 	} {
-		text, err := systemd.SocketUnit(o)
+		text, err := o.Text()
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
@@ -120,17 +119,17 @@ func TestSystemServicesAreExposedNoMoreThanTheyMust(t *testing.T) {
 }
 
 func TestOptionsThatMakeNoUnitAreAllReported(t *testing.T) {
-	_, err := systemd.ServiceUnit(systemd.UnitOptions{
-		Notes: []string{"a\nb"}, Name: "a b", Binary: "prefork", Description: "a\nUser=root", Sockets: []string{"x.service", "\n.socket"}, RunAs: "a b", KillMode: "never",
-		StopTimeout: -1, StoredFiles: -1, WritePaths: []string{"srv"}, Config: `/etc/x\`, Control: "/\xff",
-	})
-	wantAll(t, err, `name "a b"`, `path "prefork"`, `"a\nb" has`, `"a\nUser=root"`, `"x.service"`, `"\n.socket"`, `user "a b"`, `"never"`, "negative time",
-		"store of -1", `path "srv"`, `"/etc/x\\" has`, `"/\xff" has`)
-	_, err = systemd.SocketUnit(systemd.SocketOptions{
-		Name: "/", Service: "x.socket", Listen: []string{"tcp://127.0.0.1:1", "a\nb", ""}, FDName: "a:b", Backlog: -1, BindIPv6Only: "no", Mode: "rw", Owner: "\n",
-	})
-	wantAll(t, err, `name "/"`, `"x.socket"`, `"tcp://127.0.0.1:1"`, `"a\nb"`, `listen ""`, `"a:b"`, "backlog -1", `BindIPv6Only "no"`, `mode "rw"`, `"\n" has`)
-	_, err = systemd.SocketUnit(systemd.SocketOptions{})
+	_, err := unit.Service{
+		Notes: []string{"a\nb"}, Name: "a b", Binary: "prefork", Sockets: []string{"x.service", "\n.socket"},
+		StartTimeout: -1, WritePaths: []string{"srv"}, Config: `/etc/x\`, Control: "/\xff",
+	}.Text()
+	wantAll(t, err, `name "a b"`, `path "prefork"`, `"a\nb" has`, `"x.service"`, `"\n.socket"`, "negative time",
+		`path "srv"`, `"/etc/x\\" has`, `"/\xff" has`)
+	_, err = unit.Socket{
+		Name: "/", Listen: []string{"tcp://127.0.0.1:1", "a\nb", ""}, Backlog: -1, BindIPv6Only: "no", Mode: "rw", Owner: "\n",
+	}.Text()
+	wantAll(t, err, `name "/"`, `"tcp://127.0.0.1:1"`, `"a\nb"`, `listen ""`, "backlog -1", `BindIPv6Only "no"`, `mode "rw"`, `"\n" has`)
+	_, err = unit.Socket{}.Text()
 	wantAll(t, err, "nothing to listen on")
 }
 
