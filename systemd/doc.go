@@ -1,12 +1,11 @@
 // Package systemd is a service's side of its contract with systemd: it says
-// how the service is, takes the sockets it is given, keeps descriptors with
-// the manager across a crash, and writes the unit that asks for all this.
+// how the service is, takes the sockets it is given, and keeps descriptors with
+// the manager across a crash.
 //
 //	systemd (PID 1 or --user)                     the service
 //	  │  LISTEN_FDS, LISTEN_PID, LISTEN_FDNAMES      │
 //	  │── descriptors 3, 4, … over exec ────────────►│ Files, Inspect
 //	  │  WATCHDOG_USEC, WATCHDOG_PID                 │ WatchdogInterval
-//	  │  JOURNAL_STREAM                              │ JournalStream
 //	  │                                              │
 //	  │  NOTIFY_SOCKET: one datagram, one message    │
 //	  │◄────────────────────── READY=1, STATUS=… ────│ Notifier.Ready
@@ -49,7 +48,7 @@
 //
 // systemd finds the unit by the credentials that the kernel attaches, and
 // takes messages from the main process only unless NotifyAccess= says
-// otherwise. A process that sends and exits at once may be gone before its
+// otherwise. Send sends the fields that have no method of their own. A process that sends and exits at once may be gone before its
 // message is read; Barrier closes that gap.
 //
 // Type=notify makes systemctl start wait for Ready. After Reloading the unit
@@ -70,8 +69,7 @@
 // descriptor already stored is not stored twice. Names are the caller's, and
 // EscapeName makes a valid one of any string. A stored connection gets no FIN
 // while systemd holds it: Remove before the last close. systemd itself removes
-// a descriptor on which poll reports a hang-up or an error, unless it came
-// with StoreUnpolled.
+// a descriptor on which poll reports a hang-up or an error.
 //
 // # Children and replacement images
 //
@@ -93,6 +91,5 @@
 // # Sources
 //
 // sd_notify(3), sd_listen_fds(3), sd_watchdog_enabled(3),
-// sd_pid_notify_with_fds(3), sd_notify_barrier(3), sd-daemon(3),
-// systemd.service(5), systemd.socket(5), systemd.exec(5), unix(7).
+// sd_pid_notify_with_fds(3), sd_notify_barrier(3), systemd.exec(5), unix(7).
 package systemd

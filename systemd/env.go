@@ -16,7 +16,6 @@ const (
 	envListenFDNames = "LISTEN_FDNAMES"
 	envWatchdogUSec  = "WATCHDOG_USEC"
 	envWatchdogPID   = "WATCHDOG_PID"
-	envJournalStream = "JOURNAL_STREAM"
 )
 
 var (

@@ -7,20 +7,18 @@ import (
 	"io"
 	"os"
 	"strconv"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// Ready tells that start-up or a reload has ended, in success or not (READY=1).
-// A status that is not empty goes in the same message, with control characters
-// folded to spaces, as in Status.
+// Ready says that the start or a reload has ended, in success or not (READY=1).
+// A status that is not empty goes in the same message, as Status would send it.
 func (n *Notifier) Ready(status string) error {
 	return n.Send(withStatus(Field{"READY", "1"}, status)...)
 }
 
-// Reloading tells that a reload has begun (RELOADING=1), with the moment in
+// Reloading says that a reload has begun (RELOADING=1), with the moment in
 // MONOTONIC_USEC, which Type=notify-reload demands. Ready must follow, whatever
 // becomes of the reload.
 func (n *Notifier) Reloading() error {
@@ -31,8 +29,8 @@ func (n *Notifier) Reloading() error {
 	return n.Send(Field{"RELOADING", "1"}, Field{"MONOTONIC_USEC", strconv.FormatInt(usec, 10)})
 }
 
-// Stopping tells that the service is on its way out (STOPPING=1). A status that
-// is not empty goes along.
+// Stopping says that the service is ending (STOPPING=1). A status that is not
+// empty goes along.
 func (n *Notifier) Stopping(status string) error {
 	return n.Send(withStatus(Field{"STOPPING", "1"}, status)...)
 }
@@ -41,16 +39,6 @@ func (n *Notifier) Stopping(status string) error {
 // characters are folded to spaces, bytes that are not UTF-8 are replaced, and
 // more than MaxStatus bytes are cut. An empty text clears the line.
 func (n *Notifier) Status(text string) error { return n.Send(statusField(text)) }
-
-// Errno reports the error that the service fails with (ERRNO=), between 0, no
-// error, and 4095.
-func (n *Notifier) Errno(errno syscall.Errno) error {
-	const maxErrno = 4095
-	if errno > maxErrno {
-		return fmt.Errorf("notify ERRNO=%d: want 0 to %d", uint(errno), maxErrno)
-	}
-	return n.Send(Field{"ERRNO", strconv.FormatUint(uint64(errno), 10)})
-}
 
 // Extend asks that the start, reload or stop under way may last d from now
 // (EXTEND_TIMEOUT_USEC=), at least a microsecond. It takes effect only if sent
@@ -65,18 +53,6 @@ func (n *Notifier) Extend(d time.Duration) error {
 
 // Watchdog feeds the watchdog (WATCHDOG=1). See WatchdogInterval.
 func (n *Notifier) Watchdog() error { return n.Send(Field{"WATCHDOG", "1"}) }
-
-// WatchdogTrigger tells that the service knows itself to be broken: systemd
-// acts as if the watchdog had run out (WATCHDOG=trigger).
-func (n *Notifier) WatchdogTrigger() error { return n.Send(Field{"WATCHDOG", "trigger"}) }
-
-// MainPID names the main process of the service (MAINPID=).
-func (n *Notifier) MainPID(pid int) error {
-	if pid < 1 {
-		return fmt.Errorf("notify MAINPID=%d: no process has that ID", pid)
-	}
-	return n.Send(Field{"MAINPID", strconv.Itoa(pid)})
-}
 
 // Barrier waits until the manager has worked through every message sent
 // before, or until ctx ends; then the error wraps its cause. The message is

@@ -1,16 +1,13 @@
 package systemd_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -52,11 +49,8 @@ func TestEachNotificationIsOneDatagramInOrder(t *testing.T) {
 		{func() error { return n.Stopping("draining") }, "STOPPING=1\nSTATUS=draining"},
 		{func() error { return n.Status("a\nb\xff") }, "STATUS=a b\uFFFD"},
 		{func() error { return n.Status("") }, "STATUS="},
-		{func() error { return n.Errno(syscall.EADDRINUSE) }, "ERRNO=98"},
 		{func() error { return n.Extend(90 * time.Second) }, "EXTEND_TIMEOUT_USEC=90000000"},
 		{n.Watchdog, "WATCHDOG=1"},
-		{n.WatchdogTrigger, "WATCHDOG=trigger"},
-		{func() error { return n.MainPID(4711) }, "MAINPID=4711"},
 		{func() error { return n.Remove("http") }, "FDSTOREREMOVE=1\nFDNAME=http"},
 		{func() error { return n.Send(systemd.Field{Name: "X_OWN", Value: "y"}) }, "X_OWN=y"},
 	} {
@@ -127,9 +121,8 @@ func TestWithoutAManagerNothingIsSentAndMistakesStillShow(t *testing.T) {
 			}
 			for call, err := range map[string]error{
 				"Ready": n.Ready("x"), "Reloading": n.Reloading(), "Stopping": n.Stopping(""), "Status": n.Status("x"),
-				"Errno": n.Errno(0), "Extend": n.Extend(time.Second), "Watchdog": n.Watchdog(), "Trigger": n.WatchdogTrigger(),
-				"MainPID": n.MainPID(1), "Barrier": n.Barrier(t.Context()), "Store": n.Store("a", 0), "Remove": n.Remove("a"),
-				"Close": n.Close(),
+				"Extend": n.Extend(time.Second), "Watchdog": n.Watchdog(), "Barrier": n.Barrier(t.Context()),
+				"Store": n.Store("a", 0), "Remove": n.Remove("a"), "Close": n.Close(),
 			} {
 				if err != nil {
 					t.Errorf("%s: %v", call, err)
@@ -160,10 +153,8 @@ func wantMistakes(t *testing.T, n *systemd.Notifier) {
 	}{
 		"newline":       {n.Send(systemd.Field{Name: "STATUS", Value: "a\nREADY=1"}), "newline"},
 		"no field":      {n.Send(), "no fields"},
-		"errno":         {n.Errno(4096), "4096"},
 		"no time":       {n.Extend(0), "0s"},
 		"negative time": {n.Extend(-time.Second), "-1s"},
-		"PID 0":         {n.MainPID(0), "MAINPID=0"},
 		"no descriptor": {n.Store("http"), "none given"},
 		"no name":       {n.Store("", 0), "without a name"},
 		"colon":         {n.Store("tcp:80", 0), `"tcp:80"`},
@@ -193,110 +184,6 @@ func TestASocketThatIsNotThereIsAnError(t *testing.T) {
 	var envErr *systemd.EnvError
 	if _, err := systemd.NewNotifierTo("vsock:2:99"); !errors.As(err, &envErr) {
 		t.Errorf("vsock: got error %v", err)
-	}
-}
-
-// deafManager is a notification socket that nobody reads.
-func deafManager(t *testing.T, path string) *net.UnixConn {
-	t.Helper()
-	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Net: "unixgram", Name: path})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = conn.Close() })
-	return conn
-}
-
-// fill sends until the manager's queue is full.
-func fill(t *testing.T, n *systemd.Notifier) {
-	t.Helper()
-	const most = 1 << 16 // beyond any net.unix.max_dgram_qlen
-	for range most {
-		if err := n.Watchdog(); errors.Is(err, systemd.ErrBusy) {
-			return
-		} else if err != nil {
-			t.Fatal(err)
-		}
-	}
-	t.Fatalf("the queue took %d messages and is not full", most)
-}
-
-func TestADeafManagerNeverHoldsTheSender(t *testing.T) {
-	checkDescriptors(t)
-	path := filepath.Join(testdir.Short(t), "s")
-	deafManager(t, path)
-	n, err := systemd.NewNotifierTo(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = n.Close() })
-	n.Wait = -1
-	fill(t, n)
-	n.Wait = 5 * time.Millisecond
-	if err := n.Ready(""); !errors.Is(err, systemd.ErrBusy) {
-		t.Errorf("got error %v, want ErrBusy", err)
-	}
-}
-
-func TestAMessageWaitsForRoomWithinItsTime(t *testing.T) {
-	checkDescriptors(t)
-	path := filepath.Join(testdir.Short(t), "s")
-	manager := deafManager(t, path)
-	n, err := systemd.NewNotifierTo(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = n.Close() })
-	n.Wait = -1
-	fill(t, n)
-	n.Wait = patience
-	sent := make(chan error, 1)
-	go func() { sent <- n.Ready("") }()
-	for buf := make([]byte, 64); ; {
-		if err := manager.SetReadDeadline(time.Now().Add(patience)); err != nil {
-			t.Fatal(err)
-		}
-		k, err := manager.Read(buf)
-		if err != nil {
-			t.Fatalf("READY=1 never came: %v", err)
-		}
-		if string(buf[:k]) == "READY=1" {
-			break
-		}
-	}
-	if err := <-sent; err != nil {
-		t.Error(err)
-	}
-}
-
-func TestAManagerThatMadeItsSocketAnewIsFound(t *testing.T) {
-	checkDescriptors(t)
-	path := filepath.Join(testdir.Short(t), "s")
-	first := deafManager(t, path)
-	n, err := systemd.NewNotifierTo(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = n.Close() })
-	_ = first.Close()
-	if err := os.Remove(path); err != nil {
-		t.Fatal(err)
-	}
-	for range 2 {
-		if err := n.Ready(""); !errors.Is(err, unix.ENOENT) {
-			t.Errorf("without a manager: got error %v, want ENOENT", err)
-		}
-	}
-	second := deafManager(t, path)
-	if err := n.Ready(""); err != nil {
-		t.Fatal(err)
-	}
-	buf := make([]byte, 64)
-	if err := second.SetReadDeadline(time.Now().Add(patience)); err != nil {
-		t.Fatal(err)
-	}
-	if k, err := second.Read(buf); err != nil || string(buf[:k]) != "READY=1" {
-		t.Errorf("the new manager got %q, %v", buf[:k], err)
 	}
 }
 
@@ -346,61 +233,4 @@ func TestANotifierServesManyGoroutines(t *testing.T) {
 			t.Errorf("sender %d: %d messages came, want 20", i, got)
 		}
 	}
-}
-
-// pass waits until the manager has seen all that n sent.
-func pass(t *testing.T, n *systemd.Notifier) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	if err := n.Barrier(ctx); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func TestBarrierReturnsWhenAllBeforeIsDone(t *testing.T) {
-	n, r := notifier(t)
-	for range 5 {
-		if err := n.Status("x"); err != nil {
-			t.Fatal(err)
-		}
-	}
-	pass(t, n)
-	got := r.Messages()
-	if len(got) != 6 || got[5].Raw != "BARRIER=1" || got[5].Files != 1 {
-		t.Errorf("at the barrier the manager had seen %v", got)
-	}
-}
-
-func TestBarrierGivesUpWithItsContext(t *testing.T) {
-	checkDescriptors(t)
-	path := filepath.Join(testdir.Short(t), "s")
-	manager := deafManager(t, path)
-	n, err := systemd.NewNotifierTo(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = n.Close() })
-	cause := errors.New("enough")
-	ctx, cancel := context.WithCancelCause(t.Context())
-	passed := make(chan error, 1)
-	go func() { passed <- n.Barrier(ctx) }()
-	buf, oob := make([]byte, 64), make([]byte, unix.CmsgSpace(4))
-	k, oobn, _, _, err := manager.ReadMsgUnix(buf, oob)
-	if err != nil || string(buf[:k]) != "BARRIER=1" {
-		t.Fatalf("the manager got %q, %v", buf[:k], err)
-	}
-	cancel(cause)
-	if err := <-passed; !errors.Is(err, cause) {
-		t.Errorf("got error %v, want the context's cause", err)
-	}
-	controls, err := unix.ParseSocketControlMessage(oob[:oobn])
-	if err != nil || len(controls) != 1 {
-		t.Fatalf("control data %v, %v", controls, err)
-	}
-	fds, err := unix.ParseUnixRights(&controls[0])
-	if err != nil || len(fds) != 1 {
-		t.Fatalf("descriptors %v, %v", fds, err)
-	}
-	_ = unix.Close(fds[0])
 }

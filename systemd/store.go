@@ -18,24 +18,13 @@ const maxName = 255
 // FileDescriptorStoreMax= with room. Files returns them in the next
 // incarnation.
 func (n *Notifier) Store(name string, fds ...int) error {
-	return n.store(name, fds)
-}
-
-// StoreUnpolled is Store for descriptors that the manager must keep whatever
-// poll says of them (FDPOLL=0, systemd 246 and later).
-func (n *Notifier) StoreUnpolled(name string, fds ...int) error {
-	return n.store(name, fds, Field{"FDPOLL", "0"})
-}
-
-func (n *Notifier) store(name string, fds []int, more ...Field) error {
 	if err := checkStored(name); err != nil {
 		return fmt.Errorf("store descriptors: %w", err)
 	}
 	if len(fds) == 0 {
 		return fmt.Errorf("store descriptors as %q: none given", name)
 	}
-	fields := append([]Field{{"FDSTORE", "1"}, {"FDNAME", name}}, more...)
-	return n.SendFiles(fds, fields...)
+	return n.SendFiles(fds, Field{"FDSTORE", "1"}, Field{"FDNAME", name})
 }
 
 // Remove makes the manager close every descriptor stored under name
@@ -47,18 +36,14 @@ func (n *Notifier) Remove(name string) error {
 	return n.Send(Field{"FDSTOREREMOVE", "1"}, Field{"FDNAME", name})
 }
 
-// checkStored refuses what systemd would store under another name: it drops
-// the backslashes of a notification.
+// checkStored refuses the names that systemd would not store as they are: it
+// drops the backslashes of a notification.
 func checkStored(name string) error {
-	if strings.Contains(name, `\`) {
-		return fmt.Errorf("descriptor name %q has a backslash; EscapeName makes a name without", name)
-	}
-	return checkName(name)
-}
-
-func checkName(name string) error {
 	if name == "" {
 		return errors.New("descriptor without a name")
+	}
+	if strings.Contains(name, `\`) {
+		return fmt.Errorf("descriptor name %q has a backslash; EscapeName makes a name without", name)
 	}
 	return checkPassedName(name)
 }
