@@ -101,7 +101,7 @@ func (c *Channel) Send(m Message, fds ...int) error {
 	if len(fds) > MaxFiles {
 		return fmt.Errorf("send %s: %d descriptors, want at most %d", m.Type(), len(fds), MaxFiles)
 	}
-	if want := files(m); len(fds) < want {
+	if want := descriptorsOf(m); len(fds) < want {
 		return fmt.Errorf("send %s: %d descriptors, want %d", m.Type(), len(fds), want)
 	}
 	var oob []byte
@@ -130,7 +130,7 @@ func (c *Channel) sendmsg(data, oob []byte) error {
 	})
 	switch {
 	case err != nil:
-		return c.broken(err)
+		return c.rawError(err)
 	case errors.Is(sendErr, unix.EAGAIN):
 		return ErrStuck
 	case errors.Is(sendErr, unix.EMSGSIZE):
@@ -176,7 +176,7 @@ func (c *Channel) recvmsg() (*packet, error) {
 	})
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("receive: %w", c.broken(err))
+		return nil, fmt.Errorf("receive: %w", c.rawError(err))
 	case errors.Is(recvErr, io.EOF):
 		return nil, io.EOF
 	case recvErr != nil:
@@ -185,9 +185,9 @@ func (c *Channel) recvmsg() (*packet, error) {
 	return p, nil
 }
 
-// broken names what became of the descriptor. The os package does not
+// rawError names what became of the descriptor. The os package does not
 // translate the error of a raw connection, so a Close must be told from it.
-func (c *Channel) broken(err error) error {
+func (c *Channel) rawError(err error) error {
 	if c.closed.Load() {
 		return os.ErrClosed
 	}

@@ -31,12 +31,12 @@ func (p *packet) read(fd int) (err error) {
 	if p.n > 0 || p.oobn > 0 {
 		return nil
 	}
-	return atEnd(fd)
+	return checkEOF(fd)
 }
 
-// atEnd tells the end of the channel from an empty datagram: both read as
+// checkEOF tells the end of the channel from an empty datagram: both read as
 // nothing. It returns io.EOF only if the peer has gone and nothing is queued.
-func atEnd(fd int) error {
+func checkEOF(fd int) error {
 	// Poll first: after a hang-up nothing can join the queue any more.
 	pfd := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLRDHUP}}
 	if _, err := unix.Poll(pfd, 0); err != nil {
@@ -69,19 +69,19 @@ func (p *packet) message() (Message, []int, error) {
 	}
 	if err != nil {
 		closeAll(fds)
-		return nil, nil, &ProtocolError{Data: head(p.data[:p.n]), Err: err}
+		return nil, nil, &ProtocolError{Data: excerpt(p.data[:p.n]), Err: err}
 	}
 	m, err := Decode(p.data[:p.n])
 	if err != nil {
 		closeAll(fds)
 		return nil, nil, err
 	}
-	want := files(m)
+	want := descriptorsOf(m)
 	if len(fds) < want {
 		closeAll(fds)
 		return nil, nil, &ProtocolError{
 			Type: m.Type(),
-			Data: head(p.data[:p.n]),
+			Data: excerpt(p.data[:p.n]),
 			Err:  fmt.Errorf("%d descriptors, want %d", len(fds), want),
 		}
 	}

@@ -17,7 +17,7 @@ func TestEveryMessageCrossesTheChannel(t *testing.T) {
 	a, b := pair(t)
 	for _, want := range examples {
 		var fds []int
-		for range files(want) {
+		for range descriptorsOf(want) {
 			fds = append(fds, int(scratch(t).Fd()))
 		}
 		if err := a.Send(want, fds...); err != nil {

@@ -260,9 +260,9 @@ var makers = map[Type]func() Message{
 	TypeAccessLog: func() Message { return new(AccessLog) },
 }
 
-// files returns how many descriptors travel with m. Who sends more than the
+// descriptorsOf returns how many descriptors travel with m. Who sends more than the
 // receiver knows of is newer; who sends fewer is wrong.
-func files(m Message) int {
+func descriptorsOf(m Message) int {
 	switch m.(type) {
 	case *Reopen, *AccessLog:
 		return 1

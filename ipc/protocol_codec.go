@@ -21,7 +21,7 @@ func Encode(m Message) ([]byte, error) {
 	if m == nil || m.Type() == "" {
 		return nil, errors.New("encode message: no type")
 	}
-	m = shortened(m)
+	m = truncated(m)
 	body, err := json.Marshal(m)
 	if err != nil {
 		return nil, fmt.Errorf("encode %s: %w", m.Type(), err)
@@ -39,17 +39,17 @@ func Encode(m Message) ([]byte, error) {
 	return data, nil
 }
 
-// shortened returns m, or a copy of it whose text fits.
-func shortened(m Message) Message {
+// truncated returns m, or a copy of it whose text fits.
+func truncated(m Message) Message {
 	switch m := m.(type) {
 	case *Failed:
 		if m != nil && len(m.Message) > MaxText {
-			return &Failed{Code: m.Code, Message: cut(m.Message, MaxText)}
+			return &Failed{Code: m.Code, Message: truncate(m.Message, MaxText)}
 		}
 	case *Report:
 		if m != nil && len(m.Doing) > MaxDoing {
 			short := *m
-			short.Doing = cut(m.Doing, MaxDoing)
+			short.Doing = truncate(m.Doing, MaxDoing)
 			return &short
 		}
 	}
@@ -62,7 +62,7 @@ func shortened(m Message) Message {
 // as Encode does, for the peer may have used something else.
 func Decode(data []byte) (Message, error) {
 	if len(data) > MaxMessage {
-		return nil, &ProtocolError{Data: head(data), Err: ErrTooLong}
+		return nil, &ProtocolError{Data: excerpt(data), Err: ErrTooLong}
 	}
 	if len(data) == 0 {
 		return nil, &ProtocolError{Err: errors.New("empty")}
@@ -70,13 +70,13 @@ func Decode(data []byte) (Message, error) {
 	var env envelope
 	err := json.Unmarshal(data, &env)
 	if len(env.Type) > maxType {
-		return nil, &ProtocolError{Data: head(data), Err: errors.New("no such type")}
+		return nil, &ProtocolError{Data: excerpt(data), Err: errors.New("no such type")}
 	}
 	if err != nil {
-		return nil, &ProtocolError{Type: env.Type, Data: head(data), Err: err}
+		return nil, &ProtocolError{Type: env.Type, Data: excerpt(data), Err: err}
 	}
 	if env.Type == "" {
-		return nil, &ProtocolError{Data: head(data), Err: errors.New("no type")}
+		return nil, &ProtocolError{Data: excerpt(data), Err: errors.New("no type")}
 	}
 	maker, ok := makers[env.Type]
 	if !ok {
@@ -85,18 +85,18 @@ func Decode(data []byte) (Message, error) {
 	m := maker()
 	if len(env.Body) > 0 {
 		if err := json.Unmarshal(env.Body, m); err != nil {
-			return nil, &ProtocolError{Type: env.Type, Data: head(data), Err: err}
+			return nil, &ProtocolError{Type: env.Type, Data: excerpt(data), Err: err}
 		}
 	}
-	return shortened(m), nil
+	return truncated(m), nil
 }
 
 // maxType bounds the name of a message, in bytes.
 const maxType = 64
 
-// cut shortens s to at most limit bytes without splitting a character and
+// truncate shortens s to at most limit bytes without splitting a character and
 // marks that it did.
-func cut(s string, limit int) string {
+func truncate(s string, limit int) string {
 	const mark = "…"
 	end := limit - len(mark)
 	for end > 0 && !utf8.RuneStart(s[end]) {
@@ -105,7 +105,7 @@ func cut(s string, limit int) string {
 	return s[:end] + mark
 }
 
-// head copies the first bytes of data, enough to recognise it in a log.
-func head(data []byte) []byte {
+// excerpt copies the first bytes of data, enough to recognise it in a log.
+func excerpt(data []byte) []byte {
 	return append([]byte(nil), data[:min(len(data), 64)]...)
 }

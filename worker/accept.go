@@ -18,7 +18,7 @@ import (
 // mayAccept says whether a connection that came now would be taken. If it
 // would not, whatever changes that also wakes the loop.
 func (l *loop) mayAccept() bool {
-	if l.taken || l.view != nil && (!l.service || l.view.full()) {
+	if l.lastTaken || l.service != nil && (!l.serviceRuns || l.service.full()) {
 		return false
 	}
 	if l.table.active() < l.cfg.MaxConnections {
@@ -26,17 +26,17 @@ func (l *loop) mayAccept() bool {
 	}
 	// The flag first and then the count again, or a connection that ends in
 	// between would wake nobody.
-	l.table.hungry.Store(true)
+	l.table.loopWaits.Store(true)
 	return l.table.active() < l.cfg.MaxConnections
 }
 
-// wants says whether the phase takes connections from ln.
-func (l *loop) wants(ln *listener) bool {
+// acceptsFrom says whether the phase takes connections from ln.
+func (l *loop) acceptsFrom(ln *listener) bool {
 	switch l.phase {
 	case phaseAccepting:
 		return !ln.closed
 	case phaseHeld, phaseEmptying:
-		return !ln.closed && ln.own && !ln.empty
+		return !ln.closed && ln.own && !ln.queueEmpty
 	}
 	return false
 }
@@ -47,16 +47,16 @@ func (l *loop) arm(now int64) {
 	room := l.mayAccept() && now >= l.exhaustion.retry
 	open := room
 	if open && l.phase == phaseAccepting {
-		open = l.gate.open(now, l.table.active(), l.queued)
+		open = l.gate.open(now, l.table.active(), l.connectionWaits)
 	}
 	accepting := false
 	for i := range l.listeners {
-		ln := l.listeners[(l.turn+i)%len(l.listeners)]
-		wanted := l.wants(ln)
+		ln := l.listeners[(l.firstArmed+i)%len(l.listeners)]
+		wanted := l.acceptsFrom(ln)
 		accepting = accepting || wanted
-		l.watch(ln, wanted && open && now >= ln.retry)
+		l.watch(ln, wanted && open && now >= ln.retryAt)
 	}
-	l.show(l.state(accepting && room))
+	l.publishState(l.state(accepting && room))
 }
 
 // state is what this worker does.
@@ -72,12 +72,12 @@ func (l *loop) state(accepting bool) ipc.WorkerState {
 	return ipc.Paused
 }
 
-// queued says whether a connection waits at a listener that this worker could
+// connectionWaits says whether a connection waits at a listener that this worker could
 // take it from.
-func (l *loop) queued() bool {
+func (l *loop) connectionWaits() bool {
 	l.polled = l.polled[:0]
 	for _, ln := range l.listeners {
-		if l.wants(ln) {
+		if l.acceptsFrom(ln) {
 			l.polled = append(l.polled, unix.PollFd{Fd: int32(ln.fd), Events: unix.POLLIN})
 		}
 	}
@@ -114,7 +114,7 @@ func (l *loop) rejoin(now int64) {
 	if now < l.nextRejoin {
 		return
 	}
-	l.nextRejoin = now + int64(tickMost)
+	l.nextRejoin = now + int64(tickNormal)
 	for _, ln := range l.listeners {
 		l.watch(ln, false)
 	}
@@ -125,7 +125,7 @@ func (l *loop) take(fd int, now int64) {
 	for _, ln := range l.listeners {
 		if ln.fd == fd && !ln.closed {
 			// More than one listener may have been ready.
-			if ln.watched && l.wants(ln) && l.mayAccept() {
+			if ln.watched && l.acceptsFrom(ln) && l.mayAccept() {
 				l.acceptOne(ln, now)
 			}
 			return
@@ -134,40 +134,40 @@ func (l *loop) take(fd int, now int64) {
 }
 
 // acceptOne accepts from ln and reports what came of it.
-func (l *loop) acceptOne(ln *listener, now int64) verdict {
+func (l *loop) acceptOne(ln *listener, now int64) acceptResult {
 	fd, p, errno := accept(ln.fd)
 	if errno != 0 {
-		v := judge(errno)
-		l.refused(ln, v, errno, now)
+		v := classifyAccept(errno)
+		l.acceptFailed(ln, v, errno, now)
 		return v
 	}
-	l.recovered(now)
-	ln.shut = false
-	l.nextRejoin = now + int64(tickMost)
+	l.acceptRecovered(now)
+	ln.notListening = false
+	l.nextRejoin = now + int64(tickNormal)
 	l.nextTimeout = 0
 	l.watch(ln, false) // to the end of the queue
-	l.turn = (l.turn + 1) % len(l.listeners)
-	l.gate.passed()
+	l.firstArmed = (l.firstArmed + 1) % len(l.listeners)
+	l.gate.accepted()
 	if l.phase == phaseEmptying {
 		liftHopLimit(fd)
 	}
-	l.welcome(ln, fd, p, now)
-	return acceptSkip
+	l.startConn(ln, fd, p, now)
+	return acceptContinue
 }
 
-// welcome takes a connection in: verify_request, then process_request.
-func (l *loop) welcome(ln *listener, fd int, p peer, now int64) {
-	c, err := newConn(fd, ln.source, p, l.table, now)
+// startConn takes a connection in: verify_request, then process_request.
+func (l *loop) startConn(ln *listener, fd int, p peer, now int64) {
+	c, err := newConn(fd, ln.info, p, l.table, now)
 	if err != nil {
 		l.slot.Rejected.Add(1)
-		l.logClient("connection rejected", err, zap.String("listener", ln.source.name))
+		l.logClientFailure("connection rejected", err, zap.String("listener", ln.info.name))
 		return
 	}
 	l.table.add(c)
-	if !l.verified(c) {
+	if !l.verify(c) {
 		l.slot.Rejected.Add(1)
 		l.reject(c)
-		l.taken = l.handlesOneRequest() // it has handled it
+		l.lastTaken = l.handlesOneRequest() // it has handled it
 		return
 	}
 	if !l.once {
@@ -176,8 +176,8 @@ func (l *loop) welcome(ln *listener, fd int, p peer, now int64) {
 	}
 	l.takeLast()
 	l.process(c)
-	if l.view != nil {
-		l.view.end()
+	if l.service != nil {
+		l.service.end()
 	}
 }
 
@@ -185,7 +185,7 @@ func (l *loop) welcome(ln *listener, fd int, p peer, now int64) {
 // kernel cannot refuse descriptors, a look at what a client of a Unix socket has
 // sent closes those among it, which may take long.
 func (l *loop) reject(c *Conn) {
-	if c.from.network == "unix" {
+	if c.listener.network == "unix" {
 		go l.rejectNow(c)
 		return
 	}
@@ -217,7 +217,7 @@ func (l *loop) rejectNow(c *Conn) {
 // takeLast ends accepting for good: the connection that is to be served is
 // here. The master hears of it before the handler can do anything.
 func (l *loop) takeLast() {
-	l.taken = true
+	l.lastTaken = true
 	if l.channel != nil {
 		l.send(&ipc.Report{State: ipc.StateBusy})
 	}

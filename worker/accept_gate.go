@@ -29,11 +29,11 @@ import (
 //     as that goes on. So false figures cost some milliseconds in a thousand
 //     connections.
 const (
-	gateFirst = time.Millisecond // then doubled
-	gateMost  = 60 * time.Millisecond
-	gateStale = time.Second            // two ticks of an idle worker
-	gateSkew  = 100 * time.Millisecond // how far ahead a heartbeat may be: a sibling may have beaten since now
-	gateTrust = 1024
+	gateFirst    = time.Millisecond // then doubled
+	gateMaxTotal = 60 * time.Millisecond
+	gateStale    = time.Second            // two ticks of an idle worker
+	gateSkew     = 100 * time.Millisecond // how far ahead a heartbeat may be: a sibling may have beaten since now
+	gateTrust    = 1024
 
 	gateFresh = 5 * time.Millisecond // how long a list of siblings is believed
 
@@ -48,31 +48,31 @@ const (
 
 // gate is the loop's.
 type gate struct {
-	slot  *ipc.Slot
-	board *ipc.Scoreboard // nil: never closed
-	self  int             // this worker's slot on the board
-	peers []*ipc.Peer     // the siblings, as of the last look
-	seen  int64           // when that was
+	slot        *ipc.Slot
+	board       *ipc.Scoreboard // nil: never closed
+	self        int             // this worker's slot on the board
+	peers       []*ipc.Peer     // the siblings, as of the last look
+	peersReadAt int64           // when that was
 
-	sum     uint64 // of the connections that all have taken, as of the last look
-	changed int64  // when a look last found another sum
+	sum        uint64 // of the connections that all have taken, as of the last look
+	lastChange int64  // when a look last found another sum
 
 	until int64         // closed until then
 	delay time.Duration // the current one; 0 while open
 	spent time.Duration // in delays since the gate closed
 
-	waited bool // a connection waited after the last delay
-	free   int  // so many connections are not delayed
-	trust  int  // how many they were last time
+	waited    bool // a connection waited after the last delay
+	undelayed int  // so many connections are not delayed
+	trust     int  // how many they were last time
 }
 
-// look refreshes the list of siblings, unless it is fresh: the whole scoreboard
+// refreshPeers refreshes the list of siblings, unless it is fresh: the whole scoreboard
 // is much to read for every connection.
-func (g *gate) look(now int64) {
-	if g.seen != 0 && now-g.seen < int64(gateFresh) {
+func (g *gate) refreshPeers(now int64) {
+	if g.peersReadAt != 0 && now-g.peersReadAt < int64(gateFresh) {
 		return
 	}
-	g.seen = now
+	g.peersReadAt = now
 	g.peers = g.peers[:0]
 	sum := g.slot.Accepted.Load()
 	for i := 0; g.board != nil && i < g.board.Len(); i += 64 {
@@ -84,18 +84,18 @@ func (g *gate) look(now int64) {
 			}
 		}
 	}
-	if sum != g.sum || g.changed == 0 {
-		g.sum, g.changed = sum, now
+	if sum != g.sum || g.lastChange == 0 {
+		g.sum, g.lastChange = sum, now
 	}
 }
 
-// above says whether this worker, with mine connections in hand, holds clearly
+// overloaded says whether this worker, with mine connections in hand, holds clearly
 // more than its share.
-func (g *gate) above(now int64, mine int) bool {
+func (g *gate) overloaded(now int64, mine int) bool {
 	if mine <= gateSlack {
 		return false // the cheap answer, and the most frequent
 	}
-	g.look(now)
+	g.refreshPeers(now)
 	sum, n := mine, 1
 	for _, p := range g.peers {
 		age := now - p.Beat.Load()
@@ -113,14 +113,14 @@ func (g *gate) open(now int64, mine int, queued func() bool) bool {
 	if now < g.until {
 		return false
 	}
-	if g.free > 0 || g.spent >= gateMost || !g.above(now, mine) {
+	if g.undelayed > 0 || g.spent >= gateMaxTotal || !g.overloaded(now, mine) {
 		return true
 	}
 	if g.spent > 0 {
 		waits := queued()
 		if waits && g.waited {
 			g.trust = min(max(1, 2*g.trust), gateTrust)
-			g.free = g.trust
+			g.undelayed = g.trust
 			return true
 		}
 		if !waits {
@@ -134,8 +134,8 @@ func (g *gate) open(now int64, mine int, queued func() bool) bool {
 	return false
 }
 
-// passed begins anew after a connection was taken.
-func (g *gate) passed() {
+// accepted begins anew after a connection was taken.
+func (g *gate) accepted() {
 	g.until, g.delay, g.spent, g.waited = 0, 0, 0, false
-	g.free = max(0, g.free-1)
+	g.undelayed = max(0, g.undelayed-1)
 }

@@ -24,7 +24,7 @@ func crew(t *testing.T, now int64, active ...int32) *gate {
 		p.Active.Store(n)
 		g.slot.Peers[0].Or(1 << i)
 	}
-	g.look(now)
+	g.refreshPeers(now)
 	return g
 }
 
@@ -78,7 +78,7 @@ func TestGateCountsOnlyWhoCouldTakeTheConnection(t *testing.T) {
 		}
 		g = crew(t, now, 10, 0)
 		spoil(g, g.board.Peer(1))
-		g.seen = 0
+		g.peersReadAt = 0
 		if !g.open(now, g.mine(), empty) {
 			t.Errorf("a sibling that is %s closes the gate", name)
 		}
@@ -102,10 +102,10 @@ func TestGateOnlyDelays(t *testing.T) {
 		}
 		now = g.until
 	}
-	if late := time.Duration(now - begin); late > 2*gateMost {
+	if late := time.Duration(now - begin); late > 2*gateMaxTotal {
 		t.Errorf("delayed a connection by %v", late)
 	}
-	g.passed()
+	g.accepted()
 	if g.open(now, g.mine(), empty) {
 		t.Error("the gate stays open after the connection that it let through")
 	}
@@ -137,7 +137,7 @@ func TestGateDelaysNoConnectionThatNobodyTakes(t *testing.T) {
 				g.board.Peer(i).Beat.Store(now)
 			}
 		}
-		g.passed()
+		g.accepted()
 		now += int64(50 * time.Microsecond) // for the work
 	}
 	if delayed := time.Duration(now-begin) - connections*50*time.Microsecond; delayed > 100*time.Millisecond {
@@ -145,7 +145,7 @@ func TestGateDelaysNoConnectionThatNobodyTakes(t *testing.T) {
 	}
 	// The siblings take what comes again: so they are believed again.
 	for range gateTrust + 1 {
-		g.passed()
+		g.accepted()
 	}
 	for range 2 {
 		if g.open(now, g.mine(), empty) {

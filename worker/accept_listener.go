@@ -15,26 +15,26 @@ type Listener struct {
 	FD   int
 }
 
-// source is what a connection knows of where it came from. It never changes.
-type source struct {
-	name    string
-	network string // "tcp" or "unix"
-	addr    net.Addr
-	any     bool // bound to a wildcard: connections differ in their local address
+// listenerInfo is what a connection knows of where it came from. It never changes.
+type listenerInfo struct {
+	name     string
+	network  string // "tcp" or "unix"
+	addr     net.Addr
+	wildcard bool // bound to a wildcard: connections differ in their local address
 }
 
 // listener is one socket that the loop accepts from. The loop owns it.
 type listener struct {
-	source *source
-	fd     int
-	lent   bool // the descriptor is not ours to close
+	info     *listenerInfo
+	fd       int
+	borrowed bool // the descriptor is not ours to close
 
-	watched bool  // in the poller
-	own     bool  // only this generation serves it; meaningful while held or draining
-	empty   bool  // after the drain's grace accept said that nothing waits
-	closed  bool  // or broken: not to be touched again
-	shut    bool  // accept says that it does not listen
-	retry   int64 // no accept before, if it is shut
+	watched      bool  // in the poller
+	own          bool  // only this generation serves it; meaningful while held or draining
+	queueEmpty   bool  // after the drain's grace accept said that nothing waits
+	closed       bool  // or broken: not to be touched again
+	notListening bool  // accept says that it does not listen
+	retryAt      int64 // no accept before, if it is shut
 }
 
 // openListener looks at fd, which the listener then owns unless it is lent. On
@@ -69,34 +69,34 @@ func openListener(name string, fd int, lent bool) (*listener, error) {
 	if !lent {
 		unix.CloseOnExec(fd)
 	}
-	s := &source{name: name, network: "tcp"}
+	s := &listenerInfo{name: name, network: "tcp"}
 	switch a := bound.(type) {
 	case *unix.SockaddrInet4:
-		s.any = a.Addr == [4]byte{}
+		s.wildcard = a.Addr == [4]byte{}
 	case *unix.SockaddrInet6:
-		s.any = a.Addr == [16]byte{}
+		s.wildcard = a.Addr == [16]byte{}
 	case *unix.SockaddrUnix:
 		s.network = "unix"
 	default:
-		return nil, fmt.Errorf("listener %q: %w", name, errFamily)
+		return nil, fmt.Errorf("listener %q: %w", name, errNotStream)
 	}
 	s.addr = netAddr(bound)
-	return &listener{source: s, fd: fd, lent: lent}, nil
+	return &listener{info: s, fd: fd, borrowed: lent}, nil
 }
 
-var errFamily = errors.New("neither TCP nor a unix stream socket")
+var errNotStream = errors.New("neither TCP nor a unix stream socket")
 
 // close gives the descriptor back. It must not be in the poller any more.
 func (ln *listener) close() {
-	if !ln.closed && !ln.lent {
+	if !ln.closed && !ln.borrowed {
 		_ = unix.Close(ln.fd)
 	}
 	ln.closed = true
 }
 
-// ownThreads are those that a process may have by default, see
+// defaultMaxThreads are those that a process may have by default, see
 // debug.SetMaxThreads.
-const ownThreads = 10_000
+const defaultMaxThreads = 10_000
 
 // takesDescriptors says whether clients can send descriptors, because a listener
 // is a Unix socket and its kernel, before Linux 6.16, cannot refuse them. Each of
@@ -104,7 +104,7 @@ const ownThreads = 10_000
 // runtime ends a process that has more threads than it is allowed.
 func takesDescriptors(listeners []*listener) bool {
 	for _, ln := range listeners {
-		if ln.source.network != "unix" {
+		if ln.info.network != "unix" {
 			continue
 		}
 		on, err := unix.GetsockoptInt(ln.fd, unix.SOL_SOCKET, unix.SO_PASSRIGHTS)

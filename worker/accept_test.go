@@ -137,7 +137,7 @@ func TestWorkerThatCannotWatchAListenerLeaves(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := runLoop(t, prepare, 2)
-			err := b.verdict(within(t, "the loop's end", b.ended))
+			err := b.result(within(t, "the loop's end", b.ended))
 			exit, ok := errors.AsType[*ExitError](err)
 			if !ok || exit.Code != ExitFailure || !errors.Is(err, errno) {
 				t.Errorf("left with %v, want a failure that says why", err)

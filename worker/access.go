@@ -29,21 +29,21 @@ const (
 func AccessFormats() []string { return []string{AccessJSON, AccessCommon} }
 
 const (
-	// accessMost bounds a record, in bytes: what a pipe takes in one piece.
-	accessMost = 4096
+	// maxRecord bounds a record, in bytes: what a pipe takes in one piece.
+	maxRecord = 4096
 
-	// accessWriters bounds how many records are being written at once. Each
+	// maxAccessWriters bounds how many records are being written at once. Each
 	// holds a thread while the disk, or who reads a pipe, does not answer.
-	accessWriters = 64
+	maxAccessWriters = 64
 
-	// accessQuiet is for how long no record must have been lost before the log
+	// accessRecovery is for how long no record must have been lost before the log
 	// hears that the trouble is over.
-	accessQuiet = time.Second
+	accessRecovery = time.Second
 )
 
 var (
 	errAccessNoFile = errors.New("the master has sent no file")
-	errAccessBusy   = fmt.Errorf("%d records wait to be written already", accessWriters)
+	errAccessBusy   = fmt.Errorf("%d records wait to be written already", maxAccessWriters)
 	errAccessShort  = errors.New("only a part of a record was taken")
 )
 
@@ -56,12 +56,12 @@ var (
 type accessLog struct {
 	format string
 	sample float64
-	fixed  []byte // of each record: slot, pid and generation
+	prefix []byte // of each record: slot, pid and generation
 	file   *accessFile
 	log    *zap.Logger
 
 	writers atomic.Int32 // in write
-	torn    atomic.Bool  // the last write ended in the midst of a record
+	partial atomic.Bool  // the last write ended in the midst of a record
 	failing atomic.Bool  // and the log knows
 	failed  atomic.Int64 // when a record was lost last, in ipc.Now's time
 	lost    atomic.Uint64
@@ -73,7 +73,7 @@ func newAccessLog(w *worker) *accessLog {
 		return nil
 	}
 	fixed := fmt.Appendf(nil, `,"slot":%d,"pid":%d,"generation":%d`, w.index, os.Getpid(), w.slot.Generation.Load())
-	return &accessLog{format: w.cfg.AccessFormat, sample: w.cfg.AccessSample, fixed: fixed, file: &w.accessFile, log: w.log}
+	return &accessLog{format: w.cfg.AccessFormat, sample: w.cfg.AccessSample, prefix: fixed, file: &w.accessFile, log: w.log}
 }
 
 // Requests implements AccessLog. If it says no, record writes.
@@ -94,22 +94,22 @@ func (a *accessLog) Write(line []byte) {
 		}
 		return
 	}
-	if a.failing.Load() && ipc.Now()-a.failed.Load() >= int64(accessQuiet) && a.failing.Swap(false) {
+	if a.failing.Load() && ipc.Now()-a.failed.Load() >= int64(accessRecovery) && a.failing.Swap(false) {
 		a.log.Info("access log written again", zap.Uint64("lost", a.lost.Swap(0)))
 	}
 }
 
 func (a *accessLog) write(line []byte) error {
 	defer a.writers.Add(-1)
-	if a.writers.Add(1) > accessWriters {
+	if a.writers.Add(1) > maxAccessWriters {
 		return errAccessBusy
 	}
-	if a.torn.Load() && a.torn.Swap(false) {
+	if a.partial.Load() && a.partial.Swap(false) {
 		line = append([]byte{'\n'}, line...)
 	}
 	n, err := a.file.append(line)
 	if n > 0 && n < len(line) {
-		a.torn.Store(true)
+		a.partial.Store(true)
 		if err == nil {
 			err = errAccessShort
 		}

@@ -24,10 +24,10 @@ const (
 	outcomeReset    = "reset"    // the client has gone without a word
 )
 
-// fate is what is known of a connection's end before it has come.
-type fate struct {
+// connEnd is what is known of a connection's end before it has come.
+type connEnd struct {
 	counted    atomic.Bool   // as handled or failed
-	cutShort   atomic.Bool   // the worker closed it under its handler
+	wasCut     atomic.Bool   // the worker closed it under its handler
 	peerReset  atomic.Bool   // a read or a write has met a reset
 	requestsIn atomic.Uint64 // that its Service counted
 }
@@ -36,8 +36,8 @@ type fate struct {
 // access log. A handler or a Service whose protocol has requests may call it.
 func (c *Conn) CountRequest() { c.requestsIn.Add(1) }
 
-// met notes what an error of the connection says about its client.
-func (c *Conn) met(err error) {
+// noteError notes what an error of the connection says about its client.
+func (c *Conn) noteError(err error) {
 	if errors.Is(err, unix.ECONNRESET) || errors.Is(err, unix.EPIPE) {
 		c.peerReset.Store(true)
 	}
@@ -50,7 +50,7 @@ func (w *worker) recordHandled(c *Conn, err error) {
 	}
 	outcome := outcomeOK
 	switch {
-	case clean(err) && !c.cutShort.Load():
+	case isClean(err) && !c.wasCut.Load():
 	case panicked(err):
 		outcome = outcomePanic
 	default:
@@ -64,7 +64,7 @@ func (w *worker) recordHandled(c *Conn, err error) {
 
 // recordServed records a connection that a Service has closed. What its
 // requests came to is not known here.
-func (t *table) recordServed(c *Conn) {
+func (t *connTable) recordServed(c *Conn) {
 	if t.access != nil && !t.access.Requests() {
 		t.access.record(c, c.outcome(false, outcomeOK), nil)
 	}
@@ -74,9 +74,9 @@ func (t *table) recordServed(c *Conn) {
 func (c *Conn) outcome(abandoned bool, otherwise string) string {
 	limit := c.table.cfg.HandlerTimeout
 	switch {
-	case limit > 0 && c.cutShort.Load() && ipc.Now()-c.born >= int64(limit), c.lapsedIdle():
+	case limit > 0 && c.wasCut.Load() && ipc.Now()-c.acceptedAt >= int64(limit), c.hadIdleTimeout():
 		return outcomeTimeout
-	case abandoned || c.cutShort.Load():
+	case abandoned || c.wasCut.Load():
 		return outcomeCut
 	case c.peerReset.Load():
 		return outcomeReset
@@ -84,14 +84,14 @@ func (c *Conn) outcome(abandoned bool, otherwise string) string {
 	return otherwise
 }
 
-// lapsedIdle says that the client was silent for Config.IdleTimeout.
-func (c *Conn) lapsedIdle() bool {
+// hadIdleTimeout says that the client was silent for Config.IdleTimeout.
+func (c *Conn) hadIdleTimeout() bool {
 	if c.table.cfg.IdleTimeout <= 0 {
 		return false
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.lapsed == lapsedIdle
+	return c.idle == idleTooLong
 }
 
 func panicked(err error) bool {
@@ -127,14 +127,14 @@ func (a *accessLog) record(c *Conn, outcome string, err error) {
 
 // appendRecord is encoding/json by hand, so that a record costs no garbage.
 func (a *accessLog) appendRecord(b []byte, c *Conn, outcome string, err error) []byte {
-	age := time.Duration(ipc.Now() - c.born)
+	age := time.Duration(ipc.Now() - c.acceptedAt)
 	b = append(b, `{"time":"`...)
 	b = time.Now().UTC().AppendFormat(b, recordTime)
 	b = append(b, `","listener":`...)
-	b = appendText(b, c.from.name, recordAddress)
+	b = appendText(b, c.listener.name, recordAddress)
 	b = append(b, `,"remote":`...)
 	b = c.appendRemote(b)
-	b = append(b, a.fixed...)
+	b = append(b, a.prefix...)
 	b = append(b, `,"duration_s":`...)
 	b = strconv.AppendFloat(b, age.Seconds(), 'f', 6, 64)
 	b = append(b, `,"bytes_in":`...)
@@ -157,7 +157,7 @@ func (a *accessLog) appendRecord(b []byte, c *Conn, outcome string, err error) [
 
 // errorText is err's text. Whose it is we do not know: it may panic.
 func errorText(err error) (text string) {
-	if perr := protect(func() error { text = err.Error(); return nil }); perr != nil {
+	if perr := catchPanic(func() error { text = err.Error(); return nil }); perr != nil {
 		return perr.Error()
 	}
 	return text
@@ -167,7 +167,7 @@ func errorText(err error) (text string) {
 // RemoteAddr where it can.
 func (c *Conn) appendRemote(b []byte) []byte {
 	switch {
-	case c.from.network == "unix":
+	case c.listener.network == "unix":
 		return appendText(b, c.peer.path, recordAddress)
 	case c.peer.zone != 0:
 		return appendText(b, c.RemoteAddr().String(), recordAddress)

@@ -38,7 +38,7 @@ func ServeAlone(cfg Config, o Options, ls []Listener) (*Alone, error) {
 	}
 	a := &Alone{loop: l, done: make(chan struct{})}
 	for _, ln := range l.listeners {
-		a.addrs = append(a.addrs, ln.source.addr)
+		a.addrs = append(a.addrs, ln.info.addr)
 	}
 	go func() {
 		defer close(a.done)

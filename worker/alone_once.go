@@ -31,7 +31,7 @@ func HandleRequest(ctx context.Context, cfg Config, o Options, ls []Listener) er
 	defer l.stopProgram()
 	defer context.AfterFunc(ctx, func() { l.inbox.post(terminated{}) })()
 	_, err = l.supervise(l, nil)
-	if err == nil && !l.taken {
+	if err == nil && !l.lastTaken {
 		err = ctx.Err()
 	}
 	return err
@@ -59,14 +59,14 @@ func newLoopAlone(ctx context.Context, cfg Config, o Options, ls []Listener, onc
 	}
 	w := &worker{cfg: cfg, opt: o, slot: new(ipc.Slot), peer: new(ipc.Peer), once: once}
 	var err error
-	if w.log, w.level, err = onceLogger(o); err != nil {
+	if w.log, w.level, err = aloneLogger(o); err != nil {
 		return nil, configuration(err)
 	}
 	if err := w.prepare(ctx); err != nil {
 		return nil, failure(err)
 	}
 	if o.Service != nil {
-		w.view = newView(w.table, listeners[0].source.addr)
+		w.service = newServiceListener(w.table, listeners[0].info.addr)
 	}
 	l, err := newLoop(w, listeners)
 	if err != nil {
@@ -81,8 +81,8 @@ func newLoopAlone(ctx context.Context, cfg Config, o Options, ls []Listener, onc
 // handlesOneRequest says that this is HandleRequest.
 func (w *worker) handlesOneRequest() bool { return w.once && w.channel == nil }
 
-// onceLogger makes the log as a worker would, in its plainest form.
-func onceLogger(o Options) (*zap.Logger, zap.AtomicLevel, error) {
+// aloneLogger makes the log as a worker would, in its plainest form.
+func aloneLogger(o Options) (*zap.Logger, zap.AtomicLevel, error) {
 	if o.NewLogger == nil {
 		return zap.NewNop(), zap.NewAtomicLevel(), nil
 	}

@@ -38,7 +38,7 @@ func TestAloneDrainsItsQueue(t *testing.T) {
 	first, second := dial(t, addr), dial(t, addr)
 	ask(t, first, "a", "a")
 	a.Drain()
-	eventually(t, "the drain", func() bool { return a.loop.table.drainFrom.Load() != 0 })
+	eventually(t, "the drain", func() bool { return a.loop.table.drainStartedAt.Load() != 0 })
 	_ = first.Close()
 	ask(t, second, "b", "b") // it waited in the queue when the drain began
 	_ = second.Close()

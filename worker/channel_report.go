@@ -48,7 +48,7 @@ func (l *loop) report() {
 		return
 	}
 	report := l.reporter.sample()
-	if c, since := l.table.longest(); c != nil {
+	if c, since := l.table.slowest(); c != nil {
 		report.Doing, report.DoingNS = c.describe(), max(1, ipc.Now()-since)
 	}
 	l.send(report)
@@ -58,7 +58,7 @@ func (l *loop) report() {
 func (c *Conn) describe() string {
 	who := c.RemoteAddr().String()
 	if who == "" || who == "@" { // a client of a unix socket, which has no name
-		who = c.from.name
+		who = c.listener.name
 	}
 	if what := c.doing.Load(); what != nil {
 		return who + " " + *what

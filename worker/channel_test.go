@@ -62,14 +62,14 @@ func (r *rig) lose() {
 
 // Clients of a Unix socket that takes descriptors can hold a thread each.
 func TestAUnixListenerThatTakesDescriptorsAllowsMoreThreads(t *testing.T) {
-	t.Cleanup(func() { debug.SetMaxThreads(ownThreads) })
-	debug.SetMaxThreads(ownThreads)
+	t.Cleanup(func() { debug.SetMaxThreads(defaultMaxThreads) })
+	debug.SetMaxThreads(defaultMaxThreads)
 	start(t, Config{MaxConnections: 7}, Options{Handler: echo}, "127.0.0.1:0")
-	if n := debug.SetMaxThreads(ownThreads); n != ownThreads {
-		t.Errorf("with TCP alone %d threads, want %d", n, ownThreads)
+	if n := debug.SetMaxThreads(defaultMaxThreads); n != defaultMaxThreads {
+		t.Errorf("with TCP alone %d threads, want %d", n, defaultMaxThreads)
 	}
 	start(t, Config{MaxConnections: 7}, Options{Handler: echo}, filepath.Join(testdir.Short(t), "s"))
-	if n, want := debug.SetMaxThreads(ownThreads), ownThreads+7+lingerMost; n != want {
+	if n, want := debug.SetMaxThreads(defaultMaxThreads), defaultMaxThreads+7+maxLingering; n != want {
 		t.Errorf("with a Unix socket %d threads, want %d", n, want)
 	}
 }

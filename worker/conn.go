@@ -28,23 +28,23 @@ import (
 // Config.DrainIdle, as if the client had closed. A Service's connections are
 // exempt: net/http reads all the time, so it must let them go by itself.
 type Conn struct {
-	file  *os.File // non-blocking: on Go's netpoller
-	from  *source
-	peer  peer
-	table *table
-	born  int64 // ipc.Now at accept
+	file       *os.File // non-blocking: on Go's netpoller
+	listener   *listenerInfo
+	peer       peer
+	table      *connTable
+	acceptedAt int64 // ipc.Now at accept
 
-	local    atomic.Pointer[net.Addr] // once asked for, if the listener is a wildcard
-	bytesIn  atomic.Uint64
-	bytesOut atomic.Uint64
-	closed   atomic.Bool // Close was called
-	ended    atomic.Bool // a Read has seen the end of the peer's side, or an error
-	service  bool        // handed to a Service, which closes it
+	local      atomic.Pointer[net.Addr] // once asked for, if the listener is a wildcard
+	bytesIn    atomic.Uint64
+	bytesOut   atomic.Uint64
+	closed     atomic.Bool // Close was called
+	readEnded  atomic.Bool // a Read has seen the end of the peer's side, or an error
+	forService bool        // handed to a Service, which closes it
 
 	activity
 	deadlines
-	turnaround
-	fate
+	answerTime
+	connEnd
 
 	// Guarded by table.mu.
 	next, prev            *Conn
@@ -54,8 +54,8 @@ type Conn struct {
 // newConn takes ownership of fd, a non-blocking connected socket. The only
 // system calls are fcntl, by which os.NewFile asks whether fd is non-blocking,
 // and the epoll_ctl that registers it. On error fd is closed.
-func newConn(fd int, from *source, p peer, t *table, now int64) (*Conn, error) {
-	c := &Conn{file: os.NewFile(uintptr(fd), from.network), from: from, peer: p, table: t, born: now}
+func newConn(fd int, from *listenerInfo, p peer, t *connTable, now int64) (*Conn, error) {
+	c := &Conn{file: os.NewFile(uintptr(fd), from.network), listener: from, peer: p, table: t, acceptedAt: now}
 	// os.NewFile says nothing if the netpoller does not take the descriptor
 	// (ENOSPC from epoll_ctl), but such a file has no deadlines.
 	if err := c.file.SetDeadline(time.Time{}); err != nil {
@@ -66,7 +66,7 @@ func newConn(fd int, from *source, p peer, t *table, now int64) (*Conn, error) {
 }
 
 // Listener returns the name of the listener that the connection came through.
-func (c *Conn) Listener() string { return c.from.name }
+func (c *Conn) Listener() string { return c.listener.name }
 
 // Draining returns a channel that is closed when the worker begins its final
 // drain, so that a handler that would go on for long can come to an end.
@@ -94,18 +94,18 @@ func (c *Conn) BytesOut() uint64 { return c.bytesOut.Load() }
 
 // RemoteAddr returns the client's address as accept gave it: a *net.TCPAddr or
 // a *net.UnixAddr.
-func (c *Conn) RemoteAddr() net.Addr { return c.peer.netAddr(c.from.network) }
+func (c *Conn) RemoteAddr() net.Addr { return c.peer.netAddr(c.listener.network) }
 
 // LocalAddr returns the address that the client connected to. Only if the
 // listener is bound to a wildcard does the first call ask the kernel.
 func (c *Conn) LocalAddr() net.Addr {
-	if !c.from.any {
-		return c.from.addr
+	if !c.listener.wildcard {
+		return c.listener.addr
 	}
 	if a := c.local.Load(); a != nil {
 		return *a
 	}
-	addr := c.from.addr // all that is left to say once the socket is gone
+	addr := c.listener.addr // all that is left to say once the socket is gone
 	_ = c.control("getsockname", func(fd int) error {
 		sa, err := unix.Getsockname(fd)
 		if a := netAddr(sa); err == nil && a != nil {
@@ -148,7 +148,7 @@ func (c *Conn) Write(b []byte) (n int, err error) {
 		written, err := c.file.Write(b[n:min(len(b), n+writePiece)])
 		n += written
 		if err != nil {
-			c.met(err)
+			c.noteError(err)
 			return n, c.opError("write", err)
 		}
 		if n == len(b) {
@@ -163,8 +163,8 @@ func (c *Conn) Close() error {
 		return c.opError("close", net.ErrClosed)
 	}
 	err := c.file.Close()
-	if c.service {
-		c.table.finished(c)
+	if c.forService {
+		c.table.serviceConnClosed(c)
 	}
 	if err != nil {
 		return c.opError("close", err)
@@ -189,7 +189,7 @@ func (c *Conn) CloseRead() error {
 // SetNoDelay switches TCP_NODELAY, which connections inherit from the master's
 // listeners as on. It does nothing on a unix socket.
 func (c *Conn) SetNoDelay(on bool) error {
-	if c.from.network != "tcp" {
+	if c.listener.network != "tcp" {
 		return nil
 	}
 	value := 0
@@ -245,11 +245,11 @@ func (c *Conn) opError(op string, err error) error {
 		}
 	}
 	// Not LocalAddr: an error must not cost a system call.
-	local := c.from.addr
+	local := c.listener.addr
 	if a := c.local.Load(); a != nil {
 		local = *a
 	}
-	return &net.OpError{Op: op, Net: c.from.network, Source: local, Addr: c.RemoteAddr(), Err: err}
+	return &net.OpError{Op: op, Net: c.listener.network, Source: local, Addr: c.RemoteAddr(), Err: err}
 }
 
 // rawConn is the descriptor under the connection's timeouts.

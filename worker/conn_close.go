@@ -13,9 +13,9 @@ import (
 // may not have heard it out, it listens for a while and throws away what comes.
 // The connection no longer counts as in hand then.
 const (
-	lingerTime  = time.Second // after which it is closed at any rate
-	lingerBytes = 1 << 20     // or when so much has been thrown away
-	lingerMost  = 256         // connections that may linger at once
+	lingerTime   = time.Second // after which it is closed at any rate
+	lingerBytes  = 1 << 20     // or when so much has been thrown away
+	maxLingering = 256         // connections that may linger at once
 )
 
 // shutdown is shutdown_request. It closes c, or says that c is to linger: it is
@@ -25,8 +25,8 @@ func (w *worker) shutdown(c *Conn, failed bool) (linger bool) {
 		return false // the handler has closed it, or it was cut
 	}
 	// If the client has said that it has finished, close alone is as good.
-	if !c.ended.Load() && c.CloseWrite() == nil && w.unheard(c, failed) {
-		if w.table.lingering.Add(1) <= lingerMost {
+	if !c.readEnded.Load() && c.CloseWrite() == nil && w.shouldLinger(c, failed) {
+		if w.table.lingering.Add(1) <= maxLingering {
 			return true
 		}
 		w.table.lingering.Add(-1)
@@ -35,8 +35,8 @@ func (w *worker) shutdown(c *Conn, failed bool) (linger bool) {
 	return false
 }
 
-// unheard says whether the client is likely to be cut short by a close.
-func (w *worker) unheard(c *Conn, failed bool) bool {
+// shouldLinger says whether the client is likely to be cut short by a close.
+func (w *worker) shouldLinger(c *Conn, failed bool) bool {
 	var b [1]byte
 	n, err := c.tryRead(b[:])
 	switch {
@@ -54,7 +54,7 @@ func (w *worker) linger(c *Conn) {
 	defer func() {
 		_ = c.Close()
 		w.table.lingering.Add(-1)
-		w.table.freed()
+		w.table.wakeLoop()
 	}()
 	if err := c.file.SetReadDeadline(time.Now().Add(lingerTime)); err != nil {
 		return
@@ -75,10 +75,10 @@ func (w *worker) linger(c *Conn) {
 // goroutine, because closing waits until whoever is in a system call on it has
 // left.
 func (c *Conn) cut() bool {
-	if c.closed.Load() || c.cutShort.Swap(true) {
+	if c.closed.Load() || c.wasCut.Swap(true) {
 		return false
 	}
-	c.table.counts(c, true)
+	c.table.countEnd(c, true)
 	go func() { _ = c.Close() }()
 	return true
 }

@@ -23,9 +23,9 @@ func (c *Conn) WriteTo(w io.Writer) (total int64, err error) {
 	if err != nil {
 		return 0, c.opError("read", err)
 	}
-	p := puller{conn: c, raw: raw}
+	p := copyReader{conn: c, raw: raw}
 	p.try = p.attempt
-	defer p.give()
+	defer p.returnBuffer()
 	for {
 		b, err := p.next()
 		if err == io.EOF {
@@ -45,8 +45,8 @@ func (c *Conn) WriteTo(w io.Writer) (total int64, err error) {
 	}
 }
 
-// puller reads for WriteTo.
-type puller struct {
+// copyReader reads for WriteTo.
+type copyReader struct {
 	conn *Conn
 	raw  syscall.RawConn
 	try  func(fd uintptr) bool // attempt, bound once
@@ -57,7 +57,7 @@ type puller struct {
 
 // next waits for bytes and returns them; they are valid until it is called
 // again. The error is what Read would have returned.
-func (p *puller) next() ([]byte, error) {
+func (p *copyReader) next() ([]byte, error) {
 	for {
 		if err := p.conn.beforeRead(); err != nil {
 			return nil, err
@@ -73,7 +73,7 @@ func (p *puller) next() ([]byte, error) {
 			p.conn.received(p.n)
 			return p.buf[:p.n], nil
 		}
-		p.take()
+		p.takeBuffer()
 		n, err, again := p.conn.readFailed(p.buf[:], err)
 		if !again {
 			return p.buf[:n], err
@@ -83,8 +83,8 @@ func (p *puller) next() ([]byte, error) {
 
 // attempt reads once. It runs inside RawConn.Read, which waits when it says
 // false.
-func (p *puller) attempt(fd uintptr) bool {
-	p.take()
+func (p *copyReader) attempt(fd uintptr) bool {
+	p.takeBuffer()
 	for {
 		p.n, p.err = unix.Read(int(fd), p.buf[:])
 		if p.err != unix.EINTR {
@@ -92,19 +92,19 @@ func (p *puller) attempt(fd uintptr) bool {
 		}
 	}
 	if p.err == unix.EAGAIN {
-		p.give()
+		p.returnBuffer()
 		return false
 	}
 	return true
 }
 
-func (p *puller) take() {
+func (p *copyReader) takeBuffer() {
 	if p.buf == nil {
 		p.buf = copyBuffers.Get().(*[copyBuffer]byte)
 	}
 }
 
-func (p *puller) give() {
+func (p *copyReader) returnBuffer() {
 	if p.buf != nil {
 		copyBuffers.Put(p.buf)
 		p.buf = nil
@@ -161,7 +161,7 @@ func (c *Conn) sendFile(r io.Reader) (total int64, handled bool, err error) {
 			return 0, false, nil // a file system that cannot
 		}
 		if err != nil {
-			c.met(err)
+			c.noteError(err)
 			return total, true, c.opError("sendfile", err)
 		}
 		if n == 0 {

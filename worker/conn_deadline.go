@@ -31,13 +31,13 @@ import (
 // connection that is being closed. No server can tell that from a byte that
 // was sent a moment later.
 
-// lapse says why the loop has ended a connection's wait.
-type lapse uint8
+// idleReason says why the loop has ended a connection's wait.
+type idleReason uint8
 
 const (
-	lapsedNot     lapse = iota
-	lapsedDrained       // silent for Config.DrainIdle in a drain: reads EOF
-	lapsedIdle          // silent for Config.IdleTimeout: reads a timeout
+	notIdle     idleReason = iota
+	idleInDrain            // silent for Config.DrainIdle in a drain: reads EOF
+	idleTooLong            // silent for Config.IdleTimeout: reads a timeout
 )
 
 // longAgo is a deadline that has always passed.
@@ -46,12 +46,12 @@ var longAgo = time.Unix(1, 0)
 // beforeRead prepares a read: it notes when it began and applies
 // Config.ReadTimeout.
 func (c *Conn) beforeRead() error {
-	if c.table.tracking.Load() {
+	if c.table.trackActivity.Load() {
 		// A handler that has computed for long was not waiting for its client.
 		// One that polls with short deadlines is: only bytes move the mark.
-		if in := c.bytesIn.Load(); in != c.waitedWith.Load() {
-			c.waitedWith.Store(in)
-			c.waitFrom.Store(ipc.Now())
+		if in := c.bytesIn.Load(); in != c.bytesAtWait.Load() {
+			c.bytesAtWait.Store(in)
+			c.readingSince.Store(ipc.Now())
 		}
 	}
 	timeout := c.table.cfg.ReadTimeout
@@ -60,7 +60,7 @@ func (c *Conn) beforeRead() error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.readBound = time.Now().Add(timeout)
+	c.readLimit = time.Now().Add(timeout)
 	return c.applyReadLocked()
 }
 
@@ -73,13 +73,13 @@ func (c *Conn) beforeWrite() error {
 		return nil
 	}
 	now := ipc.Now()
-	if at := c.writeArmed.Load(); at != 0 && now-at < int64(timeout/2) {
+	if at := c.writeLimitSet.Load(); at != 0 && now-at < int64(timeout/2) {
 		return nil
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.writeArmed.Store(now)
-	c.writeBound = time.Now().Add(timeout + timeout/2)
+	c.writeLimitSet.Store(now)
+	c.writeLimit = time.Now().Add(timeout + timeout/2)
 	return c.applyWriteLocked()
 }
 
@@ -96,7 +96,7 @@ func (c *Conn) SetDeadline(t time.Time) error {
 func (c *Conn) SetReadDeadline(t time.Time) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.readUser = t
+	c.readDeadline = t
 	return c.applyReadLocked()
 }
 
@@ -104,13 +104,13 @@ func (c *Conn) SetReadDeadline(t time.Time) error {
 func (c *Conn) SetWriteDeadline(t time.Time) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.writeUser = t
+	c.writeDeadline = t
 	return c.applyWriteLocked()
 }
 
 func (c *Conn) applyReadLocked() error {
-	t := earlier(c.readUser, c.readBound)
-	if c.lapsed != lapsedNot {
+	t := earlier(c.readDeadline, c.readLimit)
+	if c.idle != notIdle {
 		t = longAgo
 	}
 	if err := c.file.SetReadDeadline(t); err != nil {
@@ -120,18 +120,18 @@ func (c *Conn) applyReadLocked() error {
 }
 
 func (c *Conn) applyWriteLocked() error {
-	if err := c.file.SetWriteDeadline(earlier(c.writeUser, c.writeBound)); err != nil {
+	if err := c.file.SetWriteDeadline(earlier(c.writeDeadline, c.writeLimit)); err != nil {
 		return c.opError("set", err)
 	}
 	return nil
 }
 
-// lapseNow ends the wait for a client that is silent. The sweep calls it.
-func (c *Conn) lapseNow(why lapse) {
+// interruptRead ends the wait for a client that is silent. The sweep calls it.
+func (c *Conn) interruptRead(why idleReason) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.lapsed == lapsedNot {
-		c.lapsed = why
+	if c.idle == notIdle {
+		c.idle = why
 		_ = c.applyReadLocked() // fails only on a closed connection, which is as well
 	}
 }
@@ -140,71 +140,71 @@ func (c *Conn) lapseNow(why lapse) {
 // whether it must be tried again.
 func (c *Conn) readFailed(b []byte, err error) (n int, result error, again bool) {
 	if err == io.EOF {
-		c.ended.Store(true)
+		c.readEnded.Store(true)
 		return 0, io.EOF, false
 	}
 	if !errors.Is(err, os.ErrDeadlineExceeded) {
-		c.ended.Store(true) // a broken stream has nothing more to say
-		c.met(err)
+		c.readEnded.Store(true) // a broken stream has nothing more to say
+		c.noteError(err)
 		return 0, c.opError("read", err), false
 	}
-	why, again := c.lapsedTruly()
+	why, again := c.confirmIdle()
 	if again {
 		return 0, nil, true
 	}
-	if why == lapsedNot && !c.ranOut() {
+	if why == notIdle && !c.readTimedOut() {
 		return 0, c.opError("read", err), false
 	}
 	n, late := c.tryRead(b)
 	switch {
 	case n > 0:
 		c.received(n)
-		c.forget()
+		c.clearIdle()
 		return n, nil, false
 	case late == io.EOF:
-		c.ended.Store(true)
+		c.readEnded.Store(true)
 		return 0, io.EOF, false
 	case late != unix.EAGAIN:
-		c.met(late)
+		c.noteError(late)
 		return 0, c.opError("read", late), false
-	case why == lapsedDrained:
+	case why == idleInDrain:
 		return 0, io.EOF, false
 	}
 	return 0, c.opError("read", err), false
 }
 
-// lapsedTruly says why the sweep ended a wait, if it did and was right. again
+// confirmIdle says why the sweep ended a wait, if it did and was right. again
 // means that it was wrong and the wait goes on.
-func (c *Conn) lapsedTruly() (why lapse, again bool) {
+func (c *Conn) confirmIdle() (why idleReason, again bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.lapsed == lapsedNot {
-		return lapsedNot, false
+	if c.idle == notIdle {
+		return notIdle, false
 	}
-	if t := earlier(c.readUser, c.readBound); !t.IsZero() && !time.Now().Before(t) {
-		return lapsedNot, false // the deadline would have ended it as well
+	if t := earlier(c.readDeadline, c.readLimit); !t.IsZero() && !time.Now().Before(t) {
+		return notIdle, false // the deadline would have ended it as well
 	}
-	if c.table.overdue(c, ipc.Now()) == lapsedNot {
-		c.lapsed = lapsedNot
+	if c.table.checkIdle(c, ipc.Now()) == notIdle {
+		c.idle = notIdle
 		_ = c.applyReadLocked() // the read that follows says it
-		return lapsedNot, true
+		return notIdle, true
 	}
-	return c.lapsed, false
+	return c.idle, false
 }
 
-// ranOut says that it was Config.ReadTimeout that passed, and no deadline of the
+// readTimedOut says that it was Config.ReadTimeout that passed, and no deadline of the
 // handler's: bytes that came while this process did not run are then taken.
-func (c *Conn) ranOut() bool {
+func (c *Conn) readTimedOut() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return !c.readBound.IsZero() && (c.readUser.IsZero() || time.Now().Before(c.readUser))
+	return !c.readLimit.IsZero() && (c.readDeadline.IsZero() || time.Now().Before(c.readDeadline))
 }
 
-// forget takes a lapse back after bytes that came late.
-func (c *Conn) forget() {
+// clearIdle takes a lapse back after bytes that came late.
+func (c *Conn) clearIdle() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.lapsed = lapsedNot
+	c.idle = notIdle
 	_ = c.applyReadLocked() // the next read says it
 }
 
@@ -247,11 +247,11 @@ func earlier(a, b time.Time) time.Time {
 // deadlines are what bounds a connection's reads and writes: the handler's own
 // and the worker's, of which the earlier wins.
 type deadlines struct {
-	mu         sync.Mutex // guards what follows, and the order in which the file's deadlines are set
-	readUser   time.Time  // by SetReadDeadline
-	readBound  time.Time  // of the current Read, from Config.ReadTimeout
-	writeUser  time.Time
-	writeBound time.Time
-	writeArmed atomic.Int64 // when writeBound was set, in ipc.Now's time
-	lapsed     lapse        // stands in for both read deadlines
+	mu            sync.Mutex // guards what follows, and the order in which the file's deadlines are set
+	readDeadline  time.Time  // by SetReadDeadline
+	readLimit     time.Time  // of the current Read, from Config.ReadTimeout
+	writeDeadline time.Time
+	writeLimit    time.Time
+	writeLimitSet atomic.Int64 // when writeBound was set, in ipc.Now's time
+	idle          idleReason   // stands in for both read deadlines
 }

@@ -16,7 +16,7 @@ import (
 func TestByteBeforeTheDrainsEOFIsNotLost(t *testing.T) {
 	eachNetwork(t, func(t *testing.T, c *Conn, client net.Conn) {
 		c.table.beginDrain(1) // long ago
-		c.lapseNow(lapsedDrained)
+		c.interruptRead(idleInDrain)
 		if _, err := client.Write([]byte("late")); err != nil {
 			t.Fatal(err)
 		}
@@ -26,10 +26,10 @@ func TestByteBeforeTheDrainsEOFIsNotLost(t *testing.T) {
 		}
 		// They count as a sign of life, so the wait goes on: until the sweep
 		// finds the client silent again.
-		c.lastByte.Store(0)
-		c.waitFrom.Store(0)
-		c.lapseNow(lapsedDrained)
-		c.waitedWith.Store(c.BytesIn())
+		c.lastByteAt.Store(0)
+		c.readingSince.Store(0)
+		c.interruptRead(idleInDrain)
+		c.bytesAtWait.Store(c.BytesIn())
 		if n, err := c.Read(b); n != 0 || err != io.EOF {
 			t.Fatalf("Read = %d, %v; want EOF", n, err)
 		}
@@ -42,7 +42,7 @@ func TestByteBeforeTheDrainsEOFIsNotLost(t *testing.T) {
 func TestHastyLapseIsTakenBack(t *testing.T) {
 	c, client := connPair(t, "tcp", Config{DrainIdle: time.Hour})
 	c.table.beginDrain(ipc.Now())
-	c.lapseNow(lapsedDrained)
+	c.interruptRead(idleInDrain)
 	result := make(chan error, 1)
 	go func() {
 		_, err := io.ReadFull(c, make([]byte, 1))
@@ -51,7 +51,7 @@ func TestHastyLapseIsTakenBack(t *testing.T) {
 	eventually(t, "the lapse to be forgotten", func() bool {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		return c.lapsed == lapsedNot
+		return c.idle == notIdle
 	})
 	if _, err := client.Write([]byte("x")); err != nil {
 		t.Fatal(err)
@@ -67,7 +67,7 @@ func TestHandlersDeadlineIsATimeoutInADrainToo(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.table.beginDrain(1)
-	c.lapseNow(lapsedDrained)
+	c.interruptRead(idleInDrain)
 	_, err := c.Read(make([]byte, 1))
 	wantTimeout(t, err)
 }
@@ -173,8 +173,8 @@ func TestWriteTimeoutStartsAnewWithEachPieceOfAWrite(t *testing.T) {
 	}()
 	buf := make([]byte, long)
 	for from := 0; from < long; from += long / 4 {
-		eventually(t, "a limit that was set anew", func() bool { return c.writeArmed.Load() > 1 || len(written) > 0 })
-		c.writeArmed.Store(1) // long ago
+		eventually(t, "a limit that was set anew", func() bool { return c.writeLimitSet.Load() > 1 || len(written) > 0 })
+		c.writeLimitSet.Store(1) // long ago
 		if _, err := io.ReadFull(client, buf[from:from+long/4]); err != nil {
 			t.Fatal(err)
 		}

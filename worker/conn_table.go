@@ -9,8 +9,8 @@ import (
 	"prefork/ipc"
 )
 
-// table holds the connections in hand, and what all of them need to know.
-type table struct {
+// connTable holds the connections in hand, and what all of them need to know.
+type connTable struct {
 	cfg      Config // never changes
 	slot     *ipc.Slot
 	peer     *ipc.Peer
@@ -18,12 +18,12 @@ type table struct {
 	draining chan struct{} // closed when the final drain begins
 	access   *accessLog    // nil if there is none; set before the loop starts
 
-	tracking  atomic.Bool  // connections record when they are active
-	drainFrom atomic.Int64 // ipc.Now when the final drain began; 0 before
-	thawed    atomic.Int64 // ipc.Now when the process last ran again after a freeze
+	trackActivity  atomic.Bool  // connections record when they are active
+	drainStartedAt atomic.Int64 // ipc.Now when the final drain began; 0 before
+	resumedAt      atomic.Int64 // ipc.Now when the process last ran again after a freeze
 
-	// hungry is set by the loop when it waits for a connection to end.
-	hungry    atomic.Bool
+	// loopWaits is set by the loop when it waits for a connection to end.
+	loopWaits atomic.Bool
 	lingering atomic.Int32 // connections that are closed but for the peer's last words
 	count     atomic.Int32 // connections in hand; slot.Active is what we say of it
 
@@ -31,21 +31,21 @@ type table struct {
 	first *Conn
 }
 
-func newTable(cfg Config, slot *ipc.Slot, peer *ipc.Peer, wake *wakeup) *table {
-	t := &table{cfg: cfg, slot: slot, peer: peer, wake: wake, draining: make(chan struct{})}
-	t.tracking.Store(cfg.IdleTimeout > 0)
+func newConnTable(cfg Config, slot *ipc.Slot, peer *ipc.Peer, wake *wakeup) *connTable {
+	t := &connTable{cfg: cfg, slot: slot, peer: peer, wake: wake, draining: make(chan struct{})}
+	t.trackActivity.Store(cfg.IdleTimeout > 0)
 	return t
 }
 
 // active returns how many connections are in hand.
-func (t *table) active() int { return int(t.count.Load()) }
+func (t *connTable) active() int { return int(t.count.Load()) }
 
 // add takes c in. The loop calls it.
-func (t *table) add(c *Conn) {
+func (t *connTable) add(c *Conn) {
 	t.count.Add(1)
 	t.slot.Active.Add(1)
 	t.peer.Accepted.Store(t.slot.Accepted.Add(1))
-	t.show()
+	t.publishActive()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	c.next = t.first
@@ -56,7 +56,7 @@ func (t *table) add(c *Conn) {
 }
 
 // remove forgets c, which must be in the table, and frees its place.
-func (t *table) remove(c *Conn) {
+func (t *connTable) remove(c *Conn) {
 	t.mu.Lock()
 	t.countLocked(c)
 	if c.prev != nil {
@@ -71,24 +71,24 @@ func (t *table) remove(c *Conn) {
 	t.mu.Unlock()
 	t.slot.Active.Add(-1)
 	t.count.Add(-1)
-	t.show()
-	t.freed()
+	t.publishActive()
+	t.wakeLoop()
 }
 
-// show tells the siblings how many connections are in hand. Two calls at once
+// publishActive tells the siblings how many connections are in hand. Two calls at once
 // may leave the older figure, until the next call or the loop's next tick.
-func (t *table) show() { t.peer.Active.Store(t.count.Load()) }
+func (t *connTable) publishActive() { t.peer.Active.Store(t.count.Load()) }
 
-// finished counts a Service's connection as handled once it is closed.
-func (t *table) finished(c *Conn) {
-	t.counts(c, false)
+// serviceConnClosed counts a Service's connection as handled once it is closed.
+func (t *connTable) serviceConnClosed(c *Conn) {
+	t.countEnd(c, false)
 	t.recordServed(c)
 	t.remove(c)
 }
 
-// counts counts c as handled or failed, unless it was cut: that is counted when
+// countEnd counts c as handled or failed, unless it was cut: that is counted when
 // it happens, for the handler may never return.
-func (t *table) counts(c *Conn, failed bool) {
+func (t *connTable) countEnd(c *Conn, failed bool) {
 	switch {
 	case !c.counted.CompareAndSwap(false, true):
 	case failed:
@@ -100,18 +100,18 @@ func (t *table) counts(c *Conn, failed bool) {
 }
 
 // observe counts how long c was in hand.
-func (t *table) observe(c *Conn) { t.slot.Age.Observe(time.Duration(ipc.Now() - c.born)) }
+func (t *connTable) observe(c *Conn) { t.slot.Age.Observe(time.Duration(ipc.Now() - c.acceptedAt)) }
 
-// freed tells the loop that something it may wait for has happened.
-func (t *table) freed() {
-	if t.hungry.Load() && t.hungry.Swap(false) {
-		t.wake.ring()
+// wakeLoop tells the loop that something it may wait for has happened.
+func (t *connTable) wakeLoop() {
+	if t.loopWaits.Load() && t.loopWaits.Swap(false) {
+		t.wake.notify()
 	}
 }
 
 // countLocked moves c's bytes to the worker's memory. They are not counted there
 // as they come because all connections would write to the same cache line.
-func (t *table) countLocked(c *Conn) {
+func (t *connTable) countLocked(c *Conn) {
 	in, out := c.bytesIn.Load(), c.bytesOut.Load()
 	t.slot.BytesIn.Add(in - c.countedIn)
 	t.slot.BytesOut.Add(out - c.countedOut)
@@ -119,49 +119,49 @@ func (t *table) countLocked(c *Conn) {
 }
 
 // beginDrain starts the clock of Config.DrainIdle.
-func (t *table) beginDrain(now int64) {
-	t.drainFrom.Store(now)
-	t.tracking.Store(true)
+func (t *connTable) beginDrain(now int64) {
+	t.drainStartedAt.Store(now)
+	t.trackActivity.Store(true)
 	close(t.draining)
 }
 
-// overdue says whether c has been silent for too long. A Service's connection
+// checkIdle says whether c has been silent for too long. A Service's connection
 // is never let go by a drain.
-func (t *table) overdue(c *Conn, now int64) lapse {
-	thawed := t.thawed.Load()
-	if from := t.drainFrom.Load(); from != 0 && !c.service && now-c.silentSince(max(from, thawed)) >= int64(t.cfg.DrainIdle) {
-		return lapsedDrained
+func (t *connTable) checkIdle(c *Conn, now int64) idleReason {
+	thawed := t.resumedAt.Load()
+	if from := t.drainStartedAt.Load(); from != 0 && !c.forService && now-c.idleSince(max(from, thawed)) >= int64(t.cfg.DrainIdle) {
+		return idleInDrain
 	}
-	if t.cfg.IdleTimeout > 0 && now-c.silentSince(max(c.born, thawed)) >= int64(t.cfg.IdleTimeout) {
-		return lapsedIdle
+	if t.cfg.IdleTimeout > 0 && now-c.idleSince(max(c.acceptedAt, thawed)) >= int64(t.cfg.IdleTimeout) {
+		return idleTooLong
 	}
-	return lapsedNot
+	return notIdle
 }
 
 // sweep looks at every connection: it counts bytes, ends waits that have been
 // silent for too long, and closes what has outlived Config.HandlerTimeout. The
 // loop calls it.
-func (t *table) sweep(now int64) {
+func (t *connTable) sweep(now int64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for c := t.first; c != nil; c = c.next {
 		t.countLocked(c)
-		if why := t.overdue(c, now); why != lapsedNot {
-			c.lapseNow(why)
+		if why := t.checkIdle(c, now); why != notIdle {
+			c.interruptRead(why)
 		}
-		if limit := t.cfg.HandlerTimeout; limit > 0 && now-c.born >= int64(limit+cutGrace) {
+		if limit := t.cfg.HandlerTimeout; limit > 0 && now-c.acceptedAt >= int64(limit+cutGrace) {
 			c.cut()
 		}
 	}
 }
 
-// longest returns the connection whose answer has been under way for the
+// slowest returns the connection whose answer has been under way for the
 // longest time, and since when; nil if all are answered.
-func (t *table) longest() (slowest *Conn, since int64) {
+func (t *connTable) slowest() (slowest *Conn, since int64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for c := t.first; c != nil; c = c.next {
-		if at := c.askedAt.Load(); at != 0 && (slowest == nil || at < since) {
+		if at := c.requestAt.Load(); at != 0 && (slowest == nil || at < since) {
 			slowest, since = c, at
 		}
 	}
@@ -169,7 +169,7 @@ func (t *table) longest() (slowest *Conn, since int64) {
 }
 
 // cutAll closes every connection and returns how many were open.
-func (t *table) cutAll() int {
+func (t *connTable) cutAll() int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	n := 0
@@ -182,7 +182,7 @@ func (t *table) cutAll() int {
 }
 
 // handlerContext returns the context of c's handler.
-func (t *table) handlerContext(base context.Context) (context.Context, context.CancelFunc) {
+func (t *connTable) handlerContext(base context.Context) (context.Context, context.CancelFunc) {
 	if limit := t.cfg.HandlerTimeout; limit > 0 {
 		return context.WithTimeout(base, limit)
 	}

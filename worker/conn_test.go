@@ -45,7 +45,7 @@ func connPair(t testing.TB, network string, cfg Config) (*Conn, net.Conn) {
 		nfd, p, errno = accept(fd)
 		return errno == 0
 	})
-	c, err := newConn(nfd, ln.source, p, newTable(cfg.WithDefaults(), new(ipc.Slot), new(ipc.Peer), wake), ipc.Now())
+	c, err := newConn(nfd, ln.info, p, newConnTable(cfg.WithDefaults(), new(ipc.Slot), new(ipc.Peer), wake), ipc.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -312,7 +312,7 @@ func TestConnResetIsNamed(t *testing.T) {
 	if !errors.Is(err, syscall.ECONNRESET) {
 		t.Fatalf("Read: %v, want ECONNRESET", err)
 	}
-	if !peerFault(err) {
+	if !isPeerError(err) {
 		t.Errorf("%v is not taken for the client's doing", err)
 	}
 }
@@ -349,7 +349,7 @@ func TestWildcardListenersConnKnowsItsAddress(t *testing.T) {
 			nfd, p, errno = accept(fd)
 			return errno == 0
 		})
-		c, err := newConn(nfd, ln.source, p, newTable(Config{}, new(ipc.Slot), new(ipc.Peer), nil), 0)
+		c, err := newConn(nfd, ln.info, p, newConnTable(Config{}, new(ipc.Slot), new(ipc.Peer), nil), 0)
 		if err != nil {
 			t.Fatal(err)
 		}

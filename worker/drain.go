@@ -35,38 +35,38 @@ const (
 	// closed. The process ends then in any case.
 	handlersGrace = time.Second
 
-	// leaveGrace is how long a worker that got SIGTERM waits for the master's
+	// orderGrace is how long a worker that got SIGTERM waits for the master's
 	// Drain. The master first starts a replacement.
-	leaveGrace = 10 * time.Second
+	orderGrace = 10 * time.Second
 
-	// orphanEmptying bounds emptying without a master: nobody has quiesced the
+	// maxEmptying bounds emptying without a master: nobody has quiesced the
 	// listeners, so under load they might never be empty.
-	orphanEmptying = time.Second
+	maxEmptying = time.Second
 )
 
 // drainOrder asks for a final drain.
 type drainOrder struct {
-	timeout time.Duration
-	grace   time.Duration
-	own     []string
-	limit   time.Duration // of emptying; 0 is none but timeout
-	latest  bool          // replaces the deadline of a drain that is under way
-	unasked bool          // by the master, who is to hear of it
+	timeout       time.Duration
+	grace         time.Duration
+	own           []string
+	emptyingLimit time.Duration // of emptying; 0 is none but timeout
+	setsDeadline  bool          // replaces the deadline of a drain that is under way
+	ownDecision   bool          // by the master, who is to hear of it
 }
 
 // drain is the loop's knowledge of a final drain. Times are ipc.Now's.
 type drain struct {
-	leaveAt  int64 // begins then, if the master has not ordered it; 0 is never
-	deadline int64
-	grace    int64 // not empty before
-	give     int64 // up emptying; 0 is never
-	cutAt    int64
-	endAt    int64
+	startAt    int64 // begins then, if the master has not ordered it; 0 is never
+	deadline   int64
+	graceUntil int64 // not empty before
+	giveUpAt   int64 // up emptying; 0 is never
+	cutAt      int64
+	endAt      int64
 }
 
 // postpone moves what is still to come.
 func (d *drain) postpone(by int64) {
-	for _, t := range [...]*int64{&d.leaveAt, &d.deadline, &d.grace, &d.give, &d.cutAt, &d.endAt} {
+	for _, t := range [...]*int64{&d.startAt, &d.deadline, &d.graceUntil, &d.giveUpAt, &d.cutAt, &d.endAt} {
 		if *t > 0 {
 			*t += by
 		}
@@ -76,10 +76,10 @@ func (d *drain) postpone(by int64) {
 // draining says whether the final drain has begun.
 func (l *loop) draining() bool { return l.phase >= phaseEmptying }
 
-func (l *loop) obeyDrain(now int64, d *ipc.Drain) {
+func (l *loop) applyDrain(now int64, d *ipc.Drain) {
 	if !d.Hold {
 		l.beginDrain(now, drainOrder{
-			timeout: milliseconds(d.TimeoutMS), grace: milliseconds(d.GraceMS), own: d.Own, latest: true,
+			timeout: milliseconds(d.TimeoutMS), grace: milliseconds(d.GraceMS), own: d.Own, setsDeadline: true,
 		})
 		return
 	}
@@ -99,7 +99,7 @@ func milliseconds(ms int64) time.Duration {
 
 func (l *loop) setOwn(names []string) {
 	for _, ln := range l.listeners {
-		ln.own = slices.Contains(names, ln.source.name)
+		ln.own = slices.Contains(names, ln.info.name)
 	}
 }
 
@@ -109,39 +109,39 @@ func (l *loop) setOwn(names []string) {
 // alone, another takes its place first.
 func (l *loop) terminate(now int64) {
 	switch {
-	case l.draining() || l.drain.leaveAt > 0:
+	case l.draining() || l.drain.startAt > 0:
 	case l.handlesOneRequest(): // the queue stays its caller's
 		l.log.Info("asked to end, draining", zap.Duration("duration", l.cfg.DrainTimeout))
 		l.beginDrain(now, drainOrder{timeout: l.cfg.DrainTimeout})
 	case l.channel == nil:
 		l.lameDuck()
-		l.beginDrain(now, l.orphanDrain())
+		l.beginDrain(now, l.drainWithoutMaster())
 	default:
 		l.log.Info("asked to end, waiting for the master")
 		l.send(&ipc.Report{State: ipc.StateLeaving})
-		l.drain.leaveAt = now + int64(min(l.cfg.DrainTimeout, leaveGrace))
+		l.drain.startAt = now + int64(min(l.cfg.DrainTimeout, orderGrace))
 	}
 }
 
-// leaveUnordered drains a worker whose master has not answered its SIGTERM.
-func (l *loop) leaveUnordered(now int64) {
-	if l.drain.leaveAt == 0 || now < l.drain.leaveAt || l.draining() {
+// drainWithoutOrder drains a worker whose master has not answered its SIGTERM.
+func (l *loop) drainWithoutOrder(now int64) {
+	if l.drain.startAt == 0 || now < l.drain.startAt || l.draining() {
 		return
 	}
-	l.drain.leaveAt = 0
+	l.drain.startAt = 0
 	l.log.Warn("no order from the master, draining", zap.Duration("duration", l.cfg.DrainTimeout))
-	d := l.orphanDrain()
-	d.unasked = true
+	d := l.drainWithoutMaster()
+	d.ownDecision = true
 	l.beginDrain(now, d)
 }
 
-// orphanDrain is the drain without a master: nobody is known who could take what
+// drainWithoutMaster is the drain without a master: nobody is known who could take what
 // waits at the listeners that this worker took from.
-func (l *loop) orphanDrain() drainOrder {
-	d := drainOrder{timeout: l.cfg.DrainTimeout, limit: orphanEmptying}
+func (l *loop) drainWithoutMaster() drainOrder {
+	d := drainOrder{timeout: l.cfg.DrainTimeout, emptyingLimit: maxEmptying}
 	for _, ln := range l.listeners {
-		if l.wants(ln) {
-			d.own = append(d.own, ln.source.name)
+		if l.acceptsFrom(ln) {
+			d.own = append(d.own, ln.info.name)
 		}
 	}
 	return d
@@ -152,18 +152,18 @@ func (l *loop) orphanDrain() drainOrder {
 func (l *loop) beginDrain(now int64, d drainOrder) {
 	deadline := now + int64(d.timeout)
 	if l.draining() {
-		if d.latest || deadline < l.drain.deadline {
+		if d.setsDeadline || deadline < l.drain.deadline {
 			l.drain.deadline = deadline
 		}
 		return
 	}
-	if d.unasked && l.channel != nil {
+	if d.ownDecision && l.channel != nil {
 		l.send(&ipc.Report{State: ipc.StateDraining})
 	}
 	l.drain.deadline = deadline
-	l.drain.grace = now + int64(d.grace)
-	if d.limit > 0 {
-		l.drain.give = now + int64(d.limit)
+	l.drain.graceUntil = now + int64(d.grace)
+	if d.emptyingLimit > 0 {
+		l.drain.giveUpAt = now + int64(d.emptyingLimit)
 	}
 	l.phase = phaseEmptying
 	l.table.beginDrain(now)
@@ -182,16 +182,16 @@ func (l *loop) beginDrain(now int64, d drainOrder) {
 
 // advance moves a drain on.
 func (l *loop) advance(now int64) {
-	l.leaveUnordered(now)
-	if l.draining() || l.taken {
-		l.table.hungry.Store(true) // before anything is counted
+	l.drainWithoutOrder(now)
+	if l.draining() || l.lastTaken {
+		l.table.loopWaits.Store(true) // before anything is counted
 	}
 	switch l.phase {
 	case phaseEmptying:
 		switch {
-		case l.emptied(now):
+		case l.emptyQueues(now):
 			l.finishAccepting()
-		case now >= l.drain.deadline, l.drain.give > 0 && now >= l.drain.give:
+		case now >= l.drain.deadline, l.drain.giveUpAt > 0 && now >= l.drain.giveUpAt:
 			l.log.Warn("listeners not empty in time")
 			l.finishAccepting()
 		}
@@ -215,10 +215,10 @@ func (l *loop) advance(now int64) {
 // advanceOnce ends a worker that has served its one connection.
 func (l *loop) advanceOnce(now int64) {
 	switch {
-	case !l.taken:
+	case !l.lastTaken:
 	case l.idle():
 		l.phase = phaseDone
-	case l.service && l.table.active() == 0:
+	case l.serviceRuns && l.table.active() == 0:
 		// The Service should have returned by itself.
 		l.beginDrain(now, drainOrder{timeout: l.cfg.DrainTimeout})
 	}
@@ -241,22 +241,22 @@ func (l *loop) advanceCut(now int64) {
 
 // idle says that nothing is in hand.
 func (l *loop) idle() bool {
-	return l.table.active() == 0 && l.table.lingering.Load() == 0 && !l.service
+	return l.table.active() == 0 && l.table.lingering.Load() == 0 && !l.serviceRuns
 }
 
-// emptied takes what waits at our own listeners, and says whether after the
+// emptyQueues takes what waits at our own listeners, and says whether after the
 // grace there was nothing more.
-func (l *loop) emptied(now int64) bool {
+func (l *loop) emptyQueues(now int64) bool {
 	done := true
 	for _, ln := range l.listeners {
-		if !l.wants(ln) {
+		if !l.acceptsFrom(ln) {
 			continue
 		}
-		if now >= l.drain.grace && l.mayAccept() && now >= l.exhaustion.retry {
+		if now >= l.drain.graceUntil && l.mayAccept() && now >= l.exhaustion.retry {
 			v := l.acceptOne(ln, now)
-			ln.empty = v == acceptNothing || v == acceptBroken
+			ln.queueEmpty = v == acceptEmpty || v == acceptBroken
 		}
-		done = done && (ln.empty || ln.closed)
+		done = done && (ln.queueEmpty || ln.closed)
 	}
 	return done
 }
@@ -267,10 +267,10 @@ func (l *loop) finishAccepting() {
 	for _, ln := range l.listeners {
 		l.closeListener(ln)
 	}
-	if l.view == nil {
+	if l.service == nil {
 		return
 	}
-	l.view.end()
+	l.service.end()
 	left := time.Duration(max(l.drain.deadline-ipc.Now(), 0))
 	ctx, cancel := context.WithTimeout(l.ctx, left)
 	go func() {

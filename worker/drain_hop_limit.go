@@ -17,7 +17,7 @@ func liftHopLimit(fd int) {
 
 // liftHopLimits is liftHopLimit for every connection: one may have come between
 // the master's order and its arrival.
-func (t *table) liftHopLimits() {
+func (t *connTable) liftHopLimits() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for c := t.first; c != nil; c = c.next {

@@ -100,7 +100,7 @@ func (h *StreamHandler) Setup(_ context.Context, c *Conn) error {
 	h.w = writers.get(bufferSize(h.WBufSize, defaultWBufSize), out)
 	in := &streamReader{conn: c, timeout: h.Timeout}
 	if h.WBufSize == 0 {
-		in.before = h.w
+		in.flushFirst = h.w
 	}
 	h.r = readers.get(bufferSize(h.RBufSize, defaultRBufSize), in)
 	h.RFile, h.WFile = h.r, h.w
@@ -134,16 +134,16 @@ func bufferSize(asked, otherwise int) int {
 
 // streamReader is what RFile reads from.
 type streamReader struct {
-	conn    *Conn
-	timeout time.Duration
-	before  *bufio.Writer // sent before a read; nil if the handler flushes
+	conn       *Conn
+	timeout    time.Duration
+	flushFirst *bufio.Writer // sent before a read; nil if the handler flushes
 }
 
 // Read is called only when RFile's buffer is empty, which is when the handler
 // has answered all that has arrived.
 func (r *streamReader) Read(p []byte) (int, error) {
-	if r.before != nil && r.before.Buffered() > 0 {
-		if err := r.before.Flush(); err != nil {
+	if r.flushFirst != nil && r.flushFirst.Buffered() > 0 {
+		if err := r.flushFirst.Flush(); err != nil {
 			return 0, fmt.Errorf("flush answer: %w", err)
 		}
 	}

@@ -76,7 +76,7 @@ type WorkerInfo struct {
 func (w *worker) startProgram(ctx context.Context) error {
 	info := WorkerInfo{Slot: w.index, Generation: w.generation, Mode: w.cfg.Mode, MaxConnections: w.cfg.MaxConnections}
 	h := &w.opt.Hooks
-	return protect(func() error {
+	return catchPanic(func() error {
 		if h.WorkerStart != nil {
 			life, end := context.WithCancelCause(w.ctx)
 			keep := context.AfterFunc(ctx, func() { end(context.Cause(ctx)) })
@@ -114,7 +114,7 @@ func (w *worker) stopProgram() {
 	go func() {
 		err := ErrGoexit
 		defer func() { stopped <- err }()
-		err = protect(func() error { w.opt.Hooks.WorkerStop(ctx); return nil })
+		err = catchPanic(func() error { w.opt.Hooks.WorkerStop(ctx); return nil })
 	}()
 	var err error
 	select {

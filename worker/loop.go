@@ -24,9 +24,9 @@ import (
 // Hence they are rare while nobody in the generation has taken a connection for
 // tickCalm, and wake-ups are not being spent either.
 const (
-	tickMost = 100 * time.Millisecond
-	tickIdle = 500 * time.Millisecond
-	tickCalm = time.Second
+	tickNormal = 100 * time.Millisecond
+	tickIdle   = 500 * time.Millisecond
+	idleAfter  = time.Second
 )
 
 // phase is what the loop does about connections.
@@ -62,14 +62,14 @@ type loop struct {
 	gate      gate
 	reporter  reporter
 
-	phase   phase
-	turn    int        // the listener that is armed first: they take turns, too
-	taken   bool       // once: the connection has come
-	reason  *ExitError // what Run returns in the end
-	cut     int        // connections closed at the deadline
-	service bool       // Service.Serve has not returned
-	stopped bool       // told to end at once
-	lame    bool       // the hooks know that the server ends
+	phase          phase
+	firstArmed     int        // the listener that is armed first: they take turns, too
+	lastTaken      bool       // once: the connection has come
+	exitErr        *ExitError // what Run returns in the end
+	cut            int        // connections closed at the deadline
+	serviceRuns    bool       // Service.Serve has not returned
+	stopped        bool       // told to end at once
+	lameDuckCalled bool       // the hooks know that the server ends
 
 	exhaustion exhaustion
 	drain      drain
@@ -92,11 +92,11 @@ func newLoop(w *worker, listeners []*listener) (*loop, error) {
 		return nil, err
 	}
 	return &loop{
-		worker:    w,
-		poller:    p,
-		listeners: listeners,
-		gate:      gate{slot: w.slot, board: w.board, self: w.index},
-		service:   w.view != nil,
+		worker:      w,
+		poller:      p,
+		listeners:   listeners,
+		gate:        gate{slot: w.slot, board: w.board, self: w.index},
+		serviceRuns: w.service != nil,
 	}, nil
 }
 
@@ -111,8 +111,8 @@ func (l *loop) run() error {
 		l.beat(now)
 		l.tick(now)
 		l.timeout(now)
-		l.obey(now)
-		l.exhausted(now)
+		l.applyOrders(now)
+		l.retryAccept(now)
 		l.advance(now)
 		if l.phase == phaseDone {
 			return nil
@@ -127,7 +127,7 @@ func (l *loop) run() error {
 		l.ready = ready
 		now = ipc.Now()
 		l.reporter.woke(now - due)
-		l.overslept(now, now-due)
+		l.noteFreeze(now, now-due)
 		for _, fd := range ready {
 			if fd == l.wake.fd {
 				l.wake.clear()
@@ -138,19 +138,19 @@ func (l *loop) run() error {
 	}
 }
 
-// freeze is how late the loop wakes only if the process did not run.
-const freeze = time.Second
+// minFreeze is how late the loop wakes only if the process did not run.
+const minFreeze = time.Second
 
-// overslept takes account of a time in which the process did not run: a paused
+// noteFreeze takes account of a time in which the process did not run: a paused
 // container, a stalled machine. No deadline may pass in it, for a client or a
 // handler could not do its part.
-func (l *loop) overslept(now, late int64) {
-	if late < int64(freeze) {
+func (l *loop) noteFreeze(now, late int64) {
+	if late < int64(minFreeze) {
 		return
 	}
 	l.log.Debug("worker did not run", zap.Duration("duration", time.Duration(late)))
 	l.drain.postpone(late)
-	l.table.thawed.Store(now)
+	l.table.resumedAt.Store(now)
 	if l.nextTimeout > 0 {
 		l.nextTimeout += late
 	}
@@ -160,19 +160,19 @@ func (l *loop) overslept(now, late int64) {
 func (l *loop) tick(now int64) {
 	if now >= l.nextActions {
 		l.nextActions = now + int64(l.cfg.PollInterval)
-		l.onLoop("service actions", l.opt.Hooks.ServiceActions)
+		l.callHook("service actions", l.opt.Hooks.ServiceActions)
 	}
 	if now >= l.nextReport {
 		l.nextReport = now + int64(reportInterval)
 		l.table.sweep(now)
 		l.report()
-		l.logUnsaid()
+		l.logSuppressed()
 	}
 	if now < l.nextTick {
 		return
 	}
-	l.table.show()
-	l.gate.look(now) // for changed, which the interval depends on
+	l.table.publishActive()
+	l.gate.refreshPeers(now) // for changed, which the interval depends on
 	l.nextTick = now + int64(l.tickInterval(now))
 	if l.needsSweep() {
 		l.table.sweep(now)
@@ -182,8 +182,8 @@ func (l *loop) tick(now int64) {
 
 // tickInterval is short enough for what has to be noticed.
 func (l *loop) tickInterval(now int64) time.Duration {
-	interval := min(l.cfg.PollInterval, tickMost)
-	if now-l.gate.changed >= int64(tickCalm) {
+	interval := min(l.cfg.PollInterval, tickNormal)
+	if now-l.gate.lastChange >= int64(idleAfter) {
 		interval = min(l.cfg.PollInterval, tickIdle)
 	}
 	fraction := func(limit time.Duration) {
@@ -218,20 +218,20 @@ func (l *loop) timeout(now int64) {
 		return
 	}
 	l.nextTimeout = now + int64(l.cfg.Timeout)
-	l.onLoop("timeout", l.opt.Hooks.HandleTimeout)
+	l.callHook("timeout", l.opt.Hooks.HandleTimeout)
 	if l.handlesOneRequest() {
-		l.taken = true // handle_request gives up after one
+		l.lastTaken = true // handle_request gives up after one
 	}
 }
 
-// obey carries out what has been ordered.
-func (l *loop) obey(now int64) {
+// applyOrders carries out what has been ordered.
+func (l *loop) applyOrders(now int64) {
 	for _, order := range l.inbox.take() {
 		switch o := order.(type) {
 		case *ipc.Resume:
 			l.resume()
 		case *ipc.Drain:
-			l.obeyDrain(now, o)
+			l.applyDrain(now, o)
 		case *ipc.LameDuck:
 			l.lameDuck()
 		case *ipc.Stop:
@@ -239,7 +239,7 @@ func (l *loop) obey(now int64) {
 		case masterGone:
 			l.log.Warn("master is gone, draining", zap.Duration("duration", l.cfg.DrainTimeout))
 			l.lameDuck()
-			l.beginDrain(now, l.orphanDrain())
+			l.beginDrain(now, l.drainWithoutMaster())
 		case terminated:
 			l.terminate(now)
 		case listenerLost:
@@ -256,13 +256,13 @@ func (l *loop) obey(now int64) {
 
 // lameDuck tells the program that the server is going to end.
 func (l *loop) lameDuck() {
-	if l.lame {
+	if l.lameDuckCalled {
 		return
 	}
-	l.lame = true
-	l.onLoop("lame duck", l.opt.Hooks.HandleLameDuck)
+	l.lameDuckCalled = true
+	l.callHook("lame duck", l.opt.Hooks.HandleLameDuck)
 	if s, ok := l.opt.Service.(LameDucker); ok {
-		l.onLoop("lame duck", s.HandleLameDuck)
+		l.callHook("lame duck", s.HandleLameDuck)
 	}
 }
 
@@ -272,7 +272,7 @@ func (l *loop) due(now int64) int64 {
 	due := min(l.nextTick, l.nextActions, l.nextReport)
 	for _, t := range [...]int64{
 		l.nextTimeout, l.gate.until, l.exhaustion.retry,
-		l.drain.leaveAt, l.drain.deadline, l.drain.grace, l.drain.give, l.drain.cutAt, l.drain.endAt,
+		l.drain.startAt, l.drain.deadline, l.drain.graceUntil, l.drain.giveUpAt, l.drain.cutAt, l.drain.endAt,
 	} {
 		if t > now {
 			due = min(due, t)
@@ -283,9 +283,9 @@ func (l *loop) due(now int64) int64 {
 
 // close gives back what the loop holds.
 func (l *loop) close() {
-	defer l.logUnsaid()
-	if l.view != nil {
-		l.view.end()
+	defer l.logSuppressed()
+	if l.service != nil {
+		l.service.end()
 	}
 	for _, ln := range l.listeners {
 		l.closeListener(ln)
@@ -297,9 +297,9 @@ func (l *loop) close() {
 // serviceEnded notes that the Service's Serve has returned, which is right
 // only after its listener said that no more will come.
 func (l *loop) serviceEnded(now int64, err error) {
-	l.service = false
-	l.view.discard()
-	if l.draining() || l.taken {
+	l.serviceRuns = false
+	l.service.discard()
+	if l.draining() || l.lastTaken {
 		if err != nil {
 			l.logFailure("service failed", err)
 		}
@@ -309,8 +309,8 @@ func (l *loop) serviceEnded(now int64, err error) {
 		err = errors.New("it returned without an error")
 	}
 	l.logFailure("service ended early", err)
-	l.reason = failure(err)
-	l.beginDrain(now, drainOrder{timeout: l.cfg.DrainTimeout, unasked: true})
+	l.exitErr = failure(err)
+	l.beginDrain(now, drainOrder{timeout: l.cfg.DrainTimeout, ownDecision: true})
 }
 
 func (l *loop) resume() {

@@ -38,25 +38,25 @@ func TestAFreezeTakesNothingFromADrain(t *testing.T) {
 
 func TestOnlyALongSleepIsAFreeze(t *testing.T) {
 	c, _ := connPair(t, "tcp", Config{})
-	l := &loop{worker: &worker{log: zap.NewNop(), table: c.table}, drain: drain{leaveAt: 50, deadline: 100, cutAt: 200}, nextTimeout: 300}
-	l.overslept(7, int64(freeze)-1)
-	if l.drain.deadline != 100 || c.table.thawed.Load() != 0 {
+	l := &loop{worker: &worker{log: zap.NewNop(), table: c.table}, drain: drain{startAt: 50, deadline: 100, cutAt: 200}, nextTimeout: 300}
+	l.noteFreeze(7, int64(minFreeze)-1)
+	if l.drain.deadline != 100 || c.table.resumedAt.Load() != 0 {
 		t.Error("a loop that is a little late moves a deadline")
 	}
-	l.overslept(7, int64(freeze))
-	if want := (drain{leaveAt: 50 + int64(freeze), deadline: 100 + int64(freeze), cutAt: 200 + int64(freeze)}); l.drain != want {
+	l.noteFreeze(7, int64(minFreeze))
+	if want := (drain{startAt: 50 + int64(minFreeze), deadline: 100 + int64(minFreeze), cutAt: 200 + int64(minFreeze)}); l.drain != want {
 		t.Errorf("the drain's times are %+v, want %+v", l.drain, want)
 	}
-	if l.nextTimeout != 300+int64(freeze) || c.table.thawed.Load() != 7 {
-		t.Errorf("the next timeout is at %d, the thaw was at %d", l.nextTimeout, c.table.thawed.Load())
+	if l.nextTimeout != 300+int64(minFreeze) || c.table.resumedAt.Load() != 7 {
+		t.Errorf("the next timeout is at %d, the thaw was at %d", l.nextTimeout, c.table.resumedAt.Load())
 	}
 }
 
 func TestSilenceInAFreezeIsNotTheClients(t *testing.T) {
 	const limit = time.Minute
-	for name, begin := range map[string]func(*table){
-		"idle":  func(*table) {},
-		"drain": func(t *table) { t.beginDrain(1) },
+	for name, begin := range map[string]func(*connTable){
+		"idle":  func(*connTable) {},
+		"drain": func(t *connTable) { t.beginDrain(1) },
 	} {
 		cfg := Config{IdleTimeout: limit}
 		if name == "drain" {
@@ -64,18 +64,18 @@ func TestSilenceInAFreezeIsNotTheClients(t *testing.T) {
 		}
 		c, _ := connPair(t, "tcp", cfg)
 		begin(c.table)
-		c.born = 1
-		c.lastByte.Store(1)
-		c.waitFrom.Store(1)
+		c.acceptedAt = 1
+		c.lastByteAt.Store(1)
+		c.readingSince.Store(1)
 		now := ipc.Now()
-		if c.table.overdue(c, now+int64(limit)) == lapsedNot {
+		if c.table.checkIdle(c, now+int64(limit)) == notIdle {
 			t.Errorf("%s: a silent client is not overdue", name)
 		}
-		c.table.thawed.Store(now)
-		if c.table.overdue(c, now+int64(limit)-1) != lapsedNot {
+		c.table.resumedAt.Store(now)
+		if c.table.checkIdle(c, now+int64(limit)-1) != notIdle {
 			t.Errorf("%s: overdue, and the time before the thaw does not count", name)
 		}
-		if c.table.overdue(c, now+int64(limit)) == lapsedNot {
+		if c.table.checkIdle(c, now+int64(limit)) == notIdle {
 			t.Errorf("%s: silent since the thaw, and not overdue", name)
 		}
 	}

@@ -12,9 +12,9 @@ import (
 type wakeup struct {
 	fd int // an eventfd, watched by the loop's poller
 
-	mu     sync.Mutex // guards what follows, and fd against use after close
-	rung   bool       // the loop has not looked since the last ring
-	closed bool
+	mu       sync.Mutex // guards what follows, and fd against use after close
+	notified bool       // the loop has not looked since the last ring
+	closed   bool
 }
 
 func newWakeup() (*wakeup, error) {
@@ -25,14 +25,14 @@ func newWakeup() (*wakeup, error) {
 	return &wakeup{fd: fd}, nil
 }
 
-// ring wakes the loop, now or when it next waits. Many rings may be one wake.
-func (w *wakeup) ring() {
+// notify wakes the loop, now or when it next waits. Many rings may be one wake.
+func (w *wakeup) notify() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.closed || w.rung {
+	if w.closed || w.notified {
 		return
 	}
-	w.rung = true
+	w.notified = true
 	var one [8]byte
 	binary.NativeEndian.PutUint64(one[:], 1)
 	_, _ = unix.Write(w.fd, one[:]) // a counter of at most 1 cannot overflow
@@ -42,7 +42,7 @@ func (w *wakeup) ring() {
 func (w *wakeup) clear() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.rung = false
+	w.notified = false
 	var count [8]byte
 	_, _ = unix.Read(w.fd, count[:])
 }
@@ -70,7 +70,7 @@ func (b *inbox) post(order any) {
 	b.mu.Lock()
 	b.orders = append(b.orders, order)
 	b.mu.Unlock()
-	b.wake.ring()
+	b.wake.notify()
 }
 
 // take returns the orders that have come, oldest first.

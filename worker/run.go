@@ -87,11 +87,11 @@ func run(ctx context.Context, o Options, in inheritance) error {
 	}
 	defer func() { _ = channel.Close() }()
 	w := &worker{opt: o, channel: channel, log: zap.NewNop(), level: zap.NewAtomicLevel()}
-	defer w.dropCrash()
+	defer w.closeCrash()
 	if err := w.openCrash(in.crash); err != nil {
 		return w.fail(failure(err))
 	}
-	hello, err := w.greet()
+	hello, err := w.exchangeHello()
 	if err != nil {
 		return w.fail(err)
 	}
@@ -107,7 +107,7 @@ func run(ctx context.Context, o Options, in inheritance) error {
 		w.inbox.wake, err = newWakeup()
 	}
 	if err == nil {
-		return w.attend(ctx, hello, listeners)
+		return w.setUpAndWork(ctx, hello, listeners)
 	}
 	closeListeners(listeners)
 	return w.fail(err)
@@ -119,10 +119,10 @@ func closeListeners(listeners []*listener) {
 	}
 }
 
-// attend hears the master from here to the end, also while the program sets
+// setUpAndWork hears the master from here to the end, also while the program sets
 // itself up, which may take long: a master that dies meanwhile must not leave a
 // worker behind that nobody will ever tell to go.
-func (w *worker) attend(ctx context.Context, hello *ipc.Hello, listeners []*listener) error {
+func (w *worker) setUpAndWork(ctx context.Context, hello *ipc.Hello, listeners []*listener) error {
 	stopped, orphaned, listened := make(chan struct{}), make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(listened)
@@ -166,8 +166,8 @@ func (w *worker) attend(ctx context.Context, hello *ipc.Hello, listeners []*list
 	return nil
 }
 
-// greet exchanges the Hellos.
-func (w *worker) greet() (*ipc.Hello, error) {
+// exchangeHello exchanges the Hellos.
+func (w *worker) exchangeHello() (*ipc.Hello, error) {
 	err := w.channel.Send(&ipc.Hello{Protocol: ipc.ProtocolVersion, Build: w.opt.Build, PID: os.Getpid()})
 	if err != nil {
 		return nil, failure(fmt.Errorf("greet master: %w", err))
@@ -202,7 +202,7 @@ func (w *worker) openCrash(fd int) error {
 	return nil
 }
 
-func (w *worker) dropCrash() {
+func (w *worker) closeCrash() {
 	_ = debug.SetCrashOutput(nil, debug.CrashOptions{}) // cannot fail for nil
 	if w.crash != nil {
 		_ = w.crash.Close()
@@ -238,8 +238,8 @@ func (w *worker) beat(now int64) {
 	w.peer.Beat.Store(now)
 }
 
-// show tells the master and the siblings what the worker does.
-func (w *worker) show(s ipc.WorkerState) {
+// publishState tells the master and the siblings what the worker does.
+func (w *worker) publishState(s ipc.WorkerState) {
 	if w.slot.State.Load() != uint32(s) {
 		w.slot.State.Store(uint32(s))
 		w.peer.State.Store(uint32(s))
@@ -324,10 +324,10 @@ func (w *worker) fail(err error) error {
 func (w *worker) work(ctx context.Context, listeners []*listener, stopped <-chan struct{}) error {
 	defer w.stopProgram()
 	if w.opt.Service != nil {
-		w.view = newView(w.table, listeners[0].source.addr)
+		w.service = newServiceListener(w.table, listeners[0].info.addr)
 	}
 	if takesDescriptors(listeners) {
-		debug.SetMaxThreads(ownThreads + w.cfg.MaxConnections + lingerMost)
+		debug.SetMaxThreads(defaultMaxThreads + w.cfg.MaxConnections + maxLingering)
 	}
 	l, err := newLoop(w, listeners)
 	if err != nil {
@@ -335,7 +335,7 @@ func (w *worker) work(ctx context.Context, listeners []*listener, stopped <-chan
 		closeListeners(listeners)
 		return w.fail(err)
 	}
-	w.show(ipc.Paused)
+	w.publishState(ipc.Paused)
 	if err := w.channel.Send(&ipc.Ready{}); err != nil {
 		l.close()
 		return failure(fmt.Errorf("tell master: %w", err))
@@ -354,8 +354,8 @@ const stopGrace = 100 * time.Millisecond
 // supervise runs the loop, and the Service, to the end. drained says that it
 // was the end of a drain.
 func (w *worker) supervise(l *loop, stopped <-chan struct{}) (drained bool, err error) {
-	if w.view != nil {
-		go w.serveService()
+	if w.service != nil {
+		go w.runService()
 	}
 	ended := make(chan error, 1)
 	go func() {
@@ -365,23 +365,23 @@ func (w *worker) supervise(l *loop, stopped <-chan struct{}) (drained bool, err 
 	}()
 	select {
 	case err := <-ended:
-		return err == nil && l.draining() && !l.stopped, l.verdict(err)
+		return err == nil && l.draining() && !l.stopped, l.result(err)
 	case <-stopped:
 	}
 	patience := time.NewTimer(stopGrace)
 	defer patience.Stop()
 	select {
 	case err := <-ended:
-		return false, l.verdict(err)
+		return false, l.result(err)
 	case <-patience.C: // it hangs, which is likely why it is to stop
 		return false, nil
 	}
 }
 
-// verdict is the loop's error, or else the reason for which it drained.
-func (l *loop) verdict(err error) error {
-	if err == nil && l.reason != nil {
-		return l.reason
+// result is the loop's error, or else the reason for which it drained.
+func (l *loop) result(err error) error {
+	if err == nil && l.exitErr != nil {
+		return l.exitErr
 	}
 	return err
 }

@@ -13,9 +13,9 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// protect calls f and returns its error, or its panic as *PanicError. A
+// catchPanic calls f and returns its error, or its panic as *PanicError. A
 // runtime.Goexit in f passes through: only deferred calls see it.
-func protect(f func() error) (err error) {
+func catchPanic(f func() error) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			err = &PanicError{Value: v, Stack: debug.Stack()}
@@ -24,34 +24,34 @@ func protect(f func() error) (err error) {
 	return f()
 }
 
-// onLoop calls a hook, if there is one, on the loop's own goroutine and logs its
+// callHook calls a hook, if there is one, on the loop's own goroutine and logs its
 // panic. A runtime.Goexit there would end the loop and so the worker; the master
 // would see it, and that is the most that can be done for a program that does so.
-func (w *worker) onLoop(hook string, f func()) {
+func (w *worker) callHook(hook string, f func()) {
 	if f == nil {
 		return
 	}
-	if err := protect(func() error { f(); return nil }); err != nil {
-		w.logClient("hook failed", err, zap.String("event", hook))
+	if err := catchPanic(func() error { f(); return nil }); err != nil {
+		w.logClientFailure("hook failed", err, zap.String("event", hook))
 	}
 }
 
-// verified asks verify_request. A panic is a no.
-func (w *worker) verified(c *Conn) bool {
+// verify asks verify_request. A panic is a no.
+func (w *worker) verify(c *Conn) bool {
 	verify := w.opt.Hooks.VerifyRequest
 	if verify == nil {
 		return true
 	}
 	ok := false
-	w.onLoop("verify", func() { ok = verify(c) })
+	w.callHook("verify", func() { ok = verify(c) })
 	return ok
 }
 
 // process hands a verified connection to whoever serves it. It never blocks.
 func (w *worker) process(c *Conn) {
 	switch {
-	case w.view != nil:
-		w.view.push(c)
+	case w.service != nil:
+		w.service.push(c)
 	case w.opt.Hooks.ProcessRequest != nil:
 		go w.processRequest(c)
 	default:
@@ -68,10 +68,10 @@ func (w *worker) processRequest(c *Conn) {
 		if err != nil && begun.CompareAndSwap(false, true) {
 			w.conclude(w.ctx, c, err)
 		} else if err != nil {
-			w.logClient("hook failed", err, zap.String("event", "process"))
+			w.logClientFailure("hook failed", err, zap.String("event", "process"))
 		}
 	}()
-	err = protect(func() error {
+	err = catchPanic(func() error {
 		w.opt.Hooks.ProcessRequest(c, func() {
 			if begun.CompareAndSwap(false, true) {
 				w.serve(c)
@@ -89,7 +89,7 @@ func (w *worker) serve(c *Conn) {
 	err := ErrGoexit
 	defer func() { w.conclude(ctx, c, err) }()
 	h := w.opt.Handler
-	err = protect(func() error {
+	err = catchPanic(func() error {
 		if f := w.opt.Hooks.ConnContext; f != nil {
 			ctx = f(ctx, c)
 		}
@@ -108,37 +108,37 @@ func (w *worker) serve(c *Conn) {
 // one of them runs, which stands if it does not come back.
 func (w *worker) finishRequest(ctx context.Context, h Handler, c *Conn, errp *error) {
 	*errp = ErrGoexit
-	if *errp = protect(func() error { return h.Setup(ctx, c) }); *errp != nil {
+	if *errp = catchPanic(func() error { return h.Setup(ctx, c) }); *errp != nil {
 		return
 	}
 	defer func() {
 		handled := *errp
 		*errp = ErrGoexit
-		finished := protect(func() error { return h.Finish(ctx, c) })
+		finished := catchPanic(func() error { return h.Finish(ctx, c) })
 		switch {
-		case clean(handled):
+		case isClean(handled):
 			*errp = finished
-		case clean(finished):
+		case isClean(finished):
 			*errp = handled
 		default:
 			*errp = errors.Join(handled, finished)
 		}
 	}()
 	*errp = ErrGoexit
-	*errp = protect(func() error { return h.Handle(ctx, c) })
+	*errp = catchPanic(func() error { return h.Handle(ctx, c) })
 }
 
-// clean says that a handler ended as it should: without an error, or because
+// isClean says that a handler ended as it should: without an error, or because
 // the client had closed.
-func clean(err error) bool { return err == nil || errors.Is(err, io.EOF) }
+func isClean(err error) bool { return err == nil || errors.Is(err, io.EOF) }
 
 // conclude reports a failure, closes the connection and counts it.
 func (w *worker) conclude(ctx context.Context, c *Conn, err error) {
-	failed := !clean(err)
+	failed := !isClean(err)
 	// Deferred, because the place must be freed even if the hook exits.
 	defer func() {
 		linger := w.shutdown(c, failed)
-		w.table.counts(c, failed)
+		w.table.countEnd(c, failed)
 		w.recordHandled(c, err)
 		w.table.remove(c)
 		if linger {
@@ -154,21 +154,21 @@ func (w *worker) conclude(ctx context.Context, c *Conn, err error) {
 func (w *worker) handleError(ctx context.Context, c *Conn, err error) {
 	failed := w.opt.Hooks.HandleError
 	if failed == nil {
-		w.logClient("connection failed", err,
-			zap.String("listener", c.from.name), zap.Stringer("remote", c.RemoteAddr()))
+		w.logClientFailure("connection failed", err,
+			zap.String("listener", c.listener.name), zap.Stringer("remote", c.RemoteAddr()))
 		return
 	}
-	herr := protect(func() error { failed(ctx, c, err); return nil })
+	herr := catchPanic(func() error { failed(ctx, c, err); return nil })
 	if herr != nil {
-		w.logClient("hook failed", errors.Join(herr, err), zap.String("event", "error"))
+		w.logClientFailure("hook failed", errors.Join(herr, err), zap.String("event", "error"))
 	}
 }
 
-// logClient is logFailure for what clients can cause, of which so many lines are
+// logClientFailure is logFailure for what clients can cause, of which so many lines are
 // written in a second. The loop says how many were not.
-func (w *worker) logClient(message string, err error, fields ...zap.Field) {
+func (w *worker) logClientFailure(message string, err error, fields ...zap.Field) {
 	switch {
-	case peerFault(err): // for the level debug
+	case isPeerError(err): // for the level debug
 	case w.slot.Quiet.Load() != 0: // the limit is the master's where a process serves once
 		w.slot.Unsaid.Add(1)
 		return
@@ -178,8 +178,8 @@ func (w *worker) logClient(message string, err error, fields ...zap.Field) {
 	w.logFailure(message, err, fields...)
 }
 
-// logUnsaid says how many failures were not logged.
-func (w *worker) logUnsaid() {
+// logSuppressed says how many failures were not logged.
+func (w *worker) logSuppressed() {
 	if n := w.failures.Unsaid(); n > 0 {
 		w.log.Warn("failures not logged", zap.Int("count", n))
 	}
@@ -194,7 +194,7 @@ func (w *worker) logFailure(message string, err error, fields ...zap.Field) {
 	case errors.As(err, &panicked):
 		level = zapcore.ErrorLevel
 		fields = append(fields, zap.ByteString("stack", panicked.Stack))
-	case peerFault(err):
+	case isPeerError(err):
 		level = zapcore.DebugLevel
 	}
 	if entry := w.log.Check(level, message); entry != nil {
@@ -202,8 +202,8 @@ func (w *worker) logFailure(message string, err error, fields ...zap.Field) {
 	}
 }
 
-// peerFault says that err is of the kind that clients cause every day.
-func peerFault(err error) bool {
+// isPeerError says that err is of the kind that clients cause every day.
+func isPeerError(err error) bool {
 	var timeout interface{ Timeout() bool }
 	return errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) ||
 		errors.As(err, &timeout) && timeout.Timeout()

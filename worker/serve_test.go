@@ -269,7 +269,7 @@ func TestPanicLeavesTheOthersAlone(t *testing.T) {
 }
 
 func TestPanicErrorSaysWhatWasPanicked(t *testing.T) {
-	err := protect(func() error { panic(io.ErrUnexpectedEOF) })
+	err := catchPanic(func() error { panic(io.ErrUnexpectedEOF) })
 	var p *PanicError
 	if !errors.As(err, &p) || p.Value != io.ErrUnexpectedEOF || len(p.Stack) == 0 {
 		t.Fatalf("got %#v", err)

@@ -265,7 +265,7 @@ func TestServiceDrainsAfterItsLastAccept(t *testing.T) {
 	until := ipc.Now() + int64(20*time.Millisecond)
 	eventually(t, "some ticks", func() bool { return r.slot.Beat.Load() > until })
 	for _, c := range conns {
-		if c.lapsed != lapsedNot {
+		if c.idle != notIdle {
 			t.Error("the generic rule was applied to a Service's connection")
 		}
 		_ = c.Close()
@@ -306,11 +306,11 @@ func (s *stubborn) Drain(context.Context) error { return nil }
 func TestServiceThatDoesNotAcceptLeavesTheRestQueued(t *testing.T) {
 	s := &stubborn{make(chan struct{})}
 	r := accepting(t, Config{}, Options{Service: s})
-	for range viewQueue + 3 {
+	for range serviceQueue + 3 {
 		r.dial(0)
 	}
 	eventually(t, "three to queue", func() bool { return r.queued(0) == 3 })
-	r.hasActive(viewQueue)
+	r.hasActive(serviceQueue)
 	close(s.end)
 	if err := r.wait(); err == nil {
 		t.Error("a Service that ended early went unnoticed")
@@ -320,9 +320,9 @@ func TestServiceThatDoesNotAcceptLeavesTheRestQueued(t *testing.T) {
 
 func TestViewClosedByItsServiceStillGivesWhatItHas(t *testing.T) {
 	c, _ := connPair(t, "tcp", Config{})
-	v := newView(c.table, c.LocalAddr())
+	v := newServiceListener(c.table, c.LocalAddr())
 	v.push(c)
-	c.service = false // no table holds it
+	c.forService = false // no table holds it
 	if err := v.Close(); err != nil {
 		t.Fatal(err)
 	}

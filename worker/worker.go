@@ -31,10 +31,10 @@ type worker struct {
 
 	generation int // 0 without a master
 
-	wake  *wakeup
-	inbox inbox
-	table *table
-	view  *view // nil without a Service
+	wake    *wakeup
+	inbox   inbox
+	table   *connTable
+	service *serviceListener // nil without a Service
 
 	accessFile accessFile // the channel's reader opens it
 
@@ -58,10 +58,10 @@ func (w *worker) prepare(ctx context.Context) error {
 		w.inbox.wake = wake
 	}
 	w.wake = w.inbox.wake
-	w.table = newTable(w.cfg, w.slot, w.peer, w.wake)
+	w.table = newConnTable(w.cfg, w.slot, w.peer, w.wake)
 	w.table.access = newAccessLog(w)
 	if s, ok := w.opt.Service.(AccessLogger); ok && w.table.access != nil {
-		if err := protect(func() error { s.HandleAccessLog(w.table.access); return nil }); err != nil {
+		if err := catchPanic(func() error { s.HandleAccessLog(w.table.access); return nil }); err != nil {
 			return err
 		}
 	}
@@ -83,7 +83,7 @@ func configure(cfg Config, opt Options) (Config, Options, error) {
 	silent := cfg.IdleTimeout
 	cfg = cfg.WithDefaults()
 	if opt.Configure != nil {
-		err := protect(func() error { return opt.Configure(cfg.Settings, &opt) })
+		err := catchPanic(func() error { return opt.Configure(cfg.Settings, &opt) })
 		if err != nil {
 			return cfg, opt, fmt.Errorf("configure program: %w", err)
 		}

@@ -48,10 +48,10 @@ func serveLogged(a worker.AccessLog, next http.Handler, w http.ResponseWriter, r
 	begin := time.Now()
 	// What the client has sent, whatever the handler makes of it.
 	method, uri, proto, remote := r.Method, r.RequestURI, r.Proto, r.RemoteAddr
-	watched, answer := watch(w)
+	watched, answer := wrapResponse(w)
 	returned := false
 	defer func() {
-		status := answer.final(returned)
+		status := answer.finalStatus(returned)
 		if !a.Wants(status >= http.StatusInternalServerError) {
 			return
 		}
@@ -118,31 +118,31 @@ func appendEscaped(b []byte, s string, limit int) []byte {
 	return b
 }
 
-// answer is what became of a request. It is the handler's http.ResponseWriter,
+// loggedResponse is what became of a request. It is the handler's http.ResponseWriter,
 // with net/http's own behind it.
-type answer struct {
+type loggedResponse struct {
 	http.ResponseWriter
 	status int // 0 before the header is written
 	bytes  int64
 }
 
-// watch returns what the handler is to write to. It offers what net/http's own
+// wrapResponse returns what the handler is to write to. It offers what net/http's own
 // writer does, which depends on the protocol, so that a handler that asks for
 // an interface gets the answer that it would get without a log; all else is
 // found by http.ResponseController, through Unwrap.
-func watch(w http.ResponseWriter) (http.ResponseWriter, *answer) {
-	a := &answer{ResponseWriter: w}
+func wrapResponse(w http.ResponseWriter) (http.ResponseWriter, *loggedResponse) {
+	a := &loggedResponse{ResponseWriter: w}
 	if _, ok := w.(http.Hijacker); ok {
-		return &answer1{a}, a
+		return &loggedHTTP1{a}, a
 	}
 	if _, ok := w.(http.Pusher); ok {
-		return &answer2{a}, a
+		return &loggedHTTP2{a}, a
 	}
 	return a, a
 }
 
-// final is the status that the client has seen, or would have.
-func (a *answer) final(returned bool) int {
+// finalStatus is the status that the client has seen, or would have.
+func (a *loggedResponse) finalStatus(returned bool) int {
 	switch {
 	case a.status != 0:
 		return a.status
@@ -152,54 +152,54 @@ func (a *answer) final(returned bool) int {
 	return http.StatusOK // net/http writes it for a handler that wrote nothing
 }
 
-// began notes that the header is written now, if it was not before.
-func (a *answer) began() {
+// noteHeader notes that the header is written now, if it was not before.
+func (a *loggedResponse) noteHeader() {
 	if a.status == 0 {
 		a.status = http.StatusOK
 	}
 }
 
 // Unwrap is for http.ResponseController.
-func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
+func (a *loggedResponse) Unwrap() http.ResponseWriter { return a.ResponseWriter }
 
 // WriteHeader notes the first status that is final: 103 is only a hint.
-func (a *answer) WriteHeader(status int) {
+func (a *loggedResponse) WriteHeader(status int) {
 	if a.status == 0 && (status >= http.StatusOK || status == http.StatusSwitchingProtocols) {
 		a.status = status
 	}
 	a.ResponseWriter.WriteHeader(status)
 }
 
-func (a *answer) Write(p []byte) (int, error) {
-	a.began()
+func (a *loggedResponse) Write(p []byte) (int, error) {
+	a.noteHeader()
 	n, err := a.ResponseWriter.Write(p)
 	a.bytes += int64(n)
 	return n, err
 }
 
 // WriteString spares the handler a copy, as net/http's own does.
-func (a *answer) WriteString(s string) (int, error) {
-	a.began()
+func (a *loggedResponse) WriteString(s string) (int, error) {
+	a.noteHeader()
 	n, err := io.WriteString(a.ResponseWriter, s)
 	a.bytes += int64(n)
 	return n, err
 }
 
 // Flush implements http.Flusher.
-func (a *answer) Flush() { _ = a.FlushError() } // as http.Flusher has it
+func (a *loggedResponse) Flush() { _ = a.FlushError() } // as http.Flusher has it
 
 // FlushError is Flush for http.ResponseController.
-func (a *answer) FlushError() error {
-	a.began()
+func (a *loggedResponse) FlushError() error {
+	a.noteHeader()
 	return http.NewResponseController(a.ResponseWriter).Flush()
 }
 
-// answer1 is an answer in HTTP/1.
-type answer1 struct{ *answer }
+// loggedHTTP1 is an answer in HTTP/1.
+type loggedHTTP1 struct{ *loggedResponse }
 
 // ReadFrom lets a file reach the connection's sendfile.
-func (a *answer1) ReadFrom(r io.Reader) (int64, error) {
-	a.began()
+func (a *loggedHTTP1) ReadFrom(r io.Reader) (int64, error) {
+	a.noteHeader()
 	var n int64
 	var err error
 	if rf, ok := a.ResponseWriter.(io.ReaderFrom); ok {
@@ -213,7 +213,7 @@ func (a *answer1) ReadFrom(r io.Reader) (int64, error) {
 
 // Hijack implements http.Hijacker. What follows on the connection is the
 // handler's, and not in the log.
-func (a *answer1) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+func (a *loggedHTTP1) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	h, ok := a.ResponseWriter.(http.Hijacker)
 	if !ok {
 		return nil, nil, http.ErrNotSupported
@@ -225,11 +225,11 @@ func (a *answer1) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return conn, rw, err
 }
 
-// answer2 is an answer in HTTP/2.
-type answer2 struct{ *answer }
+// loggedHTTP2 is an answer in HTTP/2.
+type loggedHTTP2 struct{ *loggedResponse }
 
 // Push implements http.Pusher.
-func (a *answer2) Push(target string, o *http.PushOptions) error {
+func (a *loggedHTTP2) Push(target string, o *http.PushOptions) error {
 	p, ok := a.ResponseWriter.(http.Pusher)
 	if !ok {
 		return http.ErrNotSupported

@@ -224,7 +224,7 @@ func TestAFileReachesSendfileThroughTheLog(t *testing.T) {
 	}
 	defer file.Close()
 	behind := &fileTaker{ResponseWriter: httptest.NewRecorder()}
-	w, a := watch(behind)
+	w, a := wrapResponse(behind)
 	if _, err := w.(io.ReaderFrom).ReadFrom(file); err != nil || behind.from != io.Reader(file) || a.bytes != 7 || a.status != http.StatusOK {
 		t.Errorf("read from %T, %v, counted %+v", behind.from, err, a)
 	}

@@ -50,7 +50,7 @@ func openSite(path string) (*siteDir, error) {
 	}
 	d := &siteDir{root: root}
 	if d.info, err = root.Stat("."); err == nil {
-		d.real, err = d.where()
+		d.real, err = d.currentPath()
 	}
 	if err != nil {
 		_ = root.Close()
@@ -59,8 +59,8 @@ func openSite(path string) (*siteDir, error) {
 	return d, nil
 }
 
-// where returns the path of the directory as it is now, without links.
-func (d *siteDir) where() (string, error) {
+// currentPath returns the path of the directory as it is now, without links.
+func (d *siteDir) currentPath() (string, error) {
 	f, err := d.root.Open(".")
 	if err != nil {
 		return "", err
@@ -107,10 +107,10 @@ func (s *site) Open(name string) (http.File, error) {
 		return closedDir{f}, nil
 	}
 	_ = f.Close()
-	return nil, missing(name)
+	return nil, notFound(name)
 }
 
-func missing(name string) error { return &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist} }
+func notFound(name string) error { return &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist} }
 
 // open opens whatever has that name and may be seen.
 func (s *site) open(name string) (*os.File, fs.FileInfo, error) {
@@ -119,7 +119,7 @@ func (s *site) open(name string) (*os.File, fs.FileInfo, error) {
 		name = "."
 	}
 	if !fs.ValidPath(name) || !s.hidden && isHidden(name) {
-		return nil, nil, missing(name)
+		return nil, nil, notFound(name)
 	}
 	for {
 		f, info, err := s.directory().open(name, s.hidden)
@@ -128,10 +128,10 @@ func (s *site) open(name string) (*os.File, fs.FileInfo, error) {
 			return f, info, nil
 		case errors.Is(err, fs.ErrClosed):
 			continue // another request has opened what is there now
-		case errors.Is(err, fs.ErrPermission), isTrouble(err):
+		case errors.Is(err, fs.ErrPermission), isResourceError(err):
 			return nil, nil, err // 403, 500
 		}
-		return nil, nil, missing(name) // which hides why: a link that leads out, a loop
+		return nil, nil, notFound(name) // which hides why: a link that leads out, a loop
 	}
 }
 
@@ -162,14 +162,14 @@ func (d *siteDir) visible(f *os.File) error {
 	}
 	name, inside := within(d.real, real)
 	if !inside { // the directory may have been renamed
-		root, err := d.where()
+		root, err := d.currentPath()
 		if err != nil {
 			return err
 		}
 		name, inside = within(root, real)
 	}
 	if !inside || isHidden(name) {
-		return missing(real)
+		return notFound(real)
 	}
 	return nil
 }
@@ -192,8 +192,8 @@ func realPath(f *os.File) (path string, err error) {
 	return path, errors.Join(controlErr, err)
 }
 
-// isTrouble reports whether err is about this process and not about the name.
-func isTrouble(err error) bool {
+// isResourceError reports whether err is about this process and not about the name.
+func isResourceError(err error) bool {
 	for _, errno := range []syscall.Errno{syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, syscall.EIO} {
 		if errors.Is(err, errno) {
 			return true

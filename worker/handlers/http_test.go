@@ -260,7 +260,7 @@ func TestTroubleIsNotMistakenForAMissingFile(t *testing.T) {
 		&fs.PathError{Op: "open", Path: "x", Err: syscall.ENOENT}: false,
 		fs.ErrNotExist: false,
 	} {
-		if isTrouble(err) != want {
+		if isResourceError(err) != want {
 			t.Errorf("isTrouble(%v) is %v", err, !want)
 		}
 	}

@@ -65,18 +65,18 @@ func (l *lines) next(r io.Reader) ([]byte, error) {
 		// An error that came along with lines waits for the next call, but
 		// for the long line: nobody may wait for more of it.
 		if errors.Is(l.err, errLineTooLong) {
-			return l.give(l.start), l.err
+			return l.take(l.start), l.err
 		}
-		return l.give(l.start), nil
+		return l.take(l.start), nil
 	}
 	if errors.Is(l.err, io.EOF) {
-		return l.give(l.end), l.err
+		return l.take(l.end), l.err
 	}
 	return nil, l.err
 }
 
-// give hands out all up to end.
-func (l *lines) give(end int) []byte {
+// take hands out all up to end.
+func (l *lines) take(end int) []byte {
 	out := l.buf[l.taken:end]
 	l.taken, l.start = end, end
 	return out

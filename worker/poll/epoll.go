@@ -9,13 +9,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// hotWait is how long a busy loop waits without telling the scheduler, in
+// busyWait is how long a busy loop waits without telling the scheduler, in
 // milliseconds. The package comment says why.
-const hotWait = 2
+const busyWait = 2
 
 type epollPoller struct {
 	fd     int
-	hot    bool // the last Wait brought something
+	busy   bool // the last Wait brought something
 	events [16]unix.EpollEvent
 }
 
@@ -52,21 +52,21 @@ func (e *epollPoller) Remove(fd int) error {
 
 func (e *epollPoller) Wait(ready []int, timeout time.Duration) ([]int, error) {
 	ms := milliseconds(timeout)
-	n, err := e.look(0)
-	if n == 0 && err == nil && ms != 0 && e.hot {
+	n, err := e.waitUnseen(0)
+	if n == 0 && err == nil && ms != 0 && e.busy {
 		runtime.Gosched()
-		hot := hotWait
+		hot := busyWait
 		if ms > 0 {
 			hot = min(hot, ms)
 			ms -= hot
 		}
-		n, err = e.look(hot)
+		n, err = e.waitUnseen(hot)
 	}
 	if n == 0 && err == nil && ms != 0 {
 		n, err = unix.EpollWait(e.fd, e.events[:], ms)
 	}
-	e.hot = n > 0
-	if err != nil && !quiet(err) {
+	e.busy = n > 0
+	if err != nil && !isInterrupt(err) {
 		return ready, fmt.Errorf("wait in epoll: %w", err)
 	}
 	for i := range max(n, 0) {
@@ -75,8 +75,8 @@ func (e *epollPoller) Wait(ready []int, timeout time.Duration) ([]int, error) {
 	return ready, nil
 }
 
-// look is epoll_wait behind the scheduler's back, so it must be short.
-func (e *epollPoller) look(ms int) (int, error) {
+// waitUnseen is epoll_wait behind the scheduler's back, so it must be short.
+func (e *epollPoller) waitUnseen(ms int) (int, error) {
 	n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(e.fd),
 		uintptr(unsafe.Pointer(&e.events[0])), uintptr(len(e.events)), uintptr(ms), 0, 0)
 	if errno != 0 {

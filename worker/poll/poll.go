@@ -39,7 +39,7 @@ func (p *pollPoller) Remove(fd int) error {
 
 func (p *pollPoller) Wait(ready []int, timeout time.Duration) ([]int, error) {
 	n, err := unix.Poll(p.list, milliseconds(timeout))
-	if err != nil && !quiet(err) {
+	if err != nil && !isInterrupt(err) {
 		return ready, fmt.Errorf("wait in poll: %w", err)
 	}
 	for i := 0; n > 0 && i < len(p.list); i++ {

@@ -75,6 +75,6 @@ func milliseconds(timeout time.Duration) int {
 	return int(min(ms, 1<<30)) // fits the kernel's int; twelve days
 }
 
-// quiet says that a wait ended for no reason that concerns the caller: a
+// isInterrupt says that a wait ended for no reason that concerns the caller: a
 // signal, such as the one with which Go's scheduler preempts.
-func quiet(err error) bool { return err == unix.EINTR || err == unix.EAGAIN }
+func isInterrupt(err error) bool { return err == unix.EINTR || err == unix.EAGAIN }

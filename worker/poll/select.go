@@ -41,7 +41,7 @@ func (s *selectPoller) Wait(ready []int, timeout time.Duration) ([]int, error) {
 	}
 	set := s.set
 	n, err := unix.Select(s.top, &set, nil, nil, limit)
-	if err != nil && !quiet(err) {
+	if err != nil && !isInterrupt(err) {
 		return ready, fmt.Errorf("wait in select: %w", err)
 	}
 	for fd := 0; err == nil && n > 0 && fd < s.top; fd++ {
