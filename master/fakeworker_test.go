@@ -169,6 +169,10 @@ func obey(ch *ipc.Channel, slot *ipc.Slot, f fault) int {
 		slot.Beat.Store(ipc.Now())
 		switch msg := msg.(type) {
 		case *ipc.Resume:
+			if f.Do == "idle" {
+				_ = ch.Send(&ipc.Report{State: ipc.StateBusy})
+				return 0
+			}
 			slot.Accepted.Add(1)
 			slot.Latency.Observe(time.Millisecond)            // so that a test can see that it was told
 			if f.Do == "desert" && slot.Accepted.Add(2) > 0 { // as os.Exit(0) in a handler

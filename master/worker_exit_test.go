@@ -124,6 +124,19 @@ func children(t *testing.T, state string) (pids []string) {
 	return pids
 }
 
+func TestASpareThatSaysBusyWithoutAConnectionIsReplacedSlowly(t *testing.T) {
+	g := generationOf(2, "idle", "tcp://127.0.0.1:0")
+	g.Policy.OneShot, g.Policy.MinSpare, g.Policy.Max = true, 2, 8
+	g.Policy.Probation = -1
+	r := start(t, Options{Generation: g})
+	r.untilLoop("replacements that wait", func(*Master) bool {
+		return r.log.FilterMessage("replacement delayed").Len() >= 3
+	})
+	if r.log.FilterMessage("worker unfit").Len() == 0 {
+		t.Errorf("nobody was unfit; log:\n%s", r.logText())
+	}
+}
+
 func TestCrashIsLoggedOnceWithItsEvidence(t *testing.T) {
 	r := start(t, Options{Generation: generationOf(1, "panic", "tcp://127.0.0.1:0")})
 	var exit *ExitError

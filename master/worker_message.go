@@ -35,7 +35,7 @@ func (m *Master) message(w *worker, msg ipc.Message) {
 	case *ipc.Report:
 		switch msg.State {
 		case ipc.StateBusy:
-			m.step(policy.Busy{ID: w.id})
+			m.step(policy.Busy{ID: w.id, Idle: w.memory.Accepted.Load() == 0})
 		case ipc.StateLeaving:
 			m.step(policy.Terminated{ID: w.id})
 		case ipc.StateDraining:

@@ -45,12 +45,17 @@ func (b *brake) crash(now time.Duration, fast bool, c *Config, r *random) (delay
 	return r.around(delay), spent
 }
 
+// backoff is BackoffBase, doubled that many times, up to BackoffCap.
+func (c *Config) backoff(doublings int) time.Duration {
+	if shift := min(doublings, 32); c.BackoffBase <= c.BackoffCap>>shift {
+		return c.BackoffBase << shift
+	}
+	return c.BackoffCap
+}
+
 // prolong adds one to the streak and returns the delay that it has come to.
 func (b *brake) prolong(now time.Duration, c *Config) time.Duration {
-	delay := c.BackoffCap
-	if shift := min(b.streak, 32); c.BackoffBase <= c.BackoffCap>>shift {
-		delay = c.BackoffBase << shift
-	}
+	delay := c.backoff(b.streak)
 	b.streak++
 	b.lastFast = now
 	return delay
@@ -126,6 +131,25 @@ func (m *Machine) delay(w *worker) {
 		m.note(Error, "service degraded", nil, Field{"generation", g.number},
 			Field{"backoff", c.BackoffCap}, Field{"error", m.brake.String()})
 		m.do(Notify{Status: m.status()})
+	}
+	m.postpone(w, wait)
+}
+
+// delayLeft delays the replacement of a worker that leaves without an order: if
+// it left soon after its Ready, and if more of them than the pool has places are
+// still there. Otherwise workers that say so and stay would fill the machine.
+func (m *Machine) delayLeft(w *worker) {
+	g := w.gen
+	if w.spent() || !m.peopled(g) {
+		return
+	}
+	wait := time.Duration(0)
+	if m.short(w) {
+		wait = m.brake.early(m.now, &g.config, &m.random)
+	}
+	still := g.count(func(o *worker) bool { return o.state == WorkerDraining && o.cause == causeLeaving })
+	if over := still - g.places(); over > 0 {
+		wait = max(wait, m.random.around(g.config.backoff(over-1)))
 	}
 	m.postpone(w, wait)
 }

@@ -185,7 +185,12 @@ func (c *checker) before(now time.Duration, ev Event) {
 			w.draining, w.accepting, w.held = true, false, false
 		}
 	case Busy:
-		if w := c.workers[ev.ID]; w != nil {
+		w := c.workers[ev.ID]
+		switch {
+		case w == nil || !c.oneShot(ev.ID):
+		case ev.Idle && !w.busy:
+			c.dying(ev.ID)
+		default:
 			w.busy, w.accepting = true, false
 		}
 	case Exited:

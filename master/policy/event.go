@@ -38,7 +38,10 @@ type Failed struct {
 }
 
 // Busy says that a one-shot worker has taken its connection.
-type Busy struct{ ID ID }
+type Busy struct {
+	ID   ID
+	Idle bool // its counters say that it has accepted none
+}
 
 // Drained says that a worker has let go of all its connections and is about
 // to exit 0.

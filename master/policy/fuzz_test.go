@@ -71,7 +71,7 @@ func fuzzEvent(c *checker, kind, arg byte) Event {
 	case 3:
 		return Failed{id, 1 + 77*int(high&1), "no"}
 	case 4, 22:
-		return Busy{id}
+		return Busy{ID: id}
 	case 5, 23:
 		return Drained{id}
 	case 6:

@@ -165,7 +165,7 @@ func (m *Machine) handle(ev Event) {
 	case Failed:
 		m.withWorker(ev.ID, ev, func(w *worker) { m.onFailed(w, ev) })
 	case Busy:
-		m.withWorker(ev.ID, ev, m.onBusy)
+		m.withWorker(ev.ID, ev, func(w *worker) { m.onBusy(w, ev) })
 	case Drained:
 		m.withWorker(ev.ID, ev, m.onDrained)
 	case Terminated:

@@ -34,6 +34,33 @@ func TestCrashLoopsNeverSpin(t *testing.T) {
 			}
 			return dieAfter(id, after, 0)
 		},
+		"leaves and stays": func(id ID, after Event) (Event, time.Duration) {
+			switch after.(type) {
+			case Ready:
+				return Leaving{id}, 1100 * time.Millisecond
+			case Leaving:
+				return Exited{ID: id, Signal: 9}, 32 * time.Second
+			}
+			return dieAfter(id, after, 0)
+		},
+		"is told to leave and stays": func(id ID, after Event) (Event, time.Duration) {
+			switch after.(type) {
+			case Ready:
+				return Terminated{id}, 1100 * time.Millisecond
+			case Terminated:
+				return Exited{ID: id, Signal: 9}, 32 * time.Second
+			}
+			return dieAfter(id, after, 0)
+		},
+		"says busy without a connection": func(id ID, after Event) (Event, time.Duration) {
+			switch after.(type) {
+			case Ready:
+				return Busy{ID: id, Idle: true}, time.Millisecond
+			case Busy:
+				return Exited{ID: id}, time.Millisecond
+			}
+			return dieAfter(id, after, 0)
+		},
 		"is unfit once ready": func(id ID, after Event) (Event, time.Duration) {
 			if _, ok := after.(Ready); ok {
 				return Unfit{id, "no"}, time.Millisecond

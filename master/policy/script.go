@@ -33,7 +33,7 @@ func FormatEvent(ev Event) string {
 	case Failed:
 		l.id(ev.ID).put("code", ev.Code).put("err", ev.Message)
 	case Busy:
-		l.id(ev.ID)
+		l.id(ev.ID).flag("idle", ev.Idle)
 	case Drained:
 		l.id(ev.ID)
 	case Terminated:

@@ -159,7 +159,9 @@ func (p *parser) event(name string) Event {
 	case "failed":
 		return Failed{ID: p.id(), Code: p.integer("code"), Message: p.reason()}
 	case "busy":
-		return Busy{ID: p.id()}
+		b := Busy{ID: p.id()}
+		p.set("idle", &b.Idle)
+		return b
 	case "drained":
 		return Drained{ID: p.id()}
 	case "terminated":

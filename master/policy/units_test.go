@@ -279,7 +279,7 @@ func BenchmarkStepOneShot(b *testing.B) {
 	b.ReportAllocs()
 	id := ID(1)
 	for b.Loop() {
-		step(Busy{id})
+		step(Busy{ID: id})
 		step(Spawned{id + 8, 1})
 		step(Ready{id + 8})
 		step(Exited{ID: id})

@@ -27,7 +27,6 @@ func (m *Machine) onLeaving(w *worker) {
 	}
 	m.note(Info, "worker leaves", w, Field{"event", string(causeLeaving)})
 	c := &w.gen.config
-	early := !w.spent() && m.peopled(w.gen) && m.short(w)
 	patience := c.KillDelay
 	if w.state == WorkerStarting {
 		m.enter(w, WorkerExiting) // it has nothing to finish
@@ -37,9 +36,7 @@ func (m *Machine) onLeaving(w *worker) {
 	}
 	w.held, w.leaving, w.cause = false, true, causeLeaving
 	w.deadline(m.now+patience, dueKill)
-	if early {
-		m.postpone(w, m.brake.early(m.now, c, &m.random))
-	}
+	m.delayLeft(w)
 }
 
 // onUnfit ends a worker that the master cannot talk to. One that leaves
@@ -86,7 +83,6 @@ func (m *Machine) onTerminated(w *worker) {
 	}
 	w.told = true
 	c := &w.gen.config
-	early := !w.spent() && m.peopled(w.gen) && m.short(w)
 	switch {
 	case w.state == WorkerStarting:
 		m.note(Info, "worker leaves", w, Field{"event", string(causeLeaving)})
@@ -96,7 +92,5 @@ func (m *Machine) onTerminated(w *worker) {
 	case !w.retiring:
 		m.retireWorker(w, string(causeLeaving))
 	}
-	if early {
-		m.postpone(w, m.brake.early(m.now, c, &m.random))
-	}
+	m.delayLeft(w)
 }

@@ -77,8 +77,14 @@ func (m *Machine) onFailed(w *worker, ev Failed) {
 	m.suspect(w)
 }
 
-func (m *Machine) onBusy(w *worker) {
+// onBusy no longer counts the worker as a spare. One that has no connection is
+// unfit: its replacement would come at once, and the next one's, without end.
+func (m *Machine) onBusy(w *worker, ev Busy) {
 	if !w.gen.config.OneShot {
+		return
+	}
+	if ev.Idle && !w.served {
+		m.onUnfit(w, Unfit{ID: ev.ID, Err: "reported busy without a connection"})
 		return
 	}
 	w.served = true

@@ -39,7 +39,7 @@ type world struct {
 // those that say otherwise.
 type profile struct {
 	spawnFails, failsStart, fatal, diesStarting, neverReady float64
-	crashes, hangs, stalls, unfit, leaves, told             float64 // within a life
+	crashes, hangs, stalls, unfit, leaves, told, lies       float64 // within a life
 	ignoresDrain, crashesDraining, ignoresStop              float64
 	badConfig, neverLoaded, listenFails                     float64
 	reload, scale, recycle, stop                            float64 // what the operator does
@@ -162,6 +162,7 @@ func (w *world) newProfile(healthy bool) profile {
 		p.ignoresStop = 0.3
 	case 3: // everyone dies soon
 		p.crashes, p.lossy, p.life = 1, 0.5, 100*time.Millisecond
+		p.lies = 0.2
 	case 4: // nobody obeys
 		p.ignoresDrain, p.ignoresStop, p.hangs, p.stalls, p.told = 0.7, 0.7, 0.2, 0.3, 0.3
 	case 5: // chaos
@@ -328,7 +329,7 @@ func (w *world) operate() {
 		w.plan(1, nil, []Event{Drain{}, Drain{}, Interrupt{}, Stop{}}[w.random.below(4)], nil)
 	case w.chance(p.junk) && w.procs[id] == nil:
 		w.plan(1, nil, []Event{
-			Ready{id}, Busy{id}, Drained{id}, Exited{ID: id, Code: 1}, Spawned{id, 1}, SpawnFailed{id, "junk"},
+			Ready{id}, Busy{ID: id}, Drained{id}, Exited{ID: id, Code: 1}, Spawned{id, 1}, SpawnFailed{id, "junk"},
 			Failed{id, 78, "junk"}, Unfit{id, "junk"}, Boot{}, Tick{}, Leaving{id}, Terminated{id},
 		}[w.random.below(12)], nil)
 	}
@@ -362,7 +363,7 @@ func (w *world) take(p *proc) bool {
 	p.epoch++
 	p.busy, p.taking = true, false
 	p.active, p.served = 1, 1
-	w.plan(1, p, Busy{p.id}, nil)
+	w.plan(1, p, Busy{ID: p.id}, nil)
 	served := 2 + w.after(w.profile.finish)
 	if w.chance(w.profile.lossy) {
 		w.plan(served, p, Exited{ID: p.id, Code: w.between(0, 2), Signal: w.between(0, 1) * 11}, nil)
