@@ -25,8 +25,8 @@ import (
 //
 // A call that waits while Close is called returns an error that is
 // net.ErrClosed, without having served anybody. Run closes the sockets as Close
-// does, and binds its own; but what systemd passed is passed only once, and
-// remains with whichever of the two came first.
+// does, and binds its own, unless Close was called before; but what systemd
+// passed is passed only once, and remains with whichever of the two came first.
 func (s *Server) HandleRequest(ctx context.Context) error {
 	if problems := s.Validate(); len(problems) > 0 {
 		return &ConfigError{Err: errors.Join(problems...)}
@@ -49,20 +49,6 @@ func (s *Server) HandleRequest(ctx context.Context) error {
 		err = fmt.Errorf("handle request: %w", net.ErrClosed)
 	}
 	return err
-}
-
-// Close closes what HandleRequest listens on, and removes the files of Unix
-// sockets: socketserver's server_close. Connections that wait in the queue are
-// reset. Sockets that systemd passed stay open, as systemd keeps them open too.
-//
-// It may be called from any goroutine, a handler's too, and more than once; the
-// error is always nil. It does not wait: if calls of HandleRequest are under
-// way, the last of them to return closes the sockets. For them it is as if
-// their context had ended: one that waits returns, one that serves a connection
-// has DrainTimeout to finish. Run is not concerned; see Shutdown.
-func (s *Server) Close() error {
-	s.oneShot.close()
-	return nil
 }
 
 // bind opens the sockets of HandleRequest.

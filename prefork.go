@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"runtime"
@@ -49,9 +50,11 @@ type (
 // inherit it.
 func IsWorker() bool { return worker.Inherited() }
 
-// Run serves until ctx ends, a signal or a command asks for a drain, and
-// returns nil once all connections are done. It is called once. The program's
-// exit status should be ExitCode of the error.
+// Run serves until ctx ends, or Shutdown, a signal or a command asks for a drain,
+// and returns nil once all connections are done. After Close, or a command or
+// signal to stop, it returns nil at once. So it does if Shutdown or Close was
+// called before it, or while it starts. It is called once. The program's exit
+// status should be ExitCode of the error.
 //
 // In the first process it is the master. In the processes that the master
 // starts it is the worker and does not return: it ends the process, so that
@@ -67,24 +70,61 @@ func (s *Server) Run(ctx context.Context) error {
 	if os.Getenv(ipc.WorkerVariable) != "" {
 		return &ConfigError{Err: fmt.Errorf("%s is set but no master has started this process; unset it", ipc.WorkerVariable)}
 	}
+	if s.ended.Load() {
+		return nil
+	}
 	m, err := s.newMaster(&log)
 	if err != nil {
 		return err
 	}
-	_ = s.Close() // what HandleRequest may have bound, or the master could not
+	s.oneShot.close() // or the master could not bind what HandleRequest has bound
 	s.master.Store(m)
+	if s.ended.Load() { // just now
+		m.Stop()
+	}
 	return m.Run(ctx)
 }
 
 // Shutdown drains the server and waits until every worker is gone, or ctx
 // ends. It may be called from any goroutine of the process whose Run is the
-// master; elsewhere it does nothing.
+// master, also before Run; in a worker it does nothing.
 func (s *Server) Shutdown(ctx context.Context) error {
+	s.ended.Store(true)
 	m := s.master.Load()
 	if m == nil {
 		return nil
 	}
 	return m.Shutdown(ctx)
+}
+
+// Close stops the server at once, as the signal QUIT does: the contexts of
+// handlers end and their connections are closed. It does not wait; Run returns
+// when the workers are gone. It may be called like Shutdown, and more than once;
+// the error is always nil.
+//
+// It also closes what HandleRequest listens on, and removes the files of Unix
+// sockets: socketserver's server_close. Connections that wait in the queue are
+// reset. Sockets that systemd passed stay open, as systemd keeps them open too.
+// If calls of HandleRequest are under way, the last of them to return closes the
+// sockets. For them it is as if their context had ended: one that waits
+// returns, one that serves a connection has DrainTimeout to finish.
+func (s *Server) Close() error {
+	s.ended.Store(true)
+	s.oneShot.close()
+	if m := s.master.Load(); m != nil {
+		m.Stop()
+	}
+	return nil
+}
+
+// Addrs returns the addresses that the serving generation is bound to, in the
+// order of Listen: with port 0 in Listen, the real port. It is nil before Ready,
+// and in a worker.
+func (s *Server) Addrs() []net.Addr {
+	if m := s.master.Load(); m != nil {
+		return m.Addrs()
+	}
+	return nil
 }
 
 // ErrNotRunning is returned by the methods that ask the master of a Server
@@ -177,6 +217,7 @@ func (s *Server) newMaster(made *lastLog) (*master.Master, error) {
 		Generation:     generation,
 		Control:        s.Control,
 		ControlHandler: s.ControlHandler,
+		Ready:          s.Ready,
 		PIDFile:        s.PIDFile,
 		LogFile:        s.LogFile,
 		AccessLog:      s.AccessLog,

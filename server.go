@@ -3,6 +3,7 @@ package prefork
 import (
 	"context"
 	"encoding/json"
+	"net"
 	"net/http"
 	"sync/atomic"
 
@@ -56,10 +57,15 @@ type Server struct {
 	// USR1; "-" is standard output, "" none. HandleRequest writes none.
 	AccessLog string
 
+	// Ready is called once in the master, on a goroutine of its own, when the
+	// first generation accepts. addrs is what Addrs returns then.
+	Ready func(addrs []net.Addr)
+
 	// ControlHandler answers on the control socket what is not below /v1/, such
 	// as GET /metrics, for the server's own user and root only.
 	ControlHandler http.Handler
 
 	master  atomic.Pointer[master.Master] // set by Run in the first process
+	ended   atomic.Bool                   // Shutdown or Close was called
 	oneShot oneShot                       // of HandleRequest
 }

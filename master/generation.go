@@ -2,6 +2,8 @@ package master
 
 import (
 	"errors"
+	"net"
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -164,6 +166,28 @@ func (m *Master) applyCommit(number int) {
 	}
 	m.refit(g)
 	m.syncStore()
+	m.noteAddrs()
+}
+
+// Addrs returns what the generation that serves is bound to, in the order of its
+// Listen, and nil until the first one serves. It may be called from any goroutine.
+func (m *Master) Addrs() []net.Addr {
+	if addrs := m.addrs.Load(); addrs != nil {
+		return slices.Clone(*addrs)
+	}
+	return nil
+}
+
+// noteAddrs is called when another generation serves, and calls Ready the first
+// time.
+func (m *Master) noteAddrs() {
+	addrs := make([]net.Addr, len(m.current.listeners))
+	for i, l := range m.current.listeners {
+		addrs[i] = l.addr()
+	}
+	if m.addrs.Swap(&addrs) == nil && m.options.Ready != nil {
+		go m.options.Ready(slices.Clone(addrs))
+	}
 }
 
 // startTimeout is that of the generation that serves.

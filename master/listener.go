@@ -1,6 +1,8 @@
 package master
 
 import (
+	"net"
+	"net/netip"
 	"time"
 
 	"go.uber.org/zap"
@@ -44,6 +46,14 @@ func (l *listener) is(w want) bool {
 	}
 	var st unix.Stat_t
 	return l.path != "" && unix.Lstat(w.Path, &st) == nil && st.Dev == l.dev && st.Ino == l.ino
+}
+
+// addr is where clients connect.
+func (l *listener) addr() net.Addr {
+	if l.network == "unix" {
+		return &net.UnixAddr{Net: "unix", Name: l.address}
+	}
+	return net.TCPAddrFromAddrPort(netip.AddrPortFrom(l.at.ip, uint16(l.at.port)))
 }
 
 // hasFile says whether clients of a Unix socket still find it: its file may have

@@ -101,3 +101,23 @@ func TestAnAddressThatSystemdHoldsOtherwiseIsToldByName(t *testing.T) {
 		t.Errorf("got %v, want the names that work", err)
 	}
 }
+
+func TestAddrsNameTheSocketsThatSystemdPassed(t *testing.T) {
+	path := filepath.Join(testdir.Short(t), "s")
+	p := passedFrom(t, "tcp://127.0.0.1:0", "unix://"+path)
+	got, err := newBinder(false, nil, p).bind(t.Context(), []string{"systemd:web"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ready := make(chan []net.Addr, 1)
+	m := New(Options{Ready: func(addrs []net.Addr) { ready <- addrs }})
+	m.current = &generation{listeners: got}
+	m.noteAddrs()
+	for _, addrs := range [][]net.Addr{<-ready, m.Addrs()} {
+		for i, l := range p.units["web"] {
+			if addrs[i].Network() != l.network || addrs[i].String() != l.address {
+				t.Errorf("address %d is %v, want %s", i, addrs[i], l.address)
+			}
+		}
+	}
+}

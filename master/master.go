@@ -2,6 +2,7 @@ package master
 
 import (
 	"context"
+	"net"
 	"os"
 	"os/signal"
 	"sync"
@@ -30,7 +31,10 @@ type Master struct {
 
 	machine *policy.Machine
 	events  chan event    // from readers, watchers and the loader
-	asks    chan ask      // from control clients and Shutdown
+	asks    chan ask      // from control clients
+	drains  chan struct{} // Shutdown was called
+	stops   chan struct{} // Stop was called
+	addrs   atomic.Pointer[[]net.Addr]
 	signals *signals      // nil until Run
 	done    chan struct{} // closed when the owner loop has ended
 	ended   sync.Once     // closes done
@@ -103,6 +107,8 @@ func New(o Options) *Master {
 		machine:     policy.New(),
 		events:      make(chan event, 64),
 		asks:        make(chan ask),
+		drains:      make(chan struct{}, 1),
+		stops:       make(chan struct{}, 1),
 		done:        make(chan struct{}),
 		workers:     map[policy.ID]*worker{},
 		generations: map[int]*generation{},
@@ -184,7 +190,11 @@ func (m *Master) run(ctx context.Context) {
 			m.pulse.answer(asked, time.Now())
 		case <-ended:
 			ended = nil
-			m.contextEnded()
+			m.drainOnce()
+		case <-m.drains:
+			m.drainOnce()
+		case <-m.stops:
+			m.step(policy.Stop{})
 		}
 		m.settle()
 		m.noteAbsence()

@@ -22,16 +22,30 @@ func (m *Master) verdict() error {
 const exitConfig = 78
 
 // Shutdown drains the server and waits until Run is about to return, or until
-// ctx ends. It may be called from any goroutine.
+// ctx ends. Like Stop it may be called from any goroutine, also before Run: a
+// start ends at once.
 func (m *Master) Shutdown(ctx context.Context) error {
-	answer, err := m.drain(ctx)
-	if err != nil {
-		return err
+	request(m.drains)
+	select {
+	case <-m.done:
+	case <-ctx.Done():
+		return ctx.Err()
 	}
-	if !answer.OK {
-		return errors.New(answer.Error)
+	if m.result != nil && m.result.Err != "" {
+		return errors.New(m.result.Err)
 	}
-	return nil
+	return nil // also if the start has failed, which Run reports
+}
+
+// Stop ends everything at once, and does not wait for it.
+func (m *Master) Stop() { request(m.stops) }
+
+// request fills c, whose one place stands for all requests.
+func request(c chan<- struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
 }
 
 // ending says whether the master is on its way out.

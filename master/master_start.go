@@ -52,6 +52,8 @@ func (m *Master) start(ctx context.Context, acquire func(context.Context) ([]fun
 		go func() { done <- a }() // it has heard of the end before us
 	case s := <-m.signals[queueEnd]:
 		m.received(s)
+	case <-m.drains:
+	case <-m.stops:
 	case <-ctx.Done():
 	}
 	cancel()

@@ -46,6 +46,9 @@ func (m *Master) closeNotifier() {
 // applyNotify passes a transition on to the service manager, behind those that
 // it had no room for.
 func (m *Master) applyNotify(a policy.Notify) {
+	if a.State == policy.NotifyReady {
+		m.noteAddrs()
+	}
 	m.headlined = a.Status
 	m.unsent = queueNotify(m.unsent, a)
 	m.flush()

@@ -3,6 +3,7 @@ package master
 import (
 	"context"
 	"encoding/json"
+	"net"
 	"net/http"
 
 	"go.uber.org/zap"
@@ -30,6 +31,10 @@ type Options struct {
 	// AccessLog is the file that workers write their access log to, reopened on
 	// USR1; "-" is standard output, "" none. What they write is Worker's to say.
 	AccessLog string
+
+	// Ready is called once, on a goroutine of its own, when the first generation
+	// accepts; addrs is what Addrs returns then.
+	Ready func(addrs []net.Addr)
 
 	LogFormat string          // for the workers
 	Log       *zap.Logger     // nil: none

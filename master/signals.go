@@ -90,10 +90,11 @@ func (m *Master) signal(s os.Signal) {
 	}
 }
 
-// contextEnded drains the server, unless it ends already. The program may have
-// ended the context at a signal that waits here, too, as signal.NotifyContext
-// does: that is one request, and a second one would cut the drain short.
-func (m *Master) contextEnded() {
+// drainOnce drains the server, unless it ends already. The program may have
+// ended the context or called Shutdown at a signal that waits here, too, as
+// signal.NotifyContext does: that is one request, and a second one would cut the
+// drain short.
+func (m *Master) drainOnce() {
 	if m.ending() {
 		return
 	}

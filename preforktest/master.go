@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"testing"
@@ -72,7 +71,7 @@ func StartMaster(tb testing.TB, configure func(srv *prefork.Server)) *Master {
 	if configure != nil {
 		configure(srv)
 	}
-	srv.Control = path // it ends the server
+	srv.Control = path // for Command
 	if reload := srv.Reload; reload != nil {
 		srv.Reload = func(ctx context.Context) (*prefork.Config, error) {
 			next, err := reload(ctx)
@@ -83,6 +82,13 @@ func StartMaster(tb testing.TB, configure func(srv *prefork.Server)) *Master {
 		}
 	}
 	srv.Logger = newLog(tb, srv)
+	ready, serving := srv.Ready, make(chan []net.Addr, 1)
+	srv.Ready = func(addrs []net.Addr) {
+		serving <- addrs
+		if ready != nil {
+			ready(addrs)
+		}
+	}
 	ctx, drain := context.WithCancel(context.WithoutCancel(tb.Context()))
 	m := &Master{
 		Server:  &Server{tb: tb, drain: drain, ended: make(chan struct{})},
@@ -95,8 +101,17 @@ func StartMaster(tb testing.TB, configure func(srv *prefork.Server)) *Master {
 		defer close(m.ended)
 		m.err = srv.Run(ctx)
 	}()
-	tb.Cleanup(func() { m.end(m.stop) })
-	m.awaitRunning()
+	tb.Cleanup(func() {
+		m.end(func() { _ = srv.Close() })
+		m.control.CloseIdleConnections()
+		drain()
+	})
+	select {
+	case m.Addrs = <-serving:
+	case <-m.ended:
+		m.told.Store(true)
+		tb.Fatalf("preforktest: the server did not start: %v", m.err)
+	}
 	return m
 }
 
@@ -126,46 +141,4 @@ func (m *Master) Command(ctx context.Context, command string) (prefork.Answer, e
 		return answer, fmt.Errorf("read the answer to %s: %w", command, err)
 	}
 	return answer, nil
-}
-
-// stop ends the server at once. A start that is under way can only be drained.
-func (m *Master) stop() {
-	_, _ = m.Command(context.Background(), "stop") // fails if the server has ended
-	m.drain()
-	m.control.CloseIdleConnections()
-}
-
-// awaitRunning waits until the first workers accept, and notes the addresses.
-func (m *Master) awaitRunning() {
-	m.tb.Helper()
-	tick := time.NewTicker(2 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		s, err := m.Prefork.Status(m.tb.Context())
-		if err == nil && s.State == "running" {
-			for _, l := range s.Listeners {
-				m.Addrs = append(m.Addrs, m.addrOf(l.Address))
-			}
-			return
-		}
-		select {
-		case <-m.ended:
-			m.told.Store(true)
-			m.tb.Fatalf("preforktest: the server did not start: %v", m.err)
-		case <-tick.C:
-		}
-	}
-}
-
-// addrOf reads the address of a status: a path, or a host and a port.
-func (m *Master) addrOf(address string) net.Addr {
-	m.tb.Helper()
-	if filepath.IsAbs(address) {
-		return &net.UnixAddr{Net: "unix", Name: address}
-	}
-	bound, err := netip.ParseAddrPort(address)
-	if err != nil {
-		m.tb.Fatalf("preforktest: %v", err)
-	}
-	return net.TCPAddrFromAddrPort(bound)
 }

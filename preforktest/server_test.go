@@ -1,0 +1,118 @@
+package preforktest_test
+
+import (
+	"context"
+	"net"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"prefork"
+	"prefork/internal/testdir"
+	"prefork/preforktest"
+)
+
+// What a program can do with its Server, with a real master and real workers.
+
+// await returns what ch brings, or fails the test.
+func await[T any](t *testing.T, what string, ch <-chan T) T {
+	t.Helper()
+	select {
+	case v := <-ch:
+		return v
+	case <-time.After(patience):
+		t.Fatalf("waited %v for %s", patience, what)
+		panic("unreachable")
+	}
+}
+
+func TestCloseStopsAtOnce(t *testing.T) {
+	m := preforktest.StartMaster(t, func(srv *prefork.Server) {
+		srv.Timeouts.DrainTimeout, srv.Timeouts.DrainIdle = time.Hour, time.Hour
+	})
+	c := dial(t, m.Dial)
+	c.must(t, "pid")
+	ended := make(chan error, 1)
+	go func() { ended <- m.Shutdown(t.Context()) }() // waits for the client
+	if err := m.Prefork.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := await(t, "the end of Run", ended); err != nil {
+		t.Errorf("Run: %v", err)
+	}
+	if answer, err := c.ask("pid"); err == nil {
+		t.Errorf("answered %q after the end", answer)
+	}
+	if err := m.Prefork.Shutdown(t.Context()); err != nil {
+		t.Errorf("Shutdown after the end: %v", err)
+	}
+}
+
+func TestReadyAndAddrsSayWhereTheServerIsBound(t *testing.T) {
+	path := filepath.Join(testdir.Short(t), "s")
+	ready := make(chan []net.Addr, 2)
+	srv := newServer()
+	srv.Listen, srv.PIDFile = []string{"tcp://127.0.0.1:0", "unix://" + path, "tcp://[::1]:0"}, ""
+	srv.Ready = func(addrs []net.Addr) { ready <- addrs }
+	srv.Reload = func(context.Context) (*prefork.Config, error) {
+		next := newServer().Config
+		next.Listen = []string{"tcp://127.0.0.1:0"}
+		return &next, nil
+	}
+	if srv.Addrs() != nil {
+		t.Errorf("serves at %v before Run", srv.Addrs())
+	}
+	srv.Control = filepath.Join(filepath.Dir(path), "control")
+	ended := make(chan error, 1)
+	go func() { ended <- srv.Run(t.Context()) }()
+	addrs := await(t, "Ready", ready)
+	if !slices.EqualFunc(addrs, srv.Addrs(), func(a, b net.Addr) bool { return a.String() == b.String() }) {
+		t.Errorf("Ready said %v, Addrs %v", addrs, srv.Addrs())
+	}
+	for i, network := range []string{"tcp", "unix", "tcp"} {
+		if addrs[i].Network() != network {
+			t.Errorf("address %d is %v", i, addrs[i])
+		}
+		c := dial(t, func() net.Conn {
+			c, err := net.Dial(addrs[i].Network(), addrs[i].String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			return c
+		})
+		c.must(t, "pid")
+		_ = c.Close()
+	}
+	if err := srv.Shutdown(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if err := await(t, "the end of Run", ended); err != nil {
+		t.Error(err)
+	}
+	if len(ready) > 0 {
+		t.Error("Ready was called again")
+	}
+}
+
+func TestAddrsFollowsAReload(t *testing.T) {
+	second := filepath.Join(testdir.Short(t), "second")
+	var ready = make(chan []net.Addr, 2)
+	m := preforktest.StartMaster(t, func(srv *prefork.Server) {
+		srv.Ready = func(addrs []net.Addr) { ready <- addrs }
+		srv.Reload = func(context.Context) (*prefork.Config, error) {
+			next := newServer().Config
+			next.Listen = append(srv.Listen, "unix://"+second)
+			return &next, nil
+		}
+	})
+	if answer, err := m.Command(t.Context(), "reload"); err != nil || !answer.OK {
+		t.Fatalf("reload: %+v, %v", answer, err)
+	}
+	if addrs := m.Prefork.Addrs(); len(addrs) != 2 || addrs[1].Network() != "unix" {
+		t.Errorf("serves at %v after a reload that adds a socket", addrs)
+	}
+	if len(ready) != 1 {
+		t.Errorf("Ready was called %d times", len(ready))
+	}
+}
