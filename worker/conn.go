@@ -26,7 +26,7 @@ import (
 //
 // During a drain a Read that waits for a silent client returns io.EOF after
 // Config.DrainIdle, as if the client had closed. A Service's connections are
-// exempt: net/http reads all the time, so it must let them go by itself.
+// exempt until it calls SetDrainIdle.
 type Conn struct {
 	file       *os.File // non-blocking: on Go's netpoller
 	listener   *listenerInfo
@@ -40,6 +40,8 @@ type Conn struct {
 	closed     atomic.Bool // Close was called
 	readEnded  atomic.Bool // a Read has seen the end of the peer's side, or an error
 	forService bool        // handed to a Service, which closes it
+
+	drainIdle atomic.Int64 // in ns: how long it may be silent in a drain; 0 is for ever
 
 	activity
 	deadlines
@@ -56,6 +58,7 @@ type Conn struct {
 // and the epoll_ctl that registers it. On error fd is closed.
 func newConn(fd int, from *listenerInfo, p peer, t *connTable, now int64) (*Conn, error) {
 	c := &Conn{file: os.NewFile(uintptr(fd), from.network), listener: from, peer: p, table: t, acceptedAt: now}
+	c.drainIdle.Store(int64(t.cfg.DrainIdle))
 	// os.NewFile says nothing if the netpoller does not take the descriptor
 	// (ENOSPC from epoll_ctl), but such a file has no deadlines.
 	if err := c.file.SetDeadline(time.Time{}); err != nil {

@@ -70,3 +70,10 @@ func (c *Conn) sent(n int) {
 func (c *Conn) idleSince(from int64) int64 {
 	return max(from, c.lastByteAt.Load(), c.readingSince.Load())
 }
+
+// SetDrainIdle sets how long the client may be silent during a drain before
+// Read returns io.EOF, in place of Config.DrainIdle; 0 is for ever. A Service
+// sets it while it waits for a request, and sets it back to 0 while it serves
+// one: servers such as net/http read all the time, so a Read that waits does not
+// show that a connection is idle. No byte that has arrived is lost.
+func (c *Conn) SetDrainIdle(d time.Duration) { c.drainIdle.Store(int64(max(d, 0))) }

@@ -105,6 +105,38 @@ func TestHandlerTimeoutEndsTheContextThenTheConnection(t *testing.T) {
 	r.hasActive(0)
 }
 
+// A Service such as net/http reads all the time, so it says when a silent
+// connection may be closed.
+func TestADrainClosesAServicesConnectionOnlyWhileItIsIdle(t *testing.T) {
+	c, client := connPair(t, "tcp", Config{DrainIdle: time.Nanosecond})
+	c.table.beginDrain(1) // long ago
+	c.SetDrainIdle(0)
+	if why := c.table.checkIdle(c, ipc.Now()); why != notIdle {
+		t.Errorf("a connection with a request: %v", why)
+	}
+	// The request began just after the sweep had found the connection idle, and
+	// the Service sets a deadline before it reads on.
+	c.interruptRead(idleInDrain)
+	if err := c.SetReadDeadline(time.Now().Add(time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := client.Write([]byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	b := make([]byte, 1)
+	if n, err := io.ReadFull(c, b); n != 1 || err != nil {
+		t.Fatalf("Read = %d, %v; want the byte", n, err)
+	}
+	c.SetDrainIdle(time.Nanosecond)
+	if why := c.table.checkIdle(c, ipc.Now()+1); why != idleInDrain {
+		t.Errorf("an idle connection: %v", why)
+	}
+	c.interruptRead(idleInDrain)
+	if n, err := c.Read(b); n != 0 || err != io.EOF {
+		t.Errorf("Read = %d, %v; want EOF", n, err)
+	}
+}
+
 // Whatever the handler makes of it, and even if it never returns.
 func TestACutConnectionIsCountedAsFailedOnce(t *testing.T) {
 	release := make(chan struct{})

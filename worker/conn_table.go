@@ -125,14 +125,13 @@ func (t *connTable) beginDrain(now int64) {
 	close(t.draining)
 }
 
-// checkIdle says whether c has been silent for too long. A Service's connection
-// is never let go by a drain.
+// checkIdle says whether c has been silent for too long.
 func (t *connTable) checkIdle(c *Conn, now int64) idleReason {
-	thawed := t.resumedAt.Load()
-	if from := t.drainStartedAt.Load(); from != 0 && !c.forService && now-c.idleSince(max(from, thawed)) >= int64(t.cfg.DrainIdle) {
+	silent := func(from int64) int64 { return now - c.idleSince(max(from, t.resumedAt.Load())) }
+	if from, limit := t.drainStartedAt.Load(), c.drainIdle.Load(); from != 0 && limit > 0 && silent(from) >= limit {
 		return idleInDrain
 	}
-	if t.cfg.IdleTimeout > 0 && now-c.idleSince(max(c.acceptedAt, thawed)) >= int64(t.cfg.IdleTimeout) {
+	if limit := int64(t.cfg.IdleTimeout); limit > 0 && silent(c.acceptedAt) >= limit {
 		return idleTooLong
 	}
 	return notIdle

@@ -192,6 +192,7 @@ func (l *loop) tickInterval(now int64) time.Duration {
 		}
 	}
 	if l.draining() {
+		interval = min(interval, tickNormal)
 		fraction(l.cfg.DrainIdle)
 	}
 	fraction(l.cfg.IdleTimeout)

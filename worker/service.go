@@ -85,6 +85,7 @@ func (v *serviceListener) full() bool {
 // push queues c. The loop has asked full before, and is the only one to push.
 func (v *serviceListener) push(c *Conn) {
 	c.forService = true
+	c.SetDrainIdle(0)
 	v.queue <- c
 }
 

@@ -64,11 +64,6 @@ func loggedService(t *testing.T, l *ledger, h http.HandlerFunc) *running {
 	s.LameDuck = time.Millisecond
 	s.HandleAccessLog(l)
 	r := run(t, s)
-	t.Cleanup(func() {
-		if err := r.drain(t.Context()); err != nil && t.Context().Err() == nil {
-			t.Error(err)
-		}
-	})
 	return r
 }
 
@@ -252,7 +247,7 @@ func TestTheLogKnowsHTTP2(t *testing.T) {
 	s.HandleAccessLog(l)
 	r := run(t, s)
 	client := donor.Client()
-	resp, err := client.Get("https://" + r.l.Addr().String() + "/two")
+	resp, err := client.Get("https://" + r.addr + "/two")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -262,10 +257,7 @@ func TestTheLogKnowsHTTP2(t *testing.T) {
 		t.Error(line)
 	}
 	client.CloseIdleConnections()
-	if err := r.drain(t.Context()); err != nil {
-		t.Error(err)
-	}
-	r.left()
+	r.drain()
 }
 
 var _ worker.AccessLog = (*ledger)(nil)

@@ -49,18 +49,17 @@ type HTTPService struct {
 	// before it is closed; 5 s if 0. Set it before Serve.
 	LameDuck time.Duration
 
-	server   *http.Server
-	begin    sync.Once     // of the drain
-	draining chan struct{} // closed when the drain begins
-	duck     sync.Once     // of the end
-	leaving  chan struct{} // closed when the server, not only this worker, is to end
-	emptied  chan struct{} // hears when the last connection has left; holds one
+	server       *http.Server
+	drainOnce    sync.Once
+	draining     chan struct{} // closed when the drain begins
+	lameDuckOnce sync.Once
+	leaving      chan struct{} // closed when the server, not only this worker, is to end
 
-	live sync.WaitGroup // one per connection
+	conns  sync.WaitGroup // one for each connection
+	served chan struct{}  // closed when Serve returns
 
-	mu    sync.Mutex // guards what follows
-	conns map[*httpConn]struct{}
-	end   context.CancelFunc // of the requests' contexts
+	requests       context.Context // ends at the drain's deadline
+	cancelRequests context.CancelFunc
 }
 
 // HTTPServer makes a Service of srv, and takes it over: its Handler,
@@ -75,9 +74,9 @@ func HTTPServer(srv *http.Server) *HTTPService {
 		server:   srv,
 		draining: make(chan struct{}),
 		leaving:  make(chan struct{}),
-		emptied:  make(chan struct{}, 1),
-		conns:    make(map[*httpConn]struct{}),
+		served:   make(chan struct{}),
 	}
+	s.requests, s.cancelRequests = context.WithCancel(context.Background())
 	if srv.ErrorLog == nil {
 		srv.ErrorLog = log.New(&errorLog{}, "", 0)
 	}
@@ -128,11 +127,12 @@ func Leaving(ctx context.Context) <-chan struct{} {
 }
 
 // HandleLameDuck implements worker.LameDucker.
-func (s *HTTPService) HandleLameDuck() { s.duck.Do(func() { close(s.leaving) }) }
+func (s *HTTPService) HandleLameDuck() { s.lameDuckOnce.Do(func() { close(s.leaving) }) }
 
 // Serve accepts from l, and once l is closed it waits for the last connection.
 func (s *HTTPService) Serve(l net.Listener) error {
-	defer s.cancel()
+	defer close(s.served)
+	defer s.cancelRequests()
 	l = &httpListener{Listener: l, service: s}
 	var err error
 	if hasCertificate(s.server.TLSConfig) {
@@ -143,74 +143,20 @@ func (s *HTTPService) Serve(l net.Listener) error {
 	if !errors.Is(err, net.ErrClosed) {
 		return fmt.Errorf("serve http: %w", err)
 	}
-	s.live.Wait()
+	s.conns.Wait()
 	return nil
 }
 
-// Drain lets the connections go. It returns nil when all have gone, and ctx's
-// error if that ends before.
+// Drain returns nil when all connections are closed, and ctx's error if that
+// ends before.
 func (s *HTTPService) Drain(ctx context.Context) error {
-	s.begin.Do(func() { close(s.draining) })
-	quiet := s.LameDuck
-	if quiet <= 0 {
-		quiet = defaultLameDuck
-	}
-	tick := time.NewTicker(min(max(quiet/8, time.Millisecond), 250*time.Millisecond))
-	defer tick.Stop()
-	for s.sweep(time.Now(), quiet) > 0 {
-		select {
-		case <-ctx.Done():
-			s.cancel()
-			return ctx.Err()
-		case <-tick.C:
-		case <-s.emptied:
-		}
-	}
-	return nil
-}
-
-// sweep asks the connections to close that have been silent for that long, and
-// returns how many there are altogether.
-func (s *HTTPService) sweep(now time.Time, quiet time.Duration) int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for c := range s.conns {
-		if c.silence(now) >= quiet {
-			c.wake()
-		}
-	}
-	return len(s.conns)
-}
-
-// cancel ends the contexts of all requests.
-func (s *HTTPService) cancel() {
-	s.mu.Lock()
-	end := s.end
-	s.mu.Unlock()
-	if end != nil {
-		end()
-	}
-}
-
-func (s *HTTPService) add(c *httpConn) {
-	s.live.Add(1)
-	s.mu.Lock()
-	s.conns[c] = struct{}{}
-	s.mu.Unlock()
-}
-
-// remove forgets c. It is called once for each.
-func (s *HTTPService) remove(c *httpConn) {
-	s.mu.Lock()
-	delete(s.conns, c)
-	last := len(s.conns) == 0
-	s.mu.Unlock()
-	s.live.Done()
-	if last {
-		select {
-		case s.emptied <- struct{}{}:
-		default:
-		}
+	s.drainOnce.Do(func() { close(s.draining) })
+	select {
+	case <-s.served:
+		return nil
+	case <-ctx.Done():
+		s.cancelRequests()
+		return ctx.Err()
 	}
 }
 
@@ -247,9 +193,7 @@ func (s *HTTPService) wrapContext() {
 		}
 		ctx = context.WithValue(ctx, leavingKey{}, s.leaving)
 		ctx, cancel := context.WithCancel(context.WithValue(ctx, drainingKey{}, s.draining))
-		s.mu.Lock()
-		s.end = cancel
-		s.mu.Unlock()
+		context.AfterFunc(s.requests, cancel)
 		return ctx
 	}
 }
@@ -270,21 +214,19 @@ func (s *HTTPService) wrapConnContext() {
 		if next != nil {
 			ctx = next(ctx, c)
 		}
-		if hc := underlying(c); hc != nil {
-			if wc, ok := hc.Conn.(*worker.Conn); ok {
-				ctx = context.WithValue(ctx, connKey{}, wc)
-			}
+		if wc := workerConn(c); wc != nil {
+			ctx = context.WithValue(ctx, connKey{}, wc)
 		}
 		return ctx
 	}
 }
 
-// wrapState notes which connections have a request in hand.
+// wrapState lets a drain close the connections that have no request.
 func (s *HTTPService) wrapState() {
 	next := s.server.ConnState
 	s.server.ConnState = func(c net.Conn, state http.ConnState) {
-		if hc := underlying(c); hc != nil {
-			hc.waiting.Store(state == http.StateNew || state == http.StateIdle)
+		if wc := workerConn(c); wc != nil {
+			wc.SetDrainIdle(s.drainIdle(state))
 		}
 		if next != nil {
 			next(c, state)
@@ -292,13 +234,15 @@ func (s *HTTPService) wrapState() {
 	}
 }
 
-// underlying returns the connection that c is, or that TLS runs over.
-func underlying(c net.Conn) *httpConn {
-	if t, ok := c.(*tls.Conn); ok {
-		c = t.NetConn()
+// drainIdle is LameDuck while a connection waits for a request, and else for ever.
+func (s *HTTPService) drainIdle(state http.ConnState) time.Duration {
+	switch {
+	case state != http.StateNew && state != http.StateIdle:
+		return 0
+	case s.LameDuck > 0:
+		return s.LameDuck
 	}
-	hc, _ := c.(*httpConn)
-	return hc
+	return defaultLameDuck
 }
 
 func hasCertificate(c *tls.Config) bool {

@@ -15,6 +15,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"prefork/worker"
 )
 
 // forever is a lame-duck period that no test waits for.
@@ -24,41 +26,45 @@ func newTestServer(h http.HandlerFunc) *http.Server {
 	return &http.Server{Handler: h, ErrorLog: log.New(io.Discard, "", 0)}
 }
 
-// running is a service over a listener of its own, as a worker runs it.
+// running is a service in a worker without a master.
 type running struct {
 	t       *testing.T
 	service *HTTPService
-	l       net.Listener
-	served  chan error
+	worker  *worker.Alone
+	addr    string
 }
 
-func run(t *testing.T, s *HTTPService) *running {
+func run(t *testing.T, s *HTTPService) *running { return runWith(t, s, worker.Config{}) }
+
+func runWith(t *testing.T, s *HTTPService, cfg worker.Config) *running {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &running{t: t, service: s, l: l, served: make(chan error, 1)}
-	go func() { r.served <- s.Serve(l) }()
-	return r
+	t.Cleanup(func() { _ = l.Close() })
+	a, err := worker.ServeAlone(cfg, worker.Options{Service: s}, []worker.Listener{{Name: "test", FD: fdOf(t, l)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		a.Stop()
+		<-a.Done()
+	})
+	return &running{t: t, service: s, worker: a, addr: l.Addr().String()}
 }
 
-// drain does what a worker does: it closes the listener, then calls Drain.
-func (r *running) drain(ctx context.Context) error {
-	_ = r.l.Close()
-	return r.service.Drain(ctx)
-}
-
-// left waits for Serve to return.
-func (r *running) left() {
+// drain ends the whole server: it closes the listener and waits for the connections.
+func (r *running) drain() {
 	r.t.Helper()
+	r.worker.Drain()
 	select {
-	case err := <-r.served:
-		if err != nil {
-			r.t.Errorf("Serve: %v", err)
+	case <-r.worker.Done():
+		if err := r.worker.Err(); err != nil {
+			r.t.Errorf("drain: %v", err)
 		}
 	case <-time.After(testPatience):
-		r.t.Fatal("Serve did not return")
+		r.t.Fatal("the drain does not end")
 	}
 }
 
@@ -70,7 +76,7 @@ type httpClient struct {
 
 func (r *running) dial() *httpClient {
 	r.t.Helper()
-	conn, err := net.Dial("tcp", r.l.Addr().String())
+	conn, err := net.Dial("tcp", r.addr)
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -151,11 +157,8 @@ func TestKeepAliveClientsSeeNoErrorAcrossADrain(t *testing.T) {
 			})
 		}
 		warm.Wait()
-		if err := r.drain(t.Context()); err != nil {
-			t.Errorf("Drain: %v", err)
-		}
+		r.drain()
 		done.Wait()
-		r.left()
 		if n := total.Load(); n < clients*11 {
 			t.Errorf("%d requests, want some from each client", n)
 		}
@@ -169,15 +172,14 @@ func TestTheNextRequestDuringADrainIsAnsweredAndTheLast(t *testing.T) {
 	idle, fresh := r.dial(), r.dial()
 	idle.mustGet(t, "/", "hello", false)
 	fresh.mustGet(t, "/", "hello", false) // it is accepted by now
-	drained := make(chan error, 1)
-	go func() { drained <- r.drain(t.Context()) }()
+	r.worker.Drain()
 	<-s.draining
 	idle.mustGet(t, "/", "hello", true)
 	fresh.mustGet(t, "/", "hello", true)
-	if err := errors.Join(idle.eof(), fresh.eof(), <-drained); err != nil {
+	if err := errors.Join(idle.eof(), fresh.eof()); err != nil {
 		t.Error(err)
 	}
-	r.left()
+	r.drain()
 }
 
 func TestSilentConnectionsAreClosedWithoutAReset(t *testing.T) {
@@ -199,9 +201,7 @@ func TestSilentConnectionsAreClosedWithoutAReset(t *testing.T) {
 	for range 3 {
 		<-accepted
 	}
-	if err := r.drain(t.Context()); err != nil {
-		t.Errorf("Drain: %v", err)
-	}
+	r.drain()
 	if err := errors.Join(idle.eof(), silent.eof()); err != nil {
 		t.Error(err)
 	}
@@ -214,7 +214,6 @@ func TestSilentConnectionsAreClosedWithoutAReset(t *testing.T) {
 	if resp.StatusCode != http.StatusBadRequest || !resp.Close {
 		t.Errorf("half a request: %s, want a last answer of 400", resp.Status)
 	}
-	r.left()
 }
 
 func TestARequestUnderWayOutlastsTheLameDuck(t *testing.T) {
@@ -235,25 +234,19 @@ func TestARequestUnderWayOutlastsTheLameDuck(t *testing.T) {
 		t.Fatal(err)
 	}
 	<-started
-	drained := make(chan error, 1)
-	go func() { drained <- r.drain(t.Context()) }()
-	// The idle one goes first: the lame-duck period has passed for it.
-	if err := idle.conn.Close(); err != nil {
-		t.Fatal(err)
+	r.worker.Drain()
+	// The idle one is closed first: the lame-duck period has passed.
+	if err := idle.eof(); err != nil {
+		t.Error(err)
 	}
-	until(t, "the idle connection is gone", func() bool {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		return len(s.conns) == 1
-	})
 	close(release)
 	if body, _, err := busy.answer(); body != "hello" || err != nil {
 		t.Errorf("answer: %q, %v", body, err)
 	}
-	if err := errors.Join(busy.eof(), <-drained); err != nil {
+	if err := busy.eof(); err != nil {
 		t.Error(err)
 	}
-	r.left()
+	r.drain()
 }
 
 func TestTheDeadlineEndsTheRequestsContexts(t *testing.T) {
@@ -264,29 +257,18 @@ func TestTheDeadlineEndsTheRequestsContexts(t *testing.T) {
 		<-r.Context().Done()
 		close(ended)
 	}))
-	r := run(t, s)
+	r := runWith(t, s, worker.Config{DrainTimeout: 10 * time.Millisecond})
 	if err := r.dial().send("/"); err != nil {
 		t.Fatal(err)
 	}
 	<-started
-	ctx, cancel := context.WithCancel(t.Context())
-	go func() {
-		<-s.draining
-		cancel()
-	}()
-	if err := r.drain(ctx); !errors.Is(err, context.Canceled) {
-		t.Errorf("Drain: %v, want the context's error", err)
-	}
+	r.worker.Drain()
 	select {
 	case <-ended:
 	case <-time.After(testPatience):
 		t.Fatal("the handler's context did not end")
 	}
-	r.service.LameDuck = time.Millisecond
-	if err := s.Drain(t.Context()); err != nil { // the answer kept the connection
-		t.Errorf("second Drain: %v", err)
-	}
-	r.left()
+	r.drain()
 }
 
 func TestAHijackedConnectionCountsUntilItIsClosed(t *testing.T) {
@@ -312,13 +294,10 @@ func TestAHijackedConnectionCountsUntilItIsClosed(t *testing.T) {
 	if line, err := c.r.ReadString('\n'); line != "hijacked\n" {
 		t.Fatalf("read %q, %v", line, err)
 	}
-	if err := r.drain(t.Context()); err != nil {
-		t.Errorf("Drain: %v", err)
-	}
+	r.drain()
 	if rest, err := io.ReadAll(c.r); string(rest) != "bye\n" || err != nil {
 		t.Errorf("read %q, %v", rest, err)
 	}
-	r.left()
 }
 
 func TestTheProgramsOwnHooksStillRun(t *testing.T) {
@@ -333,10 +312,7 @@ func TestTheProgramsOwnHooksStillRun(t *testing.T) {
 	s.LameDuck = time.Millisecond
 	r := run(t, s)
 	r.dial().mustGet(t, "/", "base", false)
-	if err := r.drain(t.Context()); err != nil {
-		t.Error(err)
-	}
-	r.left()
+	r.drain()
 	for _, state := range []http.ConnState{http.StateNew, http.StateActive, http.StateIdle, http.StateClosed} {
 		if _, ok := states.Load(state); !ok {
 			t.Errorf("ConnState did not hear of %v", state)

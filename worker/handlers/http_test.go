@@ -1,6 +1,8 @@
 package handlers
 
 import (
+	"context"
+	"errors"
 	"io"
 	"io/fs"
 	"net/http"
@@ -9,7 +11,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"prefork/worker"
 )
@@ -59,12 +60,6 @@ func start(t *testing.T, options map[string]any) *running {
 		t.Fatal(err)
 	}
 	r := run(t, o.Service.(*HTTPService))
-	t.Cleanup(func() {
-		r.service.LameDuck = time.Millisecond
-		if err := r.drain(t.Context()); err != nil && t.Context().Err() == nil {
-			t.Errorf("Drain: %v", err)
-		}
-	})
 	return r
 }
 
@@ -237,12 +232,14 @@ func TestHealthIsGoodWhileOnlyThisWorkerDrains(t *testing.T) {
 	r := start(t, map[string]any{"lame_duck": "1h"})
 	c := r.dial()
 	c.mustGet(t, "/healthz", "ok\n", false)
+	ctx, cancel := context.WithCancel(t.Context())
 	drained := make(chan error, 1)
-	go func() { drained <- r.drain(t.Context()) }()
+	go func() { drained <- r.service.Drain(ctx) }() // and no HandleLameDuck
 	<-r.service.draining
 	c.mustGet(t, "/healthz", "ok\n", true)
-	if err := <-drained; err != nil {
-		t.Error(err)
+	cancel()
+	if err := <-drained; !errors.Is(err, context.Canceled) {
+		t.Errorf("Drain: %v", err)
 	}
 }
 

@@ -11,7 +11,7 @@ import (
 )
 
 // tlsService returns a service that speaks TLS, and a client that trusts it.
-func tlsService(t *testing.T, protocols ...string) (*running, *http.Client) {
+func tlsService(t *testing.T, lameDuck time.Duration, protocols ...string) (*running, *http.Client) {
 	t.Helper()
 	donor := httptest.NewUnstartedServer(nil)
 	donor.EnableHTTP2 = true
@@ -20,7 +20,7 @@ func tlsService(t *testing.T, protocols ...string) (*running, *http.Client) {
 	srv := newTestServer(func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, r.Proto) })
 	srv.TLSConfig = &tls.Config{Certificates: donor.TLS.Certificates, NextProtos: protocols}
 	s := HTTPServer(srv)
-	s.LameDuck = forever
+	s.LameDuck = lameDuck
 	r := run(t, s)
 	transport := donor.Client().Transport.(*http.Transport).Clone()
 	t.Cleanup(transport.CloseIdleConnections)
@@ -29,7 +29,7 @@ func tlsService(t *testing.T, protocols ...string) (*running, *http.Client) {
 
 func fetch(t *testing.T, client *http.Client, r *running) (proto string, closes bool) {
 	t.Helper()
-	resp, err := client.Get("https://" + r.l.Addr().String() + "/")
+	resp, err := client.Get("https://" + r.addr + "/")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,47 +42,35 @@ func fetch(t *testing.T, client *http.Client, r *running) (proto string, closes 
 }
 
 func TestTLSConnectionsDrainLikeOthers(t *testing.T) {
-	r, client := tlsService(t, "http/1.1")
+	r, client := tlsService(t, forever, "http/1.1")
 	if proto, closes := fetch(t, client, r); proto != "HTTP/1.1" || closes {
 		t.Errorf("before: %s, closes %v", proto, closes)
 	}
-	drained := make(chan error, 1)
-	go func() { drained <- r.drain(t.Context()) }()
+	r.worker.Drain()
 	<-r.service.draining
 	if proto, closes := fetch(t, client, r); proto != "HTTP/1.1" || !closes {
 		t.Errorf("during the drain: %s, closes %v, want the last answer", proto, closes)
 	}
-	if err := <-drained; err != nil {
-		t.Error(err)
-	}
-	r.left()
+	r.drain()
 }
 
 func TestHTTP2ConnectionsGetAGoAwayWithTheirNextAnswer(t *testing.T) {
-	r, client := tlsService(t, "h2", "http/1.1")
+	r, client := tlsService(t, forever, "h2", "http/1.1")
 	if proto, _ := fetch(t, client, r); proto != "HTTP/2.0" {
 		t.Fatalf("before: %s", proto)
 	}
-	drained := make(chan error, 1)
-	go func() { drained <- r.drain(t.Context()) }()
+	r.worker.Drain()
 	<-r.service.draining
 	if proto, _ := fetch(t, client, r); proto != "HTTP/2.0" {
 		t.Errorf("during the drain: %s", proto)
 	}
-	if err := <-drained; err != nil { // LameDuck is an hour: it left by GOAWAY
-		t.Error(err)
-	}
-	r.left()
+	r.drain() // LameDuck is an hour: it left by GOAWAY
 }
 
 func TestAnIdleHTTP2ConnectionIsClosedAfterTheLameDuck(t *testing.T) {
-	r, client := tlsService(t, "h2")
-	r.service.LameDuck = 10 * time.Millisecond
+	r, client := tlsService(t, 10*time.Millisecond, "h2")
 	if proto, _ := fetch(t, client, r); !strings.HasPrefix(proto, "HTTP/2") {
 		t.Fatalf("before: %s", proto)
 	}
-	if err := r.drain(t.Context()); err != nil {
-		t.Error(err)
-	}
-	r.left()
+	r.drain()
 }

@@ -21,6 +21,19 @@ func inWorker(t *testing.T, settings string) (*net.TCPConn, chan error) {
 	return limited(t, settings, worker.Config{})
 }
 
+// fdOf returns the descriptor of l, which stays l's.
+func fdOf(t *testing.T, l net.Listener) (fd int) {
+	t.Helper()
+	raw, err := l.(*net.TCPListener).SyscallConn()
+	if err == nil {
+		err = raw.Control(func(p uintptr) { fd = int(p) })
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fd
+}
+
 // limited is inWorker with the worker's limits.
 func limited(t *testing.T, settings string, limits worker.Config) (*net.TCPConn, chan error) {
 	t.Helper()
@@ -29,21 +42,13 @@ func limited(t *testing.T, settings string, limits worker.Config) (*net.TCPConn,
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = l.Close() })
-	raw, err := l.(*net.TCPListener).SyscallConn()
-	if err != nil {
-		t.Fatal(err)
-	}
-	var fd int
-	if err := raw.Control(func(p uintptr) { fd = int(p) }); err != nil {
-		t.Fatal(err)
-	}
 	var o worker.Options
 	if err := Configure(json.RawMessage(settings), &o); err != nil {
 		t.Fatal(err)
 	}
 	done := make(chan error, 1)
 	go func() {
-		done <- worker.HandleRequest(t.Context(), limits, o, []worker.Listener{{Name: "test", FD: fd}})
+		done <- worker.HandleRequest(t.Context(), limits, o, []worker.Listener{{Name: "test", FD: fdOf(t, l)}})
 	}()
 	c, err := net.Dial("tcp", l.Addr().String())
 	if err != nil {
