@@ -179,11 +179,13 @@ func (m *Master) controlScale(r *http.Request) (Answer, error) {
 	if err != nil {
 		return Answer{}, fmt.Errorf("n=%q is not a number such as 4, +1 or -1", text)
 	}
-	absolute := text[0] != '+' && text[0] != '-'
-	if absolute && n < 1 {
+	if text[0] == '+' || text[0] == '-' {
+		return m.scaleTo(r.Context(), policy.Scale{By: n})
+	}
+	if n < 1 {
 		return Answer{}, fmt.Errorf("n=%d: at least one worker; to end the server, drain it", n)
 	}
-	return m.scaleTo(r.Context(), policy.Scale{N: n, Absolute: absolute})
+	return m.scaleTo(r.Context(), policy.Scale{To: n})
 }
 
 // controlRecycle reads slot=N.

@@ -158,9 +158,9 @@ func (m *Master) scaleTo(ctx context.Context, ev policy.Scale) (Answer, error) {
 			r <- Answer{Error: "the server is ending", Generation: m.machine.Generation()}
 			return
 		case want < 1 || want > most:
-			asked := fmt.Sprintf("to %d", ev.N)
-			if !ev.Absolute {
-				asked = fmt.Sprintf("by %+d", ev.N)
+			asked := fmt.Sprintf("to %d", ev.To)
+			if ev.To == 0 {
+				asked = fmt.Sprintf("by %+d", ev.By)
 			}
 			r <- Answer{
 				Error:      fmt.Sprintf("cannot scale %s: the pool has %s, and may have 1 to %d", asked, m.target(), most),

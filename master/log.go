@@ -8,6 +8,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"prefork/internal/logs"
+	"prefork/internal/script"
 	"prefork/ipc"
 	"prefork/master/policy"
 )
@@ -124,7 +125,7 @@ func formatAll(actions []policy.Action) []string {
 	out := make([]string, 0, len(actions))
 	for _, a := range actions {
 		if _, isNote := a.(policy.Note); !isNote {
-			out = append(out, policy.FormatAction(a))
+			out = append(out, script.Format(a))
 		}
 	}
 	return out

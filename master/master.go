@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"prefork/internal/logs"
+	"prefork/internal/script"
 	"prefork/ipc"
 	"prefork/master/policy"
 	"prefork/systemd"
@@ -228,7 +229,7 @@ func (m *Master) step(ev policy.Event) {
 		m.hurried = m.hurried || m.machine.State() == policy.Killing
 		if ce := m.log.Check(zap.DebugLevel, "step"); ce != nil {
 			ce.Write(zap.Stringer("state", m.machine.State()),
-				zap.String("event", policy.FormatEvent(ev)), zap.Strings("actions", formatAll(actions)))
+				zap.String("event", script.Format(ev)), zap.Strings("actions", formatAll(actions)))
 		}
 		for _, a := range actions {
 			m.apply(a)

@@ -23,8 +23,8 @@ var signalTable = map[os.Signal]struct {
 	unix.SIGQUIT: {"stop", policy.Stop{}, queueEnd},
 	unix.SIGHUP:  {"reload", policy.Reload{}, queueReload},
 	unix.SIGUSR1: {"reopen log files", nil, queueReopen},
-	unix.SIGTTIN: {"one worker more", policy.Scale{N: +1}, queueOther},
-	unix.SIGTTOU: {"one worker fewer", policy.Scale{N: -1}, queueOther},
+	unix.SIGTTIN: {"one worker more", policy.Scale{By: +1}, queueOther},
+	unix.SIGTTOU: {"one worker fewer", policy.Scale{By: -1}, queueOther},
 	unix.SIGUSR2: {"nothing", nil, queueOther},
 	unix.SIGPIPE: {"nothing", nil, queueIgnored}, // of a broken standard error
 }

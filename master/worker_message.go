@@ -31,7 +31,7 @@ func (m *Master) message(w *worker, msg ipc.Message) {
 		m.look(w)
 		m.step(policy.Ready{ID: w.id})
 	case *ipc.Failed:
-		m.step(policy.Failed{ID: w.id, Code: msg.Code, Message: reason(msg.Message)})
+		m.step(policy.Failed{ID: w.id, Code: msg.Code, Err: reason(msg.Message)})
 	case *ipc.Report:
 		switch msg.State {
 		case ipc.StateBusy:

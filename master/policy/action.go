@@ -1,6 +1,9 @@
 package policy
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // Action is something that the master must do, in the order in which Step
 // returned it. An action never fails in the machine's eyes: what goes wrong
@@ -15,7 +18,7 @@ type Load struct{}
 // Spawn starts a worker; Spawned or SpawnFailed follows.
 type Spawn struct {
 	ID         ID
-	Slot       int
+	Slot       int `script:"always"`
 	Generation int
 }
 
@@ -70,6 +73,9 @@ type Notify struct {
 	Status string // one line for people
 }
 
+// String writes n as a line of the script.
+func (n Notify) String() string { return fmt.Sprintf("notify %s %q", notifyNames[n.State], n.Status) }
+
 // NotifyState is what the service manager is told.
 type NotifyState uint8
 
@@ -80,6 +86,8 @@ const (
 	NotifyReloading
 	NotifyStopping
 )
+
+var notifyNames = [...]string{"status", "ready", "reloading", "stopping"}
 
 // Verdict answers everyone who asked for the reload that it ends. Err is empty
 // if the new generation serves and has passed its probation.
@@ -101,6 +109,22 @@ type Note struct {
 	Fields  []Field
 }
 
+// String writes n as a line of the script.
+func (n Note) String() string {
+	line := fmt.Sprintf("note %s %q", levelNames[n.Level], n.Message)
+	if n.ID != 0 {
+		line += fmt.Sprintf(" id=%d", n.ID)
+	}
+	for _, f := range n.Fields {
+		if text, ok := f.Value.(string); ok {
+			line += fmt.Sprintf(" %s=%q", f.Key, text)
+		} else {
+			line += fmt.Sprintf(" %s=%v", f.Key, f.Value)
+		}
+	}
+	return line
+}
+
 // Level is the weight of a Note.
 type Level uint8
 
@@ -113,6 +137,8 @@ const (
 	Error
 )
 
+var levelNames = [...]string{"debug", "info", "warn", "error"}
+
 // Field is one variable of a Note. Value is a string, an int, a bool or a
 // time.Duration.
 type Field struct {
@@ -122,7 +148,7 @@ type Field struct {
 
 // Exit ends the master. Code is its exit status; Err is empty after a drain.
 type Exit struct {
-	Code int
+	Code int `script:"always"`
 	Err  string
 }
 

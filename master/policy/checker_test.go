@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"prefork/internal/script"
 )
 
 // checker wraps a Machine and holds it to its promises after every step. It
@@ -87,7 +89,7 @@ func (c *checker) step(now time.Duration, ev Event) ([]Action, error) {
 	for i, a := range actions {
 		if _, isVerdict := a.(Verdict); c.exit != nil && !isVerdict {
 			if n, ok := a.(Note); !ok || n.Level != Debug {
-				return actions, fmt.Errorf("action after exit: %s", FormatAction(a))
+				return actions, fmt.Errorf("action after exit: %s", script.Format(a))
 			}
 		}
 		if n, ok := a.(Note); ok && (n.Message == "pool full" || n.Message == "pool has room again") {
@@ -103,7 +105,7 @@ func (c *checker) step(now time.Duration, ev Event) ([]Action, error) {
 			rolled = rolled || k.Generation < c.committed
 		}
 		if err := c.action(a); err != nil && !(c.wild && aboutWorker(a)) {
-			return actions, fmt.Errorf("action %d, %s: %w", i, FormatAction(a), err)
+			return actions, fmt.Errorf("action %d, %s: %w", i, script.Format(a), err)
 		}
 	}
 	if err := c.after(now); err != nil {
@@ -374,9 +376,9 @@ func (c *checker) inside() error {
 func (c *checker) report() string {
 	var b strings.Builder
 	for _, r := range c.recent {
-		fmt.Fprintf(&b, "@%s %s    (%s)\n", r.now, FormatEvent(r.event), r.state)
+		fmt.Fprintf(&b, "@%s %s    (%s)\n", r.now, script.Format(r.event), r.state)
 		for _, a := range r.actions {
-			fmt.Fprintf(&b, "    %s\n", FormatAction(a))
+			fmt.Fprintf(&b, "    %s\n", script.Format(a))
 		}
 	}
 	return b.String()

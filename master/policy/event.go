@@ -32,9 +32,9 @@ type Ready struct{ ID ID }
 // Failed says that a worker cannot start; its exit follows. Code 78 means that
 // another try is pointless.
 type Failed struct {
-	ID      ID
-	Code    int
-	Message string
+	ID   ID
+	Code int
+	Err  string
 }
 
 // Busy says that a one-shot worker has taken its connection.
@@ -117,11 +117,8 @@ type Listening struct {
 	Err        string
 }
 
-// Scale moves the number of workers: to N if Absolute, else by N.
-type Scale struct {
-	N        int
-	Absolute bool
-}
+// Scale changes the number of workers: to To, or by By if To is 0.
+type Scale struct{ To, By int }
 
 // Recycle asks for one worker to be replaced: once its replacement accepts or,
 // if Now, at once, whoever is left to accept.

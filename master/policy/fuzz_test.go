@@ -87,9 +87,9 @@ func fuzzEvent(c *checker, kind, arg byte) Event {
 	case 11:
 		return Loaded{Err: "no"}
 	case 12:
-		return Scale{N: int(int8(arg))}
+		return Scale{By: int(int8(arg))}
 	case 13:
-		return Scale{N: int(int8(arg)), Absolute: true}
+		return Scale{To: int(int8(arg))}
 	case 14:
 		return Recycle{id, high&1 == 1}
 	case 15:

@@ -3,6 +3,8 @@ package policy
 import (
 	"slices"
 	"time"
+
+	"prefork/internal/script"
 )
 
 // generation is one configuration with its pool.
@@ -270,7 +272,7 @@ func (m *Machine) listen(g *generation) bool {
 func (m *Machine) onListening(ev Listening) {
 	i := slices.IndexFunc(m.generations, func(g *generation) bool { return g.number == ev.Generation })
 	if i < 0 || m.generations[i].listens != listensAsked {
-		m.note(Debug, "event ignored", nil, Field{"event", eventName(ev)})
+		m.note(Debug, "event ignored", nil, Field{"event", script.Name(ev)})
 		return
 	}
 	g := m.generations[i]

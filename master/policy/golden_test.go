@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"prefork/internal/script"
 )
 
 var update = flag.Bool("update", false, "rewrite the expected actions in testdata")
@@ -155,7 +157,7 @@ func (p *player) event(when, what string) {
 			}
 		}
 	default:
-		ev, err := ParseEvent(what)
+		ev, err := parseEvent(what)
 		if err != nil {
 			p.t.Fatalf("line %d: %v", p.line, err)
 		}
@@ -168,7 +170,7 @@ func (p *player) step(ev Event) {
 	var then Event
 	for _, a := range p.m.Step(p.now, ev) {
 		if n, ok := a.(Note); !ok || n.Level > Debug {
-			p.answer("%s", FormatAction(a))
+			p.answer("%s", script.Format(a))
 		}
 		if a, ok := a.(Listen); ok {
 			then, p.listenErr = Listening{a.Generation, p.listenErr}, ""

@@ -1,6 +1,10 @@
 package policy
 
-import "time"
+import (
+	"time"
+
+	"prefork/internal/script"
+)
 
 // Machine is the master's mind. New makes one; Step moves it. It belongs to
 // one goroutine.
@@ -122,7 +126,7 @@ func (m *Machine) beforeBoot(ev Event) {
 	case Reload:
 		m.again = true
 	default:
-		m.note(Debug, "event ignored", nil, Field{"event", eventName(ev)})
+		m.note(Debug, "event ignored", nil, Field{"event", script.Name(ev)})
 	}
 }
 
@@ -132,7 +136,7 @@ func (m *Machine) afterStop(ev Event) {
 		m.refuse()
 		return
 	}
-	m.note(Debug, "event ignored", nil, Field{"event", eventName(ev)})
+	m.note(Debug, "event ignored", nil, Field{"event", script.Name(ev)})
 }
 
 // boot makes generation 1.
@@ -194,7 +198,7 @@ func (m *Machine) handle(ev Event) {
 		m.onStop()
 	case Tick:
 	default:
-		m.note(Debug, "event ignored", nil, Field{"event", eventName(ev)})
+		m.note(Debug, "event ignored", nil, Field{"event", script.Name(ev)})
 	}
 }
 
@@ -205,7 +209,7 @@ func (m *Machine) withWorker(id ID, ev Event, f func(*worker)) {
 		f(w)
 		return
 	}
-	m.note(Debug, "event ignored", nil, Field{"event", eventName(ev)})
+	m.note(Debug, "event ignored", nil, Field{"event", script.Name(ev)})
 }
 
 // advance makes the one transition of the server that time or a pool's

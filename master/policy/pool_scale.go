@@ -17,11 +17,14 @@ func (m *Machine) onScale(s Scale) {
 
 // then returns one request for what s, which may be nil, and next ask for.
 func (s *Scale) then(next Scale) *Scale {
-	next.N = bound(next.N)
-	if s == nil || next.Absolute {
+	next.To, next.By = bound(next.To), bound(next.By)
+	switch {
+	case s == nil || next.To != 0:
 		return &next
+	case s.To != 0:
+		return &Scale{To: max(1, bound(s.To+next.By))}
 	}
-	return &Scale{N: bound(s.N + next.N), Absolute: s.Absolute}
+	return &Scale{By: bound(s.By + next.By)}
 }
 
 // bound keeps sums of requests far from overflow.
@@ -53,9 +56,8 @@ func (m *Machine) sizes(g *generation, s Scale) (have, want, limit, width int) {
 		width = g.max - g.min
 		limit = max(1, limit-width)
 	}
-	want = bound(s.N)
-	if !s.Absolute {
-		want += have
+	if want = bound(s.To); want == 0 {
+		want = have + bound(s.By)
 	}
 	return have, want, limit, width
 }

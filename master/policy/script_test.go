@@ -5,25 +5,57 @@ import (
 	"reflect"
 	"testing"
 	"time"
+
+	"prefork/internal/script"
 )
 
+// eventTypes are all types of events, for script.Parse.
+var eventTypes = []any{
+	Boot{}, Spawned{}, SpawnFailed{}, Ready{}, Failed{}, Busy{}, Drained{}, Terminated{}, Leaving{}, Unfit{}, Exited{}, Sampled{},
+	Reload{}, Loaded{}, Listening{}, Scale{}, Recycle{}, Drain{}, Interrupt{}, Stop{}, Tick{},
+}
+
+func parseEvent(line string) (Event, error) {
+	v, err := script.Parse(line, eventTypes...)
+	ev, _ := v.(Event)
+	return ev, err
+}
+
+// fullConfig has another value in each field.
+func fullConfig(t *testing.T) (c Config) {
+	for field, value := range reflect.ValueOf(&c).Elem().Fields() {
+		switch value.Kind() {
+		case reflect.Bool:
+			value.SetBool(true)
+		case reflect.Float64:
+			value.SetFloat(2.5)
+		case reflect.Uint64:
+			value.SetUint(1<<63 + uint64(field.Offset))
+		case reflect.Int, reflect.Int64:
+			value.SetInt(-1 - int64(field.Offset))
+		default:
+			t.Fatalf("no value for %s", field.Name)
+		}
+	}
+	return c
+}
+
 func TestEveryEventSurvivesTheScript(t *testing.T) {
-	events := append(everyEvent(),
-		Boot{Config{OneShot: true, CrashBudget: 2.5, Probation: -1, Seed: 1 << 63, RecycleAboveRSS: 9}},
-		Failed{ID: 3, Code: 1, Message: "a \"b\" = c\n\x00é"},
+	events := append(everyEvent(), Boot{fullConfig(t)}, Loaded{Err: "no"},
+		Failed{ID: 3, Code: 1, Err: "a \"b\" = c\n\x00é"},
 		Sampled{[]Sample{{1, 2, 3, true, time.Second, 4, true, true}, {ID: 5}}, true})
 	for _, ev := range events {
 		if ev == nil {
 			continue
 		}
-		text := FormatEvent(ev)
-		got, err := ParseEvent(text)
+		text := script.Format(ev)
+		got, err := parseEvent(text)
 		if err != nil {
 			t.Errorf("%s: %v", text, err)
 			continue
 		}
-		if FormatEvent(got) != text || !reflect.DeepEqual(got, ev) && !isEmptySample(ev) {
-			t.Errorf("%s came back as %s", text, FormatEvent(got))
+		if script.Format(got) != text || !reflect.DeepEqual(got, ev) && !isEmptySample(ev) {
+			t.Errorf("%s came back as %s", text, script.Format(got))
 		}
 	}
 }
@@ -33,27 +65,12 @@ func isEmptySample(ev Event) bool {
 	return ok && len(s.Samples) == 0
 }
 
-func TestEveryConfigFieldHasAName(t *testing.T) {
-	if got, want := len(configFields), reflect.TypeFor[Config]().NumField(); got != want {
-		t.Errorf("%d names for %d fields", got, want)
-	}
-	var c Config
-	seen := map[any]bool{}
-	for _, f := range configFields {
-		if p := f.of(&c); seen[p] {
-			t.Errorf("%s names a field that has another name", f.name)
-		} else {
-			seen[p] = true
-		}
-	}
-}
-
 func TestBadScriptLinesAreRefused(t *testing.T) {
 	for _, text := range []string{
-		"", "explode", "ready", "ready id=x", "ready id=1 color=red", `failed id=1 err="no end`, `failed id=1 err="\q"`, "scale", "scale by=much",
+		"", "explode", "ready", "ready id=x", "ready id=1 color=red", `failed id=1 err="no end`, `failed id=1 err="\q"`, "scale by=much",
 		"boot min=1 min=x", "boot probation=soon", "sampled active=1",
 	} {
-		if ev, err := ParseEvent(text); !errors.Is(err, errScript) {
+		if ev, err := parseEvent(text); !errors.Is(err, script.ErrLine) {
 			t.Errorf("%q: got %v, %v, want an error", text, ev, err)
 		}
 	}
@@ -62,21 +79,21 @@ func TestBadScriptLinesAreRefused(t *testing.T) {
 func FuzzParseEvent(f *testing.F) {
 	for _, ev := range everyEvent() {
 		if ev != nil {
-			f.Add(FormatEvent(ev))
+			f.Add(script.Format(ev))
 		}
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		ev, err := ParseEvent(text)
+		ev, err := parseEvent(text)
 		if err != nil {
 			return
 		}
-		written := FormatEvent(ev)
-		again, err := ParseEvent(written)
+		written := script.Format(ev)
+		again, err := parseEvent(written)
 		if err != nil {
 			t.Fatalf("%q was written as %q: %v", text, written, err)
 		}
-		if FormatEvent(again) != written {
-			t.Fatalf("%q came back as %q", written, FormatEvent(again))
+		if script.Format(again) != written {
+			t.Fatalf("%q came back as %q", written, script.Format(again))
 		}
 	})
 }

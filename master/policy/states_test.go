@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	"prefork/internal/script"
 )
 
 // situation is a machine that has been brought into a state.
@@ -44,7 +46,7 @@ func (p *checkedPlayer) do(lines ...string) {
 			p.now = at
 			p.step(Tick{})
 		default:
-			ev, err := ParseEvent(line)
+			ev, err := parseEvent(line)
 			if err != nil {
 				p.t.Fatal(err)
 			}
@@ -135,7 +137,7 @@ func everyEvent() []Event {
 		Boot{}, Boot{Config{Min: 3}}, Boot{Config{Min: 2, Max: 1}}, Sampled{}, Reload{}, Loaded{}, Loaded{Err: "no"}, Loaded{Config: Config{Min: 2, Max: 1}},
 		Listening{Generation: 1}, Listening{1, "no"}, Listening{Generation: 2}, Listening{2, "no"}, Listening{Generation: 9},
 		Loaded{Config: Config{OneShot: true, MinSpare: 3}}, Loaded{Config: Config{Min: 1, Max: 9}},
-		Scale{N: 1}, Scale{N: -1}, Scale{N: 3, Absolute: true}, Scale{N: -1 << 62}, Scale{N: 1 << 62, Absolute: true},
+		Scale{By: 1}, Scale{By: -1}, Scale{To: 3}, Scale{By: -1 << 62}, Scale{To: 1 << 62},
 		Drain{}, Interrupt{}, Stop{}, Tick{}, nil,
 	}
 	for _, id := range []ID{1, 2, 3, 4, 0, 99} {
@@ -175,7 +177,7 @@ func TestEveryEventInEveryStateLeadsWhereItMay(t *testing.T) {
 	seen := map[string]bool{}
 	for _, s := range situations {
 		for _, ev := range everyEvent() {
-			name := fmt.Sprintf("%s/%s", s.name, FormatEvent(ev))
+			name := fmt.Sprintf("%s/%s", s.name, script.Format(ev))
 			p := &checkedPlayer{t: t, c: newChecker()}
 			s.bring(p)
 			if got := p.c.m.State(); got != s.state {
@@ -189,9 +191,9 @@ func TestEveryEventInEveryStateLeadsWhereItMay(t *testing.T) {
 			}
 			after := p.c.m.State()
 			if after != s.state {
-				seen[fmt.Sprintf("%s %s %s", s.state, eventName(ev), after)] = true
+				seen[fmt.Sprintf("%s %s %s", s.state, script.Name(ev), after)] = true
 			}
-			if after != s.state && !contains(next[s.state][eventName(ev)], after) {
+			if after != s.state && !contains(next[s.state][script.Name(ev)], after) {
 				t.Errorf("%s: leads to %s", name, after)
 			}
 			p.finish(name)

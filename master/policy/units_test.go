@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"prefork/internal/script"
 )
 
 func TestSparesGrowFasterWhileShortAndShrinkByOne(t *testing.T) {
@@ -187,13 +189,13 @@ func TestALogCanBeReplayedAsAScript(t *testing.T) {
 		w := newWorld(seed)
 		again := New()
 		w.c.listen = func(r record) {
-			ev, err := ParseEvent(FormatEvent(r.event))
+			ev, err := parseEvent(script.Format(r.event))
 			if err != nil {
 				t.Fatal(err)
 			}
 			got, want := formatAll(again.Step(r.now, ev)), formatAll(r.actions)
 			if !slices.Equal(got, want) {
-				t.Fatalf("seed %d, %s: got %v, want %v", seed, FormatEvent(ev), got, want)
+				t.Fatalf("seed %d, %s: got %v, want %v", seed, script.Format(ev), got, want)
 			}
 		}
 		if err := w.run(2000); err != nil {
@@ -205,7 +207,7 @@ func TestALogCanBeReplayedAsAScript(t *testing.T) {
 func formatAll(actions []Action) []string {
 	out := make([]string, len(actions))
 	for i, a := range actions {
-		out[i] = FormatAction(a)
+		out[i] = script.Format(a)
 	}
 	return out
 }

@@ -68,10 +68,10 @@ func (m *Machine) onFailed(w *worker, ev Failed) {
 		m.onUnfit(w, Unfit{ID: ev.ID, Err: "said failed after ready"})
 		return
 	}
-	m.note(Warn, "worker failed", w, Field{"exit_code", ev.Code}, Field{"error", ev.Message})
-	m.condemn(w, causeFailed, "failed: "+ev.Message)
+	m.note(Warn, "worker failed", w, Field{"exit_code", ev.Code}, Field{"error", ev.Err})
+	m.condemn(w, causeFailed, "failed: "+ev.Err)
 	if m.state == Booting && ev.Code == exitConfig {
-		m.abort(exitConfig, ev.Message)
+		m.abort(exitConfig, ev.Err)
 		return
 	}
 	m.suspect(w)

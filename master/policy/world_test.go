@@ -318,9 +318,9 @@ func (w *world) operate() {
 	case w.chance(p.reload):
 		w.plan(1, nil, Reload{}, nil)
 	case w.chance(p.scale):
-		w.plan(1, nil, Scale{N: w.between(-3, 3)}, nil)
+		w.plan(1, nil, Scale{By: w.between(-3, 3)}, nil)
 	case w.chance(p.scale / 3):
-		w.plan(1, nil, Scale{N: w.between(-1, 12), Absolute: true}, nil)
+		w.plan(1, nil, Scale{To: w.between(-1, 12)}, nil)
 	case w.chance(p.recycle):
 		w.plan(1, nil, Recycle{ID: id, Now: w.chance(0.3)}, nil)
 	case w.chance(p.stop):
