@@ -12,9 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ErrStuck is wrapped by the error of Send when the peer has not read for so
-// long that the socket's buffer is full. It is evidence of a hung peer, never
-// a reason to wait.
+// ErrStuck is wrapped by the error of Send when the socket's buffer is full: the
+// peer hangs.
 var ErrStuck = errors.New("peer does not read its channel")
 
 // Channel is one end of the pair between the master and one worker. Send and
@@ -22,12 +21,12 @@ var ErrStuck = errors.New("peer does not read its channel")
 type Channel struct {
 	file   *os.File // non-blocking, so Receive waits in the netpoller
 	raw    syscall.RawConn
-	closed atomic.Bool // tells a Close from a broken descriptor
+	closed atomic.Bool
 }
 
 // Pair makes the two ends of a channel as raw, non-blocking, close-on-exec
 // descriptors. The caller owns both; a worker inherits its end as ChannelFD.
-// Descriptors travel from the master to the worker and never back. See unix(7).
+// Only the master can send descriptors. See unix(7).
 func Pair() (master, worker int, err error) {
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -47,17 +46,15 @@ func Pair() (master, worker int, err error) {
 // RefuseDescriptors makes the kernel refuse SCM_RIGHTS that are sent to the Unix
 // socket fd, with EPERM in the sender; what a listener accepts inherits it.
 //
-// A receiver must close each descriptor that it is sent; the kernel closes those
-// that were not received. That close may wait for minutes, because the sender
-// can choose a socket with SO_LINGER. Kernels before 6.16 cannot refuse, so code
-// must not rely on it: a close that a peer can influence belongs on a goroutine of its own.
+// To close a received descriptor may take minutes, because the sender can choose a
+// socket with SO_LINGER. Kernels before 6.16 cannot refuse descriptors, so a close
+// that a peer can influence belongs on a goroutine of its own.
 func RefuseDescriptors(fd int) {
 	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PASSRIGHTS, 0)
 }
 
 // NewChannel takes ownership of fd, one end made by Pair, and makes it
-// non-blocking and close-on-exec: an inherited end is neither. On error fd is
-// left open and still the caller's.
+// non-blocking and close-on-exec. On error fd stays open and the caller's.
 func NewChannel(fd int) (*Channel, error) {
 	for _, want := range []struct {
 		option, value int
@@ -83,7 +80,6 @@ func NewChannel(fd int) (*Channel, error) {
 	file := os.NewFile(uintptr(fd), "channel")
 	raw, err := file.SyscallConn()
 	if err != nil {
-		// Only a nil file can fail here, and fd was just seen to be open.
 		return nil, fmt.Errorf("descriptor %d is no channel: %w", fd, err)
 	}
 	return &Channel{file: file, raw: raw}, nil
@@ -116,13 +112,11 @@ func (c *Channel) Send(m Message, fds ...int) error {
 
 func (c *Channel) sendmsg(data, oob []byte) error {
 	var sendErr error
-	// Control, not Write: Write takes the file's write lock and waits for
-	// room, and Send must do neither.
+	// Not raw.Write, which waits for room in the buffer.
 	err := c.raw.Control(func(fd uintptr) {
 		for {
 			sendErr = unix.Sendmsg(int(fd), data, oob, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
-			// ECONNRESET says once that the peer left with messages unread;
-			// the next call says EPIPE, as for any peer that has gone.
+			// ECONNRESET comes once if the peer left messages unread, then EPIPE.
 			if sendErr != unix.EINTR && sendErr != unix.ECONNRESET {
 				return
 			}
@@ -139,8 +133,7 @@ func (c *Channel) sendmsg(data, oob []byte) error {
 	return sendErr
 }
 
-// Receive waits for one message. The descriptors that belong to it are the
-// caller's and close-on-exec; those that do not are closed.
+// Receive waits for one message. The returned descriptors are the caller's.
 //
 // It returns io.EOF once the peer has gone and everything it sent is read, an
 // error that wraps os.ErrClosed after Close, and a *ProtocolError for a
@@ -155,7 +148,7 @@ func (c *Channel) Receive() (Message, []int, error) {
 	return p.message()
 }
 
-// recvmsg waits for a datagram and returns it in a packet of the pool.
+// recvmsg waits for a datagram. The caller puts the packet back into the pool.
 func (c *Channel) recvmsg() (*packet, error) {
 	var p *packet
 	var recvErr error
@@ -163,14 +156,14 @@ func (c *Channel) recvmsg() (*packet, error) {
 		p = packets.Get().(*packet)
 		for {
 			recvErr = p.read(int(fd))
-			// ECONNRESET says once that the peer left with messages unread;
-			// what it had sent before is still behind it.
+			// ECONNRESET comes once if the peer left messages unread; what it
+			// sent before follows.
 			if recvErr != unix.EINTR && recvErr != unix.ECONNRESET {
 				break
 			}
 		}
 		if recvErr != nil {
-			packets.Put(p) // none is held while waiting
+			packets.Put(p)
 		}
 		return recvErr != unix.EAGAIN
 	})
@@ -185,8 +178,7 @@ func (c *Channel) recvmsg() (*packet, error) {
 	return p, nil
 }
 
-// rawError names what became of the descriptor. The os package does not
-// translate the error of a raw connection, so a Close must be told from it.
+// rawError translates the error of a syscall.RawConn, which package os does not.
 func (c *Channel) rawError(err error) error {
 	if c.closed.Load() {
 		return os.ErrClosed
@@ -205,8 +197,6 @@ func (c *Channel) Close() error {
 	return nil
 }
 
-// packets lends the buffers of Receive. A buffer is as large as the largest
-// message, and a master has a channel for each worker: one of its own each
-// would be half a gigabyte for MaxSlots of them. A Receive holds one only
-// while there is something to read.
+// packets are the buffers of Receive. One for each channel would be half a
+// gigabyte for MaxSlots workers, so a Receive that waits holds none.
 var packets = sync.Pool{New: func() any { return new(packet) }}

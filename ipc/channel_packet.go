@@ -34,10 +34,10 @@ func (p *packet) read(fd int) (err error) {
 	return checkEOF(fd)
 }
 
-// checkEOF tells the end of the channel from an empty datagram: both read as
-// nothing. It returns io.EOF only if the peer has gone and nothing is queued.
+// checkEOF returns io.EOF if the peer has gone and nothing is queued. Without it
+// an empty datagram would look like the end.
 func checkEOF(fd int) error {
-	// Poll first: after a hang-up nothing can join the queue any more.
+	// First poll: after a hang-up the queue does not grow.
 	pfd := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLRDHUP}}
 	if _, err := unix.Poll(pfd, 0); err != nil {
 		return err
@@ -55,16 +55,14 @@ func checkEOF(fd int) error {
 	return io.EOF
 }
 
-// message decodes the packet and returns the descriptors that belong to it.
-// It closes those that do not: the ones of a bad or unknown message, and any
-// beyond what the type carries, as unknown fields are ignored.
+// message decodes the packet and returns the descriptors that belong to it. It
+// closes all others.
 func (p *packet) message() (Message, []int, error) {
 	fds, err := p.rights()
 	if err == nil && p.flags&unix.MSG_TRUNC != 0 {
 		err = ErrTooLong
 	}
 	if err == nil && p.flags&unix.MSG_CTRUNC != 0 {
-		// The kernel passes what fits into the buffer and the process's table.
 		err = ErrLostDescriptors
 	}
 	if err != nil {
@@ -89,8 +87,8 @@ func (p *packet) message() (Message, []int, error) {
 	return m, fds[:want:want], nil
 }
 
-// rights returns every descriptor that came with the packet, even beside an
-// error, for the caller to close.
+// rights returns every descriptor that came with the packet, also if the error is
+// not nil. The caller closes them.
 func (p *packet) rights() ([]int, error) {
 	if p.oobn == 0 {
 		return nil, nil
@@ -104,7 +102,7 @@ func (p *packet) rights() ([]int, error) {
 	for i := range controls {
 		h := controls[i].Header
 		if h.Level != unix.SOL_SOCKET || h.Type != unix.SCM_RIGHTS {
-			continue // credentials and the like bring no descriptor
+			continue
 		}
 		got, err := unix.ParseUnixRights(&controls[i])
 		if err != nil {
@@ -116,13 +114,12 @@ func (p *packet) rights() ([]int, error) {
 	return fds, errors.Join(errs...)
 }
 
-// ErrLostDescriptors is wrapped by the error of Receive if descriptors came with
-// a message that this process had no room for.
+// ErrLostDescriptors is wrapped by the error of Receive if the kernel dropped
+// descriptors that came with a message.
 var ErrLostDescriptors = fmt.Errorf("lost descriptors: more than %d sent, or RLIMIT_NOFILE reached", MaxFiles)
 
 func closeAll(fds []int) {
 	for _, fd := range fds {
-		// A close that fails has closed all the same, and fd was never used.
 		_ = unix.Close(fd)
 	}
 }

@@ -8,32 +8,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// CrashSize is the size of a crash file, in bytes, and so the most that a worker
-// can make its master hold: the stacks of some ten thousand goroutines.
+// CrashSize is the size of a crash file, in bytes: room for the stacks of some ten
+// thousand goroutines.
 const CrashSize = 4 << 20
 
-// NewCrashFile makes the memfd that receives a worker's last words. Its size is
-// sealed: a write beyond the end fails with EPERM. It costs only the memory that
+// NewCrashFile makes the memfd into which the runtime of a worker writes why it
+// crashes. A write beyond CrashSize fails with EPERM. It takes only the memory that
 // was written to. The caller owns the descriptor, which is close-on-exec.
 func NewCrashFile() (int, error) {
-	fd, err := memfd("prefork-crash")
-	if err != nil {
-		return -1, fmt.Errorf("create crash file: %w", err)
-	}
-	if err := unix.Ftruncate(fd, CrashSize); err != nil {
-		_ = unix.Close(fd)
-		return -1, fmt.Errorf("size crash file: %w", err)
-	}
-	const seals = unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_SEAL
-	if _, err := unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, seals); err != nil {
-		_ = unix.Close(fd)
-		return -1, fmt.Errorf("seal crash file: %w", err)
-	}
-	return fd, nil
+	return sealedFile("prefork-crash", func(fd int) error { return unix.Ftruncate(fd, CrashSize) })
 }
 
-// ReadCrashFile returns what was written to the crash file, at most limit
-// bytes of its beginning. The text ends at the first NUL.
+// ReadCrashFile returns the text in the crash file, at most limit bytes. It ends at
+// the first NUL.
 func ReadCrashFile(fd, limit int) (string, error) {
 	buf := make([]byte, limit)
 	n := 0
@@ -54,9 +41,9 @@ func ReadCrashFile(fd, limit int) (string, error) {
 	return string(text), nil
 }
 
-// WriteCrashFile puts text at the beginning of the crash file, in the place of
-// what an earlier call wrote there, and cuts what does not fit. The offset of
-// the descriptor, at which the runtime writes, does not move.
+// WriteCrashFile writes text to the beginning of the crash file, over what an
+// earlier call wrote, and cuts what does not fit. The offset at which the runtime
+// writes does not move.
 func WriteCrashFile(fd int, text []byte) error {
 	n := min(len(text), CrashSize-1)
 	text = append(text[:n:n], 0)

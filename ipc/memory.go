@@ -7,40 +7,41 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// newMemory makes memory of size bytes that processes can share, in a sealed
-// memfd: nobody can change its size, and so fault those who have mapped it. See
-// memfd_create(2).
+// newMemory makes memory of size bytes that processes can share.
 func newMemory(name string, size int) (fd int, mem []byte, err error) {
-	if fd, err = memfd(name); err != nil {
-		return -1, nil, fmt.Errorf("create %s: %w", name, err)
-	}
-	// Allocate, not truncate: too little memory is an error here, and would be
-	// a SIGBUS at the first touch.
-	if err = unix.Fallocate(fd, 0, 0, int64(size)); err == nil {
-		_, err = unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, unix.F_SEAL_SHRINK|unix.F_SEAL_GROW|unix.F_SEAL_SEAL)
-	}
+	// Allocate, not truncate: without it a lack of memory would be a SIGBUS later.
+	fd, err = sealedFile(name, func(fd int) error { return unix.Fallocate(fd, 0, 0, int64(size)) })
 	if err != nil {
-		err = fmt.Errorf("seal %s: %w", name, err)
-	} else {
-		mem, err = mapMemory(name, fd, size)
+		return -1, nil, err
 	}
-	if err != nil {
-		_ = unix.Close(fd) // err says more than this one could
+	if mem, err = mapMemory(name, fd, size); err != nil {
+		_ = unix.Close(fd)
 		return -1, nil, err
 	}
 	return fd, mem, nil
 }
 
-// memfd creates a memory file that can be sealed and never executed.
-func memfd(name string) (int, error) {
+// sealedFile makes a memfd, close-on-exec, whose size nobody can change after
+// resize: to shrink it would make those who have mapped it fault. See
+// memfd_create(2).
+func sealedFile(name string, resize func(fd int) error) (int, error) {
 	const flags = unix.MFD_CLOEXEC | unix.MFD_ALLOW_SEALING
-	// With vm.memfd_noexec=2 the kernel demands the flag; before 6.3 it does
-	// not know it.
+	// vm.memfd_noexec=2 requires MFD_NOEXEC_SEAL; kernels before 6.3 refuse it.
 	fd, err := unix.MemfdCreate(name, flags|unix.MFD_NOEXEC_SEAL)
 	if errors.Is(err, unix.EINVAL) {
 		fd, err = unix.MemfdCreate(name, flags)
 	}
-	return fd, err
+	if err != nil {
+		return -1, fmt.Errorf("create %s: %w", name, err)
+	}
+	if err = resize(fd); err == nil {
+		_, err = unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, unix.F_SEAL_SHRINK|unix.F_SEAL_GROW|unix.F_SEAL_SEAL)
+	}
+	if err != nil {
+		_ = unix.Close(fd)
+		return -1, fmt.Errorf("seal %s: %w", name, err)
+	}
+	return fd, nil
 }
 
 // mapMemory maps size bytes of the memory behind fd, which it makes

@@ -17,18 +17,17 @@ const bucketUnit = 4 * time.Microsecond
 const histogramSize = 8 * (Buckets + 1)
 
 // Histogram counts durations in buckets whose bounds double: bucket i holds
-// those under 2^i × 4 µs, the last everything from 16.8 s on. As a part of a
-// Slot it has one writer, the worker, from any of its goroutines.
+// those under 2^i × 4 µs, the last everything from 16.8 s on. Any goroutine may
+// observe.
 type Histogram struct {
 	Counts [Buckets]atomic.Uint64
 	SumNS  atomic.Uint64 // of all durations
 }
 
-// Observe counts one duration. A clock that went back counts as no time at all.
+// Observe counts one duration; a negative one counts as 0.
 func (h *Histogram) Observe(d time.Duration) {
 	d = max(d, 0)
-	// The bit length of d in units is the bucket: 0 for none, 1 for one, 2 for
-	// two and three.
+	// The bucket is the bit length of d in units: 0 for 0, 1 for 1, 2 for 2 and 3.
 	i := bits.Len64(uint64(d / bucketUnit))
 	h.Counts[min(i, Buckets-1)].Add(1)
 	h.SumNS.Add(uint64(d))
@@ -43,9 +42,7 @@ func (h *Histogram) Count() (n uint64) {
 }
 
 // BucketBound returns the upper bound of bucket i: durations in it are shorter.
-// Bucket 0 ends at 4 µs, each next one twice as far, bucket 22 at 16.8 s; the
-// last has no end, which reads as the longest duration. It panics if i is no
-// bucket.
+// That of the last bucket is the longest duration. It panics if i is no bucket.
 func BucketBound(i int) time.Duration {
 	switch {
 	case i < 0 || i >= Buckets:

@@ -13,15 +13,11 @@ import (
 // MaxSlots bounds a scoreboard.
 const MaxSlots = 4096
 
-// Scoreboard is an array of Peers in memory that all workers share: what they
-// need to know of each other to spread connections. The master creates it; a
-// worker maps the descriptor that it inherits.
+// Scoreboard is an array of Peers in memory that all workers share, so that they
+// can spread connections. The master creates it; a worker maps the descriptor that
+// it inherits. Any worker can write any part of it.
 //
-// Any worker can write any part of it, so nobody believes it further than to
-// wait for a moment. What the master decides by, a worker says in its Slot.
-//
-// The peers may be used from any goroutine; Close from one, when no other uses
-// a peer any more.
+// The peers may be used from any goroutine, but not after Close.
 type Scoreboard struct {
 	fd    int
 	mem   []byte
@@ -43,8 +39,7 @@ func NewScoreboard(n int) (*Scoreboard, error) {
 }
 
 // OpenScoreboard maps the scoreboard for n slots behind fd, takes ownership of
-// fd and makes it close-on-exec. On error fd is left open and still the
-// caller's.
+// fd and makes it close-on-exec. On error fd stays open and the caller's.
 func OpenScoreboard(fd, n int) (*Scoreboard, error) {
 	if err := checkSlots(n); err != nil {
 		return nil, err
@@ -70,8 +65,7 @@ func (s *Scoreboard) FD() int { return s.fd }
 func (s *Scoreboard) Len() int { return s.slots }
 
 // Peer returns what the worker in slot i shows its siblings. It panics if i is
-// out of range or the scoreboard is closed, and the peer must not be used after
-// Close: the memory is gone.
+// out of range or the scoreboard is closed.
 func (s *Scoreboard) Peer(i int) *Peer {
 	if s.mem == nil {
 		panic("peer of a closed scoreboard")
@@ -82,8 +76,8 @@ func (s *Scoreboard) Peer(i int) *Peer {
 	return (*Peer)(unsafe.Pointer(&s.mem[i*peerSize]))
 }
 
-// Close unmaps the memory and closes the descriptor. The other processes keep
-// theirs. A second Close returns an error that wraps os.ErrClosed.
+// Close unmaps the memory and closes the descriptor. A second Close returns an
+// error that wraps os.ErrClosed.
 func (s *Scoreboard) Close() error {
 	if s.mem == nil {
 		return fmt.Errorf("close scoreboard: %w", os.ErrClosed)
@@ -96,12 +90,10 @@ func (s *Scoreboard) Close() error {
 	return nil
 }
 
-// peerSize is two cache lines: neighbours never share a line, nor the adjacent
-// line that the prefetcher takes along.
+// peerSize is two cache lines, because the prefetcher loads them in pairs.
 const peerSize = 128
 
-// Peer is what a worker shows its siblings. All fields are atomics in shared
-// memory: each is whole by itself, but two of them may be of different moments.
+// Peer is what a worker shows its siblings.
 type Peer struct {
 	Beat     atomic.Int64  // Now at the last heartbeat, in ns
 	State    atomic.Uint32 // a WorkerState
@@ -111,10 +103,10 @@ type Peer struct {
 	_ [peerSize - 24]byte
 }
 
-// The array fails to compile if Peer does not have the size it promises.
+// This fails to compile if Peer has another size.
 var _ = [1]struct{}{}[unsafe.Sizeof(Peer{})-peerSize]
 
-// Reset makes the peer as new: nobody is in the slot.
+// Reset clears the peer: no worker is in the slot.
 func (p *Peer) Reset() {
 	p.State.Store(uint32(Free))
 	p.Beat.Store(0)

@@ -11,7 +11,7 @@ import (
 
 const slotSize = 1024
 
-// WorkerState is what a worker says of itself in its slot.
+// WorkerState is the state that a worker shows in its slot.
 type WorkerState uint32
 
 // The states of a slot. Free is the zero value.
@@ -41,13 +41,9 @@ func (s WorkerState) String() string {
 }
 
 // Slot is one worker's own memory, which no other worker can reach. The worker
-// writes all but Peers and Quiet; the master reads, and what it has read outlives the
-// worker. All fields are atomics in shared memory: each is whole by itself, but
-// two of them may be of different moments.
-//
-// A worker may write nonsense, so the master believes a value no further than
-// it must: Active may be negative, a counter may go back, State may be none of
-// the states.
+// writes all but Peers and Quiet, the master reads. Two fields may be of different
+// moments, and a broken worker may write anything: a negative Active, a counter
+// that goes back, an unknown State.
 type Slot struct {
 	Beat       atomic.Int64  // Now at the last heartbeat, in ns
 	State      atomic.Uint32 // a WorkerState
@@ -61,31 +57,29 @@ type Slot struct {
 	BytesIn    atomic.Uint64
 	BytesOut   atomic.Uint64
 
-	// Quiet is the master's: the worker logs no failure that clients can cause,
-	// and counts it in Unsaid.
+	// The master sets Quiet: the worker does not log failures that clients can
+	// cause, but counts them in Unsaid.
 	Quiet  atomic.Uint32
 	Unsaid atomic.Uint32
 
 	_ [96 - 8 - 6*4 - 6*8]byte
 
-	Latency Histogram // answers, by the time that the handler took for them
-	Age     Histogram // handled connections, by how long they were in hand
+	Latency Histogram // the time from a request to its answer
+	Age     Histogram // the lifetime of handled connections
 
 	_ [512 - 96 - 2*histogramSize]byte
 
-	// Peers is the master's: the slots whose workers take connections in this
-	// worker's generation, a bit each. A worker believes what the scoreboard
-	// says of them, and of no others.
+	// The master sets Peers: a bit for each slot whose worker accepts in this
+	// worker's generation. The worker reads only those on the scoreboard.
 	Peers [MaxSlots / 64]atomic.Uint64
 }
 
-// The array fails to compile if Slot does not have the size it promises.
+// This fails to compile if Slot has another size.
 var _ = [1]struct{}{}[unsafe.Sizeof(Slot{})-slotSize]
 
 const slotName = "prefork-worker"
 
-// NewSlot makes the memory of one worker. The worker inherits fd, which is the
-// caller's to close; Close gives the memory back.
+// NewSlot makes the memory of one worker, which inherits fd. The caller closes both.
 func NewSlot() (s *Slot, fd int, err error) {
 	fd, mem, err := newMemory(slotName, slotSize)
 	if err != nil {
@@ -104,7 +98,7 @@ func OpenSlot(fd int) (*Slot, error) {
 	return (*Slot)(unsafe.Pointer(&mem[0])), nil
 }
 
-// Close unmaps the memory: the slot must not be used after it.
+// Close unmaps the memory.
 func (s *Slot) Close() error {
 	if err := unix.Munmap(unsafe.Slice((*byte)(unsafe.Pointer(s)), slotSize)); err != nil {
 		return fmt.Errorf("unmap %s: %w", slotName, err)
@@ -112,22 +106,17 @@ func (s *Slot) Close() error {
 	return nil
 }
 
-// Now returns CLOCK_MONOTONIC in nanoseconds, the clock of Slot.Beat. Unlike
-// the clock inside time.Time it means the same in every process, to within the
-// few microseconds that a process's start may put between two readings; a
-// reader that subtracts must therefore take a small negative age for none.
+// Now returns CLOCK_MONOTONIC in nanoseconds, the clock of Slot.Beat. Processes
+// may differ by some microseconds, so an age may be negative.
 func Now() int64 { return clock.monotonic + int64(time.Since(clock.at)) }
 
-// clock ties the runtime's clock to the kernel's once. Both are
-// CLOCK_MONOTONIC, but the runtime reads it through the vDSO, which is several
-// times cheaper than clock_gettime(2), and a worker beats at every turn of its
-// loop.
+// clock relates the runtime's clock, which is cheap because it uses the vDSO, to
+// the kernel's.
 var clock = func() (c struct {
 	monotonic int64
 	at        time.Time
 }) {
 	var ts unix.Timespec
-	// The clock exists on every kernel that Go runs on, so it cannot fail.
 	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts)
 	c.monotonic, c.at = ts.Nano(), time.Now()
 	return c

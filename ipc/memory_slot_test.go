@@ -92,7 +92,7 @@ func TestWhatIsNoSlotIsNotMapped(t *testing.T) {
 		if _, err := OpenSlot(-1); !errors.Is(err, unix.EBADF) {
 			t.Errorf("no descriptor: %v, want EBADF", err)
 		}
-		fd, err := memfd("short")
+		fd, err := sealedFile("short", func(int) error { return nil })
 		if err != nil {
 			t.Fatal(err)
 		}

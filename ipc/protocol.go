@@ -18,11 +18,11 @@ import (
 //	  │◄─────────────────────────────── ready│  or failed(code, message)
 //	  │── resume ───────────────────────────►│ accepts from here on
 //	  │◄─────────────────── report(counters) │ once a second, and when busy
-//	  │── drain(hold) ──────────────────────►│ stops accepting, stays warm
+//	  │── drain(hold) ──────────────────────►│ stops accepting
 //	  │── resume ───────────────────────────►│ accepts again (a rollback)
-//	  │── lame_duck ────────────────────────►│ if the server ends: says so if asked
+//	  │── lame_duck ────────────────────────►│ if the server ends: /healthz fails
 //	  │── drain(deadline) ──────────────────►│ stops accepting for good
-//	  │◄───────────────────────────── drained│ nothing in hand; exits 0
+//	  │◄───────────────────────────── drained│ no connection is left; exits 0
 //	  │                                      │
 //	  │── stop ─────────────────────────────►│ exits at once
 //	  │── dump ─────────────────────────────►│ goroutines into the crash file
@@ -32,27 +32,18 @@ import (
 //	  ▼                                      ▼
 //	EOF: the worker is gone              EOF: the master is gone: drain, exit
 const (
-	// ProtocolVersion is what this build speaks. A peer with another version
-	// is refused at Hello. A new message or field does not change it: it
-	// grows only when an old peer would misunderstand a new one.
+	// ProtocolVersion is what this build speaks; a peer with another version is
+	// refused at Hello. It does not change for a new message or field, only if an
+	// old peer would misunderstand a new one.
 	ProtocolVersion = 2
 
-	// MaxMessage bounds one encoded message, in bytes.
-	MaxMessage = 128 << 10
-
-	// MaxText bounds the text of a Failed, in bytes; Encode cuts what is
-	// longer. Even if each byte is escaped, the message fits.
-	MaxText = 16 << 10
-
-	// MaxDoing bounds Report.Doing, in bytes; Encode cuts what is longer.
-	MaxDoing = 256
-
-	// MaxFiles bounds the descriptors that travel with one message.
-	MaxFiles = 8
+	MaxMessage = 128 << 10 // bytes of an encoded message
+	MaxText    = 16 << 10  // bytes of Failed.Message; it fits even if each byte is escaped
+	MaxDoing   = 256       // bytes of Report.Doing
+	MaxFiles   = 8         // descriptors with one message
 )
 
-// WorkerVariable is 1 in the environment of a process that was started as a
-// worker.
+// WorkerVariable is the environment variable that is 1 in a worker.
 const WorkerVariable = "PREFORK_WORKER"
 
 // The descriptors that a worker inherits. Listeners follow, in the order of
@@ -61,11 +52,11 @@ const (
 	ChannelFD    = 3 // the worker's end of the channel
 	ScoreboardFD = 4 // the scoreboard's memfd, which all workers share
 	SlotFD       = 5 // the memfd of the worker's own Slot
-	CrashFD      = 6 // a memfd that receives the runtime's last words
+	CrashFD      = 6 // the crash file
 	ListenerFD   = 7 // the first listener
 )
 
-// Type names a message on the wire.
+// Type is a message's name on the wire.
 type Type string
 
 // The message types.
@@ -87,10 +78,7 @@ const (
 )
 
 // Message is one datagram of the channel.
-type Message interface {
-	// Type names the message on the wire.
-	Type() Type
-}
+type Message interface{ Type() Type }
 
 // Hello is the first message in both directions. Both fill Protocol, Build
 // and PID; the rest is the master's.
@@ -99,9 +87,9 @@ type Hello struct {
 	Build    string `json:"build"`
 	PID      int    `json:"pid"`
 
-	Slot       int `json:"slot,omitempty"`       // the worker's slot in the scoreboard
-	Slots      int `json:"slots,omitempty"`      // slots in the scoreboard
-	Generation int `json:"generation,omitempty"` // counts from 1
+	Slot       int `json:"slot,omitempty"`       // the worker's place in the scoreboard
+	Slots      int `json:"slots,omitempty"`      // of the scoreboard
+	Generation int `json:"generation,omitempty"` // from 1
 
 	Listeners []Listener      `json:"listeners,omitempty"`
 	Config    json.RawMessage `json:"config,omitempty"` // the worker's own configuration
@@ -116,66 +104,59 @@ type Listener struct {
 	Address string `json:"address"` // as bound: host:port or a path
 }
 
-// Ready says that the worker could serve; it accepts once it hears Resume.
+// Ready says that the worker can serve. It accepts after the first Resume.
 type Ready struct{}
 
-// Failed says that the worker cannot start, and why. Code is the exit status
-// that follows; 78 (EX_CONFIG) means that another try would fail as well.
+// Failed says that the worker cannot start, and why. It exits with Code next; 78
+// (EX_CONFIG) means that another try would fail as well.
 type Failed struct {
 	Code    int    `json:"code"`
 	Message string `json:"message"`
 }
 
-// The states that a Report may name.
+// The states in a Report.
 const (
 	StateIdle = "idle"
 	StateBusy = "busy"
 
-	// StateLeaving says that the worker got SIGTERM. It serves on until it is
-	// drained, for some seconds.
-	StateLeaving = "leaving"
-
-	// StateDraining says that the worker has begun to drain and that it was
-	// not the master who asked for it.
-	StateDraining = "draining"
+	StateLeaving  = "leaving"  // got SIGTERM: it serves until the master drains it
+	StateDraining = "draining" // began a drain that the master did not order
 )
 
-// Report carries what the scoreboard does not: State on a change that the
-// master must hear of, and the runtime's figures once a second otherwise.
+// Report has State when the master must know of a change at once; otherwise it has
+// the runtime's figures, once a second.
 type Report struct {
 	State      string `json:"state,omitempty"`
-	LoopLagNS  int64  `json:"loop_lag_ns,omitempty"` // the worst delay of the loop since the last report
+	LoopLagNS  int64  `json:"loop_lag_ns,omitempty"` // the longest delay of the loop since the last report
 	HeapBytes  uint64 `json:"heap_bytes,omitempty"`
 	Goroutines int    `json:"goroutines,omitempty"`
 
-	// Doing names the answer that has been under way for the longest time, and
-	// DoingNS says for how long; both are empty if there is none.
-	Doing   string `json:"doing,omitempty"` // at most MaxDoing bytes
+	// Doing is the oldest unanswered request, and DoingNS its age; both are empty
+	// if there is none.
+	Doing   string `json:"doing,omitempty"`
 	DoingNS int64  `json:"doing_ns,omitempty"`
 }
 
-// Drained says that a drain has ended: the worker holds no connection and
-// exits 0 next. After Stop it comes only if connections were cut.
+// Drained says that a drain has ended. The worker has no connection and exits 0
+// next. After Stop it comes only if connections were cut.
 type Drained struct {
 	Cut int `json:"cut,omitempty"` // connections closed at the deadline, or by Stop
 }
 
 // Ack says that the worker has done what a LogLevel, Reopen or AccessLog with
-// this Order asked for. The master sends it again until it hears so: a worker
-// that is out of descriptors cannot receive one.
+// this Order asked for. The master repeats the order until then: a worker that is
+// out of descriptors cannot receive one.
 type Ack struct {
 	Order uint64 `json:"order"`
 }
 
-// Drain makes the worker stop accepting.
-//
-// With Hold the worker keeps its connections and itself, for a Resume may
-// follow. Without Hold it lets its connections go, cuts what is left after
+// Drain makes the worker stop accepting. With Hold it keeps its connections, and a
+// Resume may follow. Without Hold it finishes them, closes what is left after
 // TimeoutMS and exits.
 //
-// Own names the listeners that no other generation serves. With Hold they are
-// accepted from as before; without, the worker accepts from them until GraceMS
-// have passed and the queue is empty, so that no completed handshake is lost.
+// Own names the listeners that no other generation serves. With Hold the worker
+// accepts from them as before; without, until GraceMS have passed and the queue is
+// empty, so that no completed handshake is lost.
 type Drain struct {
 	Hold      bool     `json:"hold,omitempty"`
 	TimeoutMS int64    `json:"timeout_ms,omitempty"`
@@ -187,12 +168,11 @@ type Drain struct {
 // with Hold.
 type Resume struct{}
 
-// LameDuck says that the whole server is going to end, and not only this worker
-// or its generation: health checks should fail from here on. It changes nothing
-// else, and comes before the Drain.
+// LameDuck says that the whole server is going to end, not only this worker or its
+// generation: health checks should fail from now on. A Drain follows.
 type LameDuck struct{}
 
-// Stop makes the worker exit at once, whatever it holds.
+// Stop makes the worker close its connections and exit at once.
 type Stop struct{}
 
 // Dump makes the worker write every goroutine's stack into its crash file.
@@ -200,30 +180,29 @@ type Dump struct{}
 
 // LogLevel changes the level of the worker's log.
 type LogLevel struct {
-	Order uint64 `json:"order,omitempty"` // to be acknowledged; 0 not
+	Order uint64 `json:"order,omitempty"` // for Ack; 0 wants none
 	Level string `json:"level"`
 }
 
-// Reopen carries one descriptor, the reopened log file, which the worker puts
-// in place of its standard error.
+// Reopen carries one descriptor, the reopened log file, which the worker makes its
+// standard error.
 type Reopen struct {
-	Order uint64 `json:"order,omitempty"` // to be acknowledged; 0 not
+	Order uint64 `json:"order,omitempty"` // for Ack; 0 wants none
 }
 
-// AccessLog carries one descriptor, the access log: right after the master's
-// Hello if there is one, and again when it was reopened. The worker may not be
-// allowed to open the file itself.
+// AccessLog carries one descriptor, the access log: after the master's Hello if
+// there is one, and again when it was reopened. The worker may not be allowed to
+// open the file itself.
 type AccessLog struct {
-	Order uint64 `json:"order,omitempty"` // to be acknowledged; 0 not
+	Order uint64 `json:"order,omitempty"` // for Ack; 0 wants none
 }
 
-// Unknown is a message of a type that this build does not know. It is no
-// error: a newer peer may say more than an older one understands.
+// Unknown is a message that this build does not know; a newer peer may send it.
 type Unknown struct {
-	Name Type `json:"-"` // travels as the type, beside no body
+	Name Type `json:"-"` // the type on the wire
 }
 
-// Type implements Message, as do the methods below.
+// Type implements Message.
 func (*Hello) Type() Type     { return TypeHello }
 func (*Ready) Type() Type     { return TypeReady }
 func (*Failed) Type() Type    { return TypeFailed }
@@ -238,11 +217,9 @@ func (*Dump) Type() Type      { return TypeDump }
 func (*LogLevel) Type() Type  { return TypeLogLevel }
 func (*Reopen) Type() Type    { return TypeReopen }
 func (*AccessLog) Type() Type { return TypeAccessLog }
-func (u *Unknown) Type() Type {
-	return u.Name
-}
+func (u *Unknown) Type() Type { return u.Name }
 
-// makers is the one list of what can be decoded.
+// makers has every message that can be decoded.
 var makers = map[Type]func() Message{
 	TypeHello:     func() Message { return new(Hello) },
 	TypeReady:     func() Message { return new(Ready) },
@@ -260,8 +237,8 @@ var makers = map[Type]func() Message{
 	TypeAccessLog: func() Message { return new(AccessLog) },
 }
 
-// descriptorsOf returns how many descriptors travel with m. Who sends more than the
-// receiver knows of is newer; who sends fewer is wrong.
+// descriptorsOf returns how many descriptors must travel with m. A newer peer may
+// send more.
 func descriptorsOf(m Message) int {
 	switch m.(type) {
 	case *Reopen, *AccessLog:
@@ -274,10 +251,10 @@ func descriptorsOf(m Message) int {
 // message over MaxMessage bytes.
 var ErrTooLong = errors.New("message too long")
 
-// ProtocolError is a message that could not be understood. The channel is
-// still in step after it: datagrams keep their borders.
+// ProtocolError is a message that could not be understood. Receive goes on with the
+// next one.
 type ProtocolError struct {
-	Type Type   // as far as it was legible
+	Type Type   // if it could be read
 	Data []byte // the first bytes of the datagram
 	Err  error
 }

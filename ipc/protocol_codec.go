@@ -1,22 +1,21 @@
 package ipc
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"unicode/utf8"
 )
 
-// envelope is what every datagram looks like: the type beside a body.
+// envelope is a datagram.
 type envelope struct {
 	Type Type            `json:"type"`
 	Body json.RawMessage `json:"body,omitempty"`
 }
 
-// Encode returns the datagram for m. It fails with ErrTooLong if that would
-// pass MaxMessage. The text of a Failed is cut to MaxText first, and what a
-// Report says of the work at hand to MaxDoing: they must arrive, however much
-// the worker has to say.
+// Encode returns the datagram for m, or ErrTooLong if it is over MaxMessage. It
+// cuts Failed.Message to MaxText and Report.Doing to MaxDoing.
 func Encode(m Message) ([]byte, error) {
 	if m == nil || m.Type() == "" {
 		return nil, errors.New("encode message: no type")
@@ -39,7 +38,7 @@ func Encode(m Message) ([]byte, error) {
 	return data, nil
 }
 
-// truncated returns m, or a copy of it whose text fits.
+// truncated returns m, or a copy whose text is not too long.
 func truncated(m Message) Message {
 	switch m := m.(type) {
 	case *Failed:
@@ -56,10 +55,9 @@ func truncated(m Message) Message {
 	return m
 }
 
-// Decode reads one datagram. Unknown fields are ignored and an unknown type
-// yields *Unknown, so that two versions can talk; anything else that is not a
-// message is a *ProtocolError. Decode keeps no reference to data, and cuts texts
-// as Encode does, for the peer may have used something else.
+// Decode reads one datagram. It ignores unknown fields and returns *Unknown for an
+// unknown type; anything else that is no message is a *ProtocolError. It cuts texts
+// as Encode does, because the peer may not have. It keeps no reference to data.
 func Decode(data []byte) (Message, error) {
 	if len(data) > MaxMessage {
 		return nil, &ProtocolError{Data: excerpt(data), Err: ErrTooLong}
@@ -91,11 +89,11 @@ func Decode(data []byte) (Message, error) {
 	return truncated(m), nil
 }
 
-// maxType bounds the name of a message, in bytes.
+// maxType is the longest name of a message, in bytes.
 const maxType = 64
 
-// truncate shortens s to at most limit bytes without splitting a character and
-// marks that it did.
+// truncate shortens s to at most limit bytes, with an ellipsis, and splits no
+// character.
 func truncate(s string, limit int) string {
 	const mark = "…"
 	end := limit - len(mark)
@@ -105,7 +103,7 @@ func truncate(s string, limit int) string {
 	return s[:end] + mark
 }
 
-// excerpt copies the first bytes of data, enough to recognise it in a log.
+// excerpt copies the beginning of data, for a log.
 func excerpt(data []byte) []byte {
-	return append([]byte(nil), data[:min(len(data), 64)]...)
+	return bytes.Clone(data[:min(len(data), 64)])
 }
