@@ -7,85 +7,88 @@ import (
 	"prefork/worker"
 )
 
-// Config is what a reload can replace: everything about a Server that is not
-// its program and is not fixed while the master runs. It is grouped as the
-// tables of the daemon's file are. 0 means the default everywhere; where a
-// value can be none or never, worker.Disabled is.
+// Config is what a reload can replace: all of a Server that is neither its
+// program nor fixed while the master runs. The fields and their groups are the
+// keys and tables of the daemon's file; docs/configuration.md says more about
+// each.
+//
+// 0 is the default everywhere; WithDefaults shows it. Where a duration can be
+// none or never, worker.Disabled is.
 type Config struct {
 	// Listen holds the addresses to serve: tcp://host:port (both families if
 	// host is empty or [::]), tcp4://, tcp6://, unix:///path and systemd:NAME.
-	// A unix address takes ?mode=0660&owner=user&group=group.
-	Listen []string // every socket that systemd passed, else {"tcp://127.0.0.1:9999"}
+	// A unix address takes ?mode=0660&owner=user&group=group. Without any, every
+	// socket that systemd passed is served, or else DefaultListen.
+	Listen []string `value:"ADDRESS" help:"where to serve: tcp://host:port, tcp4://, tcp6://, unix:///path, systemd:NAME; repeatable"`
+
+	Mode worker.Mode `value:"MODE" choices:"sequential,threading,forking" help:"how a worker runs its connections: sequential, threading or forking"`
+
+	// Workers is how many workers there are, or the fewest if MaxWorkers is
+	// larger. 0 is one a CPU, MaxWorkers at most.
+	Workers    int `value:"N|auto|MIN-MAX" max:"1024" help:"how many workers; auto is one per CPU, MIN-MAX follows the load"`
+	MaxWorkers int `max:"1024"`
+
+	LogLevel         string `value:"LEVEL" choices:"debug,info,warn,error" help:"the lowest level that is logged: debug, info, warn or error"`
+	RequestQueueSize int    `min:"1" max:"1048576" help:"the listen backlog of each socket; the kernel caps it at somaxconn"`
+	NoReuseAddress   bool   `key:"reuse_address" not:"yes" help:"bind although old connections of the port are in TIME_WAIT"`
+
+	Poller       string        `value:"NAME" choices:"epoll,poll,select" help:"the multiplexer of a worker's loop: epoll, poll or select"`
+	PollInterval time.Duration `min:"1ms" max:"10s" help:"how often a worker's loop wakes when no connection comes; every 500ms at least"`
+
+	Limits   Limits   `table:"limits"`
+	Timeouts Timeouts `table:"timeouts"`
+	Rollout  Rollout  `table:"reload"`
+	Recycle  Recycle  `table:"recycle"`
+	Access   Access   `table:"access"`
 
 	// Settings is handed to Server.Configure in each worker.
 	Settings json.RawMessage
 
-	Mode       worker.Mode // worker.Threading
-	Workers    int         // workers, or the fewest if MaxWorkers is larger; one a CPU, MaxWorkers at most
-	MaxWorkers int         // Workers
-
-	LogLevel         string // debug, info, warn or error; "info"
-	RequestQueueSize int    // the listen backlog; 4096, capped by the kernel's somaxconn
-	NoReuseAddress   bool
-
-	Poller       string        // "epoll"
-	PollInterval time.Duration // 500 ms
-	Timeout      time.Duration // how long to wait for a connection before HandleTimeout is called; forever
-
-	Limits   Limits
-	Timeouts Timeouts
-	Rollout  Rollout
-	Recycle  Recycle
-	Access   Access
+	// Timeout is how long a worker, or HandleRequest, waits for a connection
+	// before it calls HandleTimeout.
+	Timeout time.Duration `never:"0s"`
 }
 
 // Limits bounds what one generation takes.
 type Limits struct {
-	MaxConnections int // of a worker; 10,000
-	MaxChildren    int // processes in mode forking, as in ForkingMixIn; 40
-
-	MinSpare int // idle workers to keep: 1 when dynamic; Workers, or four a CPU, when forking
-	MaxSpare int // idle workers to keep at most; MinSpare+2
-
-	CrashBudget float64 // crashes, each counting half after a minute; 64
+	MaxConnections int     `min:"1" max:"16777216" help:"open connections per worker; further ones wait in the queue"`
+	MaxChildren    int     `min:"1" max:"1024" help:"most processes at once in mode forking"`
+	MinSpare       int     `max:"1024" help:"idle workers to keep ready; 0 is 1, in mode forking the number of workers or four per CPU"`
+	MaxSpare       int     `max:"1024" help:"most idle workers to keep; 0 is min_spare plus two"`
+	CrashBudget    float64 `min:"1" max:"1000000" help:"crashes before replacements are slowed down; each counts half after a minute"`
 }
 
-// Timeouts bounds connections, drains and silent workers.
+// Timeouts bounds connections, drains and silent workers. The default of
+// IdleTimeout is none for a Service, which has its own.
 type Timeouts struct {
-	ReadTimeout    time.Duration // of one Read by a handler; none
-	WriteTimeout   time.Duration // without progress; 1 min
-	IdleTimeout    time.Duration // of silence; 5 min, none for a Service
-	HandlerTimeout time.Duration // of a whole connection; none
-	DrainTimeout   time.Duration // 30 s
-	DrainIdle      time.Duration // of silence in a drain; 5 s
-	LameDuck       time.Duration // serving on before a drain; none
-	WorkerTimeout  time.Duration // of a worker's silence; 30 s, at least 2 s
+	ReadTimeout    time.Duration `never:"0s" help:"limit for one read by a handler; 0s is no limit"`
+	WriteTimeout   time.Duration `never:"0s" help:"close a connection whose client accepts no data for this long; 0s is never"`
+	IdleTimeout    time.Duration `never:"0s" help:"close a connection that is silent for this long; 0s is never"`
+	HandlerTimeout time.Duration `never:"0s" help:"limit for a whole connection; 0s is no limit"`
+	DrainTimeout   time.Duration `min:"1ms" help:"how long connections may take to finish in a drain"`
+	DrainIdle      time.Duration `min:"1ms" help:"in a drain, close a connection that is silent for this long"`
+	LameDuck       time.Duration `never:"0s" help:"keep serving for this long after a drain was requested, so that load balancers notice"`
+	WorkerTimeout  time.Duration `never:"0s" min:"2s" help:"kill a worker whose loop is silent for this long, at least 2s; 0s is never"`
 }
 
 // Rollout says how a new generation takes over.
 type Rollout struct {
-	StartTimeout      time.Duration // from a worker's start until it is ready; 10 s
-	Probation         time.Duration // how long a new generation must hold; 2 s
-	MaxOldGenerations int           // that may be draining at once; 8
+	StartTimeout      time.Duration `min:"1ms" help:"how long a worker may take to become ready"`
+	Probation         time.Duration `never:"0s" min:"1ms" help:"how long a new generation must run before the old one is drained; 0s is no probation"`
+	MaxOldGenerations int           `min:"1" max:"64" help:"how many old generations may be draining at once"`
 }
 
-// Recycle says when a worker is replaced: after so many connections, so much
-// time, or above so much resident memory. 0 is never.
+// Recycle says when a worker is replaced.
 type Recycle struct {
-	Connections uint64
-	Age         time.Duration
-	RSS         uint64 // bytes
+	Connections uint64        `key:"recycle_connections" help:"replace a worker after this many connections; 0 is never"`
+	Age         time.Duration `key:"recycle_age" never:"0s" help:"replace a worker at this age; 0s is never"`
+	RSS         uint64        `key:"recycle_rss" value:"SIZE" help:"replace a worker above this much resident memory; 0B is never"`
 }
 
-// Access says what Server.AccessLog records.
+// Access says what Server.AccessLog records. In format json that is an object
+// for each connection; in common, which is for programs that serve HTTP through
+// handlers.HTTPServer, a line for each request.
 type Access struct {
-	// Format is json, an object for each connection, or common, a line in the
-	// common log format for each request, which is for programs that serve HTTP
-	// through handlers.HTTPServer.
-	Format string // "json"
-
-	// Sample is the share that is recorded, above 0 and up to 1. What failed
-	// always is: a connection whose outcome is not ok, a request that was
-	// answered with 500 or more.
-	Sample float64 // 1, everything
+	Format string  `key:"access_format" value:"FORMAT" choices:"json,common" help:"json, or common: one line per request of the handler http"`
+	Sample float64 `key:"access_sample" value:"SHARE" max:"1" help:"the share that is recorded, above 0 and up to 1; failures always are"`
 }

@@ -1,15 +1,12 @@
 package prefork
 
 import (
-	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"os"
-	"runtime"
 	"sync/atomic"
 
 	"go.uber.org/zap"
@@ -18,7 +15,6 @@ import (
 	"prefork/internal/program"
 	"prefork/ipc"
 	"prefork/master"
-	"prefork/master/policy"
 	"prefork/worker"
 )
 
@@ -246,91 +242,6 @@ func (s *Server) reload(ctx context.Context) (master.Generation, error) {
 		return master.Generation{}, errors.Join(problems...)
 	}
 	return s.generation(next)
-}
-
-// generation is what the master must know of a configuration.
-func (s *Server) generation(c *Config) (master.Generation, error) {
-	config, err := json.Marshal(s.workerConfig(c))
-	if err != nil {
-		return master.Generation{}, fmt.Errorf("encode worker configuration: %w", err)
-	}
-	return master.Generation{
-		Listen:         c.Listen,
-		Backlog:        c.RequestQueueSize,
-		NoReuseAddress: c.NoReuseAddress,
-		Mode:           string(c.mode()),
-		LogLevel:       cmp.Or(c.LogLevel, "info"),
-		Policy:         c.policyConfig(),
-		Worker:         config,
-	}, nil
-}
-
-func (c *Config) mode() worker.Mode { return cmp.Or(c.Mode, worker.Threading) }
-
-// policyConfig sizes the pool and sets the master's patience.
-func (c *Config) policyConfig() policy.Config {
-	workers := c.Workers
-	if workers == 0 {
-		workers = runtime.NumCPU()
-		if c.MaxWorkers > 0 {
-			workers = min(workers, c.MaxWorkers)
-		}
-	}
-	p := policy.Config{
-		Min:                     workers,
-		Max:                     max(workers, c.MaxWorkers),
-		MinSpare:                c.Limits.MinSpare,
-		MaxSpare:                c.Limits.MaxSpare,
-		StartTimeout:            c.Rollout.StartTimeout,
-		Probation:               c.Rollout.Probation,
-		LameDuck:                c.Timeouts.LameDuck,
-		DrainTimeout:            c.Timeouts.DrainTimeout,
-		WorkerTimeout:           c.Timeouts.WorkerTimeout,
-		CrashBudget:             c.Limits.CrashBudget,
-		MaxOldGenerations:       c.Rollout.MaxOldGenerations,
-		RecycleAfterConnections: c.Recycle.Connections,
-		RecycleAfterAge:         c.Recycle.Age,
-		RecycleAboveRSS:         c.Recycle.RSS,
-		Seed:                    uint64(os.Getpid()),
-	}
-	if c.mode() == worker.Forking {
-		p.OneShot = true
-		p.Max = cmp.Or(c.Limits.MaxChildren, DefaultMaxChildren)
-		if p.MinSpare == 0 {
-			p.MinSpare = min(cmp.Or(c.Workers, 4*runtime.NumCPU()), p.Max)
-		}
-	}
-	p.Slots = max(leastSlots, p.WithDefaults().Slots)
-	return p
-}
-
-// leastSlots is room on the scoreboard for what reloads and an operator may ask
-// for later: its size is fixed when the master starts. A slot is 128 bytes.
-const leastSlots = 512
-
-// DefaultMaxChildren bounds the processes of mode forking, as max_children
-// does in socketserver.ForkingMixIn.
-const DefaultMaxChildren = 40
-
-// workerConfig is what a worker must know of a configuration.
-func (s *Server) workerConfig(c *Config) worker.Config {
-	return worker.Config{
-		Mode:           c.mode(),
-		MaxConnections: c.Limits.MaxConnections,
-		ReadTimeout:    c.Timeouts.ReadTimeout,
-		WriteTimeout:   c.Timeouts.WriteTimeout,
-		IdleTimeout:    c.Timeouts.IdleTimeout,
-		HandlerTimeout: c.Timeouts.HandlerTimeout,
-		Timeout:        c.Timeout,
-		PollInterval:   c.PollInterval,
-		Poller:         c.Poller,
-		DrainTimeout:   c.Timeouts.DrainTimeout,
-		DrainIdle:      c.Timeouts.DrainIdle,
-		AccessLog:      s.AccessLog != "",
-		AccessFormat:   c.Access.Format,
-		AccessSample:   c.Access.Sample,
-		Settings:       c.Settings,
-	}
 }
 
 // workerOptions are the program's part of a worker, which makes its log once

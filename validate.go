@@ -3,9 +3,10 @@ package prefork
 import (
 	"errors"
 	"fmt"
+	"reflect"
 
+	"prefork/internal/setting"
 	"prefork/master"
-	"prefork/master/policy"
 	"prefork/worker"
 )
 
@@ -17,11 +18,7 @@ func (s *Server) Validate() []error { return s.validate(&s.Config) }
 func (s *Server) validate(c *Config) []error {
 	problems := master.CheckAddresses(c.Listen)
 	problems = append(problems, s.validateProgram(c)...)
-	problems = append(problems, c.validatePool()...)
-	if t := c.Timeouts.WorkerTimeout; t > 0 && t < policy.MinWorkerTimeout {
-		problems = append(problems, fmt.Errorf("worker_timeout: at least %v, not %v: an idle worker beats twice a second and is looked at once a second", policy.MinWorkerTimeout, t))
-	}
-	problems = append(problems, s.workerConfig(c).Validate()...)
+	problems = append(problems, c.validateSettings()...)
 	if len(problems) > 0 {
 		return problems
 	}
@@ -58,24 +55,33 @@ func (s *Server) validateProgram(c *Config) []error {
 	return nil
 }
 
-func (c *Config) validatePool() []error {
+// validateSettings returns what is wrong with single settings, and with those
+// that do not fit together.
+func (c *Config) validateSettings() []error {
 	var problems []error
-	for _, f := range []struct {
-		name  string
-		value int
-	}{
-		{"workers", c.Workers}, {"max_workers", c.MaxWorkers}, {"min_spare", c.Limits.MinSpare}, {"max_spare", c.Limits.MaxSpare},
-		{"max_children", c.Limits.MaxChildren}, {"request_queue_size", c.RequestQueueSize}, {"max_old_generations", c.Rollout.MaxOldGenerations},
-	} {
-		if f.value < 0 {
-			problems = append(problems, fmt.Errorf("%s: %d is negative", f.name, f.value))
+	report := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
+	own := reflect.ValueOf(c).Elem()
+	for _, s := range setting.Of(own.Type()) {
+		v := s.In(own)
+		if v.IsZero() || s.Never && v.Int() < 0 {
+			continue
+		}
+		if err := s.Check(v); err != nil {
+			report("%s: %w", s.Key, err)
 		}
 	}
-	if c.MaxWorkers != 0 && c.MaxWorkers < c.Workers {
-		problems = append(problems, fmt.Errorf("max_workers: %d is less than workers, %d", c.MaxWorkers, c.Workers))
+	l := c.WithDefaults().Limits
+	if c.MaxWorkers > 0 && c.MaxWorkers < c.Workers {
+		report("max_workers: %d is below workers, which is %d", c.MaxWorkers, c.Workers)
 	}
-	if c.Limits.MaxSpare != 0 && c.Limits.MaxSpare < c.Limits.MinSpare {
-		problems = append(problems, fmt.Errorf("max_spare: %d is less than min_spare, %d", c.Limits.MaxSpare, c.Limits.MinSpare))
+	if l.MaxSpare > 0 && l.MaxSpare < l.MinSpare {
+		report("max_spare: %d is below min_spare, which is %d", l.MaxSpare, l.MinSpare)
+	}
+	if c.Mode == worker.Forking && l.MinSpare > l.MaxChildren {
+		report("min_spare: %d is above max_children, which is %d", l.MinSpare, l.MaxChildren)
+	}
+	if c.Mode == worker.Forking && l.MinSpare == 0 && c.Workers > l.MaxChildren {
+		report("workers: %d spare workers are above max_children, which is %d", c.Workers, l.MaxChildren)
 	}
 	return problems
 }

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"prefork/master/policy"
 	"prefork/worker"
 	"prefork/worker/handlers"
 )
@@ -38,7 +39,7 @@ func TestValidateReportsEveryProblemAtOnce(t *testing.T) {
 		},
 	}
 	text := errors.Join(s.Validate()...).Error()
-	for _, want := range []string{"unknown scheme", "port", "several programs", "mode", "workers: -1", "max_workers: -2", "max_spare: 2 is less", "worker_timeout: at least 2s"} {
+	for _, want := range []string{"unknown scheme", "port", "several programs", "mode", "workers: at least 0, not -1", "max_workers: at least 0, not -2", "max_spare: 2 is below", "worker_timeout: at least 2s"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("problems lack %q:\n%s", want, text)
 		}
@@ -67,7 +68,7 @@ func TestValidateRefusesTheCommonFormatForWhatIsNoHTTP(t *testing.T) {
 		t.Errorf("Validate() = %v for a program that serves HTTP", problems)
 	}
 	s.Access = Access{Sample: 2, Format: "combined"}
-	if text := errors.Join(s.Validate()...).Error(); !strings.Contains(text, "access_sample: 2") || !strings.Contains(text, `access_format: "combined"`) {
+	if text := errors.Join(s.Validate()...).Error(); !strings.Contains(text, "access_sample: at most 1") || !strings.Contains(text, `"combined"`) {
 		t.Errorf("Validate() = %s", text)
 	}
 }
@@ -88,7 +89,7 @@ func TestReloadAppliesTheConfigThatItReturns(t *testing.T) {
 		t.Errorf("reload = %+v, worker %s, %v", g, g.Worker, err)
 	}
 	next = &Config{Workers: -1}
-	if _, err := s.reload(context.Background()); err == nil || !strings.Contains(err.Error(), "workers: -1") {
+	if _, err := s.reload(context.Background()); err == nil || !strings.Contains(err.Error(), "workers: at least 0") {
 		t.Errorf("reload of a bad configuration = %v", err)
 	}
 }
@@ -113,7 +114,7 @@ func TestAReloadCannotNameTheProgramOrWhatIsFixed(t *testing.T) {
 
 func TestForkingPoolIsSizedBySparesAndChildren(t *testing.T) {
 	c := (&Config{Mode: worker.Forking, Workers: 3}).policyConfig()
-	if !c.OneShot || c.MinSpare != 3 || c.Max != DefaultMaxChildren {
+	if !c.OneShot || c.MinSpare != 3 || c.Max != policy.DefaultMaxChildren {
 		t.Errorf("policy configuration = %+v", c)
 	}
 }

@@ -179,13 +179,13 @@ func (m *Master) closeListener(l *listener) {
 	l.close()
 }
 
-// defaultBacklog is listen(2)'s; the kernel caps it at net.core.somaxconn.
-const defaultBacklog = 4096
+// DefaultBacklog is that of listen(2); the kernel caps it at net.core.somaxconn.
+const DefaultBacklog = 4096
 
 // orDefault returns listen(2)'s argument for a configured one.
 func orDefault(n int) int {
 	if n <= 0 {
-		return defaultBacklog
+		return DefaultBacklog
 	}
 	return n
 }

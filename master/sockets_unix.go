@@ -43,7 +43,7 @@ func (u *UnixSocket) bind() error {
 		return err
 	}
 	var accepts net.Listener
-	if err = socket.listen(defaultBacklog, nil); err == nil {
+	if err = socket.listen(DefaultBacklog, nil); err == nil {
 		accepts, err = socket.netListener()
 	}
 	if err != nil {

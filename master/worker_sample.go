@@ -30,7 +30,7 @@ func (m *Master) takeSample() {
 		}
 		w.beat = beat
 		s.Suspended = s.Silent > uneasy && w.process.suspended
-		if m.current.config.Policy.RecycleAboveRSS > 0 {
+		if m.current.config.Policy.RecycleRSS > 0 {
 			s.RSS = w.process.rss
 		}
 		samples = append(samples, s)

@@ -314,8 +314,8 @@ func TestWhatCannotStartFailsTheTest(t *testing.T) {
 		}
 	}
 	for what, f := range map[string]func(testing.TB){
-		"negative": start(func(srv *prefork.Server) { srv.Workers = -1 }),
-		"process":  start(func(srv *prefork.Server) { srv.Mode = worker.Forking }),
+		"workers: at least 0": start(func(srv *prefork.Server) { srv.Workers = -1 }),
+		"process":             start(func(srv *prefork.Server) { srv.Mode = worker.Forking }),
 		"did not start: listen": func(tb testing.TB) {
 			preforktest.StartMaster(tb, func(srv *prefork.Server) { srv.Listen = []string{"tcp://nowhere"} })
 		},

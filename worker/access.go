@@ -25,9 +25,6 @@ const (
 	AccessCommon = "common"
 )
 
-// AccessFormats lists the valid formats.
-func AccessFormats() []string { return []string{AccessJSON, AccessCommon} }
-
 const (
 	// maxRecord bounds a record, in bytes: what a pipe takes in one piece.
 	maxRecord = 4096

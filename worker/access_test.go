@@ -325,14 +325,6 @@ func TestTheCommonFormatIsRefusedForWhatIsNoHTTP(t *testing.T) {
 	}
 }
 
-func TestAccessConfigurationIsChecked(t *testing.T) {
-	for _, c := range []Config{{AccessFormat: "combined"}, {AccessSample: -0.1}, {AccessSample: 1.1}} {
-		if problems := c.Validate(); len(problems) != 1 || !strings.HasPrefix(problems[0].Error(), "access_") {
-			t.Errorf("%+v: %v", c, problems)
-		}
-	}
-}
-
 func TestTheDocumentTellsOfEveryFieldAndOutcome(t *testing.T) {
 	data, err := os.ReadFile("../docs/configuration.md")
 	if err != nil {

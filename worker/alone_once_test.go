@@ -30,7 +30,7 @@ func oneShot(t *testing.T, ctx context.Context, cfg Config, o Options) (addr str
 }
 
 func TestHandleRequestServesExactlyOne(t *testing.T) {
-	for _, mode := range Modes() {
+	for _, mode := range []Mode{Sequential, Threading, Forking} {
 		addr, result := oneShot(t, context.Background(), Config{Mode: mode}, Options{Handler: echo})
 		first, second := dial(t, addr), dial(t, addr)
 		ask(t, first, "a", "a")

@@ -1,8 +1,11 @@
 package worker
 
 import (
+	"cmp"
 	"encoding/json"
 	"time"
+
+	"prefork/worker/poll"
 )
 
 // Mode is how a worker runs its connections.
@@ -14,9 +17,6 @@ const (
 	Threading  Mode = "threading"  // a goroutine per connection
 	Forking    Mode = "forking"    // a fresh process per connection
 )
-
-// Modes lists the valid modes.
-func Modes() []Mode { return []Mode{Sequential, Threading, Forking} }
 
 // Disabled, as a duration of a Config, is no limit or never. 0 is the default.
 const Disabled = -1
@@ -70,4 +70,35 @@ type Config struct {
 
 	// Settings is the program's own: Options.Configure reads it.
 	Settings json.RawMessage `json:"settings,omitempty"`
+}
+
+// The defaults of Config.
+const (
+	defaultMaxConnections = 10_000
+	defaultWriteTimeout   = time.Minute
+	defaultIdleTimeout    = 5 * time.Minute
+	defaultPollInterval   = 500 * time.Millisecond
+	defaultDrainTimeout   = 30 * time.Second
+	defaultDrainIdle      = 5 * time.Second
+)
+
+// WithDefaults returns c with its zero values replaced by the defaults. In the
+// modes Sequential and Forking MaxConnections becomes 1.
+func (c Config) WithDefaults() Config {
+	c.Mode = cmp.Or(c.Mode, Threading)
+	switch {
+	case c.Mode == Sequential || c.Mode == Forking:
+		c.MaxConnections = 1
+	case c.MaxConnections == 0:
+		c.MaxConnections = defaultMaxConnections
+	}
+	c.WriteTimeout = cmp.Or(c.WriteTimeout, defaultWriteTimeout)
+	c.IdleTimeout = cmp.Or(c.IdleTimeout, defaultIdleTimeout)
+	c.PollInterval = cmp.Or(c.PollInterval, defaultPollInterval)
+	c.DrainTimeout = cmp.Or(c.DrainTimeout, defaultDrainTimeout)
+	c.DrainIdle = cmp.Or(c.DrainIdle, defaultDrainIdle)
+	c.AccessFormat = cmp.Or(c.AccessFormat, AccessJSON)
+	c.AccessSample = cmp.Or(c.AccessSample, 1)
+	c.Poller = cmp.Or(c.Poller, poll.Epoll)
+	return c
 }

@@ -208,7 +208,7 @@ func (l *loop) needsSweep() bool {
 
 // timeout calls handle_timeout when nobody has come for Config.Timeout.
 func (l *loop) timeout(now int64) {
-	if l.cfg.Timeout == 0 || l.phase != phaseAccepting || l.table.active() >= l.cfg.MaxConnections {
+	if l.cfg.Timeout <= 0 || l.phase != phaseAccepting || l.table.active() >= l.cfg.MaxConnections {
 		l.nextTimeout = 0
 		return
 	}

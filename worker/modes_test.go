@@ -378,27 +378,6 @@ func TestConfigureMakesTheProgram(t *testing.T) {
 	ask(t, r.dial(0), "x", "x")
 }
 
-func TestConfigNamesEveryProblem(t *testing.T) {
-	problems := Config{
-		Mode: "x", MaxConnections: -1,
-		Timeout: -1, PollInterval: 1, DrainTimeout: -1, DrainIdle: -1, Poller: "x",
-	}.Validate()
-	for i, field := range []string{
-		"mode", "max_connections",
-		"timeout", "drain_timeout", "drain_idle", "poll_interval", "poller",
-	} {
-		if i >= len(problems) || !strings.HasPrefix(problems[i].Error(), field+": ") {
-			t.Fatalf("problem %d of %v is not about %s", i, problems, field)
-		}
-	}
-	if problems := (Config{}).Validate(); problems != nil {
-		t.Errorf("the zero value: %v", problems)
-	}
-	if problems := (Config{}).WithDefaults().Validate(); problems != nil {
-		t.Errorf("the defaults: %v", problems)
-	}
-}
-
 func TestModesOfOneConnectionMeanIt(t *testing.T) {
 	for mode, want := range map[Mode]int{Sequential: 1, Forking: 1, Threading: 7, "": 7} {
 		if got := (Config{Mode: mode, MaxConnections: 7}).WithDefaults().MaxConnections; got != want {

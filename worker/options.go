@@ -2,6 +2,9 @@ package worker
 
 import (
 	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
 
 	"go.uber.org/zap"
 )
@@ -27,4 +30,28 @@ type Options struct {
 
 	// Build names the program's version in the handshake.
 	Build string
+}
+
+// check says what is wrong with the program once Configure has run.
+func (o *Options) check(cfg Config) error {
+	if !slices.Contains([]Mode{Sequential, Threading, Forking}, cfg.Mode) {
+		return fmt.Errorf("mode: %q is unknown", cfg.Mode)
+	}
+	set := 0
+	for _, there := range []bool{o.Handler != nil, o.NewHandler != nil, o.Service != nil} {
+		if there {
+			set++
+		}
+	}
+	if set != 1 {
+		return fmt.Errorf("options: %d of Handler, NewHandler and Service are set, want exactly one", set)
+	}
+	if _, ok := o.Service.(AccessLogger); !ok && cfg.AccessLog && cfg.AccessFormat == AccessCommon {
+		return errors.New("access_format: common is for programs that serve HTTP, through handlers.HTTPServer; json is for all")
+	}
+	h := &o.Hooks
+	if o.Service != nil && (h.BaseContext != nil || h.ConnContext != nil || h.ProcessRequest != nil || h.HandleError != nil) {
+		return errors.New("options: a Service accepts and serves for itself, so the hooks BaseContext, ConnContext, ProcessRequest and HandleError would never be called")
+	}
+	return nil
 }

@@ -2,7 +2,6 @@ package worker
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 
@@ -77,9 +76,6 @@ func (w *worker) prepare(ctx context.Context) error {
 // configure makes the program: defaults, the program's own Configure, and the
 // checks of both.
 func configure(cfg Config, opt Options) (Config, Options, error) {
-	if problems := cfg.Validate(); len(problems) > 0 {
-		return cfg, opt, fmt.Errorf("check configuration: %w", errors.Join(problems...))
-	}
 	silent := cfg.IdleTimeout
 	cfg = cfg.WithDefaults()
 	if opt.Configure != nil {

@@ -62,7 +62,7 @@ func appendFields(line []string, v reflect.Value) []string {
 	return line
 }
 
-// kebab writes a Go name as a key: RecycleAboveRSS as recycle-above-rss.
+// kebab writes a Go name as a key: RecycleRSS as recycle-rss.
 func kebab(name string) string {
 	var b strings.Builder
 	lower := false // the letter before was

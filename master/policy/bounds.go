@@ -20,7 +20,7 @@ const maxDuration = 366 * 24 * time.Hour
 func (c Config) WithDefaults() Config {
 	orInt(&c.Min, 1)
 	if c.OneShot {
-		orInt(&c.Max, 40)
+		orInt(&c.Max, DefaultMaxChildren)
 	}
 	orInt(&c.Max, c.Min)
 	orInt(&c.MinSpare, 1)
@@ -87,13 +87,13 @@ func (c Config) Validate() []error {
 	}{
 		{"start timeout", c.StartTimeout, 1},
 		{"probation", c.Probation, -maxDuration},
-		{"lame duck", c.LameDuck, 0},
+		{"lame duck", c.LameDuck, -maxDuration},
 		{"drain timeout", c.DrainTimeout, 1},
 		{"kill delay", c.KillDelay, 1},
 		{"worker timeout", c.WorkerTimeout, -maxDuration},
 		{"dump delay", c.DumpDelay, 1},
 		{"sample interval", c.SampleInterval, time.Millisecond},
-		{"recycle after age", c.RecycleAfterAge, 0},
+		{"recycle age", c.RecycleAge, -maxDuration},
 		{"fast death", c.FastDeath, 1},
 		{"backoff base", c.BackoffBase, time.Millisecond},
 		{"backoff cap", c.BackoffCap, time.Millisecond},
@@ -142,8 +142,8 @@ func (c Config) conflicts() []error {
 	if c.Max > c.Slots {
 		errs = append(errs, fmt.Errorf("max workers %d do not fit %d slots", c.Max, c.Slots))
 	}
-	if c.RecycleAfterConnections > math.MaxUint64/2 {
-		errs = append(errs, errors.New("recycle after connections is too large"))
+	if c.RecycleConnections > math.MaxUint64/2 {
+		errs = append(errs, errors.New("recycle connections is too large"))
 	}
 	return errs
 }

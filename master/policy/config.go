@@ -12,7 +12,8 @@ type Config struct {
 	MinSpare, MaxSpare int // 1, MinSpare+2
 
 	// OneShot workers (mode forking) serve one connection each: Min is ignored,
-	// MinSpare ready workers are kept, and Max (here 40) bounds the processes.
+	// MinSpare ready workers are kept, and Max (DefaultMaxChildren) bounds the
+	// processes.
 	OneShot bool
 
 	// Slots bounds the living workers of all generations: the size of the
@@ -30,12 +31,12 @@ type Config struct {
 	DumpDelay      time.Duration // after Dump until Kill, at the least; 1 s
 	SampleInterval time.Duration // of Sampled; 1 s
 
-	// RecycleAfter* replace a worker that has served or grown too much; the
+	// Recycle* replace a worker that has served or grown too much; the
 	// replacement is ready before it leaves. 0 is never. Connections and age
 	// are jittered by up to a tenth, so that workers do not leave together.
-	RecycleAfterConnections uint64
-	RecycleAfterAge         time.Duration
-	RecycleAboveRSS         uint64
+	RecycleConnections uint64
+	RecycleAge         time.Duration
+	RecycleRSS         uint64
 
 	// A worker that dies within FastDeath of its Ready, or before it, delays
 	// its replacement: BackoffBase doubled each time, up to BackoffCap, ±20 %.
@@ -58,6 +59,10 @@ type Config struct {
 
 	Seed uint64 // of the jitter; fixed by the first configuration
 }
+
+// DefaultMaxChildren bounds the processes of mode forking, as max_children does
+// in socketserver.ForkingMixIn.
+const DefaultMaxChildren = 40
 
 // MinWorkerTimeout is the least WorkerTimeout. A healthy worker that is idle
 // beats every 500 ms, and a sample is taken every second: a shorter silence

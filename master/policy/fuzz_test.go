@@ -48,7 +48,7 @@ func fuzzConfig(b byte) Config {
 	case 2:
 		c.OneShot, c.MinSpare, c.Max = true, c.Min, c.Min+3
 	case 3:
-		c.Slots, c.LameDuck, c.RecycleAfterConnections = c.Min+1, time.Second, 10
+		c.Slots, c.LameDuck, c.RecycleConnections = c.Min+1, time.Second, 10
 	}
 	if b&16 != 0 {
 		c.Probation, c.MaxOldGenerations = -1, 1

@@ -178,10 +178,10 @@ func (m *Machine) spawn(g *generation) bool {
 	m.slots[slot] = m.lastID
 	c := &g.config
 	w := &worker{id: m.lastID, slot: slot, gen: g, started: m.now, since: m.now}
-	if n := c.RecycleAfterConnections; n > 0 {
+	if n := c.RecycleConnections; n > 0 {
 		w.recycleAt = n + m.random.below(n/10+1)
 	}
-	if d := c.RecycleAfterAge; d > 0 {
+	if d := c.RecycleAge; d > 0 {
 		w.recycleAge = d + time.Duration(m.random.below(uint64(d/10)+1))
 	}
 	m.workers[w.id] = w

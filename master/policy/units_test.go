@@ -136,11 +136,10 @@ func TestValidateNamesEverythingThatIsWrong(t *testing.T) {
 		"crash budget is NaN":        func(c *Config) { c.CrashBudget = nan() },
 		"crash budget is 0.5":        func(c *Config) { c.CrashBudget = 0.5 },
 		"backoff cap 1s is below":    func(c *Config) { c.BackoffBase = 2 * time.Second; c.BackoffCap = time.Second },
-		"recycle after connections":  func(c *Config) { c.RecycleAfterConnections = 1 << 63 },
+		"recycle connections":        func(c *Config) { c.RecycleConnections = 1 << 63 },
 		"max old generations is -8":  func(c *Config) { c.MaxOldGenerations = -8 },
 		"worker timeout is 400ms":    func(c *Config) { c.WorkerTimeout = 400 * time.Millisecond },
 		"sample interval is 1ns":     func(c *Config) { c.SampleInterval = 1 },
-		"recycle after age is -1s":   func(c *Config) { c.RecycleAfterAge = -time.Second },
 		"boot tries is -1, want 1 t": func(c *Config) { c.BootTries = -1 },
 	} {
 		c := base
@@ -163,7 +162,7 @@ func nan() float64 {
 
 func TestRecyclingIsSpreadOverAPool(t *testing.T) {
 	p := &checkedPlayer{t: t, c: newChecker()}
-	p.do("boot min=64 recycle-after-connections=1000 recycle-after-age=100s", "up")
+	p.do("boot min=64 recycle-connections=1000 recycle-age=100s", "up")
 	seen := map[uint64]bool{}
 	for _, w := range p.c.m.workers {
 		seen[w.recycleAt] = true

@@ -44,7 +44,7 @@ func (m *Machine) recycle(g *generation) {
 
 // worn says why w should be replaced, if it should.
 func (w *worker) worn(m *Machine) string {
-	limit := w.gen.config.RecycleAboveRSS
+	limit := w.gen.config.RecycleRSS
 	switch {
 	case w.recycleAt > 0 && w.connected >= w.recycleAt:
 		return "connections"

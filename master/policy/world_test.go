@@ -193,8 +193,8 @@ func (w *world) newConfig() Config {
 		c.Max = c.MinSpare + w.between(0, 6)
 	}
 	if w.chance(0.3) {
-		c.RecycleAfterConnections = uint64(w.between(1, 50))
-		c.RecycleAfterAge = w.pick(0, 5*time.Second)
+		c.RecycleConnections = uint64(w.between(1, 50))
+		c.RecycleAge = w.pick(0, 5*time.Second)
 	}
 	if w.chance(0.2) {
 		c.Slots = max(c.Min, c.Max) + w.between(0, 4)
