@@ -11,7 +11,7 @@ import (
 // counts is what was counted in some time.
 type counts struct {
 	requests    uint64
-	errors      [classes]uint64
+	errors      map[Class]uint64 // nil if there were none
 	connections uint64
 	in, out     uint64
 }
@@ -19,11 +19,18 @@ type counts struct {
 func (c *counts) add(other *counts) {
 	c.requests += other.requests
 	for class, n := range other.errors {
-		c.errors[class] += n
+		c.fail(class, n)
 	}
 	c.connections += other.connections
 	c.in += other.in
 	c.out += other.out
+}
+
+func (c *counts) fail(class Class, n uint64) {
+	if c.errors == nil {
+		c.errors = make(map[Class]uint64)
+	}
+	c.errors[class] += n
 }
 
 // made is how many exchanges have ended, well or not.

@@ -50,7 +50,7 @@ type conn struct {
 	out    []byte // what the socket would not take
 	dialed int64  // when connect or greeting began
 	since  int64  // when it could take a request
-	ended  class  // resting: how the server ended it
+	ended  Class  // resting: how the server ended it
 	cut    bool   // resting: ended is set
 	label  string
 }
@@ -135,7 +135,7 @@ func (l *loop) dial(k *conn, now int64) {
 	if errno != 0 {
 		c := classify(errno)
 		if where == "bind" {
-			c = otherwise // the address has gone; ports are chosen by connect
+			c = OtherFailed // the address has gone; ports are chosen by connect
 		}
 		l.fail(k, c, now, "%s: %v", where, errno)
 		return
@@ -162,7 +162,7 @@ func (l *loop) dial(k *conn, now int64) {
 		}
 	}
 	if errno := l.watch(k, unix.EPOLL_CTL_ADD, events); errno != 0 {
-		l.fail(k, otherwise, now, "epoll_ctl: %v", errno)
+		l.fail(k, OtherFailed, now, "epoll_ctl: %v", errno)
 	}
 }
 
@@ -264,7 +264,7 @@ func (l *loop) event(k *conn, events uint32) {
 func (l *loop) connected(k *conn, now int64) {
 	l.stands(k, ready)
 	if errno := l.watch(k, unix.EPOLL_CTL_MOD, unix.EPOLLIN); errno != 0 {
-		l.fail(k, otherwise, now, "epoll_ctl: %v", errno)
+		l.fail(k, OtherFailed, now, "epoll_ctl: %v", errno)
 		return
 	}
 	age := k.age

@@ -74,7 +74,7 @@ func (l *loop) write(k *conn, p []byte, now int64) {
 	}
 	k.out = append(k.out[:0], p[n:]...)
 	if errno := l.watch(k, unix.EPOLL_CTL_MOD, unix.EPOLLIN|unix.EPOLLOUT); errno != 0 {
-		l.fail(k, otherwise, now, "epoll_ctl: %v", errno)
+		l.fail(k, OtherFailed, now, "epoll_ctl: %v", errno)
 	}
 }
 
@@ -93,7 +93,7 @@ func (l *loop) unload(k *conn) bool {
 		events |= unix.EPOLLOUT
 	}
 	if errno := l.watch(k, unix.EPOLL_CTL_MOD, events); errno != 0 {
-		l.fail(k, otherwise, l.clock(), "epoll_ctl: %v", errno)
+		l.fail(k, OtherFailed, l.clock(), "epoll_ctl: %v", errno)
 		return false
 	}
 	return true
@@ -125,9 +125,9 @@ func (l *loop) digest(k *conn, p []byte, now int64) {
 		n, whole, ok := gather(&k.answer.line, p)
 		switch {
 		case !ok:
-			l.fail(k, notExpected, now, "the answer to the greeting has no end")
+			l.fail(k, Wrong, now, "the answer to the greeting has no end")
 		case whole && n < len(p):
-			l.fail(k, notExpected, now, "more than a line answers the greeting: %.60q", p)
+			l.fail(k, Wrong, now, "more than a line answers the greeting: %.60q", p)
 		case whole:
 			k.label = cut(string(k.answer.line), maxExample)
 			l.welcome(k, now)
@@ -154,7 +154,7 @@ func (l *loop) digest(k *conn, p []byte, now int64) {
 			if len(k.answer.line) > 0 && e.kind == wantHTTP {
 				p = k.answer.line // the body
 			}
-			l.fail(k, notExpected, now, "the answer is %.60q, expected %s", p, l.plan.expected())
+			l.fail(k, Wrong, now, "the answer is %.60q, expected %s", p, l.plan.expected())
 			return
 		case another:
 			l.refute(k, now)
@@ -167,7 +167,7 @@ func (l *loop) digest(k *conn, p []byte, now int64) {
 		}
 	}
 	if len(p) > 0 {
-		l.lost(k, notExpected, now, "unasked: %.60q", p)
+		l.lost(k, Wrong, now, "unasked: %.60q", p)
 		return
 	}
 	l.proceed(k, now)
@@ -181,7 +181,7 @@ func (l *loop) over(k *conn, now int64) bool {
 		return false
 	}
 	if k.flying > 0 {
-		l.fail(k, endOfFile, now, "the server said that it closes, with requests in the pipeline")
+		l.fail(k, EOF, now, "the server said that it closes, with requests in the pipeline")
 		return true
 	}
 	l.shut(k)
@@ -235,15 +235,15 @@ func (l *loop) succeed(k *conn, now int64) {
 // refute counts an answer with another status than the expected.
 func (l *loop) refute(k *conn, now int64) {
 	if k.head().due >= l.run.windowBegins {
-		l.count1(httpStatus, now)
-		l.run.failures.add(httpStatus, 1, k, "status %d, expected %s", k.answer.http.status, l.plan.expected())
+		l.count1(HTTPStatus, now)
+		l.run.failures.add(HTTPStatus, 1, k, "status %d, expected %s", k.answer.http.status, l.plan.expected())
 	}
 	k.end()
 	l.inflight--
 }
 
-func (l *loop) count1(c class, now int64) {
-	l.part.errors[c]++
+func (l *loop) count1(c Class, now int64) {
+	l.part.fail(c, 1)
 	l.errors++
 	l.finished = now
 }
@@ -258,31 +258,31 @@ func (l *loop) hungUp(k *conn, now int64) {
 		case v == another && k.flying == 1:
 			l.refute(k, now)
 		case v == wrong:
-			l.fail(k, notExpected, now, "the body is another, expected %s", l.plan.expected())
+			l.fail(k, Wrong, now, "the body is another, expected %s", l.plan.expected())
 			return
 		case k.answer.begun:
-			l.fail(k, short, now, "the server closed in the middle of the answer")
+			l.fail(k, Short, now, "the server closed in the middle of the answer")
 			return
 		default:
-			l.fail(k, endOfFile, now, "the server closed and sent nothing")
+			l.fail(k, EOF, now, "the server closed and sent nothing")
 			return
 		}
 		l.shut(k)
 		l.again(k, now, int64(l.plan.Pause))
 	default:
-		l.lost(k, endOfFile, now, "the server closed the connection")
+		l.lost(k, EOF, now, "the server closed the connection")
 	}
 }
 
 // lost goes on with a connection that the server has ended. If it was idle,
 // what that means depends on whether somebody was about to use it.
-func (l *loop) lost(k *conn, c class, now int64, format string, args ...any) {
+func (l *loop) lost(k *conn, c Class, now int64, format string, args ...any) {
 	switch {
 	case k.state == resting:
 		l.shut(k)
 		k.state, k.ended, k.cut = resting, c, true
 		l.later(k, now) // when its rest is over is as good as now: nobody else needs it
-	case k.state == ready && k.flying == 0 && l.plan.Mode != Idle && c != notExpected:
+	case k.state == ready && k.flying == 0 && l.plan.Mode != Idle && c != Wrong:
 		l.shut(k)
 		l.again(k, now, 0)
 	default:
@@ -292,8 +292,8 @@ func (l *loop) lost(k *conn, c class, now int64, format string, args ...any) {
 
 // fail counts the exchanges of a connection, or the one that was to come, as
 // failed, and has the connection opened anew.
-func (l *loop) fail(k *conn, c class, now int64, format string, args ...any) {
-	if (c == refused || c == otherwise) && !l.run.reached.Load() {
+func (l *loop) fail(k *conn, c Class, now int64, format string, args ...any) {
+	if (c == Refused || c == OtherFailed) && !l.run.reached.Load() {
 		why := fmt.Sprintf(format, args...)
 		l.run.refusal.CompareAndSwap(nil, &why)
 	}
@@ -309,8 +309,8 @@ func (l *loop) fail(k *conn, c class, now int64, format string, args ...any) {
 	}
 	for i := range failed {
 		of := c
-		if c == short && i > 0 {
-			of = endOfFile // only one can have been cut in the middle
+		if c == Short && i > 0 {
+			of = EOF // only one can have been cut in the middle
 		}
 		l.count1(of, now)
 	}
@@ -321,7 +321,7 @@ func (l *loop) fail(k *conn, c class, now int64, format string, args ...any) {
 	if l.plan.Mode != Idle {
 		// By a timer even if it is at once: what fails again at once would
 		// otherwise come back here from here.
-		l.later(k, now+max(c.pause(), int64(l.plan.Pause)))
+		l.later(k, now+max(failurePause(c), int64(l.plan.Pause)))
 	}
 	if l.plan.Mode != Churn {
 		l.openMore(now)

@@ -39,20 +39,15 @@ type expect struct {
 	head      bool
 }
 
-// ParseExpect checks an expectation: echo (the reply is the request), upper (it
-// is the request in capitals), lines:N and bytes:N (so much comes), regex:RE (a
-// line comes that matches), and for http status:200, status:2xx or regex:RE (the
-// status is 2xx, and the body matches).
-func ParseExpect(text string) error {
-	_, err := parseExpect(text)
-	return err
-}
-
 // Expectations lists the words that an expectation begins with.
 func Expectations() []string {
 	return []string{"echo", "upper", "lines:", "bytes:", "regex:", "status:"}
 }
 
+// parseExpect reads an expectation: echo (the reply is the request), upper (it
+// is the request in capitals), lines:N and bytes:N (so much comes), regex:RE (a
+// line comes that matches), and for http status:200, status:2xx or regex:RE (the
+// status is 2xx, and the body matches).
 func parseExpect(text string) (expect, error) {
 	word, value, _ := strings.Cut(text, ":")
 	switch word {

@@ -104,7 +104,7 @@ func (l *loop) work() {
 	l.nextFlush = math.MaxInt64
 	now := l.clock()
 	if err := l.prepare(); err != nil {
-		l.fail(&l.conns[0], otherwise, now, "prepare thread: %v", err)
+		l.fail(&l.conns[0], OtherFailed, now, "prepare thread: %v", err)
 		l.stop(now)
 	}
 	l.openMore(now)
@@ -216,7 +216,7 @@ func (l *loop) expire(now int64) {
 	timeout, connect := int64(l.plan.Timeout), int64(l.plan.Connect)
 	for i := range l.conns {
 		if k := &l.conns[i]; k.expired(now, l.thawed, timeout, connect) {
-			l.fail(k, timedOut, now, "no whole answer within %v", l.plan.Timeout)
+			l.fail(k, Timeout, now, "no whole answer within %v", l.plan.Timeout)
 		}
 	}
 	l.nextScan = now + min(max(min(timeout, connect)/16, 1e6), idleWait)

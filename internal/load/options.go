@@ -44,7 +44,7 @@ type Options struct {
 	Pipeline    int           // requests in flight on each connection; 0: 1
 	Duration    time.Duration // of the window; 0: 10 s, or until Requests have been made
 	Requests    uint64        // how many at most; 0: as many as fit
-	Rate        string        // see ParseRate; "": a closed loop
+	Rate        string        // stages such as 500@10s,1000-5000@20s; "": a closed loop
 	Warmup      time.Duration // before the window, not counted
 	Timeout     time.Duration // of an exchange, and of a connect; 0: 5 s
 	Connect     time.Duration // of a connect, if that is to be another; 0: Timeout
@@ -61,8 +61,8 @@ type Options struct {
 	Method string   // of http; "": GET, or POST if there is a Payload
 	Header []string // of http: "Name: value"
 
-	// Expect is what a right answer is; see ParseExpect. "": lines:1, for http
-	// status:2xx.
+	// Expect is what a right answer is: a word of Expectations, with its value.
+	// "": lines:1, for http status:2xx.
 	Expect string
 
 	// Reply is a template of the whole reply, for http of its body, with the

@@ -3,6 +3,7 @@ package load
 import (
 	"bytes"
 	"errors"
+	"strconv"
 )
 
 // The bounds of an answer of http: its header with the trailer, and the line of
@@ -71,7 +72,8 @@ func (r *reply) feed(p []byte) (n int, body []byte, done bool, err error) {
 	}
 	switch r.state {
 	case chunkSize:
-		if r.left, err = parseChunk(line); err != nil {
+		size, _, _ := bytes.Cut(line, []byte(";")) // extensions follow
+		if r.left, err = parseLength(bytes.TrimSpace(size), 16); err != nil {
 			return n, nil, false, err
 		}
 		r.state = inChunk
@@ -183,27 +185,24 @@ func (r *reply) field(line []byte, length int64, chunked bool) (int64, bool, err
 	}
 	name, value := line[:i], bytes.TrimSpace(line[i+1:])
 	switch {
-	case i == len("Content-Length") && fold(name, "content-length"):
-		n, err := parseLength(value)
+	case is(name, "content-length"):
+		n, err := parseLength(value, 10)
 		if err != nil || length >= 0 && length != n {
 			return length, chunked, errReply
 		}
 		return n, chunked, nil
-	case i == len("Transfer-Encoding") && fold(name, "transfer-encoding"):
-		if !fold(value, "chunked") {
+	case is(name, "transfer-encoding"):
+		if !is(value, "chunked") {
 			return length, chunked, errReply // nothing else was asked for
 		}
 		return length, true, nil
-	case i == len("Connection") && fold(name, "connection"):
-		for len(value) > 0 {
-			word, rest, _ := bytes.Cut(value, []byte(","))
-			word = bytes.TrimSpace(word)
-			if fold(word, "close") {
+	case is(name, "connection"):
+		for word := range bytes.SplitSeq(value, []byte(",")) {
+			if word = bytes.TrimSpace(word); is(word, "close") {
 				r.close = true
-			} else if fold(word, "keep-alive") {
+			} else if is(word, "keep-alive") {
 				r.close = false
 			}
-			value = rest
 		}
 	}
 	return length, chunked, nil
@@ -224,55 +223,16 @@ func (r *reply) plan(length int64, chunked bool) (done bool) {
 	return false
 }
 
-// fold compares without regard to case; want is in small letters.
-func fold(p []byte, want string) bool {
-	if len(p) != len(want) {
-		return false
-	}
-	for i, c := range p {
-		if 'A' <= c && c <= 'Z' {
-			c += 'a' - 'A'
-		}
-		if c != want[i] {
-			return false
-		}
-	}
-	return true
+// is compares without regard to case.
+func is(p []byte, want string) bool {
+	return len(p) == len(want) && bytes.EqualFold(p, []byte(want))
 }
 
-func parseLength(p []byte) (int64, error) {
-	if len(p) == 0 || len(p) > 15 {
+// parseLength reads a number of bytes.
+func parseLength(p []byte, base int) (int64, error) {
+	n, err := strconv.ParseUint(string(p), base, 48)
+	if err != nil {
 		return 0, errReply
 	}
-	var n int64
-	for _, c := range p {
-		if c < '0' || c > '9' {
-			return 0, errReply
-		}
-		n = n*10 + int64(c-'0')
-	}
-	return n, nil
-}
-
-// parseChunk reads the size of a chunk, in hexadecimal and before extensions.
-func parseChunk(line []byte) (int64, error) {
-	if i := bytes.IndexByte(line, ';'); i >= 0 {
-		line = line[:i]
-	}
-	line = bytes.TrimSpace(line)
-	if len(line) == 0 || len(line) > 12 {
-		return 0, errReply
-	}
-	var n int64
-	for _, c := range line {
-		switch {
-		case '0' <= c && c <= '9':
-			n = n*16 + int64(c-'0')
-		case 'a' <= c|0x20 && c|0x20 <= 'f':
-			n = n*16 + int64(c|0x20-'a') + 10
-		default:
-			return 0, errReply
-		}
-	}
-	return n, nil
+	return int64(n), nil
 }

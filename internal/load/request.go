@@ -18,30 +18,25 @@ func (p *plan) httpRequest() []error {
 	if !isToken(method) {
 		errs = append(errs, fmt.Errorf("method: %q is none", cut(method, 40)))
 	}
-	head := parseTemplate(method + " " + p.target.path + " HTTP/1.1\r\n")
 	lines, err := p.headerLines()
 	if err != nil {
 		errs = append(errs, err)
 	}
-	head.parts = append(head.parts, piece{text: []byte(lines)})
 	body := literal(p.Payload)
 	if p.Template {
 		body = parseTemplate(string(p.Payload))
 	}
+	p.request = concat(parseTemplate(method+" "+p.target.path+" HTTP/1.1\r\n"), literal([]byte(lines)))
 	if len(p.Payload) > 0 || method == "POST" || method == "PUT" || method == "PATCH" {
-		head.parts = append(head.parts, piece{text: []byte("Content-Length: "), what: bodyLength, body: &body})
-		head.parts = append(head.parts, piece{text: []byte("\r\n")})
+		length := template{parts: []piece{{text: []byte("Content-Length: "), what: bodyLength, body: &body}}}
+		p.request = concat(p.request, length, literal([]byte("\r\n")))
 	}
-	head.parts = append(head.parts, piece{text: []byte("\r\n")})
-	head.parts = append(head.parts, body.parts...)
-	head.static = false
-	p.request = head.joined()
+	p.request = concat(p.request, literal([]byte("\r\n")), body)
 	return errs
 }
 
 // headerLines returns what stands in the header but the length.
 func (p *plan) headerLines() (string, error) {
-	var b strings.Builder
 	host := p.target.host
 	var rest strings.Builder
 	for _, h := range p.Header {
@@ -58,11 +53,10 @@ func (p *plan) headerLines() (string, error) {
 			fmt.Fprintf(&rest, "%s: %s\r\n", name, value)
 		}
 	}
-	fmt.Fprintf(&b, "Host: %s\r\n%s", host, rest.String())
 	if p.Mode == Churn {
-		b.WriteString("Connection: close\r\n")
+		rest.WriteString("Connection: close\r\n")
 	}
-	return b.String(), nil
+	return "Host: " + host + "\r\n" + rest.String(), nil
 }
 
 // isToken reports whether s is a token of RFC 9110.
@@ -73,26 +67,4 @@ func isToken(s string) bool {
 		}
 	}
 	return s != ""
-}
-
-// joined returns the template with neighbouring texts as one.
-func (t *template) joined() template {
-	var j template
-	var text []byte
-	for _, p := range t.parts {
-		text = append(text, p.text...)
-		if p.what == bodyLength && p.body.static {
-			text = appendNumber(text, uint64(p.body.length(0)), 0)
-			continue
-		}
-		if p.what != nothing {
-			j.parts = append(j.parts, piece{text: text, what: p.what, width: p.width, body: p.body})
-			text = nil
-		}
-	}
-	if len(text) > 0 || len(j.parts) == 0 {
-		j.parts = append(j.parts, piece{text: text})
-	}
-	j.static = len(j.parts) == 1 && j.parts[0].what == nothing
-	return j
 }

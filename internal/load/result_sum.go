@@ -1,6 +1,7 @@
 package load
 
 import (
+	"maps"
 	"math"
 	"time"
 
@@ -18,16 +19,12 @@ func (r *Run) sum() *Result {
 		Version: ResultVersion, Target: r.plan.URL, Started: r.began.Add(time.Duration(r.windowBegins)), Plan: r.plan.summary(),
 		ElapsedS: seconds(elapsed), Requests: t.requests, Errors: make(map[Class]uint64), Connections: t.connections,
 		BytesIn: t.in, BytesOut: t.out, Series: r.collect.series, Standing: r.collect.stood,
-		Examples: r.failures.all(),
+		Examples: r.failures.sofar().Examples,
 	}
 	if r.plan.Greeting != "" { // else no connection has a label
-		res.LostBy = r.failures.lost()
+		res.LostBy = r.failures.sofar().LostBy
 	}
-	for c, n := range t.errors {
-		if n > 0 {
-			res.Errors[Classes()[c]] = n
-		}
-	}
+	maps.Copy(res.Errors, t.errors)
 	if elapsed > 0 {
 		res.RequestsPS = float64(t.requests) / seconds(elapsed)
 	}

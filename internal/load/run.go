@@ -36,7 +36,7 @@ type Run struct {
 	loops    []*loop
 	parts    chan *part
 	collect  *collector
-	failures failures
+	failures *failures
 	marks    marks
 	usage    usage
 	done     chan struct{}
@@ -72,7 +72,7 @@ func Start(ctx context.Context, o Options) (*Run, error) {
 		return nil, fmt.Errorf("start load: %w", errors.Join(errs...))
 	}
 	p.complete()
-	r := &Run{plan: p, done: make(chan struct{}), parts: make(chan *part, 4*p.Loops), limit: math.MaxUint64}
+	r := &Run{plan: p, failures: newFailures(), done: make(chan struct{}), parts: make(chan *part, 4*p.Loops), limit: math.MaxUint64}
 	r.collect = newCollector(r)
 	raiseFiles()
 	if err := r.addresses(ctx); err != nil {

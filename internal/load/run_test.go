@@ -196,7 +196,7 @@ func TestADeadServerFailsEachRequestThatIsDue(t *testing.T) {
 
 func TestALimitOfDescriptorsOrPortsIsTheClientsOwn(t *testing.T) {
 	for errno, want := range map[unix.Errno]Class{unix.EADDRNOTAVAIL: OutOfPorts, unix.EADDRINUSE: OutOfPorts, unix.EMFILE: OutOfFiles, unix.ENFILE: OutOfFiles} {
-		class := Classes()[classify(errno)]
+		class := classify(errno)
 		warnings := new(Run).generator(0, &Result{Errors: map[Class]uint64{class: 3}}).Warnings
 		if class != want || len(warnings) != 1 || !strings.Contains(warnings[0], "not the server's fault") {
 			t.Errorf("%v: %s, %q", errno, class, warnings)

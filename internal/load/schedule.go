@@ -42,17 +42,10 @@ func (s *stage) when(m float64) float64 {
 // schedule says when each request of an open loop is due.
 type schedule []stage
 
-// ParseRate checks a rate: stages of the form RATE@DURATION or FROM-TO@DURATION
-// with commas between them, such as 500@10s,1000-5000@20s,5000@30s. RATE is in
+// parseRate reads stages of the form RATE@DURATION or FROM-TO@DURATION with
+// commas between them, such as 500@10s,1000-5000@20s,5000@30s. RATE is in
 // requests a second and FROM-TO rises or falls evenly. The last stage may leave
-// out its duration and then lasts as long as the run.
-func ParseRate(text string) error {
-	_, err := parseRate(text, time.Second)
-	return err
-}
-
-// parseRate reads a rate; a stage without a duration lasts until the run's is
-// over.
+// out its duration and then lasts until the end of the run.
 func parseRate(text string, run time.Duration) (schedule, error) {
 	if run == 0 {
 		run = 10 * time.Second

@@ -2,12 +2,11 @@ package load
 
 import (
 	"fmt"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 )
-
-// maxWidth is the longest number with leading zeros.
-const maxWidth = 20
 
 // template is text with places for a number. It is immutable.
 type template struct {
@@ -36,45 +35,49 @@ func literal(text []byte) template {
 }
 
 // parseTemplate reads a template: {n} is the counter and {n:8} the counter with
-// leading zeros. Any other brace stands for itself, as JSON has them.
+// leading zeros, 20 digits at most. Any other brace stands for itself, as JSON
+// has them.
 func parseTemplate(text string) template {
 	var t template
-	begun := 0
-	for i := 0; i < len(text); {
-		size, width := placeholder(text[i:])
-		if size == 0 {
-			i++
-			continue
+	end := 0
+	for _, at := range regexp.MustCompile(`\{n(?::(0?[1-9]|1[0-9]|20))?\}`).FindAllStringSubmatchIndex(text, -1) {
+		p := piece{text: []byte(text[end:at[0]]), what: counter}
+		if at[2] >= 0 {
+			p.width, _ = strconv.Atoi(text[at[2]:at[3]]) // digits alone
 		}
-		t.parts = append(t.parts, piece{text: []byte(text[begun:i]), what: counter, width: width})
-		i += size
-		begun = i
+		t.parts = append(t.parts, p)
+		end = at[1]
 	}
-	if begun < len(text) || len(t.parts) == 0 {
-		t.parts = append(t.parts, piece{text: []byte(text[begun:])})
+	if end < len(text) || len(t.parts) == 0 {
+		t.parts = append(t.parts, piece{text: []byte(text[end:])})
 	}
 	t.static = len(t.parts) == 1 && t.parts[0].what == nothing
 	return t
 }
 
-// placeholder returns the size of the placeholder that text begins with, 0 if
-// it begins with none, and the width that it asks for.
-func placeholder(text string) (size, width int) {
-	if strings.HasPrefix(text, "{n}") {
-		return 3, 0
+// concat returns the templates as one, with neighbouring texts in one piece. The
+// length of a body that is text alone becomes text.
+func concat(templates ...template) template {
+	var all template
+	var text []byte
+	for _, t := range templates {
+		for _, p := range t.parts {
+			text = append(text, p.text...)
+			switch {
+			case p.what == nothing:
+			case p.what == bodyLength && p.body.static:
+				text = appendNumber(text, uint64(p.body.length(0)), 0)
+			default:
+				p.text, text = text, nil
+				all.parts = append(all.parts, p)
+			}
+		}
 	}
-	if !strings.HasPrefix(text, "{n:") {
-		return 0, 0
+	if len(text) > 0 || len(all.parts) == 0 {
+		all.parts = append(all.parts, piece{text: text})
 	}
-	end := strings.IndexByte(text, '}')
-	if end < 4 || end > 5 {
-		return 0, 0
-	}
-	width, err := strconv.Atoi(text[3:end])
-	if err != nil || width < 1 || width > maxWidth || text[3] == '+' {
-		return 0, 0
-	}
-	return end + 1, width
+	all.static = len(all.parts) == 1 && all.parts[0].what == nothing
+	return all
 }
 
 func (t *template) empty() bool {
@@ -108,17 +111,15 @@ func (t *template) length(n uint64) int {
 	return size
 }
 
-// upper is the template of the same text in capitals.
+// upper is the template of the same text in capitals, of ASCII letters alone.
 func (t *template) upper() template {
-	u := template{static: t.static, parts: make([]piece, len(t.parts))}
-	for i, p := range t.parts {
-		u.parts[i] = p
-		u.parts[i].text = make([]byte, len(p.text))
-		for j, b := range p.text {
+	u := template{static: t.static, parts: slices.Clone(t.parts)}
+	for i := range u.parts {
+		u.parts[i].text = slices.Clone(t.parts[i].text)
+		for j, b := range u.parts[i].text {
 			if 'a' <= b && b <= 'z' {
-				b -= 'a' - 'A'
+				u.parts[i].text[j] = b - ('a' - 'A')
 			}
-			u.parts[i].text[j] = b
 		}
 	}
 	return u
@@ -141,7 +142,7 @@ func appendNumber(to []byte, n uint64, width int) []byte {
 
 // Unescape replaces \n, \r, \t, \0, \\, \" and \xHH by what they stand for.
 func Unescape(text string) ([]byte, error) {
-	const pairs = `n` + "\n" + `r` + "\r" + `t` + "\t" + `0` + "\x00" + `\\""`
+	const from, to = `nrt0\"`, "\n\r\t\x00\\\""
 	out := make([]byte, 0, len(text))
 	for i := 0; i < len(text); i++ {
 		if text[i] != '\\' {
@@ -159,16 +160,11 @@ func Unescape(text string) ([]byte, error) {
 				continue
 			}
 		}
-		at := -1
-		for j := 0; j < len(pairs); j += 2 {
-			if pairs[j] == text[i] {
-				at = j
-			}
-		}
+		at := strings.IndexByte(from, text[i])
 		if at < 0 {
 			return nil, fmt.Errorf(`unescape %q: \%c stands for nothing; want \n \r \t \0 \\ \" or \xHH`, cut(text, 40), text[i])
 		}
-		out = append(out, pairs[at+1])
+		out = append(out, to[at])
 	}
 	return out, nil
 }

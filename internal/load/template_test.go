@@ -73,7 +73,7 @@ func FuzzExpressions(f *testing.F) {
 		if out, err := Unescape(text); err == nil && len(out) > len(text) {
 			t.Fatalf("%q grew to %q", text, out)
 		}
-		_ = ParseExpect(text)
+		_, _ = parseExpect(text)
 		_, _ = parseTarget(text)
 		_ = Options{URL: text, Expect: text, Header: []string{text}, Reply: text, Payload: []byte(text)}.Validate()
 	})
