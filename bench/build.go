@@ -18,7 +18,8 @@ type bench struct {
 
 	dir      string // of this run, removed at its end
 	netupper string
-	cepoll   string // "" if there is no C compiler
+	cepoll   string // "" if there is no C compiler, as is the next
+	cload    string
 	python   string // "" if there is none
 }
 
@@ -51,16 +52,22 @@ func (b *bench) build(ctx context.Context) error {
 	return nil
 }
 
-// buildC builds the control, if there is a compiler.
+// buildC builds the controls, if there is a compiler.
 func (b *bench) buildC(ctx context.Context) error {
 	for _, compiler := range []string{"gcc", "cc", "clang"} {
 		if _, err := exec.LookPath(compiler); err != nil {
 			continue
 		}
-		b.cepoll = filepath.Join(b.dir, "cepoll")
-		return tool(ctx, ".", compiler, "-O2", "-Wall", "-Wextra", "-o", b.cepoll, "peers/cepoll.c")
+		b.cepoll, b.cload = filepath.Join(b.dir, "cepoll"), filepath.Join(b.dir, "cload")
+		for _, program := range []string{b.cepoll, b.cload} {
+			source := filepath.Join("peers", filepath.Base(program)+".c")
+			if err := tool(ctx, ".", compiler, "-O2", "-Wall", "-Wextra", "-o", program, source); err != nil {
+				return err
+			}
+		}
+		return nil
 	}
-	b.report.skip("C epoll", "no C compiler on this machine")
+	b.report.skip("C epoll and the client in C", "no C compiler on this machine")
 	return nil
 }
 

@@ -36,26 +36,39 @@ type comparison struct {
 // starter starts one of a comparison's servers.
 type starter func(ctx context.Context) (*server, error)
 
-func (b *bench) echo(ctx context.Context) error {
-	return b.compare(ctx, comparison{
+// The loads of servers that hold many connections in one process.
+var (
+	echo = comparison{
 		name: "echo", unit: "request",
 		title: "64 connections that stay, lines of 64 bytes",
 		base:  []string{cepollName, netName},
-		job: load.Job{
-			Kind: load.Persistent, Connections: 64, Warmup: 6400, Window: time.Second,
-		},
-	}, b.threading())
-}
-
-func (b *bench) connect(ctx context.Context) error {
-	return b.compare(ctx, comparison{
+		job:   load.Job{Kind: load.Persistent, Connections: 64, Warmup: 6400, Window: time.Second},
+	}
+	connect = comparison{
 		name: "connect", unit: "connection",
 		title: "connect, one line of 64 bytes, close; 16 at once",
 		base:  []string{cepollName, netName},
-		job: load.Job{
-			Kind: load.Connect, Connections: 16, Warmup: 320, Window: 700 * time.Millisecond,
-		},
-	}, b.threading())
+		job:   load.Job{Kind: load.Connect, Connections: 16, Warmup: 320, Window: 700 * time.Millisecond},
+	}
+)
+
+func (b *bench) echo(ctx context.Context) error    { return b.compare(ctx, echo, b.threading()) }
+func (b *bench) connect(ctx context.Context) error { return b.compare(ctx, connect, b.threading()) }
+
+// controlClient is both of them with the client in C.
+func (b *bench) controlClient(ctx context.Context) error {
+	if b.cload == "" {
+		return nil // the report says so
+	}
+	for _, c := range []comparison{echo, connect} {
+		c.name += "-c"
+		c.title += "; the client in C"
+		c.job.Control = b.cload
+		if err := b.compare(ctx, c, b.threading()); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (b *bench) forking(ctx context.Context) error {

@@ -9,6 +9,7 @@
 //
 //	echo     CPU per request, 64 connections that stay      prefork, Go net, C epoll
 //	connect  CPU per connect, one exchange, close           the same
+//	control  both again, with a client in C                 the same
 //	forking  connections/s and p50, a process per each      prefork, Python's socketserver
 //	spawn    from spawning a worker to its Ready            prefork; a plain Go process
 //	kill     from SIGKILL to a reply by the replacement     prefork
@@ -27,7 +28,8 @@
 // rounds are compared: the ratio of two servers is taken within each round,
 // and the median over the rounds is reported with the least and the greatest.
 // CPU time is the kernel's account of the server alone (package cpu); the
-// client (package load) is a process of its own.
+// client is a process of its own: prefork's load generator, or for the figure
+// control one in C, so that no result depends on one client (package load).
 //
 // Every loop is bounded in time and count, everything is on 127.0.0.0/8, and
 // what was started dies with the program. It judges nothing: there is no pass

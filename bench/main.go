@@ -51,6 +51,7 @@ var figures = []struct {
 }{
 	{"echo", (*bench).echo},
 	{"connect", (*bench).connect},
+	{"control", (*bench).controlClient},
 	{"forking", (*bench).forking},
 	{"spawn", (*bench).spawn},
 	{"kill", (*bench).kill},

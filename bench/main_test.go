@@ -167,7 +167,7 @@ func TestQuickRunMeasuresEveryFigure(t *testing.T) {
 	if len(r.Generators) != 4 && len(r.Skipped) == 0 {
 		t.Errorf("%d targets of the load generators, and no reason", len(r.Generators))
 	}
-	if want := []string{"echo", "connect", "forking-1", "forking-8", "spawn", "kill"}; !slices.Equal(names, want) {
+	if want := []string{"echo", "connect", "echo-c", "connect-c", "forking-1", "forking-8", "spawn", "kill"}; !slices.Equal(names, want) {
 		t.Errorf("figures are %v, want %v", names, want)
 	}
 }

@@ -3,8 +3,11 @@ package load
 import (
 	"errors"
 	"fmt"
-	"net/netip"
+	"strconv"
+	"strings"
 	"time"
+
+	"prefork/internal/load"
 )
 
 // Kind is what one exchange is.
@@ -16,14 +19,15 @@ const (
 	Connect    Kind = "connect"    // connect, a line and its reply, close
 )
 
-// The bounds of a job: the longest line in bytes, and what a client may hold.
+// The bounds of a job.
 const (
-	minBytes       = 24 // the digits that make each line another
-	maxBytes       = 4096
-	maxConnections = 1024
-	maxExchanges   = 1 << 21
-	maxWindow      = 10 * time.Second
+	minBytes  = 32 // there is room for the number that makes each line different
+	maxBytes  = 4096
+	maxWindow = 10 * time.Second
 )
+
+// patience is how long a client waits for any reply at all.
+const patience = 5 * time.Second
 
 // Job is what a load process does.
 type Job struct {
@@ -35,41 +39,59 @@ type Job struct {
 	Warmup      int           `json:"warmup"`      // exchanges before the window
 	Window      time.Duration `json:"window"`      // no exchange begins after it
 	Limit       int           `json:"limit"`       // no more exchanges than that
+
+	// Control is the path of the client in C, which does the job in place of the
+	// one in Go; "": the one in Go.
+	Control string `json:"-"`
 }
 
-// endpoints checks the job and returns its parsed addresses; source is the
-// zero value if none is asked for.
-func (j *Job) endpoints() (to netip.AddrPort, source netip.Addr, err error) {
+// options are the job in the words of prefork's load generator.
+func (j *Job) options() (load.Options, error) {
+	o := load.Options{
+		URL: "tcp://" + j.Address, Connections: j.Connections, Loops: 1, Timeout: patience,
+		Template: true, Expect: "upper",
+	}
 	var errs []error
-	if to, err = netip.ParseAddrPort(j.Address); err != nil || !to.Addr().Is4() {
-		errs = append(errs, fmt.Errorf("address %q is not IPv4 host:port", j.Address))
-	}
-	if j.Source != "" {
-		if source, err = netip.ParseAddr(j.Source); err != nil || !source.Is4() {
-			errs = append(errs, fmt.Errorf("source %q is not an IPv4 address", j.Source))
-		}
-	}
-	if j.Kind != Persistent && j.Kind != Connect {
+	switch j.Kind {
+	case Persistent:
+	case Connect:
+		o.Mode = load.Churn
+	default:
 		errs = append(errs, fmt.Errorf("unknown kind %q", j.Kind))
 	}
-	for _, f := range []struct {
-		name             string
-		value, low, high int
-	}{
-		{"connections", j.Connections, 1, maxConnections},
-		{"bytes", j.Bytes, minBytes, maxBytes},
-		{"warmup", j.Warmup, 0, maxExchanges},
-		{"window in ns", int(j.Window), 1, int(maxWindow)},
-		{"limit", j.Limit, 1, maxExchanges},
-	} {
-		if f.value < f.low || f.value > f.high {
-			errs = append(errs, fmt.Errorf("%s is %d, want %d to %d", f.name, f.value, f.low, f.high))
-		}
+	if j.Bytes < minBytes || j.Bytes > maxBytes {
+		errs = append(errs, fmt.Errorf("bytes is %d, want %d to %d", j.Bytes, minBytes, maxBytes))
+	} else {
+		const head, digits = "line-", 20
+		o.Payload = []byte(head + "{n:20}-" + strings.Repeat("abcdefghijklmnopqrstuvwxyz", j.Bytes/26+1)[:j.Bytes-len(head)-digits-2] + "\n")
 	}
-	return to, source, errors.Join(errs...)
+	if j.Source != "" {
+		o.Source = []string{j.Source}
+	}
+	if j.Window < 1 || j.Window > maxWindow {
+		errs = append(errs, fmt.Errorf("window is %v, want up to %v", j.Window, maxWindow))
+	}
+	if j.Limit < 1 || j.Warmup < 0 {
+		errs = append(errs, fmt.Errorf("limit is %d and warm-up %d", j.Limit, j.Warmup))
+	}
+	return o, errors.Join(append(errs, o.Validate()...)...)
 }
 
-// Report is what a load process measured in its window.
+// arguments are the job in the words of the client in C.
+func (j *Job) arguments() []string {
+	host, port, _ := strings.Cut(j.Address, ":")
+	source := j.Source
+	if source == "" {
+		source = "0.0.0.0"
+	}
+	return []string{
+		host, port, source, string(j.Kind), strconv.Itoa(j.Connections), strconv.Itoa(j.Bytes), strconv.Itoa(j.Warmup),
+		strconv.FormatInt(int64(j.Window), 10), strconv.Itoa(j.Limit),
+	}
+}
+
+// Report is what a load process measured in its window. All times are in
+// nanoseconds.
 type Report struct {
 	Exchanges int           `json:"exchanges"` // each verified
 	Elapsed   time.Duration `json:"elapsed"`   // from the first line sent to the last reply

@@ -5,10 +5,14 @@ import (
 	"bytes"
 	"net"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"prefork/internal/needtool"
 )
 
 func TestMain(m *testing.M) {
@@ -53,6 +57,17 @@ func server(t *testing.T, reply func(line []byte) []byte) (address string, conne
 	return l.Addr().String(), connections, lines
 }
 
+// clients are the two clients: the path of the one in C, "" for the one in Go.
+func clients(t *testing.T) map[string]string {
+	t.Helper()
+	c := filepath.Join(t.TempDir(), "cload")
+	out, err := exec.Command(needtool.Need(t, "gcc", "gcc"), "-O2", "-Wall", "-Wextra", "-o", c, "../../peers/cload.c").CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return map[string]string{"Go": "", "C": c}
+}
+
 func job(kind Kind, address string) Job {
 	return Job{
 		Address: address, Kind: kind, Connections: 4, Bytes: 64,
@@ -80,49 +95,54 @@ func TestEveryExchangeIsCounted(t *testing.T) {
 		source      string
 		connections int64
 	}{
-		{Persistent, "", 4},
+		{Persistent, "", 4 + 4},
 		{Connect, "127.0.0.9", 208},
 	} {
-		t.Run(string(c.kind), func(t *testing.T) {
-			address, connections, lines := server(t, bytes.ToUpper)
-			j := job(c.kind, address)
-			j.Source = c.source
-			r, err := do(t, j)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if r.Exchanges != j.Limit {
-				t.Errorf("%d exchanges, want %d", r.Exchanges, j.Limit)
-			}
-			if got := lines.Load(); got != int64(j.Limit+j.Warmup) {
-				t.Errorf("the server had %d lines, want %d", got, j.Limit+j.Warmup)
-			}
-			if got := connections.Load(); got != c.connections {
-				t.Errorf("the server had %d connections, want %d", got, c.connections)
-			}
-			if r.P50 <= 0 || r.P99 < r.P50 || r.Elapsed < r.P99 || r.CPU <= 0 {
-				t.Errorf("the report is %+v", r)
-			}
-		})
+		for name, control := range clients(t) {
+			t.Run(name+" "+string(c.kind), func(t *testing.T) {
+				address, connections, lines := server(t, bytes.ToUpper)
+				j := job(c.kind, address)
+				j.Source, j.Control = c.source, control
+				r, err := do(t, j)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if r.Exchanges != j.Limit {
+					t.Errorf("%d exchanges, want %d", r.Exchanges, j.Limit)
+				}
+				if got := lines.Load(); got != int64(j.Limit+j.Warmup) {
+					t.Errorf("the server had %d lines, want %d", got, j.Limit+j.Warmup)
+				}
+				if got := connections.Load(); got != c.connections {
+					t.Errorf("the server had %d connections, want %d", got, c.connections)
+				}
+				if r.P50 <= 0 || r.P99 < r.P50 || r.Elapsed < r.P99 || r.CPU <= 0 {
+					t.Errorf("the report is %+v", r)
+				}
+			})
+		}
 	}
 }
 
 func TestWindowEndsWithoutALimit(t *testing.T) {
-	address, _, _ := server(t, bytes.ToUpper)
-	j := job(Persistent, address)
-	j.Window, j.Limit = 20*time.Millisecond, maxExchanges
-	r, err := do(t, j)
-	if err != nil || r.Exchanges < j.Connections {
-		t.Errorf("%+v, %v; want at least one exchange of each connection", r, err)
+	for name, control := range clients(t) {
+		address, _, _ := server(t, bytes.ToUpper)
+		j := job(Persistent, address)
+		j.Window, j.Limit, j.Control = 20*time.Millisecond, 1<<20, control
+		r, err := do(t, j)
+		if err != nil || r.Exchanges < j.Connections {
+			t.Errorf("%s: %+v, %v; want at least one exchange of each connection", name, r, err)
+		}
 	}
 }
 
 func TestServerThatErrsHasNoFigure(t *testing.T) {
 	var last []byte
+	clients := clients(t)
 	for _, c := range []struct {
 		what  string
 		reply func(line []byte) []byte
-		want  string
+		want  string // C's words; Go's are those of the load generator
 	}{
 		{"not in upper case", func(line []byte) []byte { return line }, "wrong reply"},
 		{"one byte wrong", func(line []byte) []byte {
@@ -146,11 +166,15 @@ func TestServerThatErrsHasNoFigure(t *testing.T) {
 				t.Skipf("takes %v", patience)
 			}
 			t.Parallel()
-			address, _, _ := server(t, c.reply)
-			j := job(Persistent, address)
-			j.Connections, j.Warmup = 1, 0
-			if r, err := do(t, j); err == nil || !strings.Contains(err.Error(), c.want) {
-				t.Errorf("report %+v, error %v; want %q", r, err, c.want)
+			for name, control := range clients {
+				address, _, _ := server(t, c.reply)
+				j := job(Persistent, address)
+				j.Connections, j.Warmup, j.Control = 1, 0, control
+				last = nil
+				r, err := do(t, j)
+				if err == nil || !strings.Contains(err.Error(), c.want) && (name == "C" || !strings.Contains(err.Error(), "failed: ")) {
+					t.Errorf("%s: report %+v, error %v; want %q", name, r, err, c.want)
+				}
 			}
 		})
 	}
@@ -162,49 +186,25 @@ func TestRefusalIsAnError(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = l.Close()
-	for _, kind := range []Kind{Persistent, Connect} {
-		if _, err := do(t, job(kind, l.Addr().String())); err == nil || !strings.Contains(err.Error(), "refused") {
-			t.Errorf("%s: error is %v, want a refusal", kind, err)
+	for name, control := range clients(t) {
+		for _, kind := range []Kind{Persistent, Connect} {
+			j := job(kind, l.Addr().String())
+			j.Control = control
+			if _, err := do(t, j); err == nil || !strings.Contains(err.Error(), "refused") {
+				t.Errorf("%s, %s: error is %v, want a refusal", name, kind, err)
+			}
 		}
 	}
 }
 
 func TestJobThatCannotBeIsRefusedWhole(t *testing.T) {
-	_, err := Start(Job{Address: "[::1]:1", Source: "x", Kind: "y"})
+	_, err := Start(Job{Address: "nowhere", Source: "x", Kind: "y", Connections: -1})
 	if err == nil {
 		t.Fatal("it was started")
 	}
-	for _, what := range []string{"address", "source", "kind", "connections", "bytes", "window", "limit"} {
+	for _, what := range []string{"url", "source", "kind", "connections", "bytes", "window", "limit"} {
 		if !strings.Contains(err.Error(), what) {
 			t.Errorf("error does not name %s: %v", what, err)
 		}
-	}
-}
-
-func TestNoTwoLinesAreTheSame(t *testing.T) {
-	seen := map[string]bool{}
-	for connection := range 3 {
-		m := newMessage(connection, 64)
-		for range 1200 {
-			if len(m.line) != 64 || bytes.Count(m.line, []byte("\n")) != 1 || m.line[63] != '\n' {
-				t.Fatalf("%q is not a line of 64 bytes", m.line)
-			}
-			if !bytes.Equal(m.reply, bytes.ToUpper(m.line)) {
-				t.Fatalf("reply to %q is %q", m.line, m.reply)
-			}
-			if seen[string(m.line)] {
-				t.Fatalf("%q comes twice", m.line)
-			}
-			seen[string(m.line)] = true
-			m.next()
-		}
-	}
-}
-
-func TestShortestLineStillCarriesItsNumber(t *testing.T) {
-	m := newMessage(1, minBytes)
-	first := string(m.line)
-	if m.next(); string(m.line) == first || len(m.line) != minBytes {
-		t.Errorf("%q follows %q", m.line, first)
 	}
 }

@@ -2,15 +2,17 @@ package load
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
-	"runtime/debug"
 	"syscall"
 	"time"
+
+	"prefork/internal/load"
 )
 
 // variable marks the load process.
@@ -29,9 +31,6 @@ func Main() {
 	if os.Getenv(variable) == "" {
 		return
 	}
-	// Next to nothing is allocated once the client is warm: a collection would
-	// only take processor time from the server.
-	debug.SetGCPercent(-1)
 	if err := serve(os.Stdin, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "load:", err)
 		os.Exit(1)
@@ -47,23 +46,23 @@ func serve(r io.Reader, w io.Writer) error {
 	if err := in.Decode(&job); err != nil {
 		return fmt.Errorf("read job: %w", err)
 	}
-	c, err := newClient(job)
-	if err != nil {
-		return out.Encode(answer{Error: err.Error()})
-	}
-	defer c.close()
-	if err := c.work(in, out); err != nil {
+	if err := job.work(in, out); err != nil {
 		return out.Encode(answer{Error: err.Error()})
 	}
 	var end any
-	_ = in.Decode(&end) // the connections stay open until the parent has seen enough
+	_ = in.Decode(&end) // until the parent has seen enough
 	return nil
 }
 
-// work warms up, waits for the word, and runs the window.
-func (c *client) work(in *json.Decoder, out *json.Encoder) error {
-	if c.job.Warmup > 0 {
-		if err := c.run(maxWindow, c.job.Warmup, false); err != nil {
+// work warms the server up, waits for the word, and runs the window.
+func (j *Job) work(in *json.Decoder, out *json.Encoder) error {
+	o, err := j.options()
+	if err != nil {
+		return err
+	}
+	if j.Warmup > 0 {
+		o.Duration, o.Requests = maxWindow, uint64(j.Warmup)
+		if _, err := run(o); err != nil {
 			return fmt.Errorf("warm up: %w", err)
 		}
 	}
@@ -75,13 +74,27 @@ func (c *client) work(in *json.Decoder, out *json.Encoder) error {
 		return fmt.Errorf("wait for the word: %w", err)
 	}
 	before := ownCPU()
-	if err := c.run(c.job.Window, c.job.Limit, true); err != nil {
+	o.Duration, o.Requests = j.Window, uint64(j.Limit)
+	r, err := run(o)
+	if err != nil {
 		return err
 	}
-	report := c.report()
-	report.CPU = ownCPU() - before
-	return out.Encode(answer{Report: &report})
+	return out.Encode(answer{Report: &Report{
+		Exchanges: int(r.Requests), Elapsed: duration(r.ElapsedS),
+		P50: duration(r.Uncorrected.P50S), P99: duration(r.Uncorrected.P99S), CPU: ownCPU() - before,
+	}})
 }
+
+// run runs exchanges. One that fails makes all of it an error.
+func run(o load.Options) (*load.Result, error) {
+	r, err := load.Do(context.Background(), o)
+	if err == nil && r.Failed() > 0 {
+		err = fmt.Errorf("%d exchanges failed: %s", r.Failed(), r.Examples[0])
+	}
+	return r, err
+}
+
+func duration(seconds float64) time.Duration { return time.Duration(seconds * 1e9) }
 
 func ownCPU() time.Duration {
 	var u syscall.Rusage
@@ -105,6 +118,9 @@ type Process struct {
 func Start(job Job) (*Process, error) {
 	p := &Process{stderr: &capped{}}
 	p.cmd = exec.Command("/proc/self/exe")
+	if job.Control != "" {
+		p.cmd = exec.Command(job.Control, job.arguments()...)
+	}
 	p.cmd.Env = append(os.Environ(), variable+"=1")
 	p.cmd.Stderr = p.stderr
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
@@ -127,8 +143,10 @@ func Start(job Job) (*Process, error) {
 }
 
 func (p *Process) prepare(job Job) error {
-	if err := p.say(job); err != nil {
-		return err
+	if job.Control == "" {
+		if err := p.say(job); err != nil {
+			return err
+		}
 	}
 	a, err := p.hear()
 	if err == nil && !a.Ready {
