@@ -15,11 +15,12 @@ import (
 // 0 is the default everywhere; WithDefaults shows it. Where a duration can be
 // none or never, worker.Disabled is.
 type Config struct {
-	// Listen holds the addresses to serve: tcp://host:port (both families if
-	// host is empty or [::]), tcp4://, tcp6://, unix:///path and systemd:NAME.
-	// A unix address takes ?mode=0660&owner=user&group=group. Without any, every
-	// socket that systemd passed is served, or else DefaultListen.
-	Listen []string `value:"ADDRESS" help:"where to serve: tcp://host:port, tcp4://, tcp6://, unix:///path, systemd:NAME; repeatable"`
+	// Listen holds the addresses to serve: tcp://host:port or host:port (both
+	// families if host is empty or [::]), tcp4://, tcp6://, unix:///path and
+	// systemd:NAME. A unix address takes ?mode=0660&owner=user&group=group.
+	// Without any, every socket that systemd passed is served, or else
+	// DefaultListen.
+	Listen []string `value:"ADDRESS" help:"where to serve: tcp://host:port, host:port, tcp4://, tcp6://, unix:///path, systemd:NAME; repeatable"`
 
 	Mode worker.Mode `value:"MODE" choices:"sequential,threading,forking" help:"how a worker runs its connections: sequential, threading or forking"`
 

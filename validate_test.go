@@ -30,7 +30,7 @@ func TestValidateReportsEveryProblemAtOnce(t *testing.T) {
 		Handler:    worker.HandlerFunc(nothing),
 		NewHandler: func() worker.Handler { return nil },
 		Config: Config{
-			Listen:     []string{"127.0.0.1:1", "tcp://127.0.0.1:99999"},
+			Listen:     []string{"http://127.0.0.1:1", "tcp://127.0.0.1:99999"},
 			Mode:       "thread",
 			Workers:    -1,
 			MaxWorkers: -2,

@@ -117,7 +117,7 @@ func TestControlSocketIsTheOwnersAlone(t *testing.T) {
 func TestServesEveryKindOfAddress(t *testing.T) {
 	abstract := fmt.Sprintf("@prefork-test-%d", os.Getpid())
 	c := line(1)
-	c.Listen = []string{"tcp4://127.0.0.1:0", "tcp://:0", "unix:" + abstract}
+	c.Listen = []string{"tcp4://127.0.0.1:0", ":0", "unix:" + abstract}
 	six := hasIPv6()
 	if six {
 		c.Listen = append(c.Listen, "tcp6://[::1]:0")

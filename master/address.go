@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/url"
 	"os/user"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -24,9 +25,13 @@ type Address struct {
 	UID, GID int // of a unix socket's file; -1 leaves them
 }
 
+// schemes are what a listen address may begin with.
+var schemes = []string{"tcp", "tcp4", "tcp6", "unix", "systemd"}
+
 // ParseAddress reads a listen address:
 //
 //	tcp://host:port    IPv4 or IPv6; with no host both, on one socket
+//	host:port          the same, with a number for the port
 //	tcp4://host:port   IPv4 only
 //	tcp6://host:port   IPv6 only
 //	unix:///path       a stream socket; ?mode=0660&owner=user&group=group
@@ -36,9 +41,14 @@ func ParseAddress(s string) (Address, error) {
 	bad := func(format string, args ...any) (Address, error) {
 		return Address{}, fmt.Errorf("listen address %q: %w", s, fmt.Errorf(format, args...))
 	}
+	name := s
 	scheme, rest, ok := strings.Cut(s, ":")
 	if !ok {
 		return bad("no scheme; write tcp://host:port, unix:///path or systemd:NAME")
+	}
+	_, port, err := net.SplitHostPort(s)
+	if isNumber := port != "" && strings.Trim(port, "0123456789") == ""; err == nil && isNumber && !slices.Contains(schemes, scheme) {
+		scheme, rest, name = "tcp", "//"+s, "tcp://"+s
 	}
 	a := Address{Network: scheme, UID: -1, GID: -1}
 	switch scheme {
@@ -59,7 +69,7 @@ func ParseAddress(s string) (Address, error) {
 		if err != nil {
 			return bad("port %q is not a number from 0 to 65535", port)
 		}
-		a.Host, a.Port, a.Name = host, int(n), s
+		a.Host, a.Port, a.Name = host, int(n), name
 		return a, nil
 	case "unix":
 		path, query, _ := strings.Cut(strings.TrimPrefix(rest, "//"), "?")
@@ -81,7 +91,7 @@ func ParseAddress(s string) (Address, error) {
 		a.Label, a.Name = rest, s
 		return a, nil
 	}
-	return bad("unknown scheme %q; want tcp, tcp4, tcp6, unix or systemd", scheme)
+	return bad("unknown scheme %q; want tcp, tcp4, tcp6, unix or systemd, or host:port", scheme)
 }
 
 // maxUnixPath is the room in sockaddr_un, its closing NUL aside.

@@ -11,6 +11,11 @@ func TestParseAddressReadsEveryScheme(t *testing.T) {
 		want Address
 	}{
 		{"tcp://127.0.0.1:9999", Address{Name: "tcp://127.0.0.1:9999", Network: "tcp", Host: "127.0.0.1", Port: 9999, UID: -1, GID: -1}},
+		{":9999", Address{Name: "tcp://:9999", Network: "tcp", Port: 9999, UID: -1, GID: -1}},
+		{"127.0.0.1:9999", Address{Name: "tcp://127.0.0.1:9999", Network: "tcp", Host: "127.0.0.1", Port: 9999, UID: -1, GID: -1}},
+		{"localhost:9999", Address{Name: "tcp://localhost:9999", Network: "tcp", Host: "localhost", Port: 9999, UID: -1, GID: -1}},
+		{"[::1]:0", Address{Name: "tcp://[::1]:0", Network: "tcp", Host: "::1", UID: -1, GID: -1}},
+		{"systemd:80", Address{Name: "systemd:80", Network: "systemd", Label: "80", UID: -1, GID: -1}},
 		{"tcp://:80", Address{Name: "tcp://:80", Network: "tcp", Port: 80, UID: -1, GID: -1}},
 		{"tcp6://[::1]:0", Address{Name: "tcp6://[::1]:0", Network: "tcp6", Host: "::1", UID: -1, GID: -1}},
 		{"unix:///run/p.sock", Address{Name: "unix:///run/p.sock", Network: "unix", Path: "/run/p.sock", UID: -1, GID: -1}},
@@ -28,7 +33,12 @@ func TestParseAddressReadsEveryScheme(t *testing.T) {
 
 func TestParseAddressNamesTheProblemAndTheRemedy(t *testing.T) {
 	tests := []struct{ in, want string }{
-		{"127.0.0.1:9999", `unknown scheme "127.0.0.1"`},
+		{"127.0.0.1:http", "or host:port"},
+		{"127.0.0.1:70000", "from 0 to 65535"},
+		{":", "or host:port"},
+		{"::1", "or host:port"},
+		{"http:80/x", `unknown scheme "http"`},
+		{"unix:80", "must be absolute"},
 		{"9999", "no scheme; write tcp://host:port"},
 		{"tcp:127.0.0.1:80", "write tcp://host:port"},
 		{"tcp://127.0.0.1", "missing port"},

@@ -29,7 +29,7 @@ func newLoad() *cobra.Command {
 		GroupID: groupLoad,
 		Long: `Keeps a number of connections to a server asking, checks every answer, and says
 how many there were, how long they took, and what became of the rest. The URL is
-tcp://host:port, unix:///path or http://host:port/path.
+tcp://host:port, host:port, unix:///path or http://host:port/path.
 
 Without --rate each connection asks again when it has its answer (a closed loop):
 it finds what the server can do. With --rate requests come at their times

@@ -35,7 +35,7 @@ const (
 
 // Options says what a run does. The zero value of each field but URL is usable.
 type Options struct {
-	// URL is the target: tcp://host:port, unix:///path, http://host:port/path or
+	// URL is the target: tcp://host:port, host:port, unix:///path, http://host:port/path or
 	// http+unix://%2Fpath%2Fof%2Fsocket/path. The path of a request may hold {n}.
 	URL string
 

@@ -26,7 +26,9 @@ type target struct {
 // parseTarget reads a URL.
 func parseTarget(text string) (target, error) {
 	scheme, rest, found := strings.Cut(text, "://")
-	if !found {
+	if _, _, err := net.SplitHostPort(text); !found && err == nil && !strings.Contains(text, "/") {
+		scheme, rest = "tcp", text
+	} else if !found {
 		return target{}, fmt.Errorf("url: want tcp://host:port, unix:///path or http://host:port/path, not %q", text)
 	}
 	switch scheme {
@@ -42,6 +44,9 @@ func parseTarget(text string) (target, error) {
 		t.http, t.host, t.path = true, "localhost", "/"+path
 		return t, err
 	case "tcp":
+		if strings.HasPrefix(rest, ":") {
+			rest = "localhost" + rest
+		}
 		return target{network: "tcp", address: rest}, checkHostPort(rest)
 	case "http":
 		host, path := rest, "/"

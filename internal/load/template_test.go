@@ -61,6 +61,23 @@ func TestEscapesAreWhatTheyStandFor(t *testing.T) {
 	}
 }
 
+func TestATargetWithoutASchemeIsTCP(t *testing.T) {
+	for text, want := range map[string]string{
+		":9999": "localhost:9999", "tcp://:9999": "localhost:9999", "127.0.0.1:9999": "127.0.0.1:9999",
+		"localhost:9999": "localhost:9999", "[::1]:9999": "[::1]:9999",
+	} {
+		got, err := parseTarget(text)
+		if err != nil || got.network != "tcp" || got.address != want || got.http {
+			t.Errorf("parseTarget(%q) = %+v, %v; want TCP to %s", text, got, err, want)
+		}
+	}
+	for _, text := range []string{"9999", "localhost", "unix:/x", ":"} {
+		if got, err := parseTarget(text); err == nil {
+			t.Errorf("parseTarget(%q) = %+v", text, got)
+		}
+	}
+}
+
 func FuzzExpressions(f *testing.F) {
 	for _, text := range []string{"hello {n:8}\\n", "lines:3", "bytes:17", "status:2xx", "regex:^a+$", "echo", "tcp://a:1", "http://[::1]:80/x?y", "unix:///a"} {
 		f.Add(text)

@@ -56,7 +56,7 @@ func Tables() []string {
 var serviceKeys = []Key{
 	{
 		Name: "listen", Value: "ADDRESS", Default: `["tcp://127.0.0.1:9999"]`,
-		Help:  "where to serve: tcp://host:port, tcp4://, tcp6://, unix:///path, systemd:NAME; repeatable",
+		Help:  "where to serve: tcp://host:port, host:port, tcp4://, tcp6://, unix:///path, systemd:NAME; repeatable",
 		field: func(c *Config) any { return &c.Listen },
 	},
 	{

@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+
+	"prefork/master"
 )
 
 // suffix ends the name of each control socket.
@@ -86,8 +88,11 @@ func owned(path string) error {
 }
 
 // fileName makes a file name of a listen address: tcp://127.0.0.1:9999 becomes
-// tcp-127.0.0.1-9999.sock.
+// tcp-127.0.0.1-9999.sock, and so does 127.0.0.1:9999.
 func fileName(listen string) string {
+	if a, err := master.ParseAddress(listen); err == nil {
+		listen = a.Name
+	}
 	address, _, _ := strings.Cut(listen, "?")
 	scheme, rest, ok := strings.Cut(address, "://")
 	if !ok {
@@ -108,7 +113,8 @@ func fileName(listen string) string {
 
 // anyPort reports whether the kernel chooses the port.
 func anyPort(listen string) bool {
-	return strings.HasPrefix(listen, "tcp") && strings.HasSuffix(listen, ":0")
+	a, err := master.ParseAddress(listen)
+	return err == nil && strings.HasPrefix(a.Network, "tcp") && a.Port == 0
 }
 
 // join puts a socket's name into a directory, hashed if it does not fit.

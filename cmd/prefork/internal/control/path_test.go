@@ -13,7 +13,9 @@ import (
 func TestASocketIsNamedAfterTheAddress(t *testing.T) {
 	for listen, want := range map[string]string{
 		"tcp://127.0.0.1:9999":                 "tcp-127.0.0.1-9999.sock",
+		"127.0.0.1:9999":                       "tcp-127.0.0.1-9999.sock",
 		"tcp://:80":                            "tcp--80.sock",
+		":80":                                  "tcp--80.sock",
 		"tcp://[::1]:80":                       "tcp-__1-80.sock",
 		"tcp6://[fe80::1%eth0]:80":             "tcp6-fe80__1_eth0-80.sock",
 		"tcp4://localhost:80":                  "tcp4-localhost-80.sock",
@@ -59,9 +61,11 @@ func TestTheDefaultPathIsInTheFirstDirectoryThatThereIs(t *testing.T) {
 
 func TestWithPortZeroThePathTellsServersApart(t *testing.T) {
 	place(t)
-	got, err := DefaultPath("tcp://127.0.0.1:0")
-	if want := "tcp-127.0.0.1-0-" + strconv.Itoa(os.Getpid()) + ".sock"; err != nil || filepath.Base(got) != want {
-		t.Errorf("DefaultPath = %q, %v, want %s", got, err, want)
+	for _, listen := range []string{"tcp://127.0.0.1:0", "127.0.0.1:0"} {
+		got, err := DefaultPath(listen)
+		if want := "tcp-127.0.0.1-0-" + strconv.Itoa(os.Getpid()) + ".sock"; err != nil || filepath.Base(got) != want {
+			t.Errorf("DefaultPath(%q) = %q, %v, want %s", listen, got, err, want)
+		}
 	}
 }
 
