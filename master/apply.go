@@ -43,6 +43,8 @@ func (m *Master) apply(a policy.Action) {
 		if a.State == policy.NotifyStopping {
 			m.syncStore() // what is about to be closed must not come back
 		}
+	case policy.Answer:
+		m.applyAnswer(a)
 	case policy.Verdict:
 		m.applyVerdict(a)
 	case policy.Note:

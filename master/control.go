@@ -130,13 +130,13 @@ func (m *Master) controlHandler() http.Handler {
 		})
 	}
 	command("reload", func(r *http.Request) (Answer, error) {
-		return m.ask(r.Context(), (*waiters).reload, policy.Reload{})
+		return m.command(r.Context(), func(id policy.Request) (policy.Event, error) { return policy.Reload{Request: id}, nil })
 	})
 	command("drain", func(r *http.Request) (Answer, error) {
-		return m.drain(r.Context())
+		return m.command(r.Context(), func(id policy.Request) (policy.Event, error) { return policy.Drain{Request: id}, nil })
 	})
 	command("stop", func(r *http.Request) (Answer, error) {
-		return m.ask(r.Context(), (*waiters).drain, policy.Stop{})
+		return m.command(r.Context(), func(id policy.Request) (policy.Event, error) { return policy.Stop{Request: id}, nil })
 	})
 	command("scale", m.controlScale)
 	command("recycle", func(r *http.Request) (Answer, error) { return m.controlRecycle(r, false) })
@@ -179,13 +179,17 @@ func (m *Master) controlScale(r *http.Request) (Answer, error) {
 	if err != nil {
 		return Answer{}, fmt.Errorf("n=%q is not a number such as 4, +1 or -1", text)
 	}
-	if text[0] == '+' || text[0] == '-' {
-		return m.scaleTo(r.Context(), policy.Scale{By: n})
-	}
-	if n < 1 {
+	scale := policy.Scale{To: n}
+	switch {
+	case text[0] == '+' || text[0] == '-':
+		scale = policy.Scale{By: n}
+	case n < 1:
 		return Answer{}, fmt.Errorf("n=%d: at least one worker; to end the server, drain it", n)
 	}
-	return m.scaleTo(r.Context(), policy.Scale{To: n})
+	return m.command(r.Context(), func(id policy.Request) (policy.Event, error) {
+		scale.Request = id
+		return scale, nil
+	})
 }
 
 // controlRecycle reads slot=N.

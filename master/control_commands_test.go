@@ -89,7 +89,7 @@ func TestRecycleRefusesAWorkerThatIsHeld(t *testing.T) {
 	held := r.serves(1).Workers[0].Slot
 	reloaded := make(chan error, 1)
 	go func() {
-		_, err := r.master.ask(context.Background(), (*waiters).reload, policy.Reload{})
+		_, err := r.master.command(context.Background(), func(id policy.Request) (policy.Event, error) { return policy.Reload{Request: id}, nil })
 		reloaded <- err
 	}()
 	r.until("probation", func(s Status) bool { return s.State == "probation" })

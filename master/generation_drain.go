@@ -53,7 +53,7 @@ func (m *Master) applyQuiesce(number int) {
 // relieved says whether the serving generation listens to l's address too, on
 // another socket.
 func (m *Master) relieved(l *listener) bool {
-	return !m.ending() && l.network == "tcp" && slices.ContainsFunc(m.current.listeners, func(o *listener) bool {
+	return !m.machine.Ending() && l.network == "tcp" && slices.ContainsFunc(m.current.listeners, func(o *listener) bool {
 		return o != l && o.listening && !o.quiesced && o.at.covers(l.at)
 	})
 }
@@ -68,7 +68,7 @@ func (m *Master) own(g *generation) []*listener {
 		case l.external:
 			// It stays open in the service manager: what is queued there
 			// waits for the next incarnation.
-		case m.ending():
+		case m.machine.Ending():
 			own = append(own, l)
 		case m.current != nil && m.current != g && !m.current.serves(l):
 			own = append(own, l)

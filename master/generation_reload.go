@@ -12,7 +12,6 @@ import (
 
 // startLoad reads the next configuration off the owner loop.
 func (m *Master) startLoad() {
-	m.waiting.begin()
 	if m.loading != nil {
 		// One at a time: the program's own function may not be ready for more.
 		m.step(policy.Loaded{Err: "the configuration of an earlier reload is still being loaded"})
@@ -65,7 +64,6 @@ func (m *Master) applyVerdict(a policy.Verdict) {
 	} else {
 		m.reloads.Failed++
 	}
-	m.waiting.reloaded(Answer{OK: a.Err == "", Error: a.Err, Generation: a.Generation}, m.ending())
 }
 
 // loaded is what the loader's goroutine hands to the owner loop.

@@ -165,7 +165,7 @@ func TestRepeatedReloadRequestsBecomeOne(t *testing.T) {
 	r.serves(1)
 	answers := make(chan Answer, 10)
 	ask := func() {
-		a, err := r.master.ask(context.Background(), (*waiters).reload, policy.Reload{})
+		a, err := r.master.command(context.Background(), func(id policy.Request) (policy.Event, error) { return policy.Reload{Request: id}, nil })
 		if err != nil {
 			a.Error = err.Error()
 		}
@@ -176,7 +176,7 @@ func TestRepeatedReloadRequestsBecomeOne(t *testing.T) {
 	for range 9 {
 		go ask()
 	}
-	r.untilLoop("nine to wait", func(m *Master) bool { return len(m.waiting.reloads) == 9 })
+	r.untilLoop("ten to wait", func(m *Master) bool { return len(m.waiting) == 10 })
 	close(release)
 	for range 10 {
 		if a := <-answers; !a.OK {

@@ -43,7 +43,7 @@ func (m *Master) syncStore() {
 		// come back. A TCP listener may: it is closed to new handshakes until
 		// the master of a restart opens it again, for clients who then are
 		// merely late, or until the unit has stopped and systemd closes it.
-		if !l.external && l.listening && (l.network == "tcp" || !m.ending()) {
+		if !l.external && l.listening && (l.network == "tcp" || !m.machine.Ending()) {
 			want[l.key()] = l
 		}
 	}

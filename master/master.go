@@ -74,7 +74,8 @@ type Master struct {
 	slots       map[int]*SlotRow // by slot, of workers that are gone; one for each slot that was used
 	reloads     Reloads
 	lastReload  LastReload
-	waiting     waiters
+	requests    policy.Request // the last one
+	waiting     map[policy.Request]chan<- Answer
 	readProcess func(pid int) process // /proc
 	reading     bool                  // of it is under way
 	ordered     uint64                // number of the last order to a worker
@@ -112,6 +113,7 @@ func New(o Options) *Master {
 		stops:       make(chan struct{}, 1),
 		done:        make(chan struct{}),
 		workers:     map[policy.ID]*worker{},
+		waiting:     map[policy.Request]chan<- Answer{},
 		generations: map[int]*generation{},
 		stored:      map[string]*listener{},
 		null:        -1,
@@ -197,11 +199,12 @@ func (m *Master) run(ctx context.Context) {
 		case <-m.stops:
 			m.step(policy.Stop{})
 		}
-		m.settle()
 		m.noteAbsence()
 	}
 	m.logUnsaid()
-	m.waiting.end(m)
+	for _, answer := range m.waiting {
+		answer <- Answer{Error: ErrStopped.Error(), Generation: m.machine.Generation()}
+	}
 	m.close() // before the control socket waits for its clients, who wait for us
 }
 
@@ -225,7 +228,7 @@ func (m *Master) step(ev policy.Event) {
 	for len(m.queue) > 0 {
 		ev := m.queue[0]
 		actions := m.machine.Step(m.now(), ev)
-		m.pulse.ending.Store(m.ending())
+		m.pulse.ending.Store(m.machine.Ending())
 		m.hurried = m.hurried || m.machine.State() == policy.Killing
 		if ce := m.log.Check(zap.DebugLevel, "step"); ce != nil {
 			ce.Write(zap.Stringer("state", m.machine.State()),

@@ -3,8 +3,6 @@ package master
 import (
 	"context"
 	"errors"
-
-	"prefork/master/policy"
 )
 
 // verdict is what Run returns.
@@ -46,15 +44,6 @@ func request(c chan<- struct{}) {
 	case c <- struct{}{}:
 	default:
 	}
-}
-
-// ending says whether the master is on its way out.
-func (m *Master) ending() bool {
-	switch m.machine.State() {
-	case policy.Draining, policy.Killing, policy.Stopped:
-		return true
-	}
-	return false
 }
 
 // close ends every wait for the owner loop.

@@ -58,7 +58,7 @@ func busyManager(t *testing.T) (m *Master, room func(), receive func() string) {
 			receive()
 		}
 	}
-	return &Master{notify: notify, log: zap.NewNop(), machine: policy.New(), started: time.Now()}, room, receive
+	return &Master{notify: notify, log: zap.NewNop(), machine: policy.New(), current: &generation{}, started: time.Now()}, room, receive
 }
 
 // A manager that is busy for a moment must not cost the one message that

@@ -95,7 +95,7 @@ func (m *Master) signal(s os.Signal) {
 // signal.NotifyContext does: that is one request, and a second one would cut the
 // drain short.
 func (m *Master) drainOnce() {
-	if m.ending() {
+	if m.machine.Ending() {
 		return
 	}
 	select {

@@ -2,51 +2,12 @@ package master
 
 import (
 	"cmp"
-	"fmt"
 	"os"
 	"slices"
-	"strconv"
 	"time"
 
 	"prefork/master/policy"
 )
-
-// target is the size that the pool should have. most is 0 where only the
-// number of spares is fixed (mode forking).
-type target struct{ fewest, most int }
-
-func (t target) String() string {
-	switch t.most {
-	case t.fewest:
-		return strconv.Itoa(t.fewest)
-	case 0:
-		return strconv.Itoa(t.fewest) + " spare"
-	}
-	return fmt.Sprintf("%d-%d", t.fewest, t.most)
-}
-
-func (m *Master) target() target {
-	fewest, most := m.machine.Target()
-	if m.current.config.Policy.OneShot {
-		most = 0
-	}
-	return target{fewest, most}
-}
-
-// pool counts the serving generation's workers.
-func (m *Master) pool() (serving, starting int) {
-	oneShot := m.current.config.Policy.OneShot
-	for _, v := range m.machine.Workers() {
-		switch {
-		case v.Generation != m.current.number:
-		case v.State == policy.WorkerStarting:
-			starting++
-		case v.State == policy.WorkerReady, v.State == policy.WorkerBusy && !oneShot:
-			serving++
-		}
-	}
-	return serving, starting
-}
 
 // status is Status on the owner loop.
 func (m *Master) status() Status {
@@ -57,7 +18,7 @@ func (m *Master) status() Status {
 		Generation: m.current.number,
 		UptimeS:    time.Since(m.started).Seconds(),
 		Mode:       m.current.config.Mode,
-		Target:     m.target().String(),
+		Target:     m.machine.Target(),
 		Listeners:  make([]ListenerRow, 0, len(m.current.listeners)),
 		Totals:     m.totals,
 		Workers:    make([]WorkerRow, 0, len(m.workers)),

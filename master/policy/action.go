@@ -89,12 +89,16 @@ const (
 
 var notifyNames = [...]string{"status", "ready", "reloading", "stopping"}
 
-// Verdict answers everyone who asked for the reload that it ends. Err is empty
-// if the new generation serves and has passed its probation.
-//
-// Whom it answers: those whose Reload came before the latest Load and who have
-// no answer yet; if there are none, everyone who waits. A reload asked for while
-// one runs is thus answered by the next, which begins after this Verdict.
+// Answer is the outcome of a command: Err is empty if it was done. There is one
+// for each Request, unless it was cancelled.
+type Answer struct {
+	Request Request
+	Err     string
+	Target  string // of Scale: the size that the pool should have now
+}
+
+// Verdict ends a reload. Err is empty if the new generation serves and has
+// passed its probation. The Answers follow.
 type Verdict struct {
 	Generation int // that serves now
 	Err        string
@@ -165,6 +169,7 @@ func (Quiesce) action()     {}
 func (Commit) action()      {}
 func (Retire) action()      {}
 func (Notify) action()      {}
+func (Answer) action()      {}
 func (Verdict) action()     {}
 func (Note) action()        {}
 func (Exit) action()        {}

@@ -80,6 +80,10 @@ func (c *checker) action(a Action) error {
 		c.covered += c.waiting
 		c.waiting = 0
 		return check(fine, "the last load is not answered")
+	case Answer:
+		_, waits := c.requests[a.Request]
+		delete(c.requests, a.Request)
+		return check(waits, "nobody waits for it")
 	case Verdict:
 		if c.loading {
 			c.unloaded++

@@ -28,6 +28,9 @@ type checker struct {
 	listening map[int]bool
 	living    map[int]int // shadows by generation
 
+	requests map[Request]asked
+	asks     Request // how many there were
+
 	loading          bool // Load is not answered
 	waiting, covered int  // requests for a reload: not begun, begun
 	stopped          int  // counts Notify{Stopping}
@@ -55,6 +58,12 @@ type shadow struct {
 	lame                              bool // knows that the server ends
 }
 
+// asked is a command that has no answer yet.
+type asked struct {
+	command Event
+	by      time.Duration // for Scale: when it must have one
+}
+
 // record is one step, kept for the report of a failure.
 type record struct {
 	now     time.Duration
@@ -65,7 +74,7 @@ type record struct {
 
 func newChecker() *checker {
 	return &checker{
-		m: New(), workers: map[ID]*shadow{}, owner: map[int]ID{},
+		m: New(), workers: map[ID]*shadow{}, requests: map[Request]asked{}, owner: map[int]ID{},
 		quiesced: map[int]bool{}, retired: map[int]bool{}, asked: map[int]bool{}, listening: map[int]bool{}, living: map[int]int{},
 	}
 }
@@ -87,7 +96,8 @@ func (c *checker) step(now time.Duration, ev Event) ([]Action, error) {
 	}
 	var drained, rolled bool
 	for i, a := range actions {
-		if _, isVerdict := a.(Verdict); c.exit != nil && !isVerdict {
+		_, isAnswer := a.(Answer)
+		if _, isVerdict := a.(Verdict); c.exit != nil && !isVerdict && !isAnswer {
 			if n, ok := a.(Note); !ok || n.Level != Debug {
 				return actions, fmt.Errorf("action after exit: %s", script.Format(a))
 			}
@@ -99,7 +109,8 @@ func (c *checker) step(now time.Duration, ev Event) ([]Action, error) {
 		}
 		if d, ok := a.(DrainWorker); ok {
 			w := c.workers[d.ID]
-			drained = drained || w != nil && w.accepting && w.gen == c.committed && ev != (Recycle{d.ID, true})
+			r, _ := ev.(Recycle)
+			drained = drained || w != nil && w.accepting && w.gen == c.committed && !(r.ID == d.ID && r.Now)
 		}
 		if k, ok := a.(Commit); ok {
 			rolled = rolled || k.Generation < c.committed
@@ -207,6 +218,13 @@ func (c *checker) before(now time.Duration, ev Event) {
 		}
 	case Reload:
 		c.waiting++
+		c.ask(now, ev.Request, ev)
+	case Scale:
+		c.ask(now, ev.Request, ev)
+	case Recycle:
+		c.ask(now, ev.Request, ev)
+	case Cancel:
+		delete(c.requests, ev.Request)
 	case Loaded:
 		c.loading = false
 		if ev.Err == "" && c.committed > 0 && c.exit == nil {
@@ -215,11 +233,52 @@ func (c *checker) before(now time.Duration, ev Event) {
 	case Listening:
 		c.listening[ev.Generation] = c.asked[ev.Generation] && ev.Err == "" || c.listening[ev.Generation]
 		c.asked[ev.Generation] = false
+	case Drain:
+		c.ask(now, ev.Request, ev)
+	case Stop:
+		c.ask(now, ev.Request, ev)
+	}
+	switch ev.(type) {
 	case Drain, Interrupt, Stop:
 		if !c.stopping {
 			c.stopping, c.stopAsked = true, now
 		}
 	}
+}
+
+// request returns a number that was not used, or 0.
+func (c *checker) request(waits bool) Request {
+	if !waits {
+		return 0
+	}
+	c.asks++
+	return c.asks
+}
+
+func (c *checker) ask(now time.Duration, r Request, command Event) {
+	if r == 0 {
+		return
+	}
+	a := asked{command: command}
+	if c.m.serving != nil {
+		a.by = now + c.m.serving.config.StartTimeout
+	}
+	c.requests[r] = a
+}
+
+// unanswered checks that nobody waits for what is over.
+func (c *checker) unanswered(now time.Duration) error {
+	for r, a := range c.requests {
+		_, reload := a.command.(Reload)
+		_, scale := a.command.(Scale)
+		switch {
+		case c.exit != nil:
+			return fmt.Errorf("stopped without an answer to %s", script.Format(a.command))
+		case reload && c.m.State() == Running, scale && now >= a.by:
+			return fmt.Errorf("request %d, %s, has no answer", r, script.Format(a.command))
+		}
+	}
+	return nil
 }
 
 // limit returns how long w may be silent.
@@ -272,6 +331,9 @@ func (c *checker) after(now time.Duration) error {
 	}
 	if c.wild {
 		return nil
+	}
+	if err := c.unanswered(now); err != nil {
+		return err
 	}
 	switch state {
 	case Running, Draining, Killing, Stopped:

@@ -3,7 +3,11 @@ package policy
 import "fmt"
 
 // onDrain begins the orderly end, or, the second time, ends it.
-func (m *Machine) onDrain() {
+func (m *Machine) onDrain(r Request) {
+	add(&m.ends, r)
+	if r != 0 && m.Ending() {
+		return // only a second signal cuts a drain short
+	}
 	switch m.state {
 	case Killing:
 		return
@@ -71,11 +75,11 @@ func (m *Machine) abandonReload(to State) {
 	}
 	m.rescale = nil
 	if running {
-		m.refuse()
+		m.refuseReloads()
 	}
 	if m.again {
 		m.again = false
-		m.refuse()
+		m.refuseReloads()
 	}
 }
 
@@ -153,5 +157,6 @@ func (m *Machine) finish() {
 		m.exit = Exit{Code: 1, Err: m.overrunText()}
 	}
 	m.note(Info, "stopped", nil, Field{"exit_code", m.exit.Code}, Field{"duration", m.now})
+	m.answer(&m.ends, m.exit.Err)
 	m.do(m.exit)
 }

@@ -97,9 +97,16 @@ type Sample struct {
 	Full bool
 }
 
-// Reload asks for a new generation. A Verdict follows, sooner or later; see
-// there for whom it answers.
-type Reload struct{}
+// Request names a command whose outcome somebody waits for: one Answer follows.
+// 0 is nobody, as for a signal. Numbers are used once.
+type Request uint64
+
+// Cancel says that nobody waits for the answer any more.
+type Cancel struct{ Request Request }
+
+// Reload asks for a new generation. A Verdict follows. A reload that is asked
+// for while one runs is the next one, which begins after that one's Verdict.
+type Reload struct{ Request Request }
 
 // Loaded answers a Load that was not given up: the new configuration with its listeners bound, or, if
 // Err is not empty, the reason why there is none. Without Err it becomes
@@ -117,24 +124,32 @@ type Listening struct {
 	Err        string
 }
 
-// Scale changes the number of workers: to To, or by By if To is 0.
-type Scale struct{ To, By int }
-
-// Recycle asks for one worker to be replaced: once its replacement accepts or,
-// if Now, at once, whoever is left to accept.
-type Recycle struct {
-	ID  ID
-	Now bool
+// Scale changes the number of workers: to To, or by By if To is 0. The answer
+// comes when as many serve, or after the StartTimeout of the generation that
+// serves. With a Request, what is out of bounds is refused; without, the pool
+// gets the nearest size.
+type Scale struct {
+	To, By  int
+	Request Request
 }
 
-// Drain asks for an orderly end (SIGTERM).
-type Drain struct{}
+// Recycle asks for one worker to be replaced: once its replacement accepts or,
+// if Now, at once, whoever is left to accept. The answer comes when it is gone.
+type Recycle struct {
+	ID      ID
+	Now     bool
+	Request Request
+}
+
+// Drain asks for an orderly end (SIGTERM). During a drain another one ends it at
+// once, unless it has a Request: then it only waits.
+type Drain struct{ Request Request }
 
 // Interrupt is SIGINT: a drain, or the end of a drain's patience.
 type Interrupt struct{}
 
 // Stop asks for the end at once (SIGQUIT).
-type Stop struct{}
+type Stop struct{ Request Request }
 
 // Tick says that the time given by Machine.Wake has come.
 type Tick struct{}
@@ -151,6 +166,7 @@ func (Leaving) event()     {}
 func (Unfit) event()       {}
 func (Exited) event()      {}
 func (Sampled) event()     {}
+func (Cancel) event()      {}
 func (Reload) event()      {}
 func (Loaded) event()      {}
 func (Listening) event()   {}

@@ -81,23 +81,25 @@ func fuzzEvent(c *checker, kind, arg byte) Event {
 	case 8, 25:
 		return Sampled{[]Sample{{ID: id, Active: int(high & 1), Served: uint64(high), Silent: time.Duration(high) * 3 * time.Second, Full: high&2 != 0}}, high&4 != 0}
 	case 9, 26:
-		return Reload{}
+		return Reload{Request: c.request(high&1 == 1)}
 	case 10, 27:
 		return Loaded{Config: fuzzConfig(arg)}
 	case 11:
 		return Loaded{Err: "no"}
 	case 12:
-		return Scale{By: int(int8(arg))}
+		return Scale{By: int(int8(arg)), Request: c.request(arg&2 != 0)}
 	case 13:
 		return Scale{To: int(int8(arg))}
 	case 14:
-		return Recycle{id, high&1 == 1}
+		return Recycle{ID: id, Now: high&1 == 1, Request: c.request(arg&2 != 0)}
+	case 31:
+		return Cancel{Request: c.asks}
 	case 15:
-		return Drain{}
+		return Drain{Request: c.request(high&1 == 1)}
 	case 16:
 		return Interrupt{}
 	case 17:
-		return Stop{}
+		return Stop{Request: c.request(high&1 == 1)}
 	case 19:
 		return Leaving{id}
 	case 28:

@@ -195,6 +195,7 @@ func (m *Machine) remove(w *worker) {
 	m.slots[w.slot] = 0
 	delete(m.workers, w.id)
 	m.enter(w, WorkerGone)
+	m.answer(&w.requests, "")
 	g := w.gen
 	g.members = slices.DeleteFunc(g.members, func(o *worker) bool { return o == w })
 }

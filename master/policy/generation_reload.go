@@ -2,7 +2,8 @@ package policy
 
 import "fmt"
 
-func (m *Machine) onReload() {
+func (m *Machine) onReload(r Request) {
+	add(&m.reloads, r)
 	switch m.state {
 	case Running:
 		m.load()
@@ -12,17 +13,19 @@ func (m *Machine) onReload() {
 		}
 		m.again = true
 	default:
-		m.refuse()
+		m.refuseReloads()
 	}
 }
 
-// refuse answers a reload that comes too late.
-func (m *Machine) refuse() {
+// refuseReloads answers reloads that come too late.
+func (m *Machine) refuseReloads() {
 	err := "the server is draining"
 	if m.state != Draining {
 		err = "the server is stopping"
 	}
 	m.do(Verdict{Generation: m.Generation(), Err: err})
+	m.answer(&m.reloading, err)
+	m.answer(&m.reloads, err)
 }
 
 // load begins a reload.
@@ -34,6 +37,7 @@ func (m *Machine) load() {
 	m.note(Info, "reload begun", nil, Field{"generation", m.highest + 1})
 	m.do(Notify{State: NotifyReloading, Status: fmt.Sprintf("loading generation %d", m.highest+1)})
 	m.do(Load{})
+	m.reloading, m.reloads = m.reloads, nil
 }
 
 // next begins the reload that was asked for meanwhile, if one was.
@@ -76,7 +80,10 @@ func (m *Machine) onLoaded(ev Loaded) {
 	g.completeBy = m.now + c.StartTimeout
 	if s := m.rescale; s != nil {
 		m.rescale = nil
-		m.scale(g, *s)
+		clamped := m.scale(g, *s)
+		for i := range m.scales {
+			m.scales[i].clamped = clamped
+		}
 	}
 	m.note(Info, "generation starting", nil, Field{"generation", g.number}, Field{"event", g.pool()})
 }
@@ -169,5 +176,6 @@ func (m *Machine) endReload(why string) {
 	}
 	m.do(Notify{State: NotifyReady, Status: status})
 	m.do(Verdict{Generation: m.serving.number, Err: why})
+	m.answer(&m.reloading, why)
 	m.next()
 }

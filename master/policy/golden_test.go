@@ -112,8 +112,7 @@ func (p *player) show(what string) {
 		}
 		p.answer("at %s", at)
 	case "target":
-		fewest, most := p.m.Target()
-		p.answer("%d to %d", fewest, most)
+		p.answer("%s", p.m.Target())
 	default:
 		p.t.Fatalf("line %d: cannot show %q", p.line, what)
 	}

@@ -26,10 +26,11 @@ type Machine struct {
 	coming      *generation   // Reloading, once loaded
 	held        *generation   // Probation: the predecessor of serving
 
-	loading    bool          // Load has not been answered
-	loadBy     time.Duration // if loading: when it is given up
-	again      bool          // a reload was asked for during this one
-	rescale    *Scale        // asked for while loading
+	loading bool          // Load has not been answered
+	loadBy  time.Duration // if loading: when it is given up
+	again   bool          // a reload was asked for during this one
+	rescale *Scale        // asked for while loading
+	requests
 	probation  time.Duration // when it ends
 	bootFailed int
 
@@ -97,6 +98,9 @@ func (m *Machine) Wake() (at time.Duration, ok bool) {
 	if m.brake.degraded {
 		soonest(m.brake.calmAt)
 	}
+	for _, s := range m.scales {
+		soonest(s.by)
+	}
 	for _, g := range m.generations {
 		if m.peopled(g) {
 			for _, t := range g.pending {
@@ -123,20 +127,41 @@ func (m *Machine) beforeBoot(ev Event) {
 	case Drain, Interrupt, Stop:
 		m.abandonReload(Stopped)
 		m.do(Exit{})
+		m.afterStop(ev)
 	case Reload:
 		m.again = true
+		add(&m.reloads, ev.Request)
 	default:
+		m.refuse(requestOf(ev), "the server is starting")
 		m.note(Debug, "event ignored", nil, Field{"event", script.Name(ev)})
 	}
 }
 
 // afterStop answers what comes after the end.
 func (m *Machine) afterStop(ev Event) {
-	if _, ok := ev.(Reload); ok {
-		m.refuse()
-		return
+	switch ev := ev.(type) {
+	case Reload:
+		add(&m.reloads, ev.Request)
+		m.refuseReloads()
+	case Drain:
+		m.refuse(ev.Request, "%s", m.exit.Err)
+	case Stop:
+		m.refuse(ev.Request, "%s", m.exit.Err)
+	default:
+		m.refuse(requestOf(ev), "the server has stopped")
+		m.note(Debug, "event ignored", nil, Field{"event", script.Name(ev)})
 	}
-	m.note(Debug, "event ignored", nil, Field{"event", script.Name(ev)})
+}
+
+// requestOf returns the request of a command that needs a pool, or 0.
+func requestOf(ev Event) Request {
+	switch ev := ev.(type) {
+	case Scale:
+		return ev.Request
+	case Recycle:
+		return ev.Request
+	}
+	return 0
 }
 
 // boot makes generation 1.
@@ -183,18 +208,26 @@ func (m *Machine) handle(ev Event) {
 	case Sampled:
 		m.onSampled(ev)
 	case Reload:
-		m.onReload()
+		m.onReload(ev.Request)
 	case Loaded:
 		m.onLoaded(ev)
 	case Listening:
 		m.onListening(ev)
 	case Scale:
 		m.onScale(ev)
+	case Cancel:
+		m.onCancel(ev.Request)
 	case Recycle:
-		m.withWorker(ev.ID, ev, func(w *worker) { m.onRecycle(w, ev.Now) })
-	case Drain, Interrupt:
-		m.onDrain()
+		if m.workers[ev.ID] == nil {
+			m.refuse(ev.Request, "the worker is gone")
+		}
+		m.withWorker(ev.ID, ev, func(w *worker) { m.onRecycle(w, ev) })
+	case Drain:
+		m.onDrain(ev.Request)
+	case Interrupt:
+		m.onDrain(0)
 	case Stop:
+		add(&m.ends, ev.Request)
 		m.onStop()
 	case Tick:
 	default:
@@ -255,6 +288,7 @@ func (m *Machine) settle() {
 	}
 	m.capOld()
 	m.retire()
+	m.answerScales()
 	if m.brake.calm(m.now) {
 		m.note(Info, "service recovered", nil)
 		m.do(Notify{Status: m.status()})

@@ -1,8 +1,10 @@
 package policy
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
+	"strconv"
 	"time"
 )
 
@@ -35,22 +37,23 @@ func (m *Machine) Generation() int {
 // more than any before.
 func (m *Machine) NextGeneration() int { return m.highest + 1 }
 
-// Target returns how many workers there should be, at least and at most; they
-// are the same for a static pool. For one-shot workers these are the spares to
-// keep ready and the most processes. While a generation is being started it
-// is that one's target.
-func (m *Machine) Target() (fewest, most int) {
-	g := m.coming
-	if g == nil {
-		g = m.serving
+// Ending says whether the server is on its way out.
+func (m *Machine) Ending() bool { return m.state >= Draining }
+
+// Target says how many workers there should be: "4", "2-8" for a dynamic pool,
+// "2 spare" for one-shot workers. While a generation is being started it is that
+// one's target.
+func (m *Machine) Target() string {
+	g := cmp.Or(m.coming, m.serving)
+	switch {
+	case g == nil:
+		return ""
+	case g.config.OneShot:
+		return fmt.Sprintf("%d spare", g.spare)
+	case g.min < g.max:
+		return fmt.Sprintf("%d-%d", g.min, g.max)
 	}
-	if g == nil {
-		return 0, 0
-	}
-	if g.config.OneShot {
-		return g.spare, g.max
-	}
-	return g.min, g.max
+	return strconv.Itoa(g.min)
 }
 
 // Workers returns the living workers, by slot.

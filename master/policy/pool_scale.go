@@ -1,18 +1,28 @@
 package policy
 
-import "fmt"
+import (
+	"cmp"
+	"fmt"
+)
 
 func (m *Machine) onScale(s Scale) {
-	switch {
-	case !m.serves():
+	if !m.serves() || s.Request != 0 && m.Ending() {
 		m.note(Info, "scale ignored", nil, Field{"state", m.state.String()})
-	case m.state == Reloading && m.coming == nil:
-		m.rescale = m.rescale.then(s)
-	case m.coming != nil:
-		m.scale(m.coming, s)
-	default:
-		m.scale(m.serving, s)
+		m.refuse(s.Request, "the server is ending")
+		return
 	}
+	if s.Request != 0 {
+		if why := m.outOfBounds(s); why != "" {
+			m.do(Answer{Request: s.Request, Err: why, Target: m.Target()})
+			return
+		}
+		m.scales = append(m.scales, scaling{request: s.Request, by: m.now + m.serving.config.StartTimeout})
+	}
+	if m.state == Reloading && m.coming == nil {
+		m.rescale = m.rescale.then(s)
+		return
+	}
+	m.scale(cmp.Or(m.coming, m.serving), s)
 }
 
 // then returns one request for what s, which may be nil, and next ask for.
@@ -30,19 +40,18 @@ func (s *Scale) then(next Scale) *Scale {
 // bound keeps sums of requests far from overflow.
 func bound(n int) int { return max(-2*MaxSlots, min(n, 2*MaxSlots)) }
 
-// Bounds returns the size that s asks for, and the largest that the pool may
-// have; the smallest is 1. Who asks for what is outside of them gets the
-// nearest, so who would rather be refused asks here first.
-func (m *Machine) Bounds(s Scale) (want, most int) {
-	g := m.coming
-	if g == nil {
-		g = m.serving
+// outOfBounds says why the pool cannot have the size that s asks for, if it
+// cannot.
+func (m *Machine) outOfBounds(s Scale) string {
+	_, want, most, _ := m.sizes(cmp.Or(m.coming, m.serving), s)
+	if want >= 1 && want <= most {
+		return ""
 	}
-	if g == nil {
-		return 0, 0
+	asked := fmt.Sprintf("to %d", s.To)
+	if s.To == 0 {
+		asked = fmt.Sprintf("by %+d", s.By)
 	}
-	_, want, most, _ = m.sizes(g, s)
-	return want, most
+	return fmt.Sprintf("cannot scale %s: the pool has %s, and may have 1 to %d", asked, m.Target(), most)
 }
 
 // sizes returns what the pool of g has, should have and may have, and how far
@@ -62,16 +71,17 @@ func (m *Machine) sizes(g *generation, s Scale) (have, want, limit, width int) {
 	return have, want, limit, width
 }
 
-// scale moves the size of g until the next configuration does.
-func (m *Machine) scale(g *generation, s Scale) {
+// scale moves the size of g until the next configuration does. It says why g
+// cannot have the size that was asked for, if it cannot.
+func (m *Machine) scale(g *generation, s Scale) (clamped string) {
 	have, want, limit, width := m.sizes(g, s)
 	n := max(1, min(want, limit))
 	if n != want {
-		m.note(Warn, "scale clamped", nil, Field{"generation", g.number},
-			Field{"error", fmt.Sprintf("%d is outside 1 to %d", want, limit)})
+		clamped = fmt.Sprintf("%d is outside 1 to %d", want, limit)
+		m.note(Warn, "scale clamped", nil, Field{"generation", g.number}, Field{"error", clamped})
 	}
 	if n == have {
-		return
+		return clamped
 	}
 	if g.config.OneShot {
 		g.spare = n
@@ -83,6 +93,7 @@ func (m *Machine) scale(g *generation, s Scale) {
 	if g == m.serving {
 		m.do(Notify{Status: m.status()})
 	}
+	return clamped
 }
 
 // limit is how far g may be scaled: so far that a reload to its configuration

@@ -12,7 +12,7 @@ import (
 // eventTypes are all types of events, for script.Parse.
 var eventTypes = []any{
 	Boot{}, Spawned{}, SpawnFailed{}, Ready{}, Failed{}, Busy{}, Drained{}, Terminated{}, Leaving{}, Unfit{}, Exited{}, Sampled{},
-	Reload{}, Loaded{}, Listening{}, Scale{}, Recycle{}, Drain{}, Interrupt{}, Stop{}, Tick{},
+	Cancel{}, Reload{}, Loaded{}, Listening{}, Scale{}, Recycle{}, Drain{}, Interrupt{}, Stop{}, Tick{},
 }
 
 func parseEvent(line string) (Event, error) {

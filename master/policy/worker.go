@@ -26,6 +26,8 @@ type worker struct {
 	killed    bool // was sent Kill
 	empties   bool // drains, and takes what is queued first
 
+	requests []Request // for it to be recycled
+
 	cause  cause  // why it goes
 	detail string // what an operator should read of a failure
 

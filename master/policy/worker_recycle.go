@@ -5,11 +5,18 @@ package policy
 // then it accepts as ever. So does one that got SIGTERM: if the whole server got
 // it, the end is next, and this worker is needed to empty the queue. Only one that an operator wants gone now does not wait.
 
-func (m *Machine) onRecycle(w *worker, now bool) {
+func (m *Machine) onRecycle(w *worker, ev Recycle) {
+	if ev.Request != 0 {
+		if why := m.unrecyclable(w); why != "" {
+			m.refuse(ev.Request, "%s", why)
+			return
+		}
+		add(&w.requests, ev.Request)
+	}
 	switch {
 	case w.gen != m.serving || !m.serves() || !w.serves() || w.spent():
 		m.note(Info, "worker not recycled", w, Field{"state", w.state.String()})
-	case now:
+	case ev.Now:
 		// An operator who says so knows why: it may be the last that accepts,
 		// and the queue then waits for the one that follows.
 		m.note(Info, "worker to leave", w, Field{"event", "asked for"})

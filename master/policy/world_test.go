@@ -23,13 +23,14 @@ type world struct {
 	procs   map[ID]*proc
 	backlog int // connections that wait in the queue (one-shot worlds)
 
-	healthy bool // nothing goes wrong
-	loads   int  // configurations that were asked for
-	closed  bool // no more connections come
-	ends    int  // times that the operator asked for the end
-	rough   bool // by Stop
-	orderly int  // ends that left nothing behind
-	queued  int  // connections in the queue when the end began
+	healthy  bool // nothing goes wrong
+	loads    int  // configurations that were asked for
+	closed   bool // no more connections come
+	canceled Request
+	ends     int  // times that the operator asked for the end
+	rough    bool // by Stop
+	orderly  int  // ends that left nothing behind
+	queued   int  // connections in the queue when the end began
 
 	samplingEvery time.Duration
 	reloadSince   time.Duration // when Reloading or Probation began
@@ -310,23 +311,32 @@ func (w *world) sample() {
 	w.plan(w.samplingEvery, nil, nil, w.sample)
 }
 
+// request returns a new number, or 0 if nobody waits for the answer.
+func (w *world) request() Request {
+	if w.canceled == 0 && w.chance(0.1) {
+		w.canceled = w.c.asks
+		w.plan(w.after(time.Second), nil, Cancel{Request: w.canceled}, nil)
+	}
+	return w.c.request(w.chance(0.5))
+}
+
 // operate lets the operator do something.
 func (w *world) operate() {
 	p := &w.profile
 	id := ID(w.random.below(uint64(w.c.lastID) + 3))
 	switch {
 	case w.chance(p.reload):
-		w.plan(1, nil, Reload{}, nil)
+		w.plan(1, nil, Reload{Request: w.request()}, nil)
 	case w.chance(p.scale):
-		w.plan(1, nil, Scale{By: w.between(-3, 3)}, nil)
+		w.plan(1, nil, Scale{By: w.between(-3, 3), Request: w.request()}, nil)
 	case w.chance(p.scale / 3):
-		w.plan(1, nil, Scale{To: w.between(-1, 12)}, nil)
+		w.plan(1, nil, Scale{To: w.between(-1, 12), Request: w.request()}, nil)
 	case w.chance(p.recycle):
-		w.plan(1, nil, Recycle{ID: id, Now: w.chance(0.3)}, nil)
+		w.plan(1, nil, Recycle{ID: id, Now: w.chance(0.3), Request: w.request()}, nil)
 	case w.chance(p.stop):
-		w.terminateAll(Drain{})
+		w.terminateAll(Drain{Request: w.request()})
 	case w.chance(p.stop):
-		w.plan(1, nil, []Event{Drain{}, Drain{}, Interrupt{}, Stop{}}[w.random.below(4)], nil)
+		w.plan(1, nil, []Event{Drain{}, Drain{Request: w.request()}, Interrupt{}, Stop{Request: w.request()}}[w.random.below(4)], nil)
 	case w.chance(p.junk) && w.procs[id] == nil:
 		w.plan(1, nil, []Event{
 			Ready{id}, Busy{ID: id}, Drained{id}, Exited{ID: id, Code: 1}, Spawned{id, 1}, SpawnFailed{id, "junk"},

@@ -1,0 +1,113 @@
+package policy
+
+import (
+	"fmt"
+	"slices"
+	"time"
+)
+
+// requests are the commands whose outcome is not known yet. Those for a worker
+// to be recycled are with the worker.
+type requests struct {
+	reloads   []Request // for the reload after the one that runs
+	reloading []Request // for the one that runs
+	ends      []Request // for the end of the server
+	scales    []scaling
+}
+
+// scaling waits for the pool that serves to have its size.
+type scaling struct {
+	request Request
+	by      time.Duration // when it is given up
+	clamped string        // why the pool cannot have the size that was asked for
+}
+
+// add appends r, if somebody waits.
+func add(to *[]Request, r Request) {
+	if r != 0 {
+		*to = append(*to, r)
+	}
+}
+
+// answer answers all of these requests.
+func (m *Machine) answer(rs *[]Request, err string) {
+	for _, r := range *rs {
+		m.do(Answer{Request: r, Err: err})
+	}
+	*rs = nil
+}
+
+// refuse answers a single request that cannot be followed.
+func (m *Machine) refuse(r Request, format string, args ...any) {
+	if r != 0 {
+		m.do(Answer{Request: r, Err: fmt.Sprintf(format, args...)})
+	}
+}
+
+// onCancel forgets a request: clients may come and leave faster than what they
+// ask for ends.
+func (m *Machine) onCancel(r Request) {
+	for _, rs := range []*[]Request{&m.reloads, &m.reloading, &m.ends} {
+		*rs = slices.DeleteFunc(*rs, func(o Request) bool { return o == r })
+	}
+	m.scales = slices.DeleteFunc(m.scales, func(s scaling) bool { return s.request == r })
+	for _, w := range m.workers {
+		w.requests = slices.DeleteFunc(w.requests, func(o Request) bool { return o == r })
+	}
+}
+
+// answerScales answers those whose pool has its size, or has it too late.
+func (m *Machine) answerScales() {
+	if len(m.scales) == 0 {
+		return
+	}
+	if m.Ending() {
+		for _, s := range m.scales {
+			m.refuse(s.request, "the server is ending")
+		}
+		m.scales = nil
+		return
+	}
+	serving, reached := m.sized()
+	m.scales = slices.DeleteFunc(m.scales, func(s scaling) bool {
+		if !reached && m.now < s.by {
+			return false
+		}
+		a := Answer{Request: s.request, Err: s.clamped, Target: m.Target()}
+		if !reached {
+			a.Err = fmt.Sprintf("%d workers serve, want %s", serving, a.Target)
+		}
+		m.do(a)
+		return true
+	})
+}
+
+// sized counts the workers that serve, and says whether they are as many as
+// there should be. One-shot workers come and go: they are never all ready at
+// once, so that those which start count as well.
+func (m *Machine) sized() (serving int, reached bool) {
+	g := m.serving
+	starting := g.count(func(w *worker) bool { return w.state == WorkerStarting })
+	serving = g.count(func(w *worker) bool { return w.serves() && !w.held && !w.spent() })
+	switch {
+	case m.coming != nil || m.rescale != nil:
+		return serving, false
+	case g.config.OneShot:
+		return serving, starting+serving >= g.spare
+	}
+	return serving, starting == 0 && serving >= g.min && serving <= g.max
+}
+
+// unrecyclable says why w cannot be recycled, if it cannot. One that leaves
+// already is waited for.
+func (m *Machine) unrecyclable(w *worker) string {
+	switch {
+	case w.state == WorkerStarting:
+		return fmt.Sprintf("the worker in slot %d is only starting", w.slot)
+	case w.held: // it may yet go, or serve again
+		return fmt.Sprintf("the worker in slot %d is held until the reload has passed its probation", w.slot)
+	case w.serves() && w.gen != m.serving:
+		return fmt.Sprintf("the worker in slot %d belongs to a generation that does not serve yet", w.slot)
+	}
+	return ""
+}
