@@ -255,6 +255,10 @@ func (s *Server) workerOptions(made *lastLog) worker.Options {
 		Configure:  s.Configure,
 		Build:      s.Version,
 		NewLogger: func(format, level string) (*zap.Logger, zap.AtomicLevel, error) {
+			if s.Logger != nil {
+				made.Store(s.Logger)
+				return s.Logger, zap.NewAtomicLevel(), nil
+			}
 			log, at, err := logs.New(format, level, os.Stderr)
 			if err == nil {
 				made.Store(log)

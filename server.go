@@ -32,8 +32,10 @@ type Server struct {
 	// Version is shown by status and compared in the handshake.
 	Version string
 
-	// Logger replaces the log that LogFile, LogFormat and LogLevel describe,
-	// in the master only.
+	// Logger replaces the log that LogFormat and LogLevel describe, in the
+	// master and in each worker, where main makes it anew. Its lines have the
+	// fields role, slot, pid and generation too. Its level is its own: neither
+	// LogLevel nor the command log-level changes it.
 	Logger *zap.Logger
 
 	// Config is the configuration of the first generation.

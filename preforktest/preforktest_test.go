@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/zap"
+
 	"prefork"
 	"prefork/preforktest"
 	"prefork/worker"
@@ -44,6 +46,8 @@ func (p *program) Handle(context.Context, *worker.Conn) error {
 			_, err = fmt.Fprintln(p.WFile, os.Getpid())
 		case "served":
 			_, err = fmt.Fprintln(p.WFile, n)
+		case "fail":
+			err = errors.New("asked to fail")
 		case "crash": // as a concurrent map write does, which nobody can recover from
 			go func() { panic("asked to") }()
 			select {}
@@ -54,8 +58,12 @@ func (p *program) Handle(context.Context, *worker.Conn) error {
 	}
 }
 
+// logVariable names the file that newServer's Logger writes to.
+const logVariable = "PREFORKTEST_LOG"
+
 func newServer() *prefork.Server {
 	return &prefork.Server{
+		Logger:     newLogger(os.Getenv(logVariable)),
 		NewHandler: func() worker.Handler { return new(program) },
 		PIDFile:    "/nowhere/pid", // of production, as Listen is
 		Config:     prefork.Config{Listen: []string{"tcp://127.0.0.1:9999"}, Workers: 2, LogLevel: "warn"},
@@ -65,6 +73,20 @@ func newServer() *prefork.Server {
 			return &next, nil
 		},
 	}
+}
+
+// newLogger returns a log into a file, or nil if there is none.
+func newLogger(path string) *zap.Logger {
+	if path == "" {
+		return nil
+	}
+	config := zap.NewProductionConfig()
+	config.OutputPaths = []string{path}
+	log, err := config.Build()
+	if err != nil {
+		panic(err)
+	}
+	return log
 }
 
 // client is one connection to a server.

@@ -3,8 +3,10 @@ package preforktest_test
 import (
 	"context"
 	"net"
+	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -114,5 +116,32 @@ func TestAddrsFollowsAReload(t *testing.T) {
 	}
 	if len(ready) != 1 {
 		t.Errorf("Ready was called %d times", len(ready))
+	}
+}
+
+func TestLoggerReachesTheWorkers(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	t.Setenv(logVariable, path)
+	m := preforktest.StartMaster(t, func(srv *prefork.Server) { srv.Workers = 1 })
+	pid := dial(t, m.Dial).must(t, "pid")
+	if answer, err := m.Command(t.Context(), "log-level?level=error"); err != nil || !answer.OK {
+		t.Fatalf("log-level: %+v, %v", answer, err)
+	}
+	_, _ = dial(t, m.Dial).ask("fail") // a warning, and logged: the level is Logger's own
+	var text string
+	for deadline := time.Now().Add(patience); !strings.Contains(text, "asked to fail"); <-time.After(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("the failure is not in the log:\n%s", text)
+		}
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text = string(data)
+	}
+	for _, want := range []string{`"role":"master"`, `"role":"worker","slot":0,"pid":` + pid + `,"generation":1`} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%s is not in the log:\n%s", want, text)
+		}
 	}
 }
