@@ -9,7 +9,6 @@ import (
 
 	"prefork/bench/internal/load"
 	"prefork/bench/internal/stat"
-	"prefork/internal/cpu"
 )
 
 // The servers' names, as the tables show them.
@@ -180,11 +179,11 @@ func measure(s *server, job load.Job, round int) (sample, error) {
 
 // watch reads the accounts before and after the window.
 func watch(s *server, p *load.Process) (sample, error) {
-	before, err := cpu.Settled(s.pid)
+	before, err := settled(s.pid)
 	if err != nil {
 		return sample{}, err
 	}
-	machine, err := cpu.Machine()
+	machine, err := machineCPU()
 	if err != nil {
 		return sample{}, err
 	}
@@ -193,11 +192,11 @@ func watch(s *server, p *load.Process) (sample, error) {
 	if err != nil {
 		return sample{}, err
 	}
-	after, err := cpu.Settled(s.pid)
+	after, err := settled(s.pid)
 	if err != nil {
 		return sample{}, err
 	}
-	machineAfter, err := cpu.Machine()
+	machineAfter, err := machineCPU()
 	if err != nil {
 		return sample{}, err
 	}

@@ -1,4 +1,4 @@
-package cpu
+package main
 
 import (
 	"bytes"
@@ -6,12 +6,18 @@ import (
 	"os"
 	"strconv"
 	"time"
+
+	"prefork/internal/cpu"
 )
 
-// Machine returns the CPU time that all processors together have not been
-// idle, since boot: the time stolen by a hypervisor included, for it was as
-// little ours as another process's.
-func Machine() (time.Duration, error) {
+// tick is the unit of /proc: USER_HZ is 100 in the ABI of every Linux that Go
+// runs on.
+const tick = 10 * time.Millisecond
+
+// machineCPU returns the CPU time that all processors together have not been
+// idle, since boot. The time that a hypervisor took is in it: like that of other
+// processes, it was not ours.
+func machineCPU() (time.Duration, error) {
 	data, err := os.ReadFile("/proc/stat")
 	if err != nil {
 		return 0, fmt.Errorf("read machine's CPU time: %w", err)
@@ -47,12 +53,12 @@ const (
 	settleMax = 2 * time.Second
 )
 
-// Settled waits until the tree has come to rest, for two seconds at most, and
+// settled waits until the tree has come to rest, for two seconds at most, and
 // returns its reading: what follows an answer, such as the closing of the
 // connection, the end of a process and the start of the next, belongs to the
 // request's price.
-func Settled(root int) (time.Duration, error) {
-	last, err := Tree(root)
+func settled(root int) (time.Duration, error) {
+	last, err := cpu.Tree(root)
 	if err != nil {
 		return 0, err
 	}
@@ -61,7 +67,7 @@ func Settled(root int) (time.Duration, error) {
 	calm := 0
 	for deadline := time.Now().Add(settleMax); calm < looks && time.Now().Before(deadline); {
 		<-ticker.C
-		now, err := Tree(root)
+		now, err := cpu.Tree(root)
 		if err != nil {
 			return 0, err
 		}
