@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -200,9 +199,7 @@ func (f *loadFlags) print(out io.Writer, r *load.Result) error {
 	if !f.asJSON {
 		return loadreport.Text(out, r, textOptions(out))
 	}
-	e := json.NewEncoder(out)
-	e.SetIndent("", "  ")
-	return e.Encode(r)
+	return printJSON(out, r)
 }
 
 func writeFile(path string, r *load.Result, write func(io.Writer, *load.Result) error) error {

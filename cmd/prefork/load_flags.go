@@ -84,12 +84,7 @@ func (f *loadFlags) complete(cmd *cobra.Command) ([]loadreport.Threshold, error)
 		}
 		checks = append(checks, c)
 	}
-	switch filepath.Ext(f.plot) {
-	case "", ".svg", ".html":
-		if f.plot != "" && filepath.Ext(f.plot) == "" {
-			errs = append(errs, fmt.Errorf("--plot: want a file that ends in .svg or .html, not %q", f.plot))
-		}
-	default:
+	if ext := filepath.Ext(f.plot); f.plot != "" && ext != ".svg" && ext != ".html" {
 		errs = append(errs, fmt.Errorf("--plot: want a file that ends in .svg or .html, not %q", f.plot))
 	}
 	for _, err := range f.options.Validate() {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -94,10 +95,8 @@ func misspelt(root *cobra.Command, args []string) error {
 		return nil
 	}
 	names := commandNames(root)
-	for _, n := range names {
-		if n == args[0] {
-			return nil
-		}
+	if slices.Contains(names, args[0]) {
+		return nil
 	}
 	return &usageError{root.Name(), fmt.Errorf("unknown command %q%s", args[0], nearest.Hint(args[0], names))}
 }
@@ -142,8 +141,7 @@ func protectNegative(args []string) []string {
 			return args
 		}
 		if digits, minus := strings.CutPrefix(a, "-"); minus && isNumber(digits) {
-			rest := append(append([]string{}, args[:i]...), args[i+1:]...)
-			return append(rest, "--", a)
+			return append(slices.Delete(slices.Clone(args), i, i+1), "--", a)
 		}
 	}
 	return args

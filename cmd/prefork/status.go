@@ -16,14 +16,14 @@ import (
 func newStatus() *cobra.Command {
 	var asJSON bool
 	t := &target{}
-	cmd := &cobra.Command{
+	cmd := client(t, 10*time.Second, &cobra.Command{
 		Use:     "status",
 		Short:   "show the server, its listeners and its workers",
 		GroupID: groupWatch,
 		Long: `Shows what the server is doing: its state and generation, where it listens, what
 all workers have served, how the last reload ended, and a line for each worker.
 SILENT is the time since a worker's last heartbeat, LAG the worst delay of its
-loop.` + targetHelp,
+loop.`,
 		Example: `  prefork status
   prefork status --listen tcp://127.0.0.1:9999
   prefork status --json | jq .totals.active`,
@@ -48,8 +48,7 @@ loop.` + targetHelp,
 				return err
 			})
 		},
-	}
-	t.bind(cmd, 10*time.Second)
+	})
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the server's JSON")
 	return cmd
 }

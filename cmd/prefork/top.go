@@ -19,7 +19,7 @@ import (
 func newTop() *cobra.Command {
 	var once bool
 	t := &target{}
-	cmd := &cobra.Command{
+	cmd := client(t, time.Minute, &cobra.Command{
 		Use:     "top",
 		Short:   "watch the server and its workers live",
 		GroupID: groupWatch,
@@ -30,7 +30,7 @@ the worst delay of a worker's loop, DOING its longest answer under way. Latency
 is that of the last second's answers.
 
 With --once it prints one picture, over an interval of a second, and ends.
-Exit 0 if you quit, or if the server ended in order; exit 1 if it was lost.` + targetHelp,
+Exit 0 if you quit, or if the server ended in order; exit 1 if it was lost.`,
 		Example: `  prefork top
   prefork top --listen tcp://127.0.0.1:9999
   prefork top --once | grep draining`,
@@ -51,8 +51,7 @@ Exit 0 if you quit, or if the server ended in order; exit 1 if it was lost.` + t
 				return topLive(ctx, c, t.timeout)
 			})
 		},
-	}
-	t.bind(cmd, time.Minute)
+	})
 	cmd.Flags().BoolVar(&once, "once", false, "print one picture as plain text and end")
 	return cmd
 }

@@ -75,7 +75,7 @@ func TestALostAnswerIsNotAVerdict(t *testing.T) {
 	defer c.Close()
 	var lost *LostError
 	for _, name := range []string{"drain", "stop"} {
-		if _, err := c.End(within(t), name); !errors.As(err, &lost) {
+		if err := c.End(within(t), name); !errors.As(err, &lost) {
 			t.Errorf("%s: error %v, want a LostError", name, err)
 		}
 	}

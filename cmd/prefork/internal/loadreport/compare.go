@@ -83,15 +83,12 @@ func orNone(s string) string {
 	return clean(s, 40)
 }
 
-// side reads a figure of a run; ok is false if the run has none.
-type side func(*load.Result) (value float64, ok bool)
-
 func (t *draft) sides(a, b *load.Result) {
 	table := human.NewTable(t.p, []string{"", "A", "B", "DIFFERENCE"}, 0)
-	add := func(name string, of side, write func(float64) string, moreIsBetter bool) {
+	add := func(name string, of reader, write func(float64) string, moreIsBetter bool) {
 		table.Add(append(human.Cells(name), t.pair(a, b, of, write, moreIsBetter)...)...)
 	}
-	add("rate", always(func(r *load.Result) float64 { return r.RequestsPS }), asRate.write, true)
+	add("rate", always(requestRate), asRate.write, true)
 	add("errors", always(func(r *load.Result) float64 { return float64(r.Failed()) }), asCount.write, false)
 	add("error rate", always(errorRate), share, false)
 	for _, class := range load.Classes() {
@@ -99,42 +96,27 @@ func (t *draft) sides(a, b *load.Result) {
 			add("  "+string(class), always(func(r *load.Result) float64 { return float64(r.Errors[class]) }), asCount.write, false)
 		}
 	}
-	add("server CPU/request", func(r *load.Result) (float64, bool) {
-		seconds, err := cpuPerRequest(r)
-		return seconds, err == nil
-	}, human.Duration, false)
-	for _, q := range points() {
-		add(q.name, quantileOf(q, func(r *load.Result) *load.Latency { return &r.Corrected }), human.Duration, false)
-	}
-	for _, q := range points() {
-		add(q.name+" uncorrected", quantileOf(q, func(r *load.Result) *load.Latency { return &r.Uncorrected }), human.Duration, false)
+	add("server CPU/request", cpuPerRequest, human.Duration, false)
+	for i, suffix := range []string{"", " uncorrected"} {
+		for _, q := range points() {
+			add(q.name+suffix, latencyOf(q, i == 1), human.Duration, false)
+		}
 	}
 	table.Render(&t.b)
 }
 
-func always(of func(*load.Result) float64) side {
-	return func(r *load.Result) (float64, bool) { return of(r), true }
-}
-
-func quantileOf(q point, which func(*load.Result) *load.Latency) side {
-	return func(r *load.Result) (float64, bool) {
-		l := which(r)
-		return q.of(l), l.Count > 0
-	}
-}
-
 // pair is a line of the comparison without its name.
-func (t *draft) pair(a, b *load.Result, of side, write func(float64) string, moreIsBetter bool) []human.Cell {
-	x, hasX := of(a)
-	y, hasY := of(b)
+func (t *draft) pair(a, b *load.Result, of reader, write func(float64) string, moreIsBetter bool) []human.Cell {
+	x, noX := of(a)
+	y, noY := of(b)
 	row := human.Cells("-", "-", "")
-	if hasX {
+	if noX == nil {
 		row[0].Text = write(x)
 	}
-	if hasY {
+	if noY == nil {
 		row[1].Text = write(y)
 	}
-	if !hasX || !hasY {
+	if noX != nil || noY != nil {
 		return row
 	}
 	switch x {

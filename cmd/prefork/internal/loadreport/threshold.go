@@ -3,6 +3,7 @@ package loadreport
 import (
 	"errors"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -15,18 +16,21 @@ import (
 // Threshold says what fails a run: a figure, a comparison and a value, such as
 // p99>5ms. It is immutable.
 type Threshold struct {
-	name   string
+	figure figure
 	op     string
 	text   string  // the value as it was written
 	value  float64 // in the figure's own unit
-	figure figure
 }
 
 // figure is something of a Result that a threshold can look at.
 type figure struct {
+	name string
 	unit unit
-	of   func(*load.Result) (float64, error) // an error says why there is none
+	of   reader
 }
+
+// reader reads a figure of a run; an error says why there is none.
+type reader func(*load.Result) (float64, error)
 
 // unit is how the values of a figure are written.
 type unit int
@@ -56,14 +60,14 @@ func ParseThreshold(expr string) (Threshold, error) {
 	if at < 0 {
 		return fail(errors.New("want NAME>VALUE, such as p99>5ms, with >, >=, < or <="))
 	}
-	t := Threshold{name: strings.TrimSpace(expr[:at]), op: expr[at : at+1]}
+	t := Threshold{op: expr[at : at+1]}
 	rest := expr[at+1:]
 	if strings.HasPrefix(rest, "=") {
 		t.op, rest = t.op+"=", rest[1:]
 	}
 	t.text = strings.TrimSpace(rest)
 	var err error
-	if t.figure, err = figureOf(t.name); err != nil {
+	if t.figure, err = figureOf(strings.TrimSpace(expr[:at])); err != nil {
 		return fail(err)
 	}
 	if t.value, err = parseValue(t.text, t.figure.unit); err != nil {
@@ -73,7 +77,7 @@ func ParseThreshold(expr string) (Threshold, error) {
 }
 
 // String is the expression, without spaces. It parses to the same threshold.
-func (t Threshold) String() string { return t.name + t.op + t.text }
+func (t Threshold) String() string { return t.figure.name + t.op + t.text }
 
 // Check says whether a run failed by the threshold, and why: with the figure
 // that was measured. A figure that the run does not have fails it too, for
@@ -99,7 +103,7 @@ func (t Threshold) Check(r *load.Result) (failed bool, why string) {
 	if !failed {
 		return false, ""
 	}
-	return true, fmt.Sprintf("%s: %s is %s", t, t.name, t.figure.unit.write(got))
+	return true, fmt.Sprintf("%s: %s is %s", t, t.figure.name, t.figure.unit.write(got))
 }
 
 func (u unit) write(f float64) string {
@@ -143,32 +147,44 @@ func parseNumber(s string) (float64, error) {
 // uncorrected is put before the name of a latency.
 const uncorrected = "uncorrected."
 
-// figureOf finds what a name stands for.
-func figureOf(name string) (figure, error) {
-	if f, ok := latencyFigure(name); ok {
-		return f, nil
+// figures are what a threshold can be about, latencies aside.
+func figures() []figure {
+	count := func(name string, of func(*load.Result) uint64) figure {
+		return figure{name, asCount, always(func(r *load.Result) float64 { return float64(of(r)) })}
 	}
-	switch name {
-	case "errors":
-		return count(func(r *load.Result) uint64 { return r.Failed() }), nil
-	case "requests":
-		return count(func(r *load.Result) uint64 { return r.Requests }), nil
-	case "error_rate":
-		return figure{asShare, func(r *load.Result) (float64, error) { return errorRate(r), nil }}, nil
-	case "rate":
-		return figure{asRate, func(r *load.Result) (float64, error) { return r.RequestsPS, nil }}, nil
-	case "cpu_per_request":
-		return figure{asTime, cpuPerRequest}, nil
+	all := []figure{
+		count("errors", (*load.Result).Failed),
+		{"error_rate", asShare, always(errorRate)},
+		{"rate", asRate, always(requestRate)},
+		count("requests", func(r *load.Result) uint64 { return r.Requests }),
+		{"cpu_per_request", asTime, cpuPerRequest},
 	}
 	for _, class := range load.Classes() {
-		if name == string(class) {
-			return count(func(r *load.Result) uint64 { return r.Errors[class] }), nil
-		}
+		all = append(all, count(string(class), func(r *load.Result) uint64 { return r.Errors[class] }))
 	}
-	names := thresholdNames()
+	return all
+}
+
+// figureOf finds what a name stands for.
+func figureOf(name string) (figure, error) {
+	bare, raw := strings.CutPrefix(name, uncorrected)
+	if q, ok := pointOf(bare); ok {
+		return figure{name, asTime, latencyOf(q, raw)}, nil
+	}
+	var names []string
+	for _, q := range namedPoints() {
+		names = append(names, q.name)
+	}
+	for _, f := range figures() {
+		if f.name == name {
+			return f, nil
+		}
+		names = append(names, f.name)
+	}
 	hint := nearest.Hint(name, names)
 	if digits, ok := strings.CutPrefix(name, "p"); ok && len(digits) > 2 {
-		if meant := "p" + digits[:2] + "." + digits[2:]; quantileReader(meant) != nil {
+		meant := "p" + digits[:2] + "." + digits[2:]
+		if _, ok := pointOf(meant); ok {
 			hint = fmt.Sprintf("; did you mean %q?", meant)
 		}
 	}
@@ -176,9 +192,11 @@ func figureOf(name string) (figure, error) {
 		name, hint, strings.Join(names, ", "), uncorrected)
 }
 
-func count(of func(*load.Result) uint64) figure {
-	return figure{asCount, func(r *load.Result) (float64, error) { return float64(of(r)), nil }}
+func always(of func(*load.Result) float64) reader {
+	return func(r *load.Result) (float64, error) { return of(r), nil }
 }
+
+func requestRate(r *load.Result) float64 { return r.RequestsPS }
 
 func cpuPerRequest(r *load.Result) (float64, error) {
 	if r.Server == nil {
@@ -190,30 +208,11 @@ func cpuPerRequest(r *load.Result) (float64, error) {
 	return r.Server.PerRequestUS / 1e6, nil
 }
 
-// thresholdNames lists the names for an error that helps.
-func thresholdNames() []string {
-	var names []string
-	for _, q := range points() {
-		names = append(names, q.name)
-	}
-	names = append(names, "mean", "min", "errors", "error_rate", "rate", "requests", "cpu_per_request")
-	for _, class := range load.Classes() {
-		names = append(names, string(class))
-	}
-	return names
-}
-
 var errNoAnswers = errors.New("no request was answered")
 
-// latencyFigure finds a latency: a quantile of the tables, another percentile,
-// the mean or an end.
-func latencyFigure(name string) (figure, bool) {
-	name, raw := strings.CutPrefix(name, uncorrected)
-	read := quantileReader(name)
-	if read == nil {
-		return figure{}, false
-	}
-	return figure{asTime, func(r *load.Result) (float64, error) {
+// latencyOf reads a point of a run's latencies; raw takes the uncorrected ones.
+func latencyOf(q point, raw bool) reader {
+	return func(r *load.Result) (float64, error) {
 		l := &r.Corrected
 		if raw {
 			l = &r.Uncorrected
@@ -221,31 +220,40 @@ func latencyFigure(name string) (figure, bool) {
 		if l.Count == 0 {
 			return 0, errNoAnswers
 		}
-		return read(l)
-	}}, true
+		v := q.of(l)
+		if math.IsNaN(v) {
+			return 0, errors.New("the histogram cannot be read")
+		}
+		return v, nil
+	}
 }
 
-func quantileReader(name string) func(*load.Latency) (float64, error) {
-	for _, q := range append(points(),
+// namedPoints are the points that have a name: the quantiles of the tables, the
+// mean and the minimum.
+func namedPoints() []point {
+	return append(points(),
 		point{"mean", func(l *load.Latency) float64 { return l.MeanS }},
-		point{"min", func(l *load.Latency) float64 { return l.MinS }}) {
+		point{"min", func(l *load.Latency) float64 { return l.MinS }})
+}
+
+// pointOf finds a point by its name, or makes one of any other percentile, which
+// is NaN if the histogram cannot be read.
+func pointOf(name string) (point, bool) {
+	for _, q := range namedPoints() {
 		if q.name == name {
-			return func(l *load.Latency) (float64, error) { return q.of(l), nil }
+			return q, true
 		}
 	}
 	digits, ok := strings.CutPrefix(name, "p")
-	if !ok {
-		return nil
-	}
 	percentile, err := parseNumber(digits)
-	if err != nil || percentile <= 0 || percentile > 100 {
-		return nil
+	if !ok || err != nil || percentile <= 0 || percentile > 100 {
+		return point{}, false
 	}
-	return func(l *load.Latency) (float64, error) {
+	return point{name, func(l *load.Latency) float64 {
 		h, err := l.Hist()
 		if err != nil {
-			return 0, err
+			return math.NaN()
 		}
-		return float64(h.ValueAtPercentile(percentile)) / 1e9, nil
-	}
+		return float64(h.ValueAtPercentile(percentile)) / 1e9
+	}}, true
 }

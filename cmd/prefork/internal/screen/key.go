@@ -82,7 +82,7 @@ func decode(b []byte) (Key, int) {
 		if len(b) == 2 {
 			return 0, 0
 		}
-		return arrow(b[2]), 3
+		return key(string(b[2:3])), 3
 	}
 	return KeyEscape, 1
 }
@@ -96,9 +96,9 @@ func decodeCSI(b []byte) (Key, int) {
 			return KeyOther, i
 		case c >= 0x20 && c <= 0x3f:
 		case c == '~':
-			return numbered(string(b[2:i])), i + 1
+			return key(string(b[2:i])), i + 1
 		case c >= 0x40 && c <= 0x7e:
-			return arrow(c), i + 1
+			return key(string(c)), i + 1
 		default: // no part of a sequence: it broke off
 			return KeyOther, i
 		}
@@ -106,36 +106,15 @@ func decodeCSI(b []byte) (Key, int) {
 	return 0, 0
 }
 
-// arrow is the key of a sequence by its final byte, whatever modifies it.
-func arrow(final byte) Key {
-	switch final {
-	case 'A':
-		return KeyUp
-	case 'B':
-		return KeyDown
-	case 'C':
-		return KeyRight
-	case 'D':
-		return KeyLeft
-	case 'H':
-		return KeyHome
-	case 'F':
-		return KeyEnd
+// key is the key of a sequence: by its final byte, whatever modifies it, or by the number
+// before a final '~' (VT220).
+func key(name string) Key {
+	k, ok := map[string]Key{
+		"A": KeyUp, "B": KeyDown, "C": KeyRight, "D": KeyLeft, "H": KeyHome, "F": KeyEnd,
+		"1": KeyHome, "7": KeyHome, "4": KeyEnd, "8": KeyEnd, "5": KeyPageUp, "6": KeyPageDown,
+	}[name]
+	if !ok {
+		return KeyOther
 	}
-	return KeyOther
-}
-
-// numbered is the key of a VT220 sequence, ESC [ n ~.
-func numbered(n string) Key {
-	switch n {
-	case "1", "7":
-		return KeyHome
-	case "4", "8":
-		return KeyEnd
-	case "5":
-		return KeyPageUp
-	case "6":
-		return KeyPageDown
-	}
-	return KeyOther
+	return k
 }
