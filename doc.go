@@ -39,6 +39,11 @@
 //		os.Exit(prefork.ExitCode(err))
 //	}
 //
+// What the connections of a worker share, such as a pool, is opened by
+// Hooks.WorkerStart and closed by Hooks.WorkerStop, in the worker. The program
+// ends the server with Shutdown, which drains, or Close, which does not wait for
+// connections.
+//
 // Package preforktest tests such a program: its handlers in the test's process,
 // and the whole server with a master and workers.
 //

@@ -141,6 +141,61 @@ func ExampleServer_http() {
 	// hello, gopher
 }
 
+// pool stands for what connections share, such as a *sql.DB.
+type pool struct{ open bool }
+
+func openPool(context.Context) (*pool, error) { return &pool{open: true}, nil }
+
+func (p *pool) query(slot int) string { return fmt.Sprintf("pool of worker %d, open %t", slot, p.open) }
+func (p *pool) close()                { p.open = false }
+
+// A pool for each worker: WorkerStart opens it before the worker takes a
+// connection, WorkerStop closes it after the last one. An error of WorkerStart
+// fails the start, or the reload.
+func ExampleServer_pool() {
+	var db *pool
+	var slot int
+	srv := &prefork.Server{
+		Config: prefork.Config{Workers: 1},
+		Hooks: worker.Hooks{
+			WorkerStart: func(ctx context.Context, w worker.WorkerInfo) (err error) {
+				slot = w.Slot
+				db, err = openPool(ctx)
+				return err
+			},
+			WorkerStop: func(context.Context) { db.close() },
+		},
+		Handler: worker.HandlerFunc(func(_ context.Context, c *worker.Conn) error {
+			_, err := fmt.Fprintln(c, db.query(slot))
+			return err
+		}),
+	}
+	t := try(srv)
+	defer t.stop()
+
+	fmt.Println(t.ask(""))
+	// Output:
+	// pool of worker 0, open true
+}
+
+// A program that learns its port, and ends its server: Ready is called when the
+// workers accept, and Shutdown drains them. Close would stop them at once.
+func ExampleServer_Shutdown() {
+	srv := &prefork.Server{
+		Config:  prefork.Config{Listen: []string{"127.0.0.1:0"}},
+		Handler: worker.HandlerFunc(func(context.Context, *worker.Conn) error { return nil }),
+	}
+	srv.Ready = func(addrs []net.Addr) {
+		fmt.Println("serving at", addrs[0])
+		if err := srv.Shutdown(context.Background()); err != nil {
+			log.Print(err)
+		}
+	}
+	if err := srv.Run(context.Background()); err != nil {
+		log.Fatal(err)
+	}
+}
+
 // One connection in this very process, with no master and no worker:
 // socketserver's handle_request().
 func ExampleServer_HandleRequest() {
@@ -184,6 +239,7 @@ func init() {
 		"ExampleServer_sequential": ExampleServer_sequential,
 		"ExampleServer_forking":    ExampleServer_forking,
 		"ExampleServer_http":       ExampleServer_http,
+		"ExampleServer_pool":       ExampleServer_pool,
 	}[name]()
 }
 

@@ -25,7 +25,19 @@ func goBlocks(t *testing.T, path string) []string {
 	return blocks
 }
 
-// testHeader is what the README's test leaves to the reader's editor.
+// hooksHeader and testHeader are what the README leaves to the reader's editor.
+const hooksHeader = `package main
+
+import (
+	"context"
+	"database/sql"
+	"os"
+
+	"prefork/worker"
+)
+
+`
+
 const testHeader = `package main
 
 import (
@@ -45,8 +57,8 @@ var unreachable = regexp.MustCompile(`module lookup disabled by GOPROXY=off|dial
 // depends on this tree in the ways that the README names.
 func TestAnotherModuleDependsOnThisOneAsTheReadmeSays(t *testing.T) {
 	code := goBlocks(t, "../README.md")
-	if len(code) != 2 {
-		t.Fatalf("the README has %d blocks of Go, want a program and its test", len(code))
+	if len(code) != 3 {
+		t.Fatalf("the README has %d blocks of Go, want a program, its hooks and its test", len(code))
 	}
 	readme, err := os.ReadFile("../README.md")
 	if err != nil {
@@ -64,7 +76,9 @@ func TestAnotherModuleDependsOnThisOneAsTheReadmeSays(t *testing.T) {
 		line := strings.ReplaceAll(string(way[1]), "../prefork", tree)
 		t.Run(strings.Join(strings.Fields(line)[:2], " "), func(t *testing.T) {
 			dir := t.TempDir()
-			for name, text := range map[string]string{"main.go": code[0], "main_test.go": testHeader + code[1]} {
+			for name, text := range map[string]string{
+				"main.go": code[0], "hooks.go": hooksHeader + code[1], "main_test.go": testHeader + code[2],
+			} {
 				if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 					t.Fatal(err)
 				}

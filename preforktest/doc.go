@@ -39,6 +39,10 @@
 //	modes         threading, sequential all
 //	log           the test's            master: the test's; workers: standard error
 //
+// A Logger that newServer sets is the log of all of them. The hooks WorkerStart
+// and WorkerStop are called in each worker, which with Start is the test's
+// process.
+//
 // # The end
 //
 // Each server ends with its test: at once, whatever is open. The test fails if

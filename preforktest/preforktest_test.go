@@ -61,8 +61,32 @@ func (p *program) Handle(context.Context, *worker.Conn) error {
 // logVariable names the file that newServer's Logger writes to.
 const logVariable = "PREFORKTEST_LOG"
 
+// hooksVariable names the file in which newServer's WorkerStart and WorkerStop
+// write a line each.
+const hooksVariable = "PREFORKTEST_HOOKS"
+
+// note appends a line to the file of hooksVariable, if there is one.
+func note(format string, args ...any) error {
+	path := os.Getenv(hooksVariable)
+	if path == "" {
+		return nil
+	}
+	f, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(f, format+"\n", args...)
+	return errors.Join(err, f.Close())
+}
+
 func newServer() *prefork.Server {
 	return &prefork.Server{
+		Hooks: worker.Hooks{
+			WorkerStart: func(_ context.Context, w worker.WorkerInfo) error {
+				return note("start %d %d in slot %d", os.Getpid(), w.Generation, w.Slot)
+			},
+			WorkerStop: func(context.Context) { _ = note("stop %d", os.Getpid()) },
+		},
 		Logger:     newLogger(os.Getenv(logVariable)),
 		NewHandler: func() worker.Handler { return new(program) },
 		PIDFile:    "/nowhere/pid", // of production, as Listen is

@@ -13,6 +13,7 @@ import (
 	"prefork"
 	"prefork/internal/testdir"
 	"prefork/preforktest"
+	"prefork/worker"
 )
 
 // What a program can do with its Server, with a real master and real workers.
@@ -143,5 +144,51 @@ func TestLoggerReachesTheWorkers(t *testing.T) {
 		if !strings.Contains(text, want) {
 			t.Errorf("%s is not in the log:\n%s", want, text)
 		}
+	}
+}
+
+func TestEachWorkerHasAStartAndAStop(t *testing.T) {
+	for _, mode := range []worker.Mode{worker.Sequential, worker.Threading, worker.Forking} {
+		path := filepath.Join(t.TempDir(), "hooks")
+		t.Setenv(hooksVariable, path)
+		m := preforktest.StartMaster(t, func(srv *prefork.Server) { srv.Mode, srv.Workers = mode, 2 })
+		pid := dial(t, m.Dial).must(t, "pid")
+		text, err := os.ReadFile(path)
+		if err != nil || !strings.Contains(string(text), "start "+pid+" 1 in slot ") {
+			t.Errorf("%s: %v, before the end:\n%s", mode, err, text)
+		}
+		if mode != worker.Forking && strings.Contains(string(text), "stop") {
+			t.Errorf("%s: a worker stopped early:\n%s", mode, text)
+		}
+		if err := m.Prefork.Close(); err != nil {
+			t.Error(err)
+		}
+		if err := m.Shutdown(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if text, err = os.ReadFile(path); err != nil {
+			t.Fatal(err)
+		}
+		for _, line := range strings.Split(strings.TrimSpace(string(text)), "\n") {
+			word := strings.Fields(line)
+			if mode == worker.Forking && word[1] != pid {
+				continue // a spare may leave while it starts
+			}
+			if word[0] == "start" && strings.Count(string(text), "stop "+word[1]+"\n") != 1 {
+				t.Errorf("%s: worker %s has no stop:\n%s", mode, word[1], text)
+			}
+		}
+	}
+}
+
+func TestErrorOfWorkerStartFailsTheServer(t *testing.T) {
+	t.Setenv(hooksVariable, filepath.Join(t.TempDir(), "nowhere", "hooks"))
+	got := failure(t, func(tb testing.TB) { preforktest.StartMaster(tb, nil) })
+	if !strings.Contains(got, "start worker: ") || !strings.Contains(got, "no such file") {
+		t.Errorf("failed with %q", got)
+	}
+	got = failure(t, func(tb testing.TB) { preforktest.Start(tb, newServer()) })
+	if !strings.Contains(got, "start worker: ") {
+		t.Errorf("failed with %q", got)
 	}
 }
