@@ -49,6 +49,8 @@ func (m *Master) apply(a policy.Action) {
 		m.applyVerdict(a)
 	case policy.Note:
 		m.applyNote(a)
+	case policy.KillLeftovers:
+		m.killLeftovers()
 	case policy.Exit:
 		m.result = &a
 	}

@@ -58,19 +58,10 @@ func (m *Master) relieved(l *listener) bool {
 	})
 }
 
-// own lists the listeners of g that only g will go on serving: all those that
-// the master closes when it drains, else those that the committed generation
-// does not have.
-func (m *Master) own(g *generation) []*listener {
-	var own []*listener
+// own lists the listeners of g that only g will go on serving.
+func (m *Master) own(g *generation) (own []*listener) {
 	for _, l := range g.listeners {
-		switch {
-		case l.external:
-			// It stays open in the service manager: what is queued there
-			// waits for the next incarnation.
-		case m.machine.Ending():
-			own = append(own, l)
-		case m.current != nil && m.current != g && !m.current.serves(l):
+		if m.machine.Closes(g.number, l.external, m.current.serves(l)) {
 			own = append(own, l)
 		}
 	}

@@ -59,8 +59,7 @@ type Master struct {
 	passed      *passedSockets
 	stored      map[string]*listener // in the service manager's store
 	unkept      map[string]bool      // keys of changes to it that failed
-	left        *leftovers           // of an earlier master
-	hurried     bool                 // told to stop at once, or out of time
+	left        leftovers            // of an earlier master
 	notify      *systemd.Notifier
 	watchdog    time.Duration // feed it this often; 0 never
 	fed         time.Time
@@ -157,7 +156,7 @@ func (m *Master) run(ctx context.Context) {
 	defer sampling.Stop()
 	var feeding <-chan time.Time
 	if m.watchdog > 0 {
-		ticker := time.NewTicker(m.feeding())
+		ticker := time.NewTicker(m.watchdogCheck())
 		defer ticker.Stop()
 		feeding = ticker.C
 	}
@@ -166,7 +165,7 @@ func (m *Master) run(ctx context.Context) {
 
 	go m.watchPulse()
 	m.pulse.running.Store(true)
-	m.step(policy.Boot{Config: m.base.Policy})
+	m.step(policy.Boot{Config: m.base.Policy, Leftovers: len(m.left) > 0})
 	m.clock.most = m.base.Policy.SampleInterval + lateness
 	for m.result == nil {
 		m.arm(timer)
@@ -229,7 +228,6 @@ func (m *Master) step(ev policy.Event) {
 		ev := m.queue[0]
 		actions := m.machine.Step(m.now(), ev)
 		m.pulse.ending.Store(m.machine.Ending())
-		m.hurried = m.hurried || m.machine.State() == policy.Killing
 		if ce := m.log.Check(zap.DebugLevel, "step"); ce != nil {
 			ce.Write(zap.Stringer("state", m.machine.State()),
 				zap.String("event", script.Format(ev)), zap.Strings("actions", formatAll(actions)))

@@ -64,9 +64,6 @@ func (m *Master) now() time.Duration { return m.clock.now(time.Now()) }
 func (m *Master) noteAbsence() {
 	if absent := m.clock.absent; absent > 0 {
 		m.clock.absent = 0
-		if m.left != nil {
-			m.left.deadline = m.left.deadline.Add(absent)
-		}
 		m.log.Warn("master did not run", zap.Duration("duration", absent))
 	}
 }

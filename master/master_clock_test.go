@@ -51,18 +51,6 @@ func TestSilenceBeforeTheMasterCameBackIsNobodysFault(t *testing.T) {
 	}
 }
 
-func TestWhatAnEarlierMasterLeftIsGivenTheTimeOfAnAbsence(t *testing.T) {
-	m := New(Options{})
-	defer m.close()
-	now := time.Now()
-	m.left = &leftovers{deadline: now}
-	m.clock = clock{most: time.Second, read: now.Add(-time.Hour)}
-	m.overdueLeftovers()
-	if left := time.Until(m.left.deadline); left < 30*time.Minute {
-		t.Errorf("%v are left of an hour", left)
-	}
-}
-
 func TestASuspendedProcessIsSeen(t *testing.T) {
 	s := start(t, Options{Generation: generationOf(1, "", "tcp://127.0.0.1:0")})
 	pid := s.serves(1).Workers[0].PID

@@ -57,7 +57,8 @@ func (m *Master) start(ctx context.Context, acquire func(context.Context) ([]fun
 	case <-ctx.Done():
 	}
 	cancel()
-	m.result = &policy.Exit{} // the machine belongs to acquire
+	// The machine belongs to acquire.
+	m.result = &policy.Exit{Leftovers: m.options.Generation.Policy.WithDefaults().LeftoverTime() - m.now()}
 	m.log.Info("stopped", zap.Int("exit_code", 0), zap.Duration("duration", m.now()))
 	select {
 	case a := <-done:
@@ -99,7 +100,10 @@ func (m *Master) acquire(ctx context.Context) (closers []func(), err error) {
 	if problems := m.base.Policy.Validate(); len(problems) > 0 {
 		return closers, &ConfigError{errors.Join(problems...)}
 	}
-	m.watchLeftovers()
+	if m.left = findLeftovers(); len(m.left) > 0 {
+		m.log.Info("workers of an earlier master are finishing",
+			zap.Int("count", len(m.left)), zap.Duration("duration", m.base.Policy.LeftoverTime()))
+	}
 	closers = append(closers, m.closeLeftovers)
 	if m.board, err = ipc.NewScoreboard(m.base.Policy.Slots); err != nil {
 		return closers, err

@@ -136,7 +136,7 @@ func (m *Master) tell() {
 	if len(m.unkept) > 0 {
 		m.syncStore()
 	}
-	if m.extends() {
+	if m.machine.NeedsTime() {
 		m.heard(m.notify.Extend(extension))
 	}
 	line := m.headline(m.headlined)
@@ -153,10 +153,3 @@ func (m *Master) tell() {
 // extension is how much longer the service manager is asked to wait, each
 // second anew.
 const extension = 10 * time.Second
-
-// extends says whether the service manager waits for something that the policy
-// will end in its own time: a boot, a reload, a drain. TimeoutStartSec= bounds
-// a reload too.
-func (m *Master) extends() bool {
-	return m.machine.State() != policy.Running
-}

@@ -235,18 +235,6 @@ func TestTheWatchdogIsFedOnlyWhileHalfOfTheServingWorkersBeat(t *testing.T) {
 	}
 }
 
-func TestTheWatchdogIsLookedAtTwiceInEachHalfOfItsInterval(t *testing.T) {
-	for interval, want := range map[time.Duration]time.Duration{
-		time.Minute: time.Second, 2 * time.Second: 500 * time.Millisecond, time.Second: 250 * time.Millisecond, time.Microsecond: leastFeeding,
-	} {
-		m := &Master{watchdog: interval / 2}
-		m.base.Policy.SampleInterval = time.Second
-		if got := m.feeding(); got != want {
-			t.Errorf("WatchdogSec=%v: a look each %v, want %v", interval, got, want)
-		}
-	}
-}
-
 // The store is what a killed master's successor lives on: a manager that had no
 // room for a listener is asked again.
 func TestAListenerThatTheManagerHadNoRoomForIsStoredLater(t *testing.T) {

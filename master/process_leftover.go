@@ -13,27 +13,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// leftoverGrace is what a worker whose master died may take beyond the drain
-// timeout: it then cuts its connections and waits a second for its handlers.
-const leftoverGrace = 5 * time.Second
-
-// leftovers are processes that an earlier master of this service left in the
-// service's cgroup. They see that their master is gone, finish what they hold
-// and exit by themselves; one that has not by the deadline hangs, and nobody
-// else would ever end it: under KillMode=process systemd does not either. The
+// leftovers are pidfds of processes that an earlier master of this service left
+// in the service's cgroup. They see that their master is gone, finish what they
+// have and exit; under KillMode=process systemd would not end one that hangs. The
 // owner loop owns the value.
-type leftovers struct {
-	pidfds   []int
-	deadline time.Time
-}
+type leftovers []int
 
 // findLeftovers looks for them, which makes sense only before this master has
 // started anything, and only in the main process of a service: then all else
 // in its cgroup is older. Who they were cannot be asked, for with PrivateUsers=
 // each start of the service has a user namespace, and the processes of the one
 // before do not show in /proc.
-func findLeftovers() *leftovers {
-	l := &leftovers{}
+func findLeftovers() (l leftovers) {
 	if os.Getenv("SYSTEMD_EXEC_PID") != strconv.Itoa(os.Getpid()) { // systemd 248 and later
 		return l
 	}
@@ -43,7 +34,7 @@ func findLeftovers() *leftovers {
 		}
 		// Close-on-exec by nature.
 		if fd, err := unix.PidfdOpen(pid, 0); err == nil { // else it has gone since
-			l.pidfds = append(l.pidfds, fd)
+			l = append(l, fd)
 		}
 	}
 	return l
@@ -97,31 +88,6 @@ func processes(cgroup string) []int {
 	return pids
 }
 
-// watchLeftovers begins to wait for what an earlier master left.
-func (m *Master) watchLeftovers() {
-	m.left = findLeftovers()
-	if len(m.left.pidfds) == 0 {
-		return
-	}
-	patience := m.base.Policy.DrainTimeout + leftoverGrace
-	m.left.deadline = time.Now().Add(patience)
-	m.log.Info("workers of an earlier master are finishing",
-		zap.Int("count", len(m.left.pidfds)), zap.Duration("duration", patience))
-	time.AfterFunc(patience, func() { m.post((*Master).overdueLeftovers) })
-}
-
-// overdueLeftovers ends those that have had their time, which an absence of the
-// master's is no part of: they were frozen with it.
-func (m *Master) overdueLeftovers() {
-	m.now()
-	m.noteAbsence()
-	if left := time.Until(m.left.deadline); left > 0 {
-		time.AfterFunc(left, func() { m.post((*Master).overdueLeftovers) })
-		return
-	}
-	m.killLeftovers()
-}
-
 // killLeftovers ends those that are still there.
 func (m *Master) killLeftovers() {
 	killed := 0
@@ -139,26 +105,25 @@ func (m *Master) killLeftovers() {
 }
 
 // closeLeftovers ends the wait with the master: an orderly end lets them
-// finish, for nobody would be left to see to it. One that could not start
-// leaves them to the next.
+// finish, for nobody would be left to end them. A master that could not start
+// leaves them to the next one.
 func (m *Master) closeLeftovers() {
 	defer m.left.close()
 	if m.result == nil {
 		return
 	}
-	if !m.hurried && len(m.left.living()) > 0 {
-		wait := time.Until(m.left.deadline)
+	if wait := m.result.Leftovers; wait > 0 && len(m.left.living()) > 0 {
 		if err := m.notify.Extend(wait + extension); err != nil {
 			m.log.Warn("service manager not notified", zap.Error(err))
 		}
-		m.left.wait()
+		m.left.wait(time.Now().Add(wait))
 	}
 	m.killLeftovers()
 }
 
 // wait returns when all have ended or the deadline has come.
-func (l *leftovers) wait() {
-	for left := time.Until(l.deadline); left > 0; left = time.Until(l.deadline) {
+func (l leftovers) wait(deadline time.Time) {
+	for left := time.Until(deadline); left > 0; left = time.Until(deadline) {
 		living := l.living()
 		if len(living) == 0 {
 			return
@@ -169,20 +134,19 @@ func (l *leftovers) wait() {
 }
 
 // living returns those that have not ended.
-func (l *leftovers) living() []unix.PollFd {
-	var living []unix.PollFd
-	for _, fd := range l.pidfds {
+func (l leftovers) living() (living []unix.PollFd) {
+	for _, fd := range l {
 		one := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
 		if n, err := unix.Poll(one, 0); n == 0 && err == nil || errors.Is(err, unix.EINTR) {
-			living = append(living, unix.PollFd{Fd: int32(fd), Events: unix.POLLIN})
+			living = append(living, one[0])
 		}
 	}
 	return living
 }
 
 func (l *leftovers) close() {
-	for _, fd := range l.pidfds {
+	for _, fd := range *l {
 		_ = unix.Close(fd)
 	}
-	l.pidfds = nil
+	*l = nil
 }

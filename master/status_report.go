@@ -5,8 +5,6 @@ import (
 	"os"
 	"slices"
 	"time"
-
-	"prefork/master/policy"
 )
 
 // status is Status on the owner loop.
@@ -55,7 +53,7 @@ func (m *Master) status() Status {
 		sum.add(&w.counted)
 		sum.CPUS += row.CPUS
 		slots[w.slot] = sum
-		row.State = shown(v.State, row.Active, m.current.config.Policy.OneShot).String()
+		row.State = v.State.Shown(row.Active, m.current.config.Policy.OneShot).String()
 		s.Totals.Active += row.Active
 		s.Workers = append(s.Workers, row)
 	}
@@ -66,19 +64,6 @@ func (m *Master) status() Status {
 	slices.SortFunc(s.Slots, func(a, b SlotRow) int { return a.Slot - b.Slot })
 	s.Totals.Restarts = m.machine.Restarts()
 	s.HandlerLatency, s.ConnectionAge = latency.histogram(), age.histogram()
-	return s
-}
-
-// shown is a worker's state by what it has in its hands now: the policy knows
-// that from its last sample, which may be a second old. A worker that serves
-// once is busy for good.
-func shown(s policy.WorkerState, active int, oneShot bool) policy.WorkerState {
-	switch {
-	case s == policy.WorkerReady && active > 0:
-		return policy.WorkerBusy
-	case s == policy.WorkerBusy && active == 0 && !oneShot:
-		return policy.WorkerReady
-	}
 	return s
 }
 

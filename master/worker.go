@@ -55,7 +55,7 @@ func (m *Master) list() {
 		serving[number] = new([ipc.MaxSlots / 64]uint64)
 	}
 	for _, w := range m.workers {
-		if set := serving[w.generation]; set != nil && w.serving && w.silence() < restless {
+		if set := serving[w.generation]; set != nil && w.serving && w.silence() < policy.MinWorkerTimeout {
 			set[w.slot/64] |= 1 << (w.slot % 64)
 		}
 	}

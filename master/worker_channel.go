@@ -58,10 +58,15 @@ func (m *Master) heardAll(w *worker, err error, ended <-chan struct{}) {
 		m.post(func(m *Master) { m.unfit(w, err.Error()) })
 		return
 	}
+	sleep(brief, ended) // usually it is gone by then
 	select {
 	case <-ended:
-	case <-time.After(partingTime):
-		m.post(func(m *Master) { m.unfit(w, "closed its channel but does not exit") })
+	default:
+		m.post(func(m *Master) {
+			if m.workers[w.id] == w {
+				m.step(policy.Closed{ID: w.id})
+			}
+		})
 	}
 }
 

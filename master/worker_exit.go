@@ -22,7 +22,7 @@ func (m *Master) applyKill(id policy.ID) {
 	}
 }
 
-// partingTime bounds two waits at a worker's end that are over at once unless
+// partingTime bounds a wait that is over at once unless
 // something is wrong: for its last messages after its exit, and for its exit
 // after it closed the channel.
 const partingTime = 2 * time.Second

@@ -18,9 +18,6 @@ import (
 // which is evidence against it if it lasts. Or the master lacks something, such
 // as descriptors or memory, for which no worker is to blame: the message waits.
 
-// stuckTime is how long a worker's channel may stay full.
-const stuckTime = 5 * time.Second
-
 const (
 	orderPatience = 2  // samples without an acknowledgement, after which an order is repeated; then doubled
 	orderMost     = 64 // samples between two times
@@ -126,9 +123,6 @@ func (m *Master) remind() {
 		}
 		if !m.flushQueue(w) || !m.remindOrders(w) {
 			waiting = true
-		}
-		if w.out.full && m.now()-w.out.since > stuckTime {
-			m.step(policy.Unfit{ID: w.id, Err: ipc.ErrStuck.Error()})
 		}
 	}
 	if m.lacking && !waiting {

@@ -2,6 +2,7 @@ package master
 
 import (
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -100,7 +101,7 @@ func TestAFullChannelCondemnsOnlyIfItLasts(t *testing.T) {
 		t.Fatalf("the worker was replaced at once; log:\n%s", r.logText())
 	}
 	r.untilLoop("time to pass", func(m *Master) bool {
-		only(m).out.since -= 2 * stuckTime
+		only(m).out.since -= 20 * time.Second
 		return true
 	})
 	r.until("a replacement", func(s Status) bool { return len(s.Workers) == 1 && s.Workers[0].PID != pid })

@@ -16,6 +16,7 @@ const uneasy = time.Second
 
 // takeSample tells the policy how the workers fare.
 func (m *Master) takeSample() {
+	m.remind()
 	samples := make([]policy.Sample, 0, len(m.workers))
 	for id, w := range m.workers {
 		m.count(w)
@@ -30,6 +31,9 @@ func (m *Master) takeSample() {
 		}
 		w.beat = beat
 		s.Suspended = s.Silent > uneasy && w.process.suspended
+		if w.out.full && !w.process.suspended {
+			s.Stuck = m.now() - w.out.since
+		}
 		if m.current.config.Policy.RecycleRSS > 0 {
 			s.RSS = w.process.rss
 		}
@@ -37,7 +41,6 @@ func (m *Master) takeSample() {
 	}
 	m.list()
 	m.step(policy.Sampled{Samples: samples, Waiting: m.connectionsWait()})
-	m.remind()
 	m.retryLogs()
 	m.tell()
 	m.publish()

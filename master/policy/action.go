@@ -152,24 +152,30 @@ type Field struct {
 
 // Exit ends the master. Code is its exit status; Err is empty after a drain.
 type Exit struct {
-	Code int `script:"always"`
-	Err  string
+	Code      int `script:"always"`
+	Err       string
+	Leftovers time.Duration // how long those that an earlier master left may still take
 }
 
-func (Load) action()        {}
-func (Spawn) action()       {}
-func (Listen) action()      {}
-func (Accept) action()      {}
-func (DrainWorker) action() {}
-func (LameDuck) action()    {}
-func (StopWorker) action()  {}
-func (Kill) action()        {}
-func (Dump) action()        {}
-func (Quiesce) action()     {}
-func (Commit) action()      {}
-func (Retire) action()      {}
-func (Notify) action()      {}
-func (Answer) action()      {}
-func (Verdict) action()     {}
-func (Note) action()        {}
-func (Exit) action()        {}
+// KillLeftovers ends the workers of an earlier master that have not finished in
+// time.
+type KillLeftovers struct{}
+
+func (Load) action()          {}
+func (Spawn) action()         {}
+func (Listen) action()        {}
+func (Accept) action()        {}
+func (DrainWorker) action()   {}
+func (LameDuck) action()      {}
+func (StopWorker) action()    {}
+func (Kill) action()          {}
+func (Dump) action()          {}
+func (Quiesce) action()       {}
+func (Commit) action()        {}
+func (Retire) action()        {}
+func (Notify) action()        {}
+func (Answer) action()        {}
+func (Verdict) action()       {}
+func (Note) action()          {}
+func (KillLeftovers) action() {}
+func (Exit) action()          {}

@@ -104,8 +104,15 @@ func (c *checker) action(a Action) error {
 			c.stopped++
 		}
 		return check(c.stopped <= 1, "said twice")
+	case KillLeftovers:
+		fine := c.leftovers && c.m.now >= leftoverGrace
+		c.leftovers = false
+		return check(fine, "there are none, or they have their time")
 	case Exit:
 		c.exit = &a
+		if c.m.overran > 0 || !c.leftovers {
+			return check(a.Leftovers == 0, "time for those that are not there")
+		}
 		return check(len(c.workers) == 0, "%d workers live", len(c.workers))
 	}
 	return nil

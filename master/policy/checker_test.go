@@ -31,6 +31,8 @@ type checker struct {
 	requests map[Request]asked
 	asks     Request // how many there were
 
+	leftovers bool // of an earlier master are there
+
 	loading          bool // Load is not answered
 	waiting, covered int  // requests for a reload: not begun, begun
 	stopped          int  // counts Notify{Stopping}
@@ -55,7 +57,8 @@ type shadow struct {
 	draining, stopped, killed, dumped bool
 	dying                             bool // said or was found so: failed, unfit, drained
 	busy, hung                        bool
-	lame                              bool // knows that the server ends
+	lame                              bool          // knows that the server ends
+	closed                            time.Duration // when it closed its channel
 }
 
 // asked is a command that has no answer yet.
@@ -168,6 +171,7 @@ func (c *checker) accepting() int {
 func (c *checker) before(now time.Duration, ev Event) {
 	switch ev := ev.(type) {
 	case Boot:
+		c.leftovers = c.leftovers || ev.Leftovers && c.slots == 0
 		if c.slots == 0 {
 			cfg := ev.Config.WithDefaults()
 			c.slots = cfg.Slots
@@ -191,6 +195,10 @@ func (c *checker) before(now time.Duration, ev Event) {
 		c.dying(ev.ID)
 	case Unfit:
 		c.dying(ev.ID)
+	case Closed:
+		if w := c.workers[ev.ID]; w != nil && w.spawned && w.closed == 0 {
+			w.closed = now
+		}
 	case Drained:
 		c.dying(ev.ID)
 	case Leaving:
@@ -347,6 +355,11 @@ func (c *checker) after(now time.Duration) error {
 	for _, w := range c.workers {
 		if w.gen < c.committed && w.accepting && !w.held && !c.quiesced[w.gen] {
 			return fmt.Errorf("worker %d still accepts beside generation %d", w.id, c.committed)
+		}
+	}
+	for _, w := range c.workers {
+		if w.closed > 0 && now >= w.closed+exitTime && w.accepting {
+			return fmt.Errorf("worker %d has closed its channel at %s and still serves", w.id, w.closed)
 		}
 	}
 	for _, w := range c.workers {

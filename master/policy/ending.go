@@ -1,6 +1,18 @@
 package policy
 
-import "fmt"
+import (
+	"fmt"
+	"time"
+)
+
+// leftoverGrace is what a worker whose master died may take beyond its drain
+// timeout: it then cuts its connections and waits a second for its handlers.
+const leftoverGrace = 5 * time.Second
+
+// LeftoverTime is how long after the start of the master workers of an earlier
+// one may take. They see that their master is gone, finish what they have and
+// exit; one that has not by then hangs, and nobody else would end it.
+func (c Config) LeftoverTime() time.Duration { return c.DrainTimeout + leftoverGrace }
 
 // onDrain begins the orderly end, or, the second time, ends it.
 func (m *Machine) onDrain(r Request) {
@@ -151,6 +163,9 @@ func (m *Machine) finish() {
 		if len(g.members) > 0 || g.emptying {
 			return
 		}
+	}
+	if m.state == Draining && m.leftoversBy > 0 {
+		m.exit.Leftovers = m.leftoversBy - m.now
 	}
 	m.state = Stopped
 	if m.overran > 0 {

@@ -11,8 +11,12 @@ type ID uint64
 type Event interface{ event() }
 
 // Boot is the first event: the configuration of generation 1, whose listeners
-// are bound.
-type Boot struct{ Config Config }
+// are bound. Leftovers says that there are workers of an earlier master, which
+// finish their connections.
+type Boot struct {
+	Config    Config
+	Leftovers bool
+}
 
 // Spawned says that the process asked for by Spawn runs.
 type Spawned struct {
@@ -56,8 +60,11 @@ type Terminated struct{ ID ID }
 // cannot go on, or got no answer to Terminated. Its exit follows.
 type Leaving struct{ ID ID }
 
-// Unfit says that a worker cannot be trusted any more: it sent a message that
-// is none, does not read its channel, or closed it and stays.
+// Closed says that a worker has closed its channel, and has not exited yet.
+type Closed struct{ ID ID }
+
+// Unfit says that a worker cannot be trusted any more: for example, it sent an
+// invalid message.
 type Unfit struct {
 	ID  ID
 	Err string
@@ -95,6 +102,8 @@ type Sample struct {
 
 	// Full says that the worker could not take a connection.
 	Full bool
+
+	Stuck time.Duration // how long the worker has not read its channel, which is full
 }
 
 // Request names a command whose outcome somebody waits for: one Answer follows.
@@ -163,6 +172,7 @@ func (Busy) event()        {}
 func (Drained) event()     {}
 func (Terminated) event()  {}
 func (Leaving) event()     {}
+func (Closed) event()      {}
 func (Unfit) event()       {}
 func (Exited) event()      {}
 func (Sampled) event()     {}

@@ -41,6 +41,8 @@ type Machine struct {
 	overran   int           // workers killed at killAt
 	exit      Exit          // what Stopped will say
 
+	leftoversBy time.Duration // until when workers of an earlier master may take; 0 if there are none
+
 	restarts uint64
 	fullness fullness
 }
@@ -98,6 +100,9 @@ func (m *Machine) Wake() (at time.Duration, ok bool) {
 	if m.brake.degraded {
 		soonest(m.brake.calmAt)
 	}
+	if m.leftoversBy > 0 {
+		soonest(m.leftoversBy)
+	}
 	for _, s := range m.scales {
 		soonest(s.by)
 	}
@@ -123,7 +128,7 @@ func (m *Machine) Wake() (at time.Duration, ok bool) {
 func (m *Machine) beforeBoot(ev Event) {
 	switch ev := ev.(type) {
 	case Boot:
-		m.boot(ev.Config)
+		m.boot(ev)
 	case Drain, Interrupt, Stop:
 		m.abandonReload(Stopped)
 		m.do(Exit{})
@@ -165,14 +170,17 @@ func requestOf(ev Event) Request {
 }
 
 // boot makes generation 1.
-func (m *Machine) boot(c Config) {
-	c = c.WithDefaults()
+func (m *Machine) boot(ev Boot) {
+	c := ev.Config.WithDefaults()
 	m.booted = true
 	m.random.state = c.Seed
 	if errs := c.Validate(); len(errs) > 0 {
 		m.abandonReload(Stopped)
 		m.do(Exit{Code: exitConfig, Err: listErrors(errs)})
 		return
+	}
+	if ev.Leftovers {
+		m.leftoversBy = c.LeftoverTime()
 	}
 	m.slots = make([]ID, c.Slots)
 	m.serving = m.newGeneration(c)
@@ -201,6 +209,8 @@ func (m *Machine) handle(ev Event) {
 		m.withWorker(ev.ID, ev, m.onTerminated)
 	case Leaving:
 		m.withWorker(ev.ID, ev, m.onLeaving)
+	case Closed:
+		m.withWorker(ev.ID, ev, m.onClosed)
 	case Unfit:
 		m.withWorker(ev.ID, ev, func(w *worker) { m.onUnfit(w, ev) })
 	case Exited:
@@ -264,6 +274,9 @@ func (m *Machine) advance() bool {
 		m.beginDrain()
 	case m.state == Draining && !m.lame && m.now >= m.killAt:
 		m.overrun()
+	case m.leftoversBy > 0 && m.now >= m.leftoversBy:
+		m.leftoversBy = 0
+		m.do(KillLeftovers{})
 	default:
 		return false
 	}

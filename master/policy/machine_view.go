@@ -75,6 +75,26 @@ func (m *Machine) Workers() []WorkerView {
 	return views
 }
 
+// Closes says whether a generation's listener closes when the generation drains:
+// all do when the server ends, and else those that the committed one does not
+// share. An external one stays open in the service manager, and what is queued
+// there waits for the next server.
+func (m *Machine) Closes(generation int, external, shared bool) bool {
+	return !external && (m.Ending() || generation != m.Generation() && !shared)
+}
+
+// Shown is the state as status shows it: by what the worker has in hand now, for
+// the machine knows that from a sample. A one-shot worker is busy for good.
+func (s WorkerState) Shown(active int, oneShot bool) WorkerState {
+	switch {
+	case s == WorkerReady && active > 0:
+		return WorkerBusy
+	case s == WorkerBusy && active == 0 && !oneShot:
+		return WorkerReady
+	}
+	return s
+}
+
 // Degraded says why the service is degraded; it is empty while it is not.
 func (m *Machine) Degraded() string { return m.brake.String() }
 

@@ -127,6 +127,12 @@ func (w *world) fate(p *proc, from time.Duration) {
 		w.plan(at, p, Terminated{p.id}, nil)
 	case w.chance(f.told):
 		w.plan(at, p, Leaving{p.id}, func() { w.leave(p) })
+	case w.chance(f.closes):
+		w.plan(at, p, Closed{p.id}, func() {
+			p.epoch++
+			p.drained = true
+			w.plan(w.after(2*time.Second), p, Exited{ID: p.id}, nil)
+		})
 	case w.config.OneShot && w.chance(f.lies):
 		w.plan(at, p, Busy{ID: p.id, Idle: true}, func() {
 			p.epoch++

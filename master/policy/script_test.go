@@ -11,7 +11,7 @@ import (
 
 // eventTypes are all types of events, for script.Parse.
 var eventTypes = []any{
-	Boot{}, Spawned{}, SpawnFailed{}, Ready{}, Failed{}, Busy{}, Drained{}, Terminated{}, Leaving{}, Unfit{}, Exited{}, Sampled{},
+	Boot{}, Spawned{}, SpawnFailed{}, Ready{}, Failed{}, Busy{}, Drained{}, Terminated{}, Leaving{}, Closed{}, Unfit{}, Exited{}, Sampled{},
 	Cancel{}, Reload{}, Loaded{}, Listening{}, Scale{}, Recycle{}, Drain{}, Interrupt{}, Stop{}, Tick{},
 }
 
@@ -41,9 +41,9 @@ func fullConfig(t *testing.T) (c Config) {
 }
 
 func TestEveryEventSurvivesTheScript(t *testing.T) {
-	events := append(everyEvent(), Boot{fullConfig(t)}, Loaded{Err: "no"},
+	events := append(everyEvent(), Boot{Config: fullConfig(t), Leftovers: true}, Loaded{Err: "no"},
 		Failed{ID: 3, Code: 1, Err: "a \"b\" = c\n\x00é"},
-		Sampled{[]Sample{{1, 2, 3, true, time.Second, 4, true, true}, {ID: 5}}, true})
+		Sampled{[]Sample{{1, 2, 3, true, time.Second, 4, true, true, time.Minute}, {ID: 5}}, true})
 	for _, ev := range events {
 		if ev == nil {
 			continue

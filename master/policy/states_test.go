@@ -134,7 +134,7 @@ var situations = []situation{
 // the second, and one that never was.
 func everyEvent() []Event {
 	events := []Event{
-		Boot{}, Boot{Config{Min: 3}}, Boot{Config{Min: 2, Max: 1}}, Sampled{}, Reload{}, Reload{Request: 1}, Cancel{Request: 1}, Loaded{}, Loaded{Err: "no"}, Loaded{Config: Config{Min: 2, Max: 1}},
+		Boot{}, Boot{Config: Config{Min: 3}}, Boot{Config: Config{Min: 2, Max: 1}}, Sampled{}, Reload{}, Reload{Request: 1}, Cancel{Request: 1}, Loaded{}, Loaded{Err: "no"}, Loaded{Config: Config{Min: 2, Max: 1}},
 		Listening{Generation: 1}, Listening{1, "no"}, Listening{Generation: 2}, Listening{2, "no"}, Listening{Generation: 9},
 		Loaded{Config: Config{OneShot: true, MinSpare: 3}}, Loaded{Config: Config{Min: 1, Max: 9}},
 		Scale{By: 1}, Scale{By: -1}, Scale{To: 3}, Scale{By: -1 << 62}, Scale{To: 1 << 62},
@@ -143,7 +143,7 @@ func everyEvent() []Event {
 	for _, id := range []ID{1, 2, 3, 4, 0, 99} {
 		events = append(events,
 			Spawned{id, 7}, SpawnFailed{id, "no"}, Ready{id}, Failed{id, 1, "no"}, Failed{id, 78, "no"}, Busy{ID: id}, Drained{id}, Leaving{id}, Terminated{id},
-			Unfit{id, "no"}, Exited{id, 0, 0, 0}, Exited{id, 1, 0, 0}, Exited{id, 78, 0, 0}, Exited{id, 0, 11, 0}, Recycle{ID: id}, Recycle{ID: id, Now: true, Request: 1},
+			Unfit{id, "no"}, Closed{id}, Exited{id, 0, 0, 0}, Exited{id, 1, 0, 0}, Exited{id, 78, 0, 0}, Exited{id, 0, 11, 0}, Recycle{ID: id}, Recycle{ID: id, Now: true, Request: 1},
 			Sampled{[]Sample{{ID: id, Active: 3, Served: 9, RSS: 1, Full: true}}, true}, Sampled{Samples: []Sample{{ID: id, Silent: time.Hour}}},
 			Sampled{Samples: []Sample{{ID: id, Silent: time.Hour, Suspended: true}}})
 	}
@@ -237,6 +237,8 @@ func (c *checker) breaksContract(ev Event) bool {
 	case Terminated:
 		return c.needs(ev.ID, false)
 	case Unfit:
+		return c.needs(ev.ID, false)
+	case Closed:
 		return c.needs(ev.ID, false)
 	case Exited:
 		return c.needs(ev.ID, false)

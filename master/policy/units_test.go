@@ -291,7 +291,7 @@ func BenchmarkStepOneShot(b *testing.B) {
 // Somebody who kills every worker that starts is no accident any more.
 func TestSignalsBeforeReadyAreForgivenOnlySoOften(t *testing.T) {
 	m := New()
-	m.Step(0, Boot{Config{Min: 1, BootTries: 1}})
+	m.Step(0, Boot{Config: Config{Min: 1, BootTries: 1}})
 	deaths := 0
 	for m.State() == Booting && deaths < 100 {
 		deaths++

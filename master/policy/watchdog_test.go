@@ -6,7 +6,7 @@ import (
 )
 
 func TestTheWatchdogWantsHalfOfTheWorkersToBeat(t *testing.T) {
-	const limit = 2 * time.Second
+	const limit = 4 * time.Second
 	beats, late, limitReached := time.Second, time.Minute, limit
 	for _, test := range []struct {
 		name   string
@@ -26,6 +26,30 @@ func TestTheWatchdogWantsHalfOfTheWorkersToBeat(t *testing.T) {
 	} {
 		if got := Quorum(test.silent, limit); got != test.want {
 			t.Errorf("%s: %v, want %v", test.name, got, test.want)
+		}
+	}
+}
+
+func TestAShortWatchdogIsLenientToIdleWorkers(t *testing.T) {
+	if !Quorum([]time.Duration{1900 * time.Millisecond}, 10*time.Millisecond) {
+		t.Error("a worker that is silent for less than 2 s is taken for hung")
+	}
+}
+
+func TestTheWatchdogIsLookedAtTwiceInEachHalfOfItsInterval(t *testing.T) {
+	for interval, want := range map[time.Duration]time.Duration{
+		time.Minute: time.Second, 2 * time.Second: 500 * time.Millisecond, time.Second: 250 * time.Millisecond, time.Microsecond: 10 * time.Millisecond,
+	} {
+		if got := WatchdogCheck(interval/2, time.Second); got != want {
+			t.Errorf("WatchdogSec=%v: a look each %v, want %v", interval, got, want)
+		}
+	}
+}
+
+func TestMoreTimeIsNeededInEveryStateButRunning(t *testing.T) {
+	for s := Booting; s <= Stopped; s++ {
+		if got := (&Machine{state: s}).NeedsTime(); got != (s != Running) {
+			t.Errorf("%s: %v", s, got)
 		}
 	}
 }

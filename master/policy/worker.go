@@ -56,6 +56,7 @@ const (
 	noDue    dueKind = iota
 	dueStart         // it should have been ready
 	dueKill          // it should have gone
+	dueExit          // it has closed its channel and should have gone
 )
 
 // cause is why a worker goes. It is the field event of the note about its
@@ -132,7 +133,9 @@ func (w *worker) fills() bool {
 // former one.
 func (m *Machine) enter(w *worker, s WorkerState) {
 	w.state, w.since = s, m.now
-	w.dueFor = noDue
+	if w.dueFor != dueExit || !w.serves() {
+		w.dueFor = noDue
+	}
 }
 
 func (w *worker) deadline(at time.Duration, kind dueKind) { w.due, w.dueFor = at, kind }
@@ -223,7 +226,11 @@ func (m *Machine) expire() bool {
 }
 
 func (m *Machine) overdue(w *worker) {
-	if w.dueFor == dueKill {
+	switch w.dueFor {
+	case dueExit:
+		m.onUnfit(w, Unfit{ID: w.id, Err: "closed its channel but does not exit"})
+		return
+	case dueKill:
 		m.note(Warn, "worker killed", w, Field{"event", string(w.cause)}, Field{"state", w.state.String()})
 		if m.state == Draining && w.state == WorkerDraining {
 			m.overran++

@@ -1,6 +1,9 @@
 package policy
 
-import "fmt"
+import (
+	"fmt"
+	"time"
+)
 
 func (m *Machine) onDrained(w *worker) {
 	switch {
@@ -37,6 +40,19 @@ func (m *Machine) onLeaving(w *worker) {
 	w.held, w.leaving, w.cause = false, true, causeLeaving
 	w.deadline(m.now+patience, dueKill)
 	m.delayLeft(w)
+}
+
+// exitTime is how long a worker may take to exit once it has closed its channel:
+// nothing is in its way but the kernel.
+const exitTime = 2 * time.Second
+
+// onClosed gives a worker that the master cannot talk to any more its time to
+// exit. One that leaves already has a deadline.
+func (m *Machine) onClosed(w *worker) {
+	by := m.now + exitTime
+	if w.spawned && w.alive() && (w.dueFor == noDue || w.due > by) {
+		w.deadline(by, dueExit)
+	}
 }
 
 // onUnfit ends a worker that the master cannot talk to. One that leaves

@@ -23,6 +23,9 @@ func (m *Machine) onSampled(ev Sampled) {
 		if w.holds() {
 			m.judge(w)
 		}
+		if known[w.id].Stuck > stuckTime {
+			m.onUnfit(w, Unfit{ID: w.id, Err: "does not read its channel"})
+		}
 	}
 	if !m.serves() || m.serving == nil {
 		return
@@ -33,6 +36,10 @@ func (m *Machine) onSampled(ev Sampled) {
 		m.recycle(m.serving)
 	}
 }
+
+// stuckTime is how long a worker's channel may stay full. Full for a moment is no
+// evidence.
+const stuckTime = 5 * time.Second
 
 // take copies a sample into w.
 func (m *Machine) take(w *worker, s *Sample) {

@@ -39,16 +39,16 @@ type world struct {
 // profile says how things go in a world; each field is a probability, but for
 // those that say otherwise.
 type profile struct {
-	spawnFails, failsStart, fatal, diesStarting, neverReady float64
-	crashes, hangs, stalls, unfit, leaves, told, lies       float64 // within a life
-	ignoresDrain, crashesDraining, ignoresStop              float64
-	badConfig, neverLoaded, listenFails                     float64
-	reload, scale, recycle, stop                            float64 // what the operator does
-	freezes                                                 float64 // of everything, the master too, at a sample
-	life, start, finish, pause                              time.Duration
-	lossy                                                   float64 // one-shot: dies with its connection
-	junk                                                    float64
-	arrivals                                                time.Duration // between connections
+	spawnFails, failsStart, fatal, diesStarting, neverReady   float64
+	crashes, hangs, stalls, unfit, leaves, told, lies, closes float64 // within a life
+	ignoresDrain, crashesDraining, ignoresStop                float64
+	badConfig, neverLoaded, listenFails                       float64
+	reload, scale, recycle, stop                              float64 // what the operator does
+	freezes                                                   float64 // of everything, the master too, at a sample
+	life, start, finish, pause                                time.Duration
+	lossy                                                     float64 // one-shot: dies with its connection
+	junk                                                      float64
+	arrivals                                                  time.Duration // between connections
 }
 
 // proc is a worker's process.
@@ -163,7 +163,7 @@ func (w *world) newProfile(healthy bool) profile {
 		p.ignoresStop = 0.3
 	case 3: // everyone dies soon
 		p.crashes, p.lossy, p.life = 1, 0.5, 100*time.Millisecond
-		p.lies = 0.2
+		p.lies, p.closes = 0.2, 0.1
 	case 4: // nobody obeys
 		p.ignoresDrain, p.ignoresStop, p.hangs, p.stalls, p.told = 0.7, 0.7, 0.2, 0.3, 0.3
 	case 5: // chaos
@@ -206,7 +206,7 @@ func (w *world) newConfig() Config {
 // run lets the world go on until its machine has stopped or it has had the
 // given number of events.
 func (w *world) run(limit int) error {
-	if err := w.step(Boot{Config: w.config}); err != nil {
+	if err := w.step(Boot{Config: w.config, Leftovers: w.chance(0.3)}); err != nil {
 		return err
 	}
 	w.plan(w.samplingEvery, nil, nil, w.sample)
