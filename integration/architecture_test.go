@@ -58,6 +58,7 @@ var arrows = []struct {
 	{"prefork/ipc", nil},
 	{"prefork/systemd", nil},
 	{"prefork/internal/value", nil},
+	{"prefork/internal/setting", []string{"prefork/internal/value"}},
 	{"prefork/internal/logs", []string{"prefork/internal/value"}},
 	{"prefork/internal/forkexec", nil},
 	{"prefork/internal/script", nil},
@@ -72,7 +73,7 @@ var arrows = []struct {
 	{"prefork/worker/poll", nil},
 	{"prefork/worker", []string{"prefork/ipc", "prefork/internal/logs", "prefork/internal/value"}},
 	{"prefork/internal/program", []string{"prefork/worker"}},
-	{module, []string{"prefork/master", "prefork/worker", "prefork/ipc", "prefork/systemd", "prefork/internal/logs", "prefork/internal/program"}},
+	{module, []string{"prefork/master", "prefork/worker", "prefork/ipc", "prefork/systemd", "prefork/internal/logs", "prefork/internal/program", "prefork/internal/setting"}},
 }
 
 // taboos say what may never be among the dependencies of a room, however far

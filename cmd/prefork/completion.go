@@ -6,7 +6,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"prefork/cmd/prefork/internal/config"
-	"prefork/worker/handlers"
 )
 
 // completeConfig teaches the shell the values of a configuration's flags.
@@ -15,22 +14,22 @@ func completeConfig(cmd *cobra.Command) {
 	// completion already, which the test of the completions would show.
 	_ = cmd.MarkFlagFilename("config", "toml")
 	for _, k := range config.Keys() {
-		if words := k.Choices(); len(words) > 0 {
+		if words := k.Choices; len(words) > 0 {
 			_ = cmd.RegisterFlagCompletionFunc(k.Flag(), cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp))
 		}
 	}
-	_ = cmd.RegisterFlagCompletionFunc("handler", cobra.FixedCompletions(handlers.Names(), cobra.ShellCompDirectiveNoFileComp))
+	_ = cmd.RegisterFlagCompletionFunc("handler", cobra.FixedCompletions(config.HandlerNames(), cobra.ShellCompDirectiveNoFileComp))
 	_ = cmd.RegisterFlagCompletionFunc("option", completeOption)
 }
 
 // completeOption offers the options of the handler that the line names so far.
 func completeOption(cmd *cobra.Command, _ []string, begun string) ([]string, cobra.ShellCompDirective) {
-	spec, ok := handlers.Lookup(cmd.Flags().Lookup("handler").Value.String())
+	h, ok := config.LookupHandler(cmd.Flags().Lookup("handler").Value.String())
 	if !ok {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
 	var words []string
-	for _, o := range spec.Options {
+	for _, o := range h.Options() {
 		if w := o.Key + "="; strings.HasPrefix(w, begun) {
 			words = append(words, w)
 		}

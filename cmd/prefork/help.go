@@ -11,7 +11,6 @@ import (
 	"prefork/cmd/prefork/internal/config"
 	"prefork/cmd/prefork/internal/human"
 	"prefork/cmd/prefork/internal/nearest"
-	"prefork/worker/handlers"
 )
 
 // newHelp is `prefork help`, which answers an unknown word with the nearest.
@@ -102,7 +101,7 @@ func writeFlags(b *bytes.Buffer, cmd *cobra.Command) {
 			rows[table[f.Name]] = append(rows[table[f.Name]], flagRow(f))
 		}
 	})
-	for _, name := range config.TableNames() {
+	for _, name := range config.Tables() {
 		title := "Flags"
 		if name != "" {
 			title = strings.ToUpper(name[:1]) + name[1:]
@@ -151,14 +150,11 @@ const columns = 96
 // writeHandlers lists the handlers and their options.
 func writeHandlers(b *bytes.Buffer) {
 	var rows [][2]string
-	for _, name := range handlers.Names() {
-		spec, ok := handlers.Lookup(name)
-		if !ok {
-			continue
-		}
-		rows = append(rows, [2]string{name, spec.Summary})
-		for _, o := range spec.Options {
-			rows = append(rows, [2]string{"  " + o.Key + "=" + strings.Trim(o.DefaultText(), `"`), o.Doc})
+	for _, name := range config.HandlerNames() {
+		h, _ := config.LookupHandler(name)
+		rows = append(rows, [2]string{name, h.Summary})
+		for _, o := range h.Options() {
+			rows = append(rows, [2]string{"  " + o.Key + "=" + strings.Trim(h.DefaultText(&o), `"`), o.Help})
 		}
 	}
 	writeRows(b, "Handlers, and their options (--option KEY=VALUE)", rows)

@@ -7,7 +7,7 @@ import (
 	"os"
 
 	"prefork"
-	"prefork/worker/handlers"
+	"prefork/cmd/prefork/internal/config"
 )
 
 func main() {
@@ -20,7 +20,7 @@ func main() {
 // serveAsWorker runs one of a master's workers. Which handler it serves stands
 // in the settings that the master sends.
 func serveAsWorker() int {
-	s := &prefork.Server{Configure: handlers.Configure, Version: build().String()}
+	s := &prefork.Server{Configure: config.Configure, Version: build().String()}
 	return prefork.ExitCode(s.Run(context.Background()))
 }
 

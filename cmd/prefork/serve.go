@@ -79,16 +79,23 @@ func (s *source) server() (*prefork.Server, error) {
 		s.dir = "." // removed; absolute paths are as good as ever
 	}
 	s.file = config.Absolute(s.dir, s.file)
-	c = c.At(s.dir)
+	if err := c.At(s.dir); err != nil {
+		return nil, err
+	}
 	if c.Control, err = controlPath(c); err != nil {
 		return nil, err
 	}
 	s.started = c
-	server, err := c.Server()
-	if err != nil {
-		return nil, err
+	server := &prefork.Server{
+		Configure: config.Configure,
+		Version:   build().String(),
+		Config:    c.Config,
+		Control:   c.Control,
+		PIDFile:   c.PIDFile,
+		LogFile:   c.LogFile,
+		LogFormat: c.LogFormat,
+		AccessLog: c.AccessLog,
 	}
-	server.Version = build().String()
 	if s.file != "" {
 		server.Reload = s.reload
 	}
@@ -101,7 +108,9 @@ func (s *source) reload(context.Context) (*prefork.Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	c = c.At(s.dir)
+	if err := c.At(s.dir); err != nil {
+		return nil, err
+	}
 	if c.Control == "" {
 		c.Control = s.started.Control // whatever the first listener is now
 	} else if c.Control, err = controlPath(c); err != nil {
@@ -110,11 +119,7 @@ func (s *source) reload(context.Context) (*prefork.Config, error) {
 	if err := config.Fixed(&s.started, &c); err != nil {
 		return nil, err
 	}
-	server, err := c.Server()
-	if err != nil {
-		return nil, err
-	}
-	return &server.Config, nil
+	return &c.Config, nil
 }
 
 // controlPath returns where the control socket of a new server goes.
@@ -123,7 +128,7 @@ func controlPath(c config.Config) (string, error) {
 	case config.NoControl:
 		return "", nil
 	case "":
-		return control.DefaultPath(c.Listen[0])
+		return control.DefaultPath(c.Addresses()[0])
 	}
 	return c.Control, nil
 }

@@ -83,8 +83,8 @@ func (f *unitFlags) unit() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	addresses := make([]master.Address, len(c.Listen))
-	for i, l := range c.Listen {
+	addresses := make([]master.Address, len(c.Addresses()))
+	for i, l := range c.Addresses() {
 		if addresses[i], err = master.ParseAddress(l); err != nil {
 			return "", err
 		}
@@ -195,14 +195,14 @@ func (f *unitFlags) open(o *unit.Service, c config.Config, addresses []master.Ad
 			o.WritePaths = append(o.WritePaths, literal(dir))
 		}
 	}
-	for _, path := range []string{o.Binary, o.Config, fmt.Sprint(c.Options["root"])} {
+	for _, path := range append(c.OptionPaths(), o.Binary, o.Config) {
 		o.ReadHome = o.ReadHome || underHome(path)
 	}
 	// A worker that hangs should be replaced before the watchdog takes it for
 	// the whole server.
-	o.Watchdog = max(time.Minute, 2*c.WorkerTimeout)
+	o.Watchdog = max(time.Minute, 2*c.Timeouts.WorkerTimeout)
 	// systemd bounds a reload, which lasts until the end of the probation, by it too.
-	o.StartTimeout = max(time.Minute, 3*c.StartTimeout+max(0, c.Probation))
+	o.StartTimeout = max(time.Minute, 3*c.Rollout.StartTimeout+max(0, c.Rollout.Probation))
 }
 
 // owns says whether a directory is one of those that the unit makes.

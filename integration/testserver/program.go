@@ -45,8 +45,13 @@ func configure(settings json.RawMessage, o *worker.Options) error {
 		service.LameDuck = p.HTTPLameDuck
 		o.Service = service
 	case "site":
-		spec, _ := handlers.Lookup("http")
-		return spec.Configure(map[string]any{"lame_duck": "1h"}, o)
+		files, err := handlers.Files("", false, false)
+		if err != nil {
+			return err
+		}
+		service := handlers.HTTPServer(&http.Server{Handler: files, ReadHeaderTimeout: 10 * time.Second})
+		service.LameDuck = time.Hour
+		o.Service = service
 	default:
 		return fmt.Errorf("unknown program %q", p.Kind)
 	}

@@ -1,16 +1,6 @@
-// Package handlers holds the programs that a worker can run without one being
-// written: upper, echo, discard and http, found by name, each with options
-// that document themselves. It also holds HTTPServer, which lets any
-// http.Server run inside a worker and leave it without dropping a request.
-//
-//	configuration          master            each worker
-//	handler = "upper"  ──► Check(options)    Configure(settings, &Options)
-//	[options]              before a fork     └─► Handler or Service
-//	max_line = "1MiB"      or a reload
-//
-// Check is pure, so that a master can refuse a bad configuration and name
-// every problem at once. Configure builds, in the worker, where a directory
-// may be opened and kept.
+// Package handlers holds programs that a worker can run without one being
+// written: Upper, Echo, Discard and Files. It also holds HTTPServer, which lets
+// any http.Server run inside a worker and leave it without dropping a request.
 //
 // What holds for every handler here:
 //

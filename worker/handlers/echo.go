@@ -8,23 +8,12 @@ import (
 	"prefork/worker"
 )
 
-var echoSpec = Spec{
-	Name:    "echo",
-	Summary: "sends every byte back as it comes (RFC 862)",
-	build: func(_ values, o *worker.Options) error {
-		o.Handler = worker.HandlerFunc(func(_ context.Context, c *worker.Conn) error { return echo(c) })
-		return nil
-	},
-}
+// Echo sends every byte back as it comes (RFC 862). It is a worker.HandlerFunc.
+func Echo(_ context.Context, c *worker.Conn) error { return echo(c) }
 
-var discardSpec = Spec{
-	Name:    "discard",
-	Summary: "reads and drops everything, and answers nothing (RFC 863); status counts the bytes",
-	build: func(_ values, o *worker.Options) error {
-		o.Handler = worker.HandlerFunc(func(_ context.Context, c *worker.Conn) error { return discard(c) })
-		return nil
-	},
-}
+// Discard reads and drops everything, and answers nothing (RFC 863). It is a
+// worker.HandlerFunc.
+func Discard(_ context.Context, c *worker.Conn) error { return discard(c) }
 
 // echo stops reading while the client does not take its answers, so what a
 // connection holds is one buffer.

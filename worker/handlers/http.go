@@ -5,68 +5,28 @@ import (
 	"io"
 	"net/http"
 	"strings"
-	"time"
-
-	"prefork/worker"
 )
-
-var httpSpec = Spec{
-	Name:    "http",
-	Summary: "serves a directory's files over HTTP, and /healthz",
-	HTTP:    true,
-	Options: []Option{{
-		Key: "root", Kind: Path, Default: "",
-		Doc: "directory to serve, or a link to it, which may be moved; a page that says so if empty",
-	}, {
-		Key: "list", Kind: Bool, Default: false,
-		Doc: "list a directory that has no index.html, instead of 404",
-	}, {
-		Key: "hidden", Kind: Bool, Default: false,
-		Doc: "serve names that begin with a dot; otherwise only .well-known",
-	}, {
-		Key: "read_header_timeout", Kind: Duration, Default: 10 * time.Second, min: int64(time.Millisecond), max: int64(time.Hour),
-		Doc: "time for a request's header, from its first byte",
-	}, {
-		Key: "read_timeout", Kind: Duration, Default: time.Minute, min: int64(time.Millisecond), max: int64(24 * time.Hour),
-		Doc: "time for a whole request, its body included",
-	}, {
-		Key: "idle_timeout", Kind: Duration, Default: 2 * time.Minute, min: int64(time.Millisecond), max: int64(24 * time.Hour),
-		Doc: "how long a connection may wait for its next request",
-	}, {
-		Key: "max_header", Kind: Size, Default: int64(64 << 10), min: 4 << 10, max: 16 << 20,
-		Doc: "longest header of a request in bytes",
-	}, {
-		Key: "lame_duck", Kind: Duration, Default: defaultLameDuck, min: int64(time.Millisecond), max: int64(time.Hour),
-		Doc: "how long a connection must be silent during a drain before it is closed",
-	}},
-	build: buildHTTP,
-}
 
 //go:embed index.html
 var indexPage string
 
-func buildHTTP(v values, o *worker.Options) error {
+// Files serves the files of the directory root over HTTP, and /healthz. root may
+// be a link, which may be moved; if it is "", a page that says so is served. list
+// lists a directory that has no index.html, instead of 404; hidden serves names
+// that begin with a dot, of which otherwise only .well-known is served.
+func Files(root string, list, hidden bool) (http.Handler, error) {
 	files := http.Handler(http.HandlerFunc(serveIndex))
-	if path := v.string("root"); path != "" {
-		root, err := newSite(path, v.bool("list"), v.bool("hidden"))
+	if root != "" {
+		site, err := newSite(root, list, hidden)
 		if err != nil {
-			return &OptionError{Handler: "http", Key: "root", Err: err}
+			return nil, err
 		}
-		files = http.FileServer(root)
+		files = http.FileServer(site)
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("/healthz", serveHealth)
 	mux.Handle("/", readOnly(fewRanges(files)))
-	service := HTTPServer(&http.Server{
-		Handler:           mux,
-		ReadHeaderTimeout: v.duration("read_header_timeout"),
-		ReadTimeout:       v.duration("read_timeout"),
-		IdleTimeout:       v.duration("idle_timeout"),
-		MaxHeaderBytes:    v.size("max_header"),
-	})
-	service.LameDuck = v.duration("lame_duck")
-	o.Service = service
-	return nil
+	return mux, nil
 }
 
 // readOnly answers what asks for more than reading with 405.

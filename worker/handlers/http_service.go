@@ -15,8 +15,8 @@ import (
 	"prefork/worker"
 )
 
-// defaultLameDuck is the same as that of worker.Config.DrainIdle.
-const defaultLameDuck = 5 * time.Second
+// DefaultLameDuck of an HTTPService is the same as that of worker.Config.DrainIdle.
+const DefaultLameDuck = 5 * time.Second
 
 var _ worker.Service = (*HTTPService)(nil)
 
@@ -242,7 +242,7 @@ func (s *HTTPService) drainIdle(state http.ConnState) time.Duration {
 	case s.LameDuck > 0:
 		return s.LameDuck
 	}
-	return defaultLameDuck
+	return DefaultLameDuck
 }
 
 func hasCertificate(c *tls.Config) bool {

@@ -22,7 +22,7 @@ func TestHTTPServesTheDirectoryToWhichTheRootLeadsNow(t *testing.T) {
 	if err := os.Symlink("one", link); err != nil {
 		t.Fatal(err)
 	}
-	r := start(t, map[string]any{"root": link})
+	r := start(t, options{root: link})
 	want := func(when string, code int, body string) {
 		t.Helper()
 		if gotCode, got := r.get("/"); gotCode != code || code == 200 && got != body {
@@ -64,7 +64,7 @@ func TestHTTPFollowsNoLinkToAHiddenName(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	r := start(t, map[string]any{"root": root})
+	r := start(t, options{root: root})
 	for _, path := range []string{"/config", "/git/config", "/plain/twice", "/page/", "/listed/.hidden"} {
 		if code, body := r.get(path); code != 404 {
 			t.Errorf("GET %s: %d %q, want 404", path, code, body)
@@ -73,7 +73,7 @@ func TestHTTPFollowsNoLinkToAHiddenName(t *testing.T) {
 	if code, body := r.get("/listed/b.txt"); code != 200 {
 		t.Errorf("a link to what may be seen: %d %q", code, body)
 	}
-	all := start(t, map[string]any{"root": root, "hidden": true})
+	all := start(t, options{root: root, hidden: true})
 	if code, body := all.get("/config"); code != 200 || body != "hidden" {
 		t.Errorf("with hidden names: %d %q", code, body)
 	}

@@ -11,8 +11,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-
-	"prefork/worker"
+	"time"
 )
 
 // site of the tests: a file, a directory with an index, one without, and what
@@ -51,15 +50,24 @@ func makeSite(t *testing.T) string {
 	return root
 }
 
-// start configures the http handler and runs it.
-func start(t *testing.T, options map[string]any) *running {
+// options are what a test says of the files, and of their server.
+type options struct {
+	root         string
+	list, hidden bool
+	maxHeader    int
+	lameDuck     time.Duration
+}
+
+// start serves files.
+func start(t *testing.T, o options) *running {
 	t.Helper()
-	spec, _ := Lookup("http")
-	var o worker.Options
-	if err := spec.Configure(options, &o); err != nil {
+	files, err := Files(o.root, o.list, o.hidden)
+	if err != nil {
 		t.Fatal(err)
 	}
-	r := run(t, o.Service.(*HTTPService))
+	service := HTTPServer(&http.Server{Handler: files, MaxHeaderBytes: o.maxHeader})
+	service.LameDuck = o.lameDuck
+	r := run(t, service)
 	return r
 }
 
@@ -90,7 +98,7 @@ func (r *running) get(path string) (int, string) {
 }
 
 func TestHTTPServesFilesAndNothingElse(t *testing.T) {
-	r := start(t, map[string]any{"root": makeSite(t)})
+	r := start(t, options{root: makeSite(t)})
 	for _, test := range []struct {
 		path string
 		code int
@@ -130,7 +138,7 @@ func TestHTTPSendsWholeLargeFilesAndRanges(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(root, "large"), []byte(large), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	r := start(t, map[string]any{"root": root})
+	r := start(t, options{root: root})
 	if code, body := r.get("/large"); code != 200 || body != large {
 		t.Errorf("GET /large: %d with %d bytes, want %d", code, len(body), len(large))
 	}
@@ -147,7 +155,7 @@ func TestHTTPAnswersManyRangesWithTheWholeFile(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(root, "a.txt"), []byte(whole), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	r := start(t, map[string]any{"root": root})
+	r := start(t, options{root: root})
 	ranges := func(n int) string { return strings.Repeat(",0-0", n)[1:] }
 	for n, want := range map[int]int{
 		2: http.StatusPartialContent, maxRanges: http.StatusPartialContent,
@@ -162,11 +170,11 @@ func TestHTTPAnswersManyRangesWithTheWholeFile(t *testing.T) {
 
 func TestHTTPListsOnlyWhenAskedAndLeavesOutHiddenNames(t *testing.T) {
 	root := makeSite(t)
-	code, body := start(t, map[string]any{"root": root, "list": true}).get("/plain/")
+	code, body := start(t, options{root: root, list: true}).get("/plain/")
 	if code != 200 || !strings.Contains(body, "b.txt") || strings.Contains(body, ".hidden") {
 		t.Errorf("listing: %d %q", code, body)
 	}
-	r := start(t, map[string]any{"root": root, "list": true, "hidden": true})
+	r := start(t, options{root: root, list: true, hidden: true})
 	if code, body := r.get("/plain/"); code != 200 || !strings.Contains(body, ".hidden") {
 		t.Errorf("listing with hidden names: %d %q", code, body)
 	}
@@ -176,7 +184,7 @@ func TestHTTPListsOnlyWhenAskedAndLeavesOutHiddenNames(t *testing.T) {
 }
 
 func TestHTTPAnswersReadersOnlyAndBoundsHeaders(t *testing.T) {
-	r := start(t, map[string]any{"root": makeSite(t), "max_header": "4KiB"})
+	r := start(t, options{root: makeSite(t), maxHeader: 4 << 10})
 	resp, _ := r.ask("DELETE /a.txt HTTP/1.1\r\nHost: t\r\n\r\n")
 	if resp.StatusCode != http.StatusMethodNotAllowed || resp.Header.Get("Allow") != "GET, HEAD" {
 		t.Errorf("DELETE: %s, Allow %q", resp.Status, resp.Header.Get("Allow"))
@@ -192,7 +200,7 @@ func TestHTTPAnswersReadersOnlyAndBoundsHeaders(t *testing.T) {
 }
 
 func TestHTTPWithoutARootSaysSo(t *testing.T) {
-	r := start(t, nil)
+	r := start(t, options{})
 	if code, body := r.get("/"); code != 200 || !strings.Contains(body, "root") {
 		t.Errorf("GET /: %d %q", code, body)
 	}
@@ -203,7 +211,7 @@ func TestHTTPWithoutARootSaysSo(t *testing.T) {
 
 // A load balancer must hear that the server ends, while it still serves.
 func TestHealthTellsThatTheServerEnds(t *testing.T) {
-	r := start(t, map[string]any{"lame_duck": "1h"})
+	r := start(t, options{lameDuck: time.Hour})
 	c := r.dial()
 	c.mustGet(t, "/healthz", "ok\n", false)
 	r.service.HandleLameDuck()
@@ -229,7 +237,7 @@ func TestHealthTellsThatTheServerEnds(t *testing.T) {
 // The end of one worker, as in a reload, is nothing that a load balancer
 // should act upon: its next connection finds another.
 func TestHealthIsGoodWhileOnlyThisWorkerDrains(t *testing.T) {
-	r := start(t, map[string]any{"lame_duck": "1h"})
+	r := start(t, options{lameDuck: time.Hour})
 	c := r.dial()
 	c.mustGet(t, "/healthz", "ok\n", false)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -244,10 +252,9 @@ func TestHealthIsGoodWhileOnlyThisWorkerDrains(t *testing.T) {
 }
 
 func TestHTTPRefusesARootThatIsNotThere(t *testing.T) {
-	spec, _ := Lookup("http")
-	err := spec.Configure(map[string]any{"root": filepath.Join(t.TempDir(), "gone")}, &worker.Options{})
+	_, err := Files(filepath.Join(t.TempDir(), "gone"), false, false)
 	if err == nil || !strings.Contains(err.Error(), "gone") {
-		t.Errorf("Configure: %v, want the path named", err)
+		t.Errorf("Files: %v, want the path named", err)
 	}
 }
 

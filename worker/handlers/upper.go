@@ -9,21 +9,12 @@ import (
 	"prefork/worker"
 )
 
-var upperSpec = Spec{
-	Name:    "upper",
-	Summary: "answers each line in upper case (the letters a to z), until the client closes",
-	Options: []Option{{
-		Key: "max_line", Kind: Size, Default: int64(64 << 10), min: 1, max: 1 << 30,
-		Doc: "longest line in bytes, its line feed aside; a longer one is refused with a message, and the connection closed",
-	}},
-	build: func(v values, o *worker.Options) error {
-		o.Handler = upper{maxLine: v.size("max_line")}
-		return nil
-	},
-}
+// Upper returns the handler of the socketserver documentation. It answers each
+// line in upper case (the letters a to z), until the client closes. A line of
+// more than maxLine bytes is refused with a message, and the connection closed.
+func Upper(maxLine int) worker.Handler { return upper{maxLine: maxLine} }
 
-// upper is the handler of the socketserver documentation, for as many lines as
-// the client likes. One value serves all connections.
+// upper has no state: one value serves all connections.
 type upper struct {
 	worker.BaseHandler
 	maxLine int

@@ -1,10 +1,9 @@
 package handlers
 
 import (
-	"encoding/json"
-	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -16,9 +15,9 @@ import (
 
 // inWorker lets a handler serve one connection as a worker does, in this
 // process, and returns the client's end and when it is over.
-func inWorker(t *testing.T, settings string) (*net.TCPConn, chan error) {
+func inWorker(t *testing.T, o worker.Options) (*net.TCPConn, chan error) {
 	t.Helper()
-	return limited(t, settings, worker.Config{})
+	return limited(t, o, worker.Config{})
 }
 
 // fdOf returns the descriptor of l, which stays l's.
@@ -35,17 +34,13 @@ func fdOf(t *testing.T, l net.Listener) (fd int) {
 }
 
 // limited is inWorker with the worker's limits.
-func limited(t *testing.T, settings string, limits worker.Config) (*net.TCPConn, chan error) {
+func limited(t *testing.T, o worker.Options, limits worker.Config) (*net.TCPConn, chan error) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = l.Close() })
-	var o worker.Options
-	if err := Configure(json.RawMessage(settings), &o); err != nil {
-		t.Fatal(err)
-	}
 	done := make(chan error, 1)
 	go func() {
 		done <- worker.HandleRequest(t.Context(), limits, o, []worker.Listener{{Name: "test", FD: fdOf(t, l)}})
@@ -62,7 +57,7 @@ func limited(t *testing.T, settings string, limits worker.Config) (*net.TCPConn,
 }
 
 func TestRefusalReachesAClientThatGoesOnSending(t *testing.T) {
-	c, done := inWorker(t, `{"handler":"upper"}`)
+	c, done := inWorker(t, worker.Options{Handler: Upper(64 << 10)})
 	chunk := []byte(strings.Repeat("a", 1<<20))
 	sent := 0
 	for ; sent < 100; sent++ { // megabytes, and no line feed
@@ -84,12 +79,12 @@ func TestRefusalReachesAClientThatGoesOnSending(t *testing.T) {
 }
 
 func TestLineHandlersServeInAWorker(t *testing.T) {
-	for handler, want := range map[string]string{
-		"upper":   "ONE\nTWO\nTHREE",
-		"echo":    "one\ntwo\nthree",
-		"discard": "",
+	for want, handler := range map[string]worker.Handler{
+		"ONE\nTWO\nTHREE": Upper(10),
+		"one\ntwo\nthree": worker.HandlerFunc(Echo),
+		"":                worker.HandlerFunc(Discard),
 	} {
-		c, done := inWorker(t, fmt.Sprintf(`{"handler":%q}`, handler))
+		c, done := inWorker(t, worker.Options{Handler: handler})
 		if _, err := io.WriteString(c, "one\ntwo\nthree"); err != nil {
 			t.Fatal(err)
 		}
@@ -97,16 +92,16 @@ func TestLineHandlersServeInAWorker(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got, err := io.ReadAll(c); string(got) != want || err != nil {
-			t.Errorf("%s: %q, %v, want %q", handler, got, err, want)
+			t.Errorf("%q, %v, want %q", got, err, want)
 		}
 		if err := <-done; err != nil {
-			t.Errorf("%s: %v", handler, err)
+			t.Errorf("want %q: %v", want, err)
 		}
 	}
 }
 
 func TestHTTPServesOneConnectionInAWorker(t *testing.T) {
-	c, done := inWorker(t, `{"handler":"http"}`)
+	c, done := inWorker(t, worker.Options{Service: siteService(t, "")})
 	if _, err := io.WriteString(c, "GET /healthz HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n"); err != nil {
 		t.Fatal(err)
 	}
@@ -129,7 +124,7 @@ func TestHTTPGivesUpOnAClientThatDoesNotRead(t *testing.T) {
 	if err := os.Truncate(large, 1<<30); err != nil {
 		t.Fatal(err)
 	}
-	c, done := limited(t, fmt.Sprintf(`{"handler":"http","options":{"root":%q}}`, root), worker.Config{WriteTimeout: 20 * time.Millisecond})
+	c, done := limited(t, worker.Options{Service: siteService(t, root)}, worker.Config{WriteTimeout: 20 * time.Millisecond})
 	if _, err := io.WriteString(c, "GET /large HTTP/1.1\r\nHost: t\r\n\r\n"); err != nil {
 		t.Fatal(err)
 	}
@@ -138,4 +133,14 @@ func TestHTTPGivesUpOnAClientThatDoesNotRead(t *testing.T) {
 	case <-time.After(testPatience):
 		t.Error("the connection is still in hand")
 	}
+}
+
+// siteService serves the files of a directory.
+func siteService(t *testing.T, root string) *HTTPService {
+	t.Helper()
+	files, err := Files(root, false, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return HTTPServer(&http.Server{Handler: files})
 }

@@ -2,13 +2,13 @@
 // configuration of a prefork daemon, or into a list of everything that is
 // wrong with them.
 //
-// One table, Keys, describes each setting once: its name in the file, its flag,
-// its default, its bounds and what it means. Flags, the file's decoder, the
-// completion, the help and the printed configuration are all made from it, and a
-// test holds the example file and the documentation against it.
+// One table describes each setting once: the struct tags of prefork.Config, of
+// Config here, and of the handlers' options (package internal/setting). Flags, the
+// file's decoder, the completion, the help and the printed configuration are all
+// made from it, and a test compares the example file and the documentation with it.
 //
 //	prefork.toml ──► document ──► assign ──┐
-//	                 (lines)     (types)   ├──► Config ──► validate ──► Server
+//	                 (lines)     (types)   ├──► Config ──► validate
 //	--flags ───────────────────► assign ───┘               (meaning)
 //	                  each stage adds Problems; none stops the others
 //
@@ -21,8 +21,8 @@
 //     and names the nearest valid one.
 //   - A flag that was given wins over the file. Nothing else does: there are no
 //     environment variables and no default file.
-//   - A Config from Load is complete: each field has its effective value, so
-//     what `prefork check` prints is what runs. It is not changed afterwards.
+//   - A Config from Load is complete: each field but Listen has its effective
+//     value, so what `prefork check` prints is what runs.
 //
 // What it does not do: open sockets, look up users, or read anything but the
 // one file. That a port is free or a directory writable is known only by trying.

@@ -5,8 +5,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-
-	"prefork/worker/handlers"
 )
 
 func TestTheExampleFileHasEveryKeyAtItsDefaultInItsTable(t *testing.T) {
@@ -17,19 +15,19 @@ func TestTheExampleFileHasEveryKeyAtItsDefaultInItsTable(t *testing.T) {
 		t.Fatal(problems)
 	}
 	for _, k := range Keys() {
-		if got := k.Text(&c); got != k.Text(&d) {
-			t.Errorf("prefork.toml: %s = %s, default %s", k.Name, got, k.Text(&d))
+		if got := c.Text(&k); got != d.Text(&k) {
+			t.Errorf("prefork.toml: %s = %s, default %s", k.Key, got, d.Text(&k))
 		}
-		path := []string{k.Name}
+		path := []string{k.Key}
 		if k.Table != "" {
-			path = []string{k.Table, k.Name}
+			path = []string{k.Table, k.Key}
 		}
 		if doc.line(path...) == 0 {
-			t.Errorf("prefork.toml does not show %s (in table %q)", k.Name, k.Table)
+			t.Errorf("prefork.toml does not show %s (in table %q)", k.Key, k.Table)
 		}
 	}
-	spec, _ := handlers.Lookup(d.Handler)
-	for _, o := range spec.Options {
+	h, _ := LookupHandler(d.Handler)
+	for _, o := range h.Options() {
 		if doc.line(OptionsTable, o.Key) == 0 {
 			t.Errorf("prefork.toml does not show the option %s of %s", o.Key, d.Handler)
 		}
@@ -51,15 +49,16 @@ func TestTheDocumentHasEveryKeyWithItsDefaultAndWhetherAReloadChangesIt(t *testi
 			found[m[1]] = line{table, m[3], m[4]}
 		}
 	}
+	d := Default()
 	for _, k := range Keys() {
-		want := line{k.Table, k.Default, "yes"}
+		want := line{k.Table, d.Text(&k), "yes"}
 		if k.Fixed {
 			want.reload = "fixed"
 		}
-		if got := found[k.Name]; got != want {
-			t.Errorf("configuration.md: %s is %+v, want %+v", k.Name, got, want)
+		if got := found[k.Key]; got != want {
+			t.Errorf("configuration.md: %s is %+v, want %+v", k.Key, got, want)
 		}
-		delete(found, k.Name)
+		delete(found, k.Key)
 	}
 	for name := range found {
 		t.Errorf("configuration.md has %s, which is no key", name)
@@ -73,10 +72,10 @@ func TestTheDocumentHasEveryOptionOfEveryHandler(t *testing.T) {
 	for _, m := range optionRow.FindAllStringSubmatch(readFile(t, repository, "docs", "configuration.md"), -1) {
 		got = append(got, m[1]+"."+m[2]+" = "+m[3])
 	}
-	for _, name := range handlers.Names() {
-		spec, _ := handlers.Lookup(name)
-		for _, o := range spec.Options {
-			want = append(want, name+"."+o.Key+" = "+o.DefaultText())
+	for _, name := range HandlerNames() {
+		h, _ := LookupHandler(name)
+		for _, o := range h.Options() {
+			want = append(want, name+"."+o.Key+" = "+h.DefaultText(&o))
 		}
 	}
 	slices.Sort(got)

@@ -27,7 +27,7 @@ func (f *Flags) Bind(fs *pflag.FlagSet) {
 	f.texts, f.options = map[string][]string{}, map[string]string{}
 	for _, k := range Keys() {
 		flag := fs.VarPF(&keyFlag{key: k, flags: f}, k.Flag(), "", k.Help)
-		if _, isBool := k.field(&f.scratch).(*bool); isBool {
+		if k.Value == "BOOL" {
 			flag.NoOptDefVal = "true"
 		}
 	}
@@ -45,21 +45,21 @@ type keyFlag struct {
 
 // Set notes one use of the flag.
 func (v *keyFlag) Set(text string) error {
-	if err := v.key.setText(&v.flags.scratch, text); err != nil {
+	if err := v.flags.scratch.set(&v.key, text); err != nil {
 		return err
 	}
-	v.flags.texts[v.key.Name] = append(v.flags.texts[v.key.Name], text)
+	v.flags.texts[v.key.Key] = append(v.flags.texts[v.key.Key], text)
 	return nil
 }
 
 // String returns the last text, or else the default.
 func (v *keyFlag) String() string {
 	if v.flags != nil {
-		if texts := v.flags.texts[v.key.Name]; len(texts) > 0 {
+		if texts := v.flags.texts[v.key.Key]; len(texts) > 0 {
 			return texts[len(texts)-1]
 		}
 	}
-	return strings.Join(v.key.defaults(), ",")
+	return strings.Trim(DefaultText(&v.key), `[]"`)
 }
 
 // Type returns the placeholder of the value in help texts.

@@ -32,11 +32,11 @@ func Load(file string, flags *Flags) (Config, error) {
 // Parse is Load with the text of the file.
 func Parse(file string, text []byte, flags *Flags) (Config, error) {
 	l := loader{
-		file: file, config: Default(),
+		file: file, config: Default(), options: map[string]any{},
 		keys: map[string]Key{}, origin: map[string]origin{}, bad: map[string]bool{},
 	}
 	for _, k := range Keys() {
-		l.keys[k.Name] = k
+		l.keys[k.Key] = k
 	}
 	doc, problems := parseDocument(text)
 	for _, p := range problems {
@@ -48,7 +48,6 @@ func Parse(file string, text []byte, flags *Flags) (Config, error) {
 	}
 	l.document(doc)
 	l.flags(flags)
-	_, l.config.ListenGiven = l.origin["listen"]
 	l.validate()
 	if err := l.problems.sorted(); err != nil {
 		return Config{}, err
@@ -121,6 +120,7 @@ type loader struct {
 	file     string
 	keys     map[string]Key
 	config   Config
+	options  map[string]any    // of the handler, as they were written
 	origin   map[string]origin // by key, or "options" NUL name
 	bad      map[string]bool   // keys whose value could not be read
 	problems Problems
@@ -150,12 +150,12 @@ func (l *loader) document(doc *document) {
 		switch k, known := l.keys[name]; {
 		case known:
 			l.assign(k, v, line)
-		case !slices.Contains(Tables(), name):
+		case name != OptionsTable && !slices.Contains(Tables(), name):
 			l.unknown(name, "", line, isTable)
 		case !isTable:
 			l.add(line, "%s is a table: write [%s] and its keys below", name, name)
 		case name == OptionsTable:
-			l.config.Options = table
+			l.options = table
 			for option := range table {
 				l.origin[pathOf(OptionsTable, option)] = origin{line: doc.line(OptionsTable, option)}
 			}
@@ -184,30 +184,30 @@ func (l *loader) table(doc *document, name string, table map[string]any) {
 
 // assign takes one key of the file.
 func (l *loader) assign(k Key, v any, line int) {
-	if first := l.origin[k.Name].line; first > 0 {
-		l.bad[k.Name] = true
-		l.add(max(first, line), "%s is set twice, also on line %d", k.Name, min(first, line))
+	if first := l.origin[k.Key].line; first > 0 {
+		l.bad[k.Key] = true
+		l.add(max(first, line), "%s is set twice, also on line %d", k.Key, min(first, line))
 		return
 	}
-	l.origin[k.Name] = origin{line: line}
-	if err := k.set(&l.config, v); err != nil {
-		l.bad[k.Name] = true
-		l.add(line, "%s: %v", k.Name, err)
+	l.origin[k.Key] = origin{line: line}
+	if err := l.config.set(&k, v); err != nil {
+		l.bad[k.Key] = true
+		l.add(line, "%s: %v", k.Key, err)
 	}
 }
 
 // unknown notes a key that there is not, with the nearest that there is.
 func (l *loader) unknown(name, table string, line int, isTable bool) {
 	if isTable && table == "" {
-		l.add(line, "unknown table [%s]%s", name, nearest.Hint(name, Tables()))
+		l.add(line, "unknown table [%s]%s", name, nearest.Hint(name, append(Tables(), OptionsTable)))
 		return
 	}
 	where := ""
 	var near, all []string
 	for _, k := range Keys() {
-		all = append(all, k.Name)
+		all = append(all, k.Key)
 		if k.Table == table {
-			near = append(near, k.Name)
+			near = append(near, k.Key)
 		}
 	}
 	if table != "" {
@@ -215,10 +215,10 @@ func (l *loader) unknown(name, table string, line int, isTable bool) {
 	}
 	hint := nearest.Hint(name, near)
 	if hint == "" {
-		hint = nearest.Hint(name, append(all, Tables()...))
+		hint = nearest.Hint(name, slices.Concat(all, Tables(), []string{OptionsTable}))
 	}
-	if handler := l.config.Handler; hint == "" && slices.Contains(optionNames(handler), name) {
-		hint = fmt.Sprintf("; options of the handler %s go in [%s]", handler, OptionsTable)
+	if h, ok := LookupHandler(l.config.Handler); ok && hint == "" && slices.Contains(keyNames(h.Options()), name) {
+		hint = fmt.Sprintf("; options of the handler %s go in [%s]", h.Name, OptionsTable)
 	}
 	l.add(line, "unknown key %q%s%s", name, where, hint)
 }
@@ -231,25 +231,26 @@ func (l *loader) flags(f *Flags) {
 	l.deep = f.Deep
 	fromFile := l.config.Handler
 	for _, k := range Keys() {
-		texts := f.texts[k.Name]
+		texts := f.texts[k.Key]
 		if len(texts) == 0 {
 			continue
 		}
-		l.origin[k.Name] = origin{flag: "--" + k.Flag()}
-		delete(l.bad, k.Name)
-		if err := k.setText(&l.config, texts...); err != nil {
-			l.bad[k.Name] = true
-			l.blame(k.Name, err.Error())
+		l.origin[k.Key] = origin{flag: "--" + k.Flag()}
+		delete(l.bad, k.Key)
+		var v any = texts[len(texts)-1]
+		if k.Key == "listen" {
+			v = texts
+		}
+		if err := l.config.set(&k, v); err != nil {
+			l.bad[k.Key] = true
+			l.blame(k.Key, err.Error())
 		}
 	}
 	if l.config.Handler != fromFile {
-		l.config.Options = nil // they are another handler's
+		clear(l.options) // they are another handler's
 	}
 	for name, text := range f.options {
-		if l.config.Options == nil {
-			l.config.Options = map[string]any{}
-		}
-		l.config.Options[name] = text
+		l.options[name] = text
 		l.origin[pathOf(OptionsTable, name)] = origin{flag: "--option " + name}
 	}
 }

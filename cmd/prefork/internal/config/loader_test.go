@@ -2,38 +2,32 @@ package config
 
 import (
 	"bytes"
+	"encoding/json"
 	"reflect"
 	"slices"
 	"strings"
 	"testing"
 	"time"
-)
 
-func TestEveryDefaultIsTheValueThatItsKeyPrints(t *testing.T) {
-	c := Default()
-	for _, k := range Keys() {
-		if got := k.Text(&c); got != k.Default {
-			t.Errorf("%s = %s, want %s", k.Name, got, k.Default)
-		}
-	}
-}
+	"prefork/worker"
+)
 
 func TestAFlagWinsOverTheFileAndOnlyIfGiven(t *testing.T) {
 	text := "mode = \"forking\"\nlisten = [\"tcp://:1\", \"tcp://:2\"]\n[timeouts]\ndrain_timeout = \"7s\"\n"
 	c := mustParse(t, text)
-	if c.Mode != "forking" || c.DrainTimeout != 7*time.Second || len(c.Listen) != 2 {
+	if c.Mode != "forking" || c.Timeouts.DrainTimeout != 7*time.Second || len(c.Listen) != 2 {
 		t.Errorf("without flags: %+v", c)
 	}
 	c = mustParse(t, text, "--mode", "threading", "--listen", "tcp://:3", "--listen", "tcp://:4")
-	if c.Mode != "threading" || c.DrainTimeout != 7*time.Second {
-		t.Errorf("mode %s, drain_timeout %v, want the flag's and the file's", c.Mode, c.DrainTimeout)
+	if c.Mode != "threading" || c.Timeouts.DrainTimeout != 7*time.Second {
+		t.Errorf("mode %s, drain_timeout %v, want the flag's and the file's", c.Mode, c.Timeouts.DrainTimeout)
 	}
 	if want := []string{"tcp://:3", "tcp://:4"}; !slices.Equal(c.Listen, want) {
 		t.Errorf("listen = %q, want %q", c.Listen, want)
 	}
 	// A flag at its default is given all the same.
-	if c = mustParse(t, text, "--drain-timeout", "30s"); c.DrainTimeout != 30*time.Second {
-		t.Errorf("drain_timeout = %v, want the flag's 30s", c.DrainTimeout)
+	if c = mustParse(t, text, "--drain-timeout", "30s"); c.Timeouts.DrainTimeout != 30*time.Second {
+		t.Errorf("drain_timeout = %v, want the flag's 30s", c.Timeouts.DrainTimeout)
 	}
 }
 
@@ -46,14 +40,14 @@ func TestAFlagHealsTheKeyThatIsWrongInTheFile(t *testing.T) {
 
 func TestOptionsBelongToTheHandlerThatTheFileNames(t *testing.T) {
 	text := "[options]\nmax_line = 100\n"
-	if c := mustParse(t, text, "--option", "max_line=1KiB"); c.Options["max_line"] != "1KiB" {
-		t.Errorf("options = %v, want the flag's", c.Options)
-	}
-	if c := mustParse(t, text, "--handler", "echo"); len(c.Options) != 0 {
-		t.Errorf("options = %v, want none: they are upper's", c.Options)
-	}
-	if c := mustParse(t, text, "--handler", "upper"); c.Options["max_line"] != int64(100) {
-		t.Errorf("options = %v, want the file's: it is the same handler", c.Options)
+	for flags, want := range map[string]string{
+		"--option=max_line=1KiB": `"MaxLine":1024`,
+		"--handler=upper":        `"MaxLine":100`, // the file's: it is the same handler
+		"--handler=echo":         `"Options":{}`,  // they are upper's
+	} {
+		if c := mustParse(t, text, flags); !strings.Contains(string(c.Settings), want) {
+			t.Errorf("%s: settings %s, want %s", flags, c.Settings, want)
+		}
 	}
 }
 
@@ -61,73 +55,78 @@ func TestEachKeyMayStandInItsTableAtTheTopOrInAnInlineTable(t *testing.T) {
 	for _, text := range []string{
 		"[limits]\nmax_children = 7", "max_children = 7", "limits = { max_children = 7 }", "limits.max_children = 7",
 	} {
-		if c := mustParse(t, text); c.MaxChildren != 7 {
-			t.Errorf("%q: max_children = %d, want 7", text, c.MaxChildren)
+		if c := mustParse(t, text); c.Limits.MaxChildren != 7 {
+			t.Errorf("%q: max_children = %d, want 7", text, c.Limits.MaxChildren)
 		}
 	}
 }
 
 func TestWorkersMayBeANumberAutoOrARange(t *testing.T) {
-	for text, want := range map[string]Workers{
+	for text, want := range map[string][2]int{
 		`workers = 4`: {4, 4}, `workers = "4"`: {4, 4}, `workers = "auto"`: {}, `workers = "2-8"`: {2, 8},
 	} {
-		c := mustParse(t, text)
-		if c.Workers != want {
-			t.Errorf("%s: %+v, want %+v", text, c.Workers, want)
-		}
-		s, err := c.Server()
-		if err != nil || s.Workers != want.Min || s.MaxWorkers != want.Max {
-			t.Errorf("%s: server has %d to %d workers (error %v)", text, s.Workers, s.MaxWorkers, err)
+		if c := mustParse(t, text); c.Workers != want[0] || c.MaxWorkers != want[1] {
+			t.Errorf("%s: from %d to %d, want %v", text, c.Workers, c.MaxWorkers, want)
 		}
 	}
 }
 
 func TestTheServerHasWhatTheConfigurationSays(t *testing.T) {
-	s, err := mustParse(t, "worker_timeout = \"0s\"\nwrite_timeout = \"0s\"\nidle_timeout = \"0s\"\ncontrol = \"none\"\nreuse_address = false\nrecycle_rss = \"1MiB\"\nhandler = \"upper\"\n[options]\nmax_line = 5").Server()
-	if err != nil {
-		t.Fatal(err)
+	c := mustParse(t, "worker_timeout = \"0s\"\nwrite_timeout = \"0s\"\nidle_timeout = \"0s\"\nreuse_address = false\nrecycle_rss = \"1MiB\"\nhandler = \"upper\"\n[options]\nmax_line = 5")
+	if c.Timeouts.WorkerTimeout != worker.Disabled || c.Timeouts.WriteTimeout != worker.Disabled || c.Timeouts.IdleTimeout != worker.Disabled {
+		t.Errorf("timeouts of 0s became %+v, want never", c.Timeouts)
 	}
-	if s.Timeouts.WorkerTimeout >= 0 || s.Timeouts.WriteTimeout >= 0 || s.Timeouts.IdleTimeout >= 0 {
-		t.Errorf("timeouts of 0s became %v, %v and %v, want never (negative)", s.Timeouts.WorkerTimeout, s.Timeouts.WriteTimeout, s.Timeouts.IdleTimeout)
+	if !c.NoReuseAddress || c.Recycle.RSS != 1<<20 {
+		t.Errorf("no reuse %v, rss %d", c.NoReuseAddress, c.Recycle.RSS)
 	}
-	if s.Control != "" || !s.NoReuseAddress || s.Recycle.RSS != 1<<20 {
-		t.Errorf("control %q, no reuse %v, rss %d", s.Control, s.NoReuseAddress, s.Recycle.RSS)
-	}
-	if got, want := string(s.Settings), `{"handler":"upper","options":{"max_line":5}}`; got != want {
+	if got, want := string(c.Settings), `{"Handler":"upper","Options":{"MaxLine":5}}`; got != want {
 		t.Errorf("settings %s, want %s", got, want)
 	}
 }
 
-// Each field of Config belongs to exactly one key, so that none is forgotten.
-func TestEveryFieldHasItsKey(t *testing.T) {
-	var c Config
-	fields := map[any]string{}
-	v := reflect.ValueOf(&c).Elem()
-	for i := range v.NumField() {
-		if name := v.Type().Field(i).Name; name != "Options" && name != "ListenGiven" {
-			fields[v.Field(i).Addr().Interface()] = name
+func TestAWorkerBuildsWhatTheSettingsName(t *testing.T) {
+	for name, service := range map[string]bool{"upper": false, "echo": false, "discard": false, "http": true} {
+		c := mustParse(t, "handler = \""+name+"\"")
+		var o worker.Options
+		if err := Configure(c.Settings, &o); err != nil || (o.Service != nil) != service || (o.Handler != nil) == service {
+			t.Errorf("%s: built %+v, %v", name, o, err)
 		}
 	}
-	for _, k := range Keys() {
-		name, ok := fields[k.field(&c)]
-		if !ok {
-			t.Errorf("key %s has no field of its own", k.Name)
+	for _, bad := range []string{"", "[]", `{"Handler":"uper"}`, `{"Handler":"upper","Options":{"MaxLine":-1}}`,
+		`{"Handler":"http","Options":{"Root":"/nonexistent"}}`} {
+		if err := Configure(json.RawMessage(bad), &worker.Options{}); err == nil {
+			t.Errorf("settings %q were taken", bad)
 		}
-		if got := strings.ToLower(name); got != strings.ReplaceAll(k.Name, "_", "") {
-			t.Errorf("key %s is field %s", k.Name, name)
-		}
-		delete(fields, k.field(&c))
-	}
-	for _, name := range fields {
-		t.Errorf("field %s has no key", name)
 	}
 }
 
+func TestEveryKeyAndOptionHasADefaultAndAHelpText(t *testing.T) {
+	d := Default()
+	for _, k := range Keys() {
+		c := Default()
+		if err := c.set(&k, defaultOf(d.Text(&k))); err != nil || c.Text(&k) != d.Text(&k) || k.Help == "" {
+			t.Errorf("%s: %s reads as %s, %v", k.Key, d.Text(&k), c.Text(&k), err)
+		}
+	}
+	for _, name := range HandlerNames() {
+		h, _ := LookupHandler(name)
+		for _, o := range h.Options() {
+			field := o.In(reflect.ValueOf(h.new()).Elem())
+			if err := set(&o, field, defaultOf(h.DefaultText(&o))); err != nil || text(&o, field) != h.DefaultText(&o) || o.Help == "" {
+				t.Errorf("%s.%s: %s reads as %s, %v", name, o.Key, h.DefaultText(&o), text(&o, field), err)
+			}
+		}
+	}
+}
+
+// defaultOf drops the quotes and brackets of a text.
+func defaultOf(text string) string { return strings.Trim(text, `[]"`) }
+
 func TestEveryChoiceIsOneThatTheServerTakes(t *testing.T) {
 	for _, k := range Keys() {
-		for _, word := range k.Choices() {
-			text := k.Name + ` = "` + word + `"`
-			if k.Name == "access_format" { // which needs a log, and in common a handler of requests
+		for _, word := range k.Choices {
+			text := k.Key + ` = "` + word + `"`
+			if k.Key == "access_format" { // which needs a log, and in common a handler of requests
 				text += "\naccess_log = \"-\"\nhandler = \"http\""
 			}
 			mustParse(t, text)
@@ -183,9 +182,9 @@ func TestLocateNeedsOnlyWhatNamesTheSocket(t *testing.T) {
 
 func TestAConfigurationIsNotSharedBetweenLoads(t *testing.T) {
 	a, b := Default(), Default()
-	a.Listen[0] = "changed"
-	if b.Listen[0] == "changed" {
-		t.Error("two configurations share a list")
+	a.program.(*upper).MaxLine = 1
+	if b.program.(*upper).MaxLine == 1 {
+		t.Error("two configurations share their options")
 	}
 }
 
@@ -193,12 +192,8 @@ func TestAConfigurationIsNotSharedBetweenLoads(t *testing.T) {
 func TestOnlyAConfiguredListenReachesTheServer(t *testing.T) {
 	for text, want := range map[string]int{"": 0, "handler = \"echo\"": 0, "listen = [\"tcp://127.0.0.1:9999\"]": 1} {
 		c := mustParse(t, text)
-		s, err := c.Server()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if len(s.Listen) != want || len(c.Listen) != 1 {
-			t.Errorf("%q: the server listens on %q and the configuration says %q", text, s.Listen, c.Listen)
+		if len(c.Listen) != want || len(c.Addresses()) != 1 {
+			t.Errorf("%q: the server listens on %q and the configuration says %q", text, c.Listen, c.Addresses())
 		}
 	}
 }

@@ -18,11 +18,11 @@ func Locate(file string) (control string, listen []string, err error) {
 		return "", nil, Problems(problems).sorted()
 	}
 	for _, k := range Keys() {
-		if v, ok := doc.values[k.Name]; ok && (k.Name == "control" || k.Name == "listen") {
-			if err := k.set(&c, v); err != nil {
-				return "", nil, Problems{{File: file, Line: doc.line(k.Name), What: k.Name + ": " + err.Error()}}
+		if v, ok := doc.values[k.Key]; ok && (k.Key == "control" || k.Key == "listen") {
+			if err := c.set(&k, v); err != nil {
+				return "", nil, Problems{{File: file, Line: doc.line(k.Key), What: k.Key + ": " + err.Error()}}
 			}
 		}
 	}
-	return c.Control, c.Listen, nil
+	return c.Control, c.Addresses(), nil
 }

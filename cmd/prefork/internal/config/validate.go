@@ -3,6 +3,8 @@ package config
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -10,66 +12,82 @@ import (
 	"prefork/cmd/prefork/internal/metrics"
 	"prefork/cmd/prefork/internal/nearest"
 	"prefork/worker"
-	"prefork/worker/handlers"
 )
 
 // validate looks at what the values mean, alone and together. Keys that could
 // not be read are left out: they have been reported.
 func (l *loader) validate() {
-	l.addresses()
 	l.handler()
-	l.spares()
-	l.workerTimeout()
 	l.access()
 	l.metrics()
-	if len(l.problems) == 0 {
-		l.server()
-	}
+	l.library()
 }
 
-func (l *loader) addresses() {
-	if l.bad["listen"] {
-		return
-	}
-	for _, what := range CheckListen(l.config.Listen...) {
-		l.blame("listen", what)
+// library asks the library, whose errors begin with the name of a key. One that
+// names a key that could not be read is about its default.
+func (l *loader) library() {
+	s := prefork.Server{Config: l.config.Config, Configure: Configure}
+	for _, err := range s.Validate() {
+		what := err.Error()
+		key, rest, _ := strings.Cut(what, ": ")
+		_, known := l.keys[key]
+		switch address, isListen := strings.CutPrefix(what, "listen "); {
+		case isListen:
+			l.blame("listen", address)
+		case slices.ContainsFunc(slices.Collect(maps.Keys(l.bad)), func(bad string) bool { return strings.Contains(what, bad) }):
+		case known:
+			l.blame(key, rest)
+		default:
+			l.add(0, "%s", what)
+		}
 	}
 }
 
 // CheckListen returns what is wrong with addresses to listen on.
 func CheckListen(addresses ...string) (problems []string) {
-	s := prefork.Server{Config: prefork.Config{Listen: addresses}, Configure: handlers.Configure}
+	s := prefork.Server{Config: prefork.Config{Listen: addresses}, Configure: Configure}
 	for _, err := range s.Validate() {
 		problems = append(problems, strings.TrimPrefix(err.Error(), "listen "))
 	}
 	return problems
 }
 
+// handler reads the options into the handler's program.
 func (l *loader) handler() {
 	if l.bad["handler"] {
 		return
 	}
-	name := l.config.Handler
-	spec, ok := handlers.Lookup(name)
+	c := &l.config
+	h, ok := LookupHandler(c.Handler)
 	if !ok {
-		l.blame("handler", fmt.Sprintf("unknown handler %q%s", name, suggest(name, handlers.Names())))
+		l.blame("handler", fmt.Sprintf("unknown handler %q%s", c.Handler, suggest(c.Handler, HandlerNames())))
 		return
 	}
-	problems := spec.Check(l.config.Options)
-	for _, p := range problems {
-		what := fmt.Sprintf("%s: %v", p.Key, p.Err)
-		if errors.Is(p.Err, handlers.ErrUnknownOption) {
-			what = fmt.Sprintf("unknown option %q of handler %s%s", p.Key, name, l.meant(p.Key, optionNames(name)))
+	c.program = h.new()
+	options, problems := h.Options(), len(l.problems)
+	for _, name := range slices.Sorted(maps.Keys(l.options)) {
+		i := slices.IndexFunc(options, func(o Key) bool { return o.Key == name })
+		if i < 0 {
+			l.option(name, fmt.Sprintf("unknown option %q of handler %s%s", name, h.Name, l.meant(name, keyNames(options))))
+			continue
 		}
-		l.option(p.Key, what)
+		if err := set(&options[i], options[i].In(reflect.ValueOf(c.program).Elem()), l.options[name]); err != nil {
+			l.option(name, fmt.Sprintf("%s: %v", name, err))
+		}
 	}
-	if l.deep && len(problems) == 0 {
-		var p *handlers.OptionError
-		if err := spec.Configure(l.config.Options, new(worker.Options)); errors.As(err, &p) {
-			l.option(p.Key, fmt.Sprintf("%s: %v", p.Key, p.Err))
+	if len(l.problems) > problems {
+		return
+	}
+	if l.deep {
+		var p *optionError
+		if err := c.program.build(new(worker.Options)); errors.As(err, &p) {
+			l.option(p.key, p.Error())
 		} else if err != nil {
 			l.blame("handler", err.Error())
 		}
+	}
+	if err := c.encode(); err != nil {
+		l.blame("handler", err.Error())
 	}
 }
 
@@ -106,51 +124,23 @@ func place(k Key) string {
 	return "in [" + k.Table + "]"
 }
 
-func (l *loader) spares() {
-	c := &l.config
-	if !l.bad["min_spare"] && !l.bad["max_spare"] && c.MaxSpare > 0 && c.MaxSpare < c.MinSpare {
-		l.blame("max_spare", fmt.Sprintf("%d is below min_spare, which is %d", c.MaxSpare, c.MinSpare))
-	}
-	if c.Mode != "forking" || l.bad["mode"] || l.bad["max_children"] {
-		return
-	}
-	if !l.bad["min_spare"] && c.MinSpare > c.MaxChildren {
-		l.blame("min_spare", fmt.Sprintf("%d is above max_children, which is %d", c.MinSpare, c.MaxChildren))
-	}
-	if !l.bad["workers"] && c.MinSpare == 0 && c.Workers.Min > c.MaxChildren {
-		l.blame("workers", fmt.Sprintf("%d spare workers are above max_children, which is %d", c.Workers.Min, c.MaxChildren))
-	}
-}
-
-// workerTimeout asks the library, where 0 is another value.
-func (l *loader) workerTimeout() {
-	if l.bad["worker_timeout"] || l.config.WorkerTimeout == 0 {
-		return
-	}
-	alone := prefork.Server{Configure: handlers.Configure}
-	alone.Timeouts.WorkerTimeout = l.config.WorkerTimeout
-	for _, err := range alone.Validate() {
-		l.blame("worker_timeout", strings.TrimPrefix(err.Error(), "worker_timeout: "))
-	}
-}
-
 func (l *loader) access() {
 	c := &l.config
 	const unused = "it is about the access log, and access_log is empty"
 	none := c.AccessLog == "" && !l.bad["access_log"]
 	switch {
 	case l.bad["access_sample"]:
-	case c.AccessSample == 0:
+	case c.Access.Sample == 0:
 		l.blame("access_sample", "above 0, not 0")
-	case none && c.AccessSample != 1:
+	case none && c.Access.Sample != 1:
 		l.blame("access_sample", unused)
 	}
-	if l.bad["access_format"] || c.AccessFormat != worker.AccessCommon {
+	if l.bad["access_format"] || c.Access.Format != worker.AccessCommon {
 		return
 	}
 	if none {
 		l.blame("access_format", unused)
-	} else if spec, ok := handlers.Lookup(c.Handler); ok && !spec.HTTP {
+	} else if spec, ok := LookupHandler(c.Handler); ok && !spec.HTTP {
 		l.blame("access_format", fmt.Sprintf("common is for a handler that serves HTTP, which %s does not; json is for all", c.Handler))
 	}
 }
@@ -169,34 +159,10 @@ func (l *loader) metrics() {
 	}
 }
 
-// server asks the library, whose word is the last. Its errors begin with the
-// name of the field, which is the key's.
-func (l *loader) server() {
-	s, err := l.config.Server()
-	if err != nil {
-		l.add(0, "%v", err)
-		return
+func keyNames(keys []Key) []string {
+	names := make([]string, len(keys))
+	for i, k := range keys {
+		names[i] = k.Key
 	}
-	for _, err := range s.Validate() {
-		name, what, ok := strings.Cut(err.Error(), ": ")
-		if _, known := l.keys[name]; ok && known {
-			l.blame(name, what)
-			continue
-		}
-		l.add(0, "%v", err)
-	}
-}
-
-// optionNames returns the names of a handler's options, sorted.
-func optionNames(handler string) []string {
-	spec, ok := handlers.Lookup(handler)
-	if !ok {
-		return nil
-	}
-	names := make([]string, len(spec.Options))
-	for i, o := range spec.Options {
-		names[i] = o.Key
-	}
-	slices.Sort(names)
 	return names
 }

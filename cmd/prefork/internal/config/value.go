@@ -4,217 +4,156 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"prefork"
 	"prefork/cmd/prefork/internal/nearest"
+	"prefork/internal/setting"
 	"prefork/internal/value"
+	"prefork/worker"
 )
 
-// set stores a decoded TOML value in the key's field, or says why it is not
-// one. The field is changed only if it is.
-func (k Key) set(c *Config, v any) error {
-	switch field := k.field(c).(type) {
-	case *string:
-		return k.setString(field, v)
+// set stores what the file or a flag says in the key's field, or says why it
+// cannot. The field is changed only if it can.
+func (c *Config) set(k *Key, v any) error {
+	if k.Key == "workers" {
+		return setWorkers(&c.Config, v, k)
+	}
+	return set(k, k.In(reflect.ValueOf(c).Elem()), v)
+}
+
+// set is Config.set for any field. Every kind of value may also be a text, as a
+// flag's is.
+func set(k *Key, field reflect.Value, v any) error {
+	x := reflect.New(field.Type()).Elem()
+	if err := parse(k, x, v); err != nil {
+		return err
+	}
+	if k.Never && x.IsZero() {
+		x.SetInt(worker.Disabled) // 0 is the default in the library
+	} else if err := k.Check(x); err != nil {
+		if hint := nearest.Hint(x.String(), k.Choices); hint != "" {
+			return fmt.Errorf("unknown %s %q%s", strings.ReplaceAll(k.Key, "_", " "), x, hint)
+		}
+		return err
+	}
+	field.Set(x)
+	return nil
+}
+
+// parse reads v into x, a new value of the field's type.
+func parse(k *Key, x reflect.Value, v any) error {
+	s, isText := v.(string)
+	switch to := x.Addr().Interface().(type) {
+	case *time.Duration:
+		d, err := value.ParseDuration(v)
+		*to = d
+		return err
 	case *[]string:
-		return setList(field, v)
+		return parseList(to, v)
 	case *bool:
 		b, ok := v.(bool)
+		if isText {
+			var err error
+			b, err = strconv.ParseBool(s)
+			ok = err == nil
+		}
 		if !ok {
 			return value.Wrong("true or false", v)
 		}
-		*field = b
-	case *int:
-		return setWhole(k, field, v)
-	case *uint64:
-		return setWhole(k, field, v)
+		*to = b != k.Not
+		return nil
 	case *float64:
-		return k.setFloat(field, v)
-	case *time.Duration:
-		return k.setDuration(field, v)
-	case *value.Size:
+		return parseFloat(to, v)
+	}
+	switch {
+	case x.Kind() == reflect.String:
+		if !isText {
+			return value.Wrong("a string", v)
+		}
+		if strings.ContainsRune(s, 0) {
+			return errors.New("a NUL byte is in the string")
+		}
+		x.SetString(s)
+	case k.Value == "SIZE":
 		size, err := value.ParseSize(v)
-		if err == nil {
-			*field = size
-		}
+		x.SetUint(uint64(size))
 		return err
-	case *Workers:
-		return setWorkers(field, v)
 	default:
-		return fmt.Errorf("no rule for a field of type %T", field)
+		return parseWhole(x, v)
 	}
 	return nil
 }
 
-// setText stores what was written on a command line. A list takes several
-// texts, everything else the last.
-func (k Key) setText(c *Config, texts ...string) error {
-	if len(texts) == 0 {
-		return errors.New("no value")
+func parseWhole(x reflect.Value, v any) error {
+	n, ok := v.(int64)
+	if s, isText := v.(string); isText {
+		var err error
+		n, err = strconv.ParseInt(s, 10, 64)
+		ok = err == nil
 	}
-	text := texts[len(texts)-1]
-	var v any = text
-	switch k.field(c).(type) {
-	case *[]string:
-		list := make([]any, len(texts))
-		for i, t := range texts {
-			list[i] = t
-		}
-		v = list
-	case *bool:
-		b, err := strconv.ParseBool(text)
-		if err != nil {
-			return value.Wrong("true or false", text)
-		}
-		v = b
-	case *int, *uint64:
-		n, err := strconv.ParseInt(text, 10, 64)
-		if err != nil {
-			return value.Wrong("a whole number", text)
-		}
-		v = n
-	case *float64:
-		f, err := strconv.ParseFloat(text, 64)
-		if err != nil {
-			return value.Wrong("a number", text)
-		}
-		v = f
+	switch {
+	case !ok:
+		return value.Wrong("a whole number", v)
+	case x.CanInt():
+		x.SetInt(n)
+	case n < 0:
+		return fmt.Errorf("at least 0, not %d", n)
+	default:
+		x.SetUint(uint64(n))
 	}
-	return k.set(c, v)
-}
-
-// defaults returns the default as setText takes it.
-func (k Key) defaults() []string {
-	s := strings.Trim(k.Default, "[]")
-	return []string{strings.Trim(s, `"`)}
-}
-
-// Text returns the key's value in c as the file would say it.
-func (k Key) Text(c *Config) string {
-	switch field := k.field(c).(type) {
-	case *string:
-		return quote(*field)
-	case *[]string:
-		quoted := make([]string, len(*field))
-		for i, s := range *field {
-			quoted[i] = quote(s)
-		}
-		return "[" + strings.Join(quoted, ", ") + "]"
-	case *float64:
-		s := strconv.FormatFloat(*field, 'f', -1, 64)
-		if !strings.Contains(s, ".") {
-			s += ".0"
-		}
-		return s
-	case *time.Duration:
-		return quote(value.DurationText(*field))
-	case *value.Size:
-		return quote(field.String())
-	case *Workers:
-		if field.Min == field.Max && field.Min > 0 {
-			return strconv.Itoa(field.Min)
-		}
-		return quote(field.String())
-	case *bool:
-		return strconv.FormatBool(*field)
-	case *int:
-		return strconv.Itoa(*field)
-	case *uint64:
-		return strconv.FormatUint(*field, 10)
-	}
-	return ""
-}
-
-func (k Key) setString(field *string, v any) error {
-	s, ok := v.(string)
-	if !ok {
-		return value.Wrong("a string", v)
-	}
-	if strings.ContainsRune(s, 0) {
-		return errors.New("a NUL byte is in the string")
-	}
-	if len(k.choice) > 0 && !slices.Contains(k.choice, s) {
-		return fmt.Errorf("unknown %s %q%s", strings.ReplaceAll(k.Name, "_", " "), s, suggest(s, k.choice))
-	}
-	*field = s
 	return nil
 }
 
-func setList(field *[]string, v any) error {
-	if s, ok := v.(string); ok { // one address needs no brackets
-		v = []any{s}
+func parseFloat(to *float64, v any) error {
+	f, ok := v.(float64)
+	if n, whole := v.(int64); whole {
+		f, ok = float64(n), true
+	}
+	if s, isText := v.(string); isText {
+		var err error
+		f, err = strconv.ParseFloat(s, 64)
+		ok = err == nil
+	}
+	if !ok || math.IsNaN(f) || math.IsInf(f, 0) {
+		return value.Wrong("a number", v)
+	}
+	*to = f
+	return nil
+}
+
+func parseList(to *[]string, v any) error {
+	switch l := v.(type) {
+	case string: // one address needs no brackets
+		*to = []string{l}
+		return nil
+	case []string: // of flags
+		*to = slices.Clone(l)
+		return nil
 	}
 	list, ok := v.([]any)
 	if !ok {
 		return value.Wrong("a list of strings", v)
 	}
-	if len(list) == 0 {
-		return errors.New("the list is empty")
-	}
-	out := make([]string, len(list))
-	for i, e := range list {
+	for _, e := range list {
 		s, ok := e.(string)
 		if !ok {
 			return value.Wrong("a list of strings", e)
 		}
-		out[i] = s
+		*to = append(*to, s)
 	}
-	*field = out
+	if len(list) == 0 {
+		return errors.New("the list is empty")
+	}
 	return nil
 }
 
-func setWhole[T int | uint64](k Key, field *T, v any) error {
-	n, ok := v.(int64)
-	if !ok {
-		return value.Wrong("a whole number", v)
-	}
-	if err := k.bounds(n, func(n int64) string { return strconv.FormatInt(n, 10) }); err != nil {
-		return err
-	}
-	*field = T(n)
-	return nil
-}
-
-func (k Key) setFloat(field *float64, v any) error {
-	f, ok := v.(float64)
-	if n, whole := v.(int64); whole {
-		f, ok = float64(n), true
-	}
-	if !ok || math.IsNaN(f) || math.IsInf(f, 0) {
-		return value.Wrong("a number", v)
-	}
-	if f < float64(k.min) {
-		return fmt.Errorf("at least %d, not %v", k.min, f)
-	}
-	if k.max > 0 && f > float64(k.max) {
-		return fmt.Errorf("at most %d, not %v", k.max, f)
-	}
-	*field = f
-	return nil
-}
-
-// maxDuration keeps deadlines far from the end of int64 nanoseconds.
-const maxDuration = 10 * 365 * 24 * time.Hour
-
-func (k Key) setDuration(field *time.Duration, v any) error {
-	d, err := value.ParseDuration(v)
-	if err != nil {
-		return err
-	}
-	if k.max == 0 {
-		k.max = int64(maxDuration)
-	}
-	if err := k.bounds(int64(d), func(n int64) string { return value.DurationText(time.Duration(n)) }); err != nil {
-		return err
-	}
-	*field = d
-	return nil
-}
-
-func setWorkers(field *Workers, v any) error {
+// setWorkers reads a number, "auto" or "MIN-MAX" into two fields.
+func setWorkers(c *prefork.Config, v any, k *Key) error {
 	var s string
 	switch v := v.(type) {
 	case int64:
@@ -224,25 +163,78 @@ func setWorkers(field *Workers, v any) error {
 		s = strconv.FormatInt(v, 10)
 	case string:
 		s = v
-	default:
-		return value.Wrong(`a number, "auto" or "MIN-MAX"`, v)
 	}
-	w, err := parseWorkers(s)
-	if err != nil {
+	if s == "auto" {
+		c.Workers, c.MaxWorkers = 0, 0
+		return nil
+	}
+	low, high, ranged := strings.Cut(s, "-")
+	if !ranged {
+		high = low
+	}
+	lo, errLow := strconv.ParseUint(low, 10, 31)
+	hi, errHigh := strconv.ParseUint(high, 10, 31)
+	switch {
+	case errLow != nil || errHigh != nil:
+		return value.Wrong(`a number, "auto" or "MIN-MAX"`, v)
+	case lo < 1:
+		return fmt.Errorf("at least 1 worker is needed, not %d", lo)
+	case lo > hi:
+		return fmt.Errorf("the minimum %d is above the maximum %d", lo, hi)
+	}
+	if err := k.Check(reflect.ValueOf(int(hi))); err != nil {
 		return err
 	}
-	*field = w
+	c.Workers, c.MaxWorkers = int(lo), int(hi)
 	return nil
 }
 
-func (k Key) bounds(n int64, text func(int64) string) error {
-	if n < k.min {
-		return fmt.Errorf("at least %s, not %s", text(k.min), text(n))
+// Text returns the key's value in c as the file would say it.
+func (c *Config) Text(k *Key) string {
+	switch k.Key {
+	case "listen":
+		return text(k, reflect.ValueOf(c.Addresses()))
+	case "workers":
+		switch {
+		case c.Workers == 0:
+			return `"auto"`
+		case c.Workers == c.MaxWorkers:
+			return strconv.Itoa(c.Workers)
+		}
+		return fmt.Sprintf(`"%d-%d"`, c.Workers, c.MaxWorkers)
 	}
-	if k.max > 0 && n > k.max {
-		return fmt.Errorf("at most %s, not %s", text(k.max), text(n))
+	return text(k, k.In(reflect.ValueOf(c).Elem()))
+}
+
+// DefaultText returns the key's default as the file would say it.
+func DefaultText(k *Key) string {
+	c := Default()
+	return c.Text(k)
+}
+
+func text(k *Key, v reflect.Value) string {
+	switch x := v.Interface().(type) {
+	case []string:
+		quoted := make([]string, len(x))
+		for i, s := range x {
+			quoted[i] = quote(s)
+		}
+		return "[" + strings.Join(quoted, ", ") + "]"
+	case time.Duration:
+		return quote(value.DurationText(max(0, x)))
+	case bool:
+		return strconv.FormatBool(x != k.Not)
+	case float64:
+		s := strconv.FormatFloat(x, 'f', -1, 64)
+		if !strings.Contains(s, ".") {
+			s += ".0"
+		}
+		return s
 	}
-	return nil
+	if v.Kind() == reflect.String || k.Value == "SIZE" {
+		return quote(k.Text(v))
+	}
+	return k.Text(v)
 }
 
 // suggest ends an "unknown" sentence: with the nearest word, or with all.
@@ -250,12 +242,5 @@ func suggest(word string, valid []string) string {
 	if hint := nearest.Hint(word, valid); hint != "" {
 		return hint
 	}
-	return "; want " + oneOf(valid)
-}
-
-func oneOf(words []string) string {
-	if len(words) < 2 {
-		return strings.Join(words, "")
-	}
-	return strings.Join(words[:len(words)-1], ", ") + " or " + words[len(words)-1]
+	return "; want " + setting.OneOf(valid)
 }
