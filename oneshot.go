@@ -7,8 +7,6 @@ import (
 	"net"
 	"sync"
 
-	"go.uber.org/zap"
-
 	"prefork/master"
 	"prefork/worker"
 )
@@ -16,10 +14,10 @@ import (
 // HandleRequest serves one connection in this process and returns:
 // socketserver's handle_request. It waits for Timeout at most (0: until ctx
 // ends), calling Hooks.HandleTimeout if no connection came. No master and no
-// worker is started.
+// worker is started; Hooks.WorkerStart and WorkerStop are called in each call.
 //
-// The first call binds, and the sockets stay open between calls, so that who
-// comes meanwhile waits in the queue for the next one. Close closes them; a
+// The first call binds, and the sockets stay open between calls, so that clients
+// that connect meanwhile wait in the queue for the next one. Close closes them; a
 // call after that binds anew. Several goroutines may call it at once, for a
 // connection each; a Handler that they share must allow it.
 //
@@ -31,9 +29,7 @@ func (s *Server) HandleRequest(ctx context.Context) error {
 	if problems := s.Validate(); len(problems) > 0 {
 		return &ConfigError{Err: errors.Join(problems...)}
 	}
-	b, listeners, err := s.oneShot.join(ctx, func(sockets *master.Sockets) ([]worker.Listener, error) {
-		return s.bind(ctx, sockets)
-	})
+	b, listeners, err := s.join(ctx)
 	if err != nil {
 		return err
 	}
@@ -43,7 +39,6 @@ func (s *Server) HandleRequest(ctx context.Context) error {
 	defer context.AfterFunc(b.ctx, func() { cancel(net.ErrClosed) })()
 	defer s.oneShot.log.sync()
 	o := s.workerOptions(&s.oneShot.log)
-	o.NewLogger = s.oneShot.once(o.NewLogger)
 	err = worker.HandleRequest(ctx, s.workerConfig(&s.Config), o, listeners)
 	if errors.Is(err, context.Canceled) && errors.Is(context.Cause(ctx), net.ErrClosed) {
 		err = fmt.Errorf("handle request: %w", net.ErrClosed)
@@ -51,27 +46,13 @@ func (s *Server) HandleRequest(ctx context.Context) error {
 	return err
 }
 
-// bind opens the sockets of HandleRequest.
-func (s *Server) bind(ctx context.Context, sockets *master.Sockets) ([]worker.Listener, error) {
-	all, err := sockets.Open(ctx, s.Listen, s.RequestQueueSize, s.NoReuseAddress)
-	if err != nil {
-		return nil, err
-	}
-	listeners := make([]worker.Listener, len(all))
-	for i, l := range all {
-		listeners[i] = worker.Listener{Name: l.Name, FD: l.FD}
-	}
-	return listeners, nil
-}
-
 // oneShot is what HandleRequest keeps from one call to the next.
 type oneShot struct {
 	mu      sync.Mutex // guards the rest, but for log
 	sockets master.Sockets
 	current *binding // nil unless the sockets are open
-	level   zap.AtomicLevel
 
-	log lastLog // of the first call, for all: in a service each has a descriptor for good
+	log madeLog // of the first call, for all: in a service each has a descriptor for good
 }
 
 // binding is the time from a bind to the close that follows. The fields below
@@ -86,15 +67,12 @@ type binding struct {
 	calls     int // of HandleRequest, under way
 }
 
-// binder opens the sockets at the first call.
-type binder func(*master.Sockets) ([]worker.Listener, error)
-
-// join counts a call in, which binds if nobody has, and returns the listeners
+// join counts a call in, which binds if no other has, and returns the listeners
 // in the order in which it is to look at them: they take turns, or one that is
 // always busy would hide the others.
-func (o *oneShot) join(ctx context.Context, bind binder) (*binding, []worker.Listener, error) {
+func (s *Server) join(ctx context.Context) (*binding, []worker.Listener, error) {
 	for {
-		b, listeners, err := o.tryJoin(bind)
+		b, listeners, err := s.tryJoin(ctx)
 		if listeners != nil || err != nil {
 			return b, listeners, err
 		}
@@ -108,15 +86,19 @@ func (o *oneShot) join(ctx context.Context, bind binder) (*binding, []worker.Lis
 }
 
 // tryJoin is join, without listeners if the binding is about to end.
-func (o *oneShot) tryJoin(bind binder) (*binding, []worker.Listener, error) {
+func (s *Server) tryJoin(ctx context.Context) (*binding, []worker.Listener, error) {
+	o := &s.oneShot
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.current == nil {
-		listeners, err := bind(&o.sockets)
+		open, err := o.sockets.Open(ctx, s.Listen, s.RequestQueueSize, s.NoReuseAddress)
 		if err != nil {
 			return nil, nil, err
 		}
-		o.current = &binding{gone: make(chan struct{}), listeners: listeners}
+		o.current = &binding{gone: make(chan struct{})}
+		for _, l := range open {
+			o.current.listeners = append(o.current.listeners, worker.Listener{Name: l.Name, FD: l.FD})
+		}
 		o.current.ctx, o.current.end = context.WithCancel(context.Background())
 	}
 	b := o.current
@@ -154,24 +136,4 @@ func (o *oneShot) releaseLocked(b *binding) {
 	o.sockets.Close()
 	o.current = nil
 	close(b.gone)
-}
-
-// loggerMaker is the type of worker.Options.NewLogger.
-type loggerMaker = func(format, level string) (*zap.Logger, zap.AtomicLevel, error)
-
-// once returns a newLogger that makes a log the first time, and returns the
-// same again later.
-func (o *oneShot) once(newLogger loggerMaker) loggerMaker {
-	return func(format, level string) (*zap.Logger, zap.AtomicLevel, error) {
-		o.mu.Lock()
-		defer o.mu.Unlock()
-		if log := o.log.Load(); log != nil {
-			return log, o.level, nil
-		}
-		log, at, err := newLogger(format, level) // which remembers it in o.log
-		if err == nil {
-			o.level = at
-		}
-		return log, at, err
-	}
 }

@@ -1,13 +1,14 @@
 package prefork
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"os"
-	"sync/atomic"
+	"sync"
 
 	"go.uber.org/zap"
 
@@ -56,7 +57,7 @@ func IsWorker() bool { return worker.Inherited() }
 // starts it is the worker and does not return: it ends the process, so that
 // nothing that follows Run in main happens once for each worker too.
 func (s *Server) Run(ctx context.Context) error {
-	var log lastLog
+	var log madeLog
 	defer log.sync()
 	if IsWorker() {
 		err := worker.Run(ctx, s.workerOptions(&log))
@@ -181,19 +182,23 @@ func ExitCode(err error) int {
 	return 1
 }
 
-// lastLog is the log that was made last in this process. Before the process
-// ends the journal must have read what it was sent, or it cannot tell whose it
-// is.
-type lastLog struct{ atomic.Pointer[zap.Logger] }
+// madeLog is the log of this process. Before the process ends the journal must
+// have read what it was sent, or it cannot tell whose it is.
+type madeLog struct {
+	mu  sync.Mutex // guards log
+	log *zap.Logger
+}
 
-func (l *lastLog) sync() {
-	if log := l.Load(); log != nil {
-		_ = log.Sync() // who would hear of it
+func (l *madeLog) sync() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.log != nil {
+		_ = l.log.Sync() // nobody could read of its error
 	}
 }
 
 // newMaster makes the master, and its log, which made remembers.
-func (s *Server) newMaster(made *lastLog) (*master.Master, error) {
+func (s *Server) newMaster(made *madeLog) (*master.Master, error) {
 	if problems := s.Validate(); len(problems) > 0 {
 		return nil, &ConfigError{Err: errors.Join(problems...)}
 	}
@@ -208,7 +213,7 @@ func (s *Server) newMaster(made *lastLog) (*master.Master, error) {
 	if s.Logger != nil {
 		log = s.Logger // the level is still the workers'
 	}
-	made.Store(log)
+	made.log = log
 	o := master.Options{
 		Generation:     generation,
 		Control:        s.Control,
@@ -245,8 +250,8 @@ func (s *Server) reload(ctx context.Context) (master.Generation, error) {
 }
 
 // workerOptions are the program's part of a worker, which makes its log once
-// it knows how; made remembers it.
-func (s *Server) workerOptions(made *lastLog) worker.Options {
+// it knows how, unless it is made.
+func (s *Server) workerOptions(made *madeLog) worker.Options {
 	return worker.Options{
 		Handler:    s.Handler,
 		NewHandler: s.NewHandler,
@@ -254,16 +259,13 @@ func (s *Server) workerOptions(made *lastLog) worker.Options {
 		Hooks:      s.Hooks,
 		Configure:  s.Configure,
 		Build:      s.Version,
-		NewLogger: func(format, level string) (*zap.Logger, zap.AtomicLevel, error) {
-			if s.Logger != nil {
-				made.Store(s.Logger)
-				return s.Logger, zap.NewAtomicLevel(), nil
+		NewLogger: func(format, level string) (_ *zap.Logger, at zap.AtomicLevel, err error) {
+			made.mu.Lock()
+			defer made.mu.Unlock()
+			if made.log = cmp.Or(made.log, s.Logger); made.log == nil {
+				made.log, at, err = logs.New(format, level, os.Stderr)
 			}
-			log, at, err := logs.New(format, level, os.Stderr)
-			if err == nil {
-				made.Store(log)
-			}
-			return log, at, err
+			return made.log, at, err
 		},
 	}
 }
@@ -271,6 +273,6 @@ func (s *Server) workerOptions(made *lastLog) worker.Options {
 func init() {
 	program.Of = func(server any) (worker.Config, worker.Options) {
 		s := server.(*Server)
-		return s.workerConfig(&s.Config), s.workerOptions(new(lastLog))
+		return s.workerConfig(&s.Config), s.workerOptions(new(madeLog))
 	}
 }

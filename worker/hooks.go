@@ -26,7 +26,8 @@ type Hooks struct {
 	// WorkerStop is called once, if WorkerStart has not failed: after the last
 	// connection and before the process exits, also when the server stops at
 	// once. ctx ends after a second, and then the worker exits without waiting
-	// any longer. Handlers that ignored the drain's deadline may still run.
+	// any longer. Handlers whose connections were cut, by a stop or at the
+	// drain's deadline, may still run.
 	WorkerStop func(ctx context.Context)
 
 	// BaseContext is called after WorkerStart. The contexts of the connections
