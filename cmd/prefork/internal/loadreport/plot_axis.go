@@ -3,6 +3,7 @@ package loadreport
 import (
 	"fmt"
 	"math"
+	"slices"
 )
 
 // scale maps values to a coordinate of the drawing.
@@ -24,27 +25,30 @@ func (s scale) at(v float64) float64 {
 	return s.from + min(max(part, 0), 1)*(s.to-s.from)
 }
 
-// roundUp returns the first of 1, 2 and 5 times a power of ten that is not
-// below v, which is positive.
-func roundUp(v float64) float64 {
-	decade := math.Pow(10, math.Floor(math.Log10(v)))
-	for _, m := range []float64{1, 2, 5} {
-		if m*decade >= v*(1-1e-9) {
-			return m * decade
+// rounds returns the products of a mantissa and a power of ten, from the last one
+// that is not above low to the first that is not below high. Both are positive.
+func rounds(low, high float64, mantissas ...float64) []float64 {
+	var all []float64
+	for decade := math.Pow(10, math.Floor(math.Log10(low))); ; decade *= 10 {
+		for _, m := range mantissas {
+			v := m * decade
+			if v <= low*(1+1e-9) {
+				all = all[:0]
+			}
+			all = append(all, v)
+			if v >= high*(1-1e-9) {
+				return all
+			}
 		}
 	}
-	return 10 * decade
 }
 
-// roundDown returns the last such number that is not above v.
-func roundDown(v float64) float64 {
-	decade := math.Pow(10, math.Floor(math.Log10(v)))
-	for _, m := range []float64{5, 2} {
-		if m*decade <= v*(1+1e-9) {
-			return m * decade
-		}
-	}
-	return decade
+// roundDown and roundUp return the nearest of 1, 2 and 5 times a power of ten.
+func roundDown(v float64) float64 { return rounds(v, v, 1, 2, 5)[0] }
+
+func roundUp(v float64) float64 {
+	near := rounds(v, v, 1, 2, 5)
+	return near[len(near)-1]
 }
 
 // linearTicks returns about want values from 0 to the top of an axis that
@@ -64,23 +68,16 @@ func linearTicks(high float64, want int) (ticks []float64, top float64) {
 // logTicks returns round values between low and high, which are positive: 1, 2
 // and 5 of each decade if those are most at most, the decades alone otherwise.
 func logTicks(low, high float64, most int) []float64 {
-	fine, coarse := []float64{}, []float64{}
-	for exponent := math.Floor(math.Log10(low)); exponent <= math.Ceil(math.Log10(high)); exponent++ {
-		for _, m := range []float64{1, 2, 5} {
-			v := m * math.Pow(10, exponent)
-			if v < low*(1-1e-9) || v > high*(1+1e-9) {
-				continue
-			}
-			fine = append(fine, v)
-			if m == 1 {
-				coarse = append(coarse, v)
-			}
+	var ticks []float64
+	for _, mantissas := range [][]float64{{1, 2, 5}, {1}} {
+		ticks = slices.DeleteFunc(rounds(low, high, mantissas...), func(v float64) bool {
+			return v < low*(1-1e-9) || v > high*(1+1e-9)
+		})
+		if len(ticks) <= most {
+			break
 		}
 	}
-	if len(fine) <= most {
-		return fine
-	}
-	return coarse
+	return ticks
 }
 
 // timeTick writes a round time: 5 ms, 200 µs.

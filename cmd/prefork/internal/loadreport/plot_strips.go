@@ -227,17 +227,25 @@ func placeBadges(marks []load.Mark, x scale) badges {
 // marks draws a numbered line for each mark, from its badge down to the axis.
 func (d *drawing) marks(marks []load.Mark, placed badges, top float64) {
 	for i, at := range placed.at {
-		class := ""
-		if bad(marks[i]) {
-			class = "-bad"
-		}
 		y := top - badgeHeight*float64(at.level)
 		fmt.Fprintf(&d.b, "<g><title>%s</title>\n", html.EscapeString(fmt.Sprintf("%.2f s ", marks[i].AtS)+markText(marks[i], 300)))
-		d.line(at.x, y, at.x, d.y-5, "mark"+class)
-		fmt.Fprintf(&d.b, `<rect x="%.1f" y="%.1f" width="%.1f" height="14" rx="4" class="badge%s"/>`+"\n", at.x-9, y-14, 18.0, class)
-		d.text(at.x, y-3.5, "badge-text", "middle", fmt.Sprint(i+1))
+		d.line(at.x, y, at.x, d.y-5, "mark"+badClass(marks[i]))
+		d.badge(at.x, y-3.5, i, marks[i])
 		d.b.WriteString("</g>\n")
 	}
+}
+
+// badge draws the number of a mark, in the middle above x and y.
+func (d *drawing) badge(x, y float64, i int, m load.Mark) {
+	fmt.Fprintf(&d.b, `<rect x="%.1f" y="%.1f" width="18" height="14" rx="4" class="badge%s"/>`+"\n", x-9, y-10.5, badClass(m))
+	d.text(x, y, "badge-text", "middle", fmt.Sprint(i+1))
+}
+
+func badClass(m load.Mark) string {
+	if bad(m) {
+		return "-bad"
+	}
+	return ""
 }
 
 // legend says in two columns what the numbers mean.
@@ -249,12 +257,7 @@ func (d *drawing) legend(marks []load.Mark) {
 	fits := int((column - 40) / letterWidth)
 	for i, m := range listed {
 		x, y := 20+column*float64(i/max(half, 1)), d.y+18*float64(i%max(half, 1)+1)
-		class := "badge"
-		if bad(m) {
-			class = "badge-bad"
-		}
-		fmt.Fprintf(&d.b, `<rect x="%.1f" y="%.1f" width="18" height="14" rx="4" class="%s"/>`+"\n", x, y-11, class)
-		d.text(x+9, y-0.5, "badge-text", "middle", fmt.Sprint(i+1))
+		d.badge(x+9, y-0.5, i, m)
 		when := fmt.Sprintf("%.2f s  ", m.AtS)
 		d.text(x+26, y, "strong", "start", html.EscapeString(when+markText(m, fits-len(when))))
 	}

@@ -52,7 +52,7 @@ func barsOf(l *load.Latency) ([]bucket, error) {
 	low, high := math.Max(float64(h.Min()), 1), math.Max(float64(h.Max()), 1)
 	var edges []float64
 	for _, mantissas := range [][]float64{{1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8}, {1, 1.5, 2, 3, 5, 7}, {1, 2, 5}, {1}} {
-		if edges = edgesOf(low, high, mantissas); len(edges)-1 <= mostBars {
+		if edges = rounds(low, high*(1+1e-8), mantissas...); len(edges)-1 <= mostBars {
 			break
 		}
 	}
@@ -72,25 +72,6 @@ func barsOf(l *load.Latency) ([]bucket, error) {
 		bars = bars[:len(bars)-1]
 	}
 	return bars, nil
-}
-
-// edgesOf returns the round numbers from the last one not above low to the
-// first one above high. Both are nanoseconds, 1 or more.
-func edgesOf(low, high float64, mantissas []float64) []float64 {
-	var edges []float64
-	for decade := 1.0; decade < 1e20; decade *= 10 {
-		for _, m := range mantissas {
-			edge := m * decade
-			if edge <= low {
-				edges = edges[:0]
-			}
-			edges = append(edges, edge)
-			if edge > high {
-				return edges
-			}
-		}
-	}
-	return edges
 }
 
 // bar draws n of most in up to room characters. What is there can be seen,
