@@ -174,7 +174,6 @@ func connect(fd int, sa unix.Sockaddr) error {
 	}
 }
 
-// parseNotifySocket reads the value of NOTIFY_SOCKET.
 func parseNotifySocket(value string) (*unix.SockaddrUnix, error) {
 	fail := func(problem, remedy string) (*unix.SockaddrUnix, error) {
 		return nil, &EnvError{Variable: envNotify, Value: value, Problem: problem, Remedy: remedy}

@@ -33,7 +33,6 @@ func (t *target) bind(cmd *cobra.Command, timeout time.Duration) {
 	f.DurationVar(&t.timeout, "timeout", timeout, "how long to wait for the answer; 0s is no limit")
 }
 
-// path finds the server's socket.
 func (t *target) path(ctx context.Context) (string, error) {
 	switch {
 	case t.control != "":

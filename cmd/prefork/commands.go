@@ -159,12 +159,10 @@ next reload.`,
 	})
 }
 
-// command is the RunE of a command without arguments.
 func (t *target) command(name string, verdict func(prefork.Answer) string) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, _ []string) error { return t.send(cmd, name, nil, verdict) }
 }
 
-// send sends a command and prints the verdict.
 func (t *target) send(cmd *cobra.Command, name string, query url.Values, verdict func(prefork.Answer) string) error {
 	return t.ask(cmd, func(ctx context.Context, c *control.Client) error {
 		a, err := c.Command(ctx, name, query)
@@ -176,7 +174,6 @@ func (t *target) send(cmd *cobra.Command, name string, query url.Values, verdict
 	})
 }
 
-// end is the RunE of the commands that end the server.
 func (t *target) end(name, verdict string) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, _ []string) error {
 		return t.ask(cmd, func(ctx context.Context, c *control.Client) error {

@@ -31,7 +31,6 @@ func (e *usageError) Error() string {
 // Unwrap returns the problem.
 func (e *usageError) Unwrap() error { return e.err }
 
-// exitStatus returns the status that an error stands for.
 func exitStatus(err error) int {
 	var usage *usageError
 	var problems config.Problems

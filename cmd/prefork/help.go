@@ -37,7 +37,6 @@ func newHelp(root *cobra.Command) *cobra.Command {
 	}
 }
 
-// printHelp is what --help shows.
 func printHelp(cmd *cobra.Command, _ []string) {
 	var b bytes.Buffer
 	text := cmd.Long
@@ -69,7 +68,6 @@ func usageLine(cmd *cobra.Command) string {
 	return cmd.CommandPath() + strings.TrimPrefix(cmd.Use, cmd.Name())
 }
 
-// writeCommands lists the commands below cmd by their groups.
 func writeCommands(b *bytes.Buffer, cmd *cobra.Command) {
 	groups := cmd.Groups()
 	if len(groups) == 0 {
@@ -147,7 +145,6 @@ func writeRows(b *bytes.Buffer, title string, rows [][2]string) {
 // columns is how wide a help text may be.
 const columns = 96
 
-// writeHandlers lists the handlers and their options.
 func writeHandlers(b *bytes.Buffer) {
 	var rows [][2]string
 	for _, name := range config.HandlerNames() {

@@ -98,7 +98,6 @@ func (f *loadFlags) args(cmd *cobra.Command, args []string) error {
 	return oneArg("the URL of a server")(cmd, args)
 }
 
-// run runs the load and reports.
 func (f *loadFlags) run(cmd *cobra.Command, args []string) error {
 	f.options.URL = args[0]
 	checks, err := f.complete(cmd)
@@ -194,7 +193,6 @@ func (f *loadFlags) report(out io.Writer, r *load.Result) error {
 	return nil
 }
 
-// print writes the result to standard output.
 func (f *loadFlags) print(out io.Writer, r *load.Result) error {
 	if !f.asJSON {
 		return loadreport.Text(out, r, textOptions(out))
@@ -214,7 +212,6 @@ func writeFile(path string, r *load.Result, write func(io.Writer, *load.Result) 
 	return file.Close()
 }
 
-// textOptions says how a report looks on w.
 func textOptions(w io.Writer) loadreport.TextOptions {
 	o := loadreport.TextOptions{Color: painterFor(w).On}
 	if file, ok := w.(*os.File); ok {

@@ -20,7 +20,6 @@ import (
 // more either.
 const maxPayloadFile = 1 << 20
 
-// loadFlags are the flags of load.
 type loadFlags struct {
 	options     load.Options
 	churn       bool
@@ -109,7 +108,6 @@ func (f *loadFlags) hint(err error) error {
 	return fmt.Errorf("%w%s", err, nearest.Hint(word, words))
 }
 
-// modes chooses the mode by the flags that name it.
 func (f *loadFlags) modes(cmd *cobra.Command) []error {
 	var errs []error
 	set := cmd.Flags().Changed
@@ -153,7 +151,6 @@ func (f *loadFlags) modes(cmd *cobra.Command) []error {
 	return errs
 }
 
-// body chooses the payload.
 func (f *loadFlags) body(cmd *cobra.Command) error {
 	var named []string
 	for _, name := range []string{"payload", "payload-file", "template"} {

@@ -45,7 +45,6 @@ func (m *marker) status(ctx context.Context) (prefork.Status, error) {
 	return s, err
 }
 
-// work looks until the run has ended.
 func (m *marker) work(ctx context.Context, run *load.Run) {
 	ticker := time.NewTicker(markEvery)
 	defer ticker.Stop()

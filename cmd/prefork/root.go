@@ -147,7 +147,6 @@ func protectNegative(args []string) []string {
 	return args
 }
 
-// isNumber reports whether s is nothing but digits.
 func isNumber(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
 
 // noArgs is cobra.NoArgs as a usage error.
@@ -168,7 +167,6 @@ func oneArg(what string) cobra.PositionalArgs {
 	}
 }
 
-// usage makes an error about a command's arguments.
 func usage(cmd *cobra.Command, format string, args ...any) error {
 	return &usageError{cmd.CommandPath(), fmt.Errorf(format, args...)}
 }

@@ -10,7 +10,6 @@ import (
 	"prefork/cmd/prefork/internal/human"
 )
 
-// renderStatus draws the status for people.
 func renderStatus(s prefork.Status, now time.Time, p human.Painter) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %s  pid %d  %s  generation %d  up %s\n",

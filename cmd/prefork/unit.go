@@ -18,7 +18,6 @@ import (
 	"prefork/master"
 )
 
-// unitFlags say which unit is wanted.
 type unitFlags struct {
 	file         string
 	name         string
@@ -73,7 +72,6 @@ configured addresses before the server ever runs, and while it restarts.`,
 	return cmd
 }
 
-// unit returns the text of the unit.
 func (f *unitFlags) unit() (string, error) {
 	file, err := f.source()
 	if err != nil {
@@ -160,7 +158,6 @@ func (f *unitFlags) relative(c config.Config) (notes []string) {
 	return notes
 }
 
-// open opens what the configuration needs.
 func (f *unitFlags) open(o *unit.Service, c config.Config, addresses []master.Address) {
 	written := []string{c.PIDFile, c.LogFile, c.AccessLog}
 	if filepath.IsAbs(c.Control) {

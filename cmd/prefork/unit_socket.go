@@ -11,7 +11,6 @@ import (
 	"prefork/master"
 )
 
-// socketUnit returns the unit that opens the configured addresses.
 func (f *unitFlags) socketUnit(c config.Config, addresses []master.Address) (string, error) {
 	o := unit.Socket{Name: f.name, Backlog: c.RequestQueueSize}
 	err := f.socketSettings(&o, addresses)
@@ -60,7 +59,6 @@ func (f *unitFlags) socketSettings(o *unit.Socket, addresses []master.Address) e
 	return nil
 }
 
-// fileSettings takes the options of a file over.
 func fileSettings(o *unit.Socket, a master.Address) {
 	if a.HasMode {
 		o.Mode = fmt.Sprintf("%04o", a.Mode)

@@ -83,7 +83,6 @@ from. A running server may be another one: "prefork status" tells its version.`,
 	return cmd
 }
 
-// printJSON writes v as indented JSON.
 func printJSON(w io.Writer, v any) error {
 	enc := json.NewEncoder(w)
 	enc.SetIndent("", "  ")

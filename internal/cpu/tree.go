@@ -81,7 +81,6 @@ type process struct {
 	reaped time.Duration // CPU time of the children that it has waited for
 }
 
-// processes reads all of /proc.
 func processes() (map[int]process, error) {
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
@@ -127,7 +126,6 @@ func parseStat(line []byte) (process, error) {
 	return process{parent: int(n[0]), reaped: time.Duration(n[1]+n[2]) * tick}, nil
 }
 
-// descendants returns root and all below it.
 func descendants(all map[int]process, root int) []int {
 	children := make(map[int][]int, len(all))
 	for pid, p := range all {

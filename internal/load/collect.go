@@ -8,7 +8,6 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
-// counts is what was counted in some time.
 type counts struct {
 	requests    uint64
 	errors      map[Class]uint64 // nil if there were none
@@ -58,7 +57,6 @@ type part struct {
 
 func newPart(loop int) *part { return &part{loop: loop, latency: newHistogram(coarse)} }
 
-// record adds a latency in nanoseconds.
 func (p *part) record(ns int64) {
 	record(p.latency, ns)
 	p.max = max(p.max, ns)
@@ -156,7 +154,6 @@ func (c *collector) complete(all bool) {
 	}
 }
 
-// second adds one to the series.
 func (c *collector) second(at int, p *part) {
 	s := Second{AtS: float64(at), Requests: p.requests, Errors: p.made() - p.requests}
 	for _, n := range c.active {

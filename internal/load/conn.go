@@ -4,7 +4,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// state of a connection.
 type state uint8
 
 // The states.
@@ -58,7 +57,6 @@ type conn struct {
 // head is the exchange that is answered next.
 func (k *conn) head() *slot { return &k.slots[k.first] }
 
-// begin adds an exchange.
 func (k *conn) begin(due, sent int64, n uint64) {
 	i := k.first + k.flying
 	if i >= len(k.slots) {
@@ -120,7 +118,6 @@ func (l *loop) openMore(now int64) {
 	l.opensMore = false
 }
 
-// dial begins to connect.
 func (l *loop) dial(k *conn, now int64) {
 	var from *sockaddr
 	if len(l.from) > 0 {
@@ -202,7 +199,6 @@ func (l *loop) stands(k *conn, next state) {
 	}
 }
 
-// shut closes the socket, if there is one.
 func (l *loop) shut(k *conn) {
 	if k.fd >= 0 {
 		shut(k.fd) // it leaves the epoll set
@@ -217,12 +213,10 @@ func (l *loop) shut(k *conn) {
 	k.state, k.out = closed, k.out[:0]
 }
 
-// later wakes the connection at a time.
 func (l *loop) later(k *conn, at int64) {
 	l.timers.add(timer{at: at, conn: int32(k.index / l.plan.Loops), age: k.age})
 }
 
-// awake goes on with a connection whose timer has run out.
 func (l *loop) awake(k *conn, now int64) {
 	switch {
 	case k.state == busy:
@@ -241,7 +235,6 @@ func (l *loop) awake(k *conn, now int64) {
 	}
 }
 
-// event goes on with a connection that something has happened to.
 func (l *loop) event(k *conn, events uint32) {
 	if k.state == connecting {
 		now := l.clock()
@@ -260,7 +253,6 @@ func (l *loop) event(k *conn, events uint32) {
 	}
 }
 
-// connected goes on with a connection that has just been established.
 func (l *loop) connected(k *conn, now int64) {
 	l.stands(k, ready)
 	if errno := l.watch(k, unix.EPOLL_CTL_MOD, unix.EPOLLIN); errno != 0 {

@@ -44,7 +44,6 @@ func (l *loop) fill(k *conn, now int64) {
 	}
 }
 
-// begin begins one exchange.
 func (l *loop) begin(k *conn, due, now int64) {
 	n := l.number()
 	k.begin(due, now, n)
@@ -99,7 +98,6 @@ func (l *loop) unload(k *conn) bool {
 	return true
 }
 
-// receive reads what has come.
 func (l *loop) receive(k *conn) {
 	n, errno := receive(k.fd, l.buffer)
 	if errno == unix.EAGAIN || errno == unix.EINTR {
@@ -189,7 +187,6 @@ func (l *loop) over(k *conn, now int64) bool {
 	return true
 }
 
-// again goes on with a connection that was closed.
 func (l *loop) again(k *conn, now, pause int64) {
 	switch {
 	case l.plan.Mode == Churn && pause == 0:
@@ -200,7 +197,6 @@ func (l *loop) again(k *conn, now, pause int64) {
 	}
 }
 
-// proceed goes on with a connection that has its answer.
 func (l *loop) proceed(k *conn, now int64) {
 	if pause := int64(l.plan.Pause); pause > 0 && l.arrivals == nil {
 		if k.flying == 0 {
@@ -248,7 +244,6 @@ func (l *loop) count1(c Class, now int64) {
 	l.finished = now
 }
 
-// hungUp goes on when the server has closed the connection.
 func (l *loop) hungUp(k *conn, now int64) {
 	switch {
 	case k.flying > 0 && k.state == ready:

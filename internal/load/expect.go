@@ -17,7 +17,6 @@ const bodiless = "HEAD"
 // expression is matched against, or the answer to a greeting.
 const maxLine = 64 << 10
 
-// kind is a way to see where a reply ends and whether it is right.
 type kind int
 
 const (
@@ -78,7 +77,6 @@ func parseExpect(text string) (expect, error) {
 	return expect{}, fmt.Errorf("expect: want echo, upper, lines:N, bytes:N, regex:RE or status:CODE, not %q", cut(text, 40))
 }
 
-// parseStatus reads 200 or 2xx.
 func parseStatus(value string) (expect, error) {
 	if len(value) == 3 && value[0] >= '1' && value[0] <= '5' {
 		if strings.EqualFold(value[1:], "xx") {
@@ -219,7 +217,6 @@ func (a *answer) feed(e *expect, p []byte) (int, verdict) {
 
 func (a *answer) matches(p []byte) bool { return bytes.Equal(p, a.want[:len(p)]) }
 
-// lines counts line feeds.
 func (a *answer) lines(p []byte) (int, verdict) {
 	for n := 0; ; {
 		i := bytes.IndexByte(p[n:], '\n')
@@ -233,7 +230,6 @@ func (a *answer) lines(p []byte) (int, verdict) {
 	}
 }
 
-// response reads an answer of http.
 func (a *answer) response(e *expect, p []byte) (int, verdict) {
 	n := 0
 	for {
@@ -271,7 +267,6 @@ func (a *answer) accept(e *expect, body []byte) bool {
 	return true
 }
 
-// judge judges a whole answer of http.
 func (a *answer) judge(e *expect) verdict {
 	switch {
 	case !a.http.wanted(e):

@@ -18,7 +18,6 @@ func failurePause(c Class) int64 {
 	return 0
 }
 
-// classify names what the kernel said.
 func classify(errno unix.Errno) Class {
 	switch errno {
 	case unix.ECONNREFUSED, unix.ENOENT:

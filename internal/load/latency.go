@@ -21,7 +21,6 @@ const (
 	coarse = 2
 )
 
-// newHistogram returns an empty histogram of the range that all of them have.
 func newHistogram(digits int) *hdrhistogram.Histogram {
 	return hdrhistogram.New(lowest, highest, digits)
 }

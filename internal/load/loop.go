@@ -92,7 +92,6 @@ func (r *Run) newLoop(id int) (*loop, error) {
 // clock returns the nanoseconds since the run began.
 func (l *loop) clock() int64 { return int64(time.Since(l.run.began)) }
 
-// work runs the loop to its end.
 func (l *loop) work() {
 	runtime.LockOSThread()
 	if l.plan.OnThread == nil {
@@ -194,7 +193,6 @@ func (l *loop) wake() int64 {
 	return at
 }
 
-// prepare lets whoever started the run prepare the thread.
 func (l *loop) prepare() error {
 	if l.plan.OnThread == nil {
 		return nil
@@ -303,14 +301,12 @@ func (l *loop) hand(last bool) {
 	}
 }
 
-// publish shows the counts to Progress.
 func (l *loop) publish() {
 	l.live.requests.Store(l.requests)
 	l.live.errors.Store(l.errors)
 	l.live.active.Store(int64(l.active))
 }
 
-// close ends the loop.
 func (l *loop) close() {
 	if !l.stopping {
 		l.stop(l.clock())

@@ -12,7 +12,6 @@ import (
 // Mode is what the connections are for.
 type Mode string
 
-// The modes.
 const (
 	Exchange Mode = "exchange" // connections that stay, and ask again and again
 	Churn    Mode = "churn"    // a connection for each request
@@ -146,7 +145,6 @@ func (o Options) plan() (*plan, []error) {
 	return p, errs
 }
 
-// open reports whether the loop is open.
 func (p *plan) open() bool { return p.Rate != "" }
 
 // expected says what a right answer is, for a message.
@@ -190,7 +188,6 @@ func (p *plan) modes() error {
 	return nil
 }
 
-// bounds completes the numbers and checks them.
 func (p *plan) bounds() []error {
 	zero := func(v *int, standard int) {
 		if *v == 0 {
@@ -245,7 +242,6 @@ func (p *plan) bounds() []error {
 	return errs
 }
 
-// sources parses the addresses to connect from.
 func (p *plan) sources() []error {
 	var errs []error
 	for _, s := range p.Source {
@@ -262,7 +258,6 @@ func (p *plan) sources() []error {
 	return errs
 }
 
-// requests builds what is sent.
 func (p *plan) requests() []error {
 	if p.Greeting != "" {
 		p.greeting = []byte(strings.TrimSuffix(p.Greeting, "\n") + "\n")

@@ -102,7 +102,6 @@ func parseHex(text string) (netip.Addr, bool) {
 	return a.Unmap(), ok
 }
 
-// unixInodes finds the sockets that listen at a path.
 func unixInodes(lines []string, path string) []string {
 	const accepts = 1 << 16 // __SO_ACCEPTCON
 	var inodes []string

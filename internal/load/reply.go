@@ -38,10 +38,8 @@ type reply struct {
 	close  bool   // the connection ends with it
 }
 
-// reset begins an answer.
 func (r *reply) reset(head bool) { *r = reply{head: head, held: r.held[:0]} }
 
-// wanted says whether the status is one of those expected.
 func (r *reply) wanted(e *expect) bool { return e.low <= r.status && r.status <= e.high }
 
 // feed takes the next piece: how much of it was used, what of that is the body,
@@ -228,7 +226,6 @@ func is(p []byte, want string) bool {
 	return len(p) == len(want) && bytes.EqualFold(p, []byte(want))
 }
 
-// parseLength reads a number of bytes.
 func parseLength(p []byte, base int) (int64, error) {
 	n, err := strconv.ParseUint(string(p), base, 48)
 	if err != nil {

@@ -5,7 +5,6 @@ import (
 	"strings"
 )
 
-// httpRequest builds the request: the line, the header and the body.
 func (p *plan) httpRequest() []error {
 	method := p.Method
 	if method == "" {

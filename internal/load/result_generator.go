@@ -15,7 +15,6 @@ const (
 	lateLimit = 10 * time.Millisecond
 )
 
-// generator says how the generator itself fared.
 func (r *Run) generator(elapsed int64, res *Result) Generator {
 	g := Generator{CPUS: r.usage.own.Seconds(), Warnings: []string{}}
 	frozen := time.Duration(0)
@@ -50,7 +49,6 @@ func (r *Run) generator(elapsed int64, res *Result) Generator {
 	return g
 }
 
-// ownCPU returns the CPU time of this process.
 func ownCPU() time.Duration {
 	var u unix.Rusage
 	if unix.Getrusage(unix.RUSAGE_SELF, &u) != nil {

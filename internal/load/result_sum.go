@@ -11,7 +11,6 @@ import (
 // maxShown bounds the payload in the Plan.
 const maxShown = 120
 
-// sum makes the Result once all loops have ended.
 func (r *Run) sum() *Result {
 	elapsed := r.elapsed()
 	t, whole := &r.collect.total, r.collect.whole
@@ -47,7 +46,6 @@ func (r *Run) sum() *Result {
 	return res
 }
 
-// elapsed returns how long the window was.
 func (r *Run) elapsed() int64 {
 	end := r.windowEnds.Load()
 	if r.plan.Requests > 0 {

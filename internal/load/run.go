@@ -135,7 +135,6 @@ func (r *Run) unclaim() {
 	}
 }
 
-// addresses resolves both ends.
 func (r *Run) addresses(ctx context.Context) error {
 	var err error
 	if r.to, r.address, err = r.plan.target.resolve(ctx); err != nil {
@@ -162,7 +161,6 @@ func (r *Run) addresses(ctx context.Context) error {
 	return nil
 }
 
-// work waits for the loops and sums up.
 func (r *Run) work(ctx context.Context) {
 	defer close(r.done)
 	defer context.AfterFunc(ctx, r.cancel)()
@@ -185,7 +183,6 @@ func (r *Run) work(ctx context.Context) {
 	r.result = r.sum()
 }
 
-// cancel ends the run now.
 func (r *Run) cancel() {
 	r.Stop()
 	r.cancelled.Store(true)

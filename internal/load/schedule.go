@@ -105,7 +105,6 @@ func parseRates(text string) (from, to float64, err error) {
 	return from, to, nil
 }
 
-// add appends a stage.
 func (s schedule) add(next stage) schedule {
 	if len(s) > 0 {
 		last := &s[len(s)-1]
@@ -139,7 +138,6 @@ func (s schedule) length() time.Duration {
 	return time.Duration((last.begins + last.seconds) * 1e9)
 }
 
-// total is the number of requests in all.
 func (s schedule) total() float64 {
 	if len(s) == 0 {
 		return 0
@@ -176,7 +174,6 @@ func newArrivals(s schedule, first, step int) *arrivals {
 	return a
 }
 
-// next goes on to the following request.
 func (a *arrivals) next() {
 	a.index += a.step
 	a.find()

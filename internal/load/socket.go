@@ -76,7 +76,6 @@ func pending(fd int32) unix.Errno {
 	return unix.Errno(v)
 }
 
-// shut closes a descriptor.
 func shut(fd int32) { _, _, _ = unix.RawSyscall(unix.SYS_CLOSE, uintptr(fd), 0, 0) }
 
 // hotWait is how long a loop waits without telling the scheduler. The garbage

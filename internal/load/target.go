@@ -14,7 +14,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// target is a parsed URL.
 type target struct {
 	network string // "tcp" or "unix"
 	address string // host:port, or a path
@@ -23,7 +22,6 @@ type target struct {
 	path    string // of the request, with its query
 }
 
-// parseTarget reads a URL.
 func parseTarget(text string) (target, error) {
 	scheme, rest, found := strings.Cut(text, "://")
 	if _, _, err := net.SplitHostPort(text); !found && err == nil && !strings.Contains(text, "/") {
@@ -94,7 +92,6 @@ type sockaddr struct {
 	size   uintptr
 }
 
-// ipSockaddr makes a sockaddr of an IP address.
 func ipSockaddr(a netip.AddrPort) sockaddr {
 	var s sockaddr
 	port := a.Port()<<8 | a.Port()>>8 // network order

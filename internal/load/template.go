@@ -29,7 +29,6 @@ const (
 	bodyLength
 )
 
-// literal returns the template that is text alone.
 func literal(text []byte) template {
 	return template{parts: []piece{{text: text}}, static: true}
 }
@@ -84,7 +83,6 @@ func (t *template) empty() bool {
 	return t.static && len(t.parts[0].text) == 0
 }
 
-// append writes the template with its number.
 func (t *template) append(to []byte, n uint64) []byte {
 	for i := range t.parts {
 		p := &t.parts[i]

@@ -24,7 +24,6 @@ func (h *timers) add(t timer) {
 	}
 }
 
-// take removes the earliest timer.
 func (h *timers) take() timer {
 	s := *h
 	top, last := s[0], len(s)-1

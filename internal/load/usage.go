@@ -32,7 +32,6 @@ func (u *usage) begin() {
 	u.servers, u.known = u.tree()
 }
 
-// watch begins when the warm-up is over.
 func (u *usage) watch(r *Run, ended <-chan struct{}) {
 	timer := time.NewTimer(time.Until(r.began.Add(time.Duration(r.windowBegins))))
 	defer timer.Stop()
@@ -43,7 +42,6 @@ func (u *usage) watch(r *Run, ended <-chan struct{}) {
 	}
 }
 
-// finish reads them again.
 func (u *usage) finish() {
 	u.mu.Lock()
 	defer u.mu.Unlock()

@@ -123,7 +123,6 @@ func (e *console) add(key, value string) {
 	e.show(key, value)
 }
 
-// show adds a field to the text.
 func (e *console) show(key, value string) {
 	name := escape(e.prefix + key)
 	if strings.ContainsRune(strings.TrimRight(value, "\n"), '\n') {

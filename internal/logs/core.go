@@ -109,7 +109,6 @@ func (c *core) write(entry zapcore.Entry, fields []zapcore.Field) error {
 	return c.out.write(prefixed.Bytes())
 }
 
-// send sends a datagram to the journal.
 func (c *core) send(entry zapcore.Entry, fields []zapcore.Field) error {
 	datagram, err := c.native.EncodeEntry(entry, fields)
 	if err != nil {

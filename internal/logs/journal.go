@@ -53,7 +53,6 @@ func journalStream(fd int, value string) *stream {
 	return s
 }
 
-// is says whether fd is the stream.
 func (s *stream) is(fd int) bool {
 	var stat unix.Stat_t
 	if err := unix.Fstat(fd, &stat); err != nil {
@@ -62,7 +61,6 @@ func (s *stream) is(fd int) bool {
 	return uint64(stat.Dev) == s.dev && stat.Ino == s.ino //nolint:unconvert // 32 bits on mips
 }
 
-// connect opens the socket at path.
 func (s *stream) connect(path string) error {
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
@@ -152,7 +150,6 @@ func (s *stream) drain() {
 	}
 }
 
-// newNative makes the encoder of datagrams.
 func newNative(identifier string) *console {
 	if identifier == "" {
 		identifier = "prefork"
@@ -187,7 +184,6 @@ const fieldPrefix = "PREFORK_"
 // maxFieldName is what the journal allows.
 const maxFieldName = 64
 
-// pair adds a field to the datagram.
 func (e *console) pair(key, value string) {
 	name := strings.Map(func(r rune) rune {
 		switch {

@@ -14,7 +14,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The formats.
 const (
 	Auto    = "auto"    // Console on a terminal, the journal's own form into the journal, else JSON
 	Console = "console" // for people; in colour on a terminal

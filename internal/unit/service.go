@@ -95,7 +95,6 @@ func (s Service) directory() string {
 	return s.Name
 }
 
-// check reports every problem at once.
 func (s Service) check() error {
 	var p problems
 	p.name(s.Name)

@@ -50,7 +50,6 @@ func (s Socket) Text() (string, error) {
 	}), nil
 }
 
-// check reports every problem at once.
 func (s Socket) check() error {
 	var p problems
 	p.name(s.Name)

@@ -15,7 +15,6 @@ import (
 	"prefork/master"
 )
 
-// suffix ends the name of each control socket.
 const suffix = ".sock"
 
 // maxPath is the room for a path in a socket address (unix(7)), its closing

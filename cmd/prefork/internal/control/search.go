@@ -42,7 +42,6 @@ func FindListen(ctx context.Context, listen string) (string, error) {
 	return s.verdict(listen)
 }
 
-// places returns where a client looks.
 func places() []directory {
 	dirs := directories()
 	for _, d := range dirs {
@@ -53,7 +52,6 @@ func places() []directory {
 	return append(dirs, directory{path: systemDirectory})
 }
 
-// search collects what a client finds.
 type search struct {
 	looked []string // one line for each place
 	live   []string

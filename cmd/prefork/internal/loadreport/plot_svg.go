@@ -59,7 +59,6 @@ func (d *drawing) path(data, class string) {
 	}
 }
 
-// svgFile is the drawing as a file of its own.
 func svgFile(r *load.Result) (string, error) {
 	s, err := svg(r, true)
 	return `<?xml version="1.0" encoding="UTF-8"?>` + "\n" + s, err

@@ -47,7 +47,6 @@ func Text(w io.Writer, r *load.Result, o TextOptions) error {
 	return err
 }
 
-// draft is a report that is being written.
 type draft struct {
 	b     strings.Builder
 	r     *load.Result
@@ -127,7 +126,6 @@ func planText(p load.Plan) string {
 	return strings.Join(parts, ", ")
 }
 
-// figures are what a run comes down to.
 func (t *draft) figures() {
 	r := t.r
 	t.b.WriteByte('\n')

@@ -165,7 +165,6 @@ func figures() []figure {
 	return all
 }
 
-// figureOf finds what a name stands for.
 func figureOf(name string) (figure, error) {
 	bare, raw := strings.CutPrefix(name, uncorrected)
 	if q, ok := pointOf(bare); ok {

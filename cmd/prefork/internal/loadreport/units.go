@@ -7,7 +7,6 @@ import (
 	"prefork/cmd/prefork/internal/human"
 )
 
-// threeDigits rounds a number of an axis.
 func threeDigits(f float64) float64 {
 	rounded, err := strconv.ParseFloat(strconv.FormatFloat(f, 'e', 2, 64), 64)
 	if err != nil {

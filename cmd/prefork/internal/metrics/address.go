@@ -52,7 +52,6 @@ func ParseAddress(name string) (Address, error) {
 // maxPath is the room that sockaddr_un has, less the final NUL.
 const maxPath = 107
 
-// listen binds the address.
 func (a Address) listen() (net.Listener, error) {
 	var l net.Listener
 	var err error

@@ -9,7 +9,6 @@ import (
 	"prefork/cmd/prefork/internal/screen"
 )
 
-// column is one of the table's.
 type column struct {
 	name     string
 	key      screen.Key // sorts by it

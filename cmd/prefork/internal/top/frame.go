@@ -150,7 +150,6 @@ func (v *view) rates() screen.Line {
 	}, "  ")}}
 }
 
-// answers counts what handlers answered.
 func answers(s *prefork.Status) (n uint64) {
 	for _, c := range s.HandlerLatency.Counts {
 		n += c

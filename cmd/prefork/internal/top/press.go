@@ -88,7 +88,6 @@ func (m *Model) order(k screen.Key) bool {
 	return true
 }
 
-// move selects another worker.
 func (m *Model) move(k screen.Key) {
 	rows := m.rows()
 	at := m.position(rows)
@@ -140,7 +139,6 @@ func (m *Model) ask(command string) {
 
 func (m *Model) refuse(why string) { m.said, m.bad = why, true }
 
-// answer takes the answer to the question.
 func (m *Model) answer(k screen.Key) Wish {
 	w := *m.question
 	m.question = nil
@@ -195,7 +193,6 @@ func (m *Model) footer() screen.Line {
 	return screen.Line{{Text: "q quit  ? help  s sort  i reverse  p pause  ↑↓ choose  r recycle  d drain", Style: human.Dim}}
 }
 
-// helpLines explains the keys.
 func helpLines() []screen.Line {
 	var letters []string
 	for _, c := range columns {

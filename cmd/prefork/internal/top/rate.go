@@ -73,7 +73,6 @@ func quantile(h master.Histogram, total uint64, q float64) (seconds float64, ove
 	return h.BoundsS[len(h.BoundsS)-1], true
 }
 
-// row is a worker with its rates.
 type row struct {
 	master.WorkerRow
 	measured bool    // what follows is known

@@ -10,7 +10,6 @@ import (
 // leastDoing is the room that the last column needs to be of use.
 const leastDoing = 12
 
-// table lays the workers out.
 type table struct {
 	rows    []row
 	at      []int // indexes into columns: those that there is room for
@@ -89,7 +88,6 @@ func (t *table) title(i int) string {
 	return columns[i].name
 }
 
-// header is the line with the names.
 func (t *table) header() screen.Line {
 	return t.line(" ", func(i int) (string, human.Style) {
 		if i == t.sorted {
@@ -99,7 +97,6 @@ func (t *table) header() screen.Line {
 	})
 }
 
-// worker is the line of a row.
 func (t *table) worker(r *row, selected bool) screen.Line {
 	mark := " "
 	if selected {
