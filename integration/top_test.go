@@ -185,7 +185,7 @@ func TestTopOnceIsForScripts(t *testing.T) {
 	if !strings.Contains(stdout, "rate      0 conn/s") {
 		t.Errorf("no rate in:\n%s", stdout)
 	}
-	if code, _, stderr := c.run("top"); code != 2 || !strings.Contains(stderr, "no terminal; use --once") {
+	if code, _, stderr := c.run("top"); code != 2 || !strings.Contains(stderr, "not a terminal; use --once") {
 		t.Errorf("without a terminal: exit %d, %q", code, stderr)
 	}
 }

@@ -16,7 +16,7 @@ import (
 	"prefork/cmd/prefork/internal/control"
 )
 
-// target is how a client's flags name the server to talk to, and its patience.
+// target is the server that the flags of a command name, and how long to wait.
 type target struct {
 	control string
 	listen  string
@@ -85,8 +85,8 @@ func (t *target) ask(cmd *cobra.Command, f func(context.Context, *control.Client
 	return f(ctx, client)
 }
 
-// patience returns a context that ends on a signal or when the time is up,
-// with the cause in an operator's words.
+// patience returns a context that ends on a signal or at the timeout, with a cause
+// that can be printed.
 func (t *target) patience(parent context.Context) (context.Context, func()) {
 	ctx, interrupt := context.WithCancelCause(parent)
 	signals := make(chan os.Signal, 1)

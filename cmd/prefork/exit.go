@@ -16,8 +16,7 @@ const (
 	exitConfig = 78 // EX_CONFIG
 )
 
-// usageError is a command line that cannot be understood. command is where
-// help is.
+// usageError is an invalid command line; `command --help` explains it.
 type usageError struct {
 	command string
 	err     error
@@ -47,8 +46,8 @@ func exitStatus(err error) int {
 	return prefork.ExitCode(err)
 }
 
-// message is what standard error gets. Problems of a file stand alone, so that
-// editors and other tools find `file:line:` at the beginning of the line.
+// message is what is printed to standard error. Problems of a file have no prefix,
+// so that editors and other tools find `file:line:` at the start of a line.
 func message(err error) string {
 	var problems config.Problems
 	if errors.As(err, &problems) && !problems.Usage() {

@@ -2,9 +2,8 @@ package main
 
 import "errors"
 
-// given is a flag that names a file, a socket or a server. An empty one is
-// refused: it is most likely a variable that is not set, and what would be taken
-// in its place, such as the default configuration, is not what was meant.
+// given is a flag that names a file, a socket or a server. An empty value is
+// refused: most likely a variable is not set, and the default is not meant.
 type given string
 
 // Set implements pflag.Value, as do the methods below.

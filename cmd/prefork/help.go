@@ -55,7 +55,7 @@ func printHelp(cmd *cobra.Command, _ []string) {
 	if cmd.HasAvailableSubCommands() {
 		fmt.Fprintf(&b, "\nMore about a command: %s COMMAND --help\n", cmd.CommandPath())
 	}
-	_, _ = cmd.OutOrStdout().Write(b.Bytes()) // a closed pager is no error
+	_, _ = cmd.OutOrStdout().Write(b.Bytes()) // a pager that was closed is not an error
 }
 
 func usageLine(cmd *cobra.Command) string {

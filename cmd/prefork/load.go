@@ -88,7 +88,7 @@ what changed from the first to the second.`,
 	}
 }
 
-// args wants a URL, and helps who mistyped compare.
+// args wants a URL, and recognises a mistyped compare.
 func (f *loadFlags) args(cmd *cobra.Command, args []string) error {
 	if len(args) > 0 && !strings.Contains(args[0], ":") {
 		if hint := nearest.Hint(args[0], []string{"compare"}); hint != "" {
@@ -110,12 +110,12 @@ func (f *loadFlags) run(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return fmt.Errorf("load: %w", err)
 	}
-	stop() // whoever is tired of the reports can still leave
+	stop() // another interrupt ends the report
 	if err := f.report(cmd.OutOrStdout(), result); err != nil {
 		return fmt.Errorf("load: %w", err)
 	}
 	var failed []string
-	// Idle connections ask for nothing: they do well to stand.
+	// Idle connections send nothing; they succeed by being open.
 	held := f.options.Mode == load.Idle && result.Standing > 0
 	if result.Requests == 0 && !held && result.Failed() > 0 {
 		failed = append(failed, "nothing was answered")
@@ -138,7 +138,7 @@ func (f *loadFlags) measure(ctx context.Context, stderr io.Writer) (*load.Result
 	if loops == 0 {
 		loops = load.DefaultLoops()
 	}
-	// Each loop keeps a processor of Go's, and everybody else needs one.
+	// Each loop occupies a processor of Go's, and the rest needs one.
 	runtime.GOMAXPROCS(max(runtime.GOMAXPROCS(0), loops+1))
 	var watch *marker
 	if f.control != "" {
@@ -170,8 +170,8 @@ func (f *loadFlags) measure(ctx context.Context, stderr io.Writer) (*load.Result
 	return result, nil
 }
 
-// report writes the result in every form that was asked for: first for who
-// waits for it, so that a file that cannot be written does not cost the run.
+// report writes the result in every requested form: first to standard output, so
+// that it is not lost if a file cannot be written.
 func (f *loadFlags) report(out io.Writer, r *load.Result) error {
 	if err := f.print(out, r); err != nil {
 		return err

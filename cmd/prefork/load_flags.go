@@ -123,7 +123,7 @@ func (f *loadFlags) modes(cmd *cobra.Command) []error {
 			}
 		}
 	}
-	// For the engine 0 is the default; here it is a mistake, which is told once.
+	// For the engine 0 is the default; as a flag it is a mistake.
 	for _, n := range []struct {
 		name  string
 		value *int

@@ -10,22 +10,21 @@ import (
 	"prefork/internal/load"
 )
 
-// How often the server is asked what it does, and how long it has to answer.
+// How often the server is asked for its status, and how long it has to answer.
 const (
 	markEvery    = 200 * time.Millisecond
 	markPatience = 2 * time.Second
 )
 
-// marker turns what a server says of itself into marks of a run. One goroutine
-// uses it.
+// marker turns the status of a server into marks of a run. One goroutine uses it.
 type marker struct {
 	client *control.Client
 	last   prefork.Status
 	silent bool // it did not answer
 }
 
-// newMarker asks the server for the first time, so that a wrong path is found
-// before the load begins.
+// newMarker asks for the first status, so that a wrong path is found before the
+// load begins.
 func newMarker(ctx context.Context, path string) (*marker, error) {
 	m := &marker{client: control.NewClient(path)}
 	var err error
@@ -85,7 +84,7 @@ func compareStatus(before, now prefork.Status, mark func(kind, text string)) {
 		mark("other", fmt.Sprintf("another server answers, pid %d", now.PID))
 		return
 	}
-	// Each has its mark, even those that were done between two looks.
+	// Each reload has its mark, even if there were several between two looks.
 	for n := takenOver(now) - takenOver(before); n > 0; n-- {
 		mark("reload", fmt.Sprintf("generation %d", now.Generation-n+1))
 	}
@@ -110,6 +109,6 @@ func takenOver(s prefork.Status) int {
 	return n
 }
 
-// ends says whether a server in this state is on its way out. The states of a
-// reload are not worth a mark beside that of the reload.
+// ends says whether a server in this state is ending. The states of a reload need
+// no mark besides that of the reload.
 func ends(state string) bool { return state == "draining" || state == "killing" || state == "stopped" }

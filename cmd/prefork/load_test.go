@@ -163,7 +163,7 @@ func TestLoadSaysWhatIsWrongWithItsCommandLine(t *testing.T) {
 		{"load tcp://x:1 --method GET", "method and header: only http has them"},
 		{"load tcp://x:1 --timeout 0s", "--timeout: more than 0s, not 0s"},
 		{"load http://x:1/ --header bad", `header: want "Name: value", not "bad"`},
-		{"load unix:///x --source 127.0.0.2", "source: a unix socket is connected to from nowhere"},
+		{"load unix:///x --source 127.0.0.2", "source: a connection to a unix socket has no source address"},
 	} {
 		r := runHere(strings.Fields(c.args)...)
 		if first, _, _ := strings.Cut(r.stderr, "\n"); r.status != 2 || first != "prefork: "+c.want {

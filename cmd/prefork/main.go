@@ -17,15 +17,14 @@ func main() {
 	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
 }
 
-// serveAsWorker runs one of a master's workers. Which handler it serves stands
-// in the settings that the master sends.
+// serveAsWorker runs as a worker. The settings that the master sends name the
+// handler.
 func serveAsWorker() int {
 	s := &prefork.Server{Configure: config.Configure, Version: build().String()}
 	return prefork.ExitCode(s.Run(context.Background()))
 }
 
-// run is the whole command, less the process around it: it returns the exit
-// status.
+// run runs a command line and returns the exit status.
 func run(args []string, stdout, stderr io.Writer) int {
 	root := newRoot(stdout, stderr)
 	root.SetArgs(protectNegative(args))
@@ -36,7 +35,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	if err == nil {
 		return exitOK
 	}
-	// Where standard error is broken there is nobody left to tell.
+	// If standard error is broken the message is lost.
 	_, _ = fmt.Fprintln(stderr, message(err))
 	return exitStatus(err)
 }

@@ -14,16 +14,16 @@ import (
 	"prefork/internal/logs"
 )
 
-// observer is what the master serves about itself beside its control socket.
+// observer serves metrics and the status page, besides the control socket.
 type observer struct {
 	server *metrics.Server // nil if the configuration wants none
 	log    *zap.Logger
-	stop   func() // of looking after the socket
+	stop   func() // ends the check of the socket's file
 }
 
-// observe puts /metrics on the control socket, and binds the address that the
-// configuration gives it, before anything else is: one that is taken must be
-// known while nothing runs. The answers come from s once it runs.
+// observe puts /metrics on the control socket, and binds the configured address
+// of the metrics. That is done first, so that an address that is in use is
+// reported before anything runs. The answers come from s once it runs.
 func observe(c *config.Config, s *prefork.Server) (*observer, error) {
 	scrape := metrics.Handler(s.Status)
 	mux := http.NewServeMux()
@@ -36,8 +36,7 @@ func observe(c *config.Config, s *prefork.Server) (*observer, error) {
 	if err != nil {
 		return nil, &prefork.ConfigError{Err: err}
 	}
-	// The master makes its own log in Run; this one has the same form, so that
-	// the lines stand together.
+	// The master makes its own log in Run; this one has the same format.
 	log, _, err := logs.New(c.LogFormat, c.LogLevel, os.Stderr)
 	if err != nil {
 		return nil, &prefork.ConfigError{Err: err}
@@ -69,5 +68,5 @@ func (o *observer) Close() {
 	}
 	o.stop()
 	o.server.Close()
-	_ = o.log.Sync() // who would hear of it
+	_ = o.log.Sync() // there is nowhere to report an error
 }

@@ -25,7 +25,7 @@ const (
 // newRoot returns the whole command. Cobra binds the completion scripts to the
 // output as it is when they are added, so it must be known here.
 func newRoot(stdout, stderr io.Writer) *cobra.Command {
-	cobra.EnableCommandSorting = false // they come in the order in which one needs them
+	cobra.EnableCommandSorting = false // they are listed in the order of use
 	root := &cobra.Command{
 		Use:   "prefork",
 		Short: "a pre-forking server that reloads without dropping a connection",
@@ -88,8 +88,8 @@ func flagError(cmd *cobra.Command, err error) error {
 	return &usageError{cmd.CommandPath(), err}
 }
 
-// misspelt looks at the first word before cobra does, which would complain of
-// the flags behind an unknown command and not of the command.
+// misspelt checks the first word before cobra does, which would report the flags
+// of an unknown command and not the command.
 func misspelt(root *cobra.Command, args []string) error {
 	if len(args) == 0 || strings.HasPrefix(args[0], "-") || strings.HasPrefix(args[0], "__complete") {
 		return nil
@@ -101,8 +101,8 @@ func misspelt(root *cobra.Command, args []string) error {
 	return &usageError{root.Name(), fmt.Errorf("unknown command %q%s", args[0], nearest.Hint(args[0], names))}
 }
 
-// refuseUnknown makes words that are none of cmd's commands usage errors, which
-// cobra answers with the help text and status 0.
+// refuseUnknown makes unknown subcommands of cmd usage errors. Cobra would print
+// the help and exit 0.
 func refuseUnknown(cmd *cobra.Command) {
 	var names []string
 	for _, c := range cmd.Commands() {
@@ -118,7 +118,7 @@ func refuseUnknown(cmd *cobra.Command) {
 	}
 }
 
-// commandNames returns what may stand behind prefork on a command line.
+// commandNames returns the words that may follow prefork on a command line.
 func commandNames(root *cobra.Command) []string {
 	names := []string{"help"}
 	for _, c := range root.Commands() {
@@ -129,9 +129,9 @@ func commandNames(root *cobra.Command) []string {
 	return names
 }
 
-// protectNegative moves a negative number behind a double dash: `scale -1` is
-// about a number and not about a flag named 1. In other commands a number is
-// the value of a flag.
+// protectNegative moves a negative number behind a double dash, so that the 1 of
+// `scale -1` is not taken for a flag. In other commands a number is the value of
+// a flag.
 func protectNegative(args []string) []string {
 	if len(args) == 0 || args[0] != "scale" && args[0] != "recycle" {
 		return args
@@ -157,7 +157,7 @@ func noArgs(cmd *cobra.Command, args []string) error {
 	return nil
 }
 
-// oneArg wants exactly one argument, which what describes.
+// oneArg wants exactly one argument; what describes it.
 func oneArg(what string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) != 1 {

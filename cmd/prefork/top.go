@@ -56,23 +56,23 @@ Exit 0 if you quit, or if the server ended in order; exit 1 if it was lost.`,
 	return cmd
 }
 
-// needsTerminal returns a usage error if there is none to draw on.
+// needsTerminal returns a usage error if there is no terminal to draw on.
 func needsTerminal(cmd *cobra.Command) error {
 	switch {
 	case cmd.OutOrStdout() != io.Writer(os.Stdout) || !screen.IsTerminal(os.Stdout):
-		return usage(cmd, "standard output is no terminal; use --once to print one picture")
+		return usage(cmd, "standard output is not a terminal; use --once to print one picture")
 	case !screen.IsTerminal(os.Stdin):
-		return usage(cmd, "standard input is no terminal to take keys from; use --once to print one picture")
+		return usage(cmd, "standard input is not a terminal to read keys from; use --once to print one picture")
 	case os.Getenv("TERM") == "dumb":
 		return usage(cmd, "the terminal cannot move its cursor (TERM=dumb); use --once to print one picture")
 	}
 	return nil
 }
 
-// errEnough ends a stream that has told all that is needed.
+// errEnough ends a stream when no more of it is needed.
 var errEnough = errors.New("enough")
 
-// endlessLine is the width of what is no terminal.
+// endlessLine is the width of an output that is not a terminal.
 const endlessLine = 1 << 20
 
 // topOnce prints the picture of one interval.
@@ -105,7 +105,7 @@ func topOnce(ctx context.Context, c *control.Client, out io.Writer) error {
 	return err
 }
 
-// topEnded says how the server's end is to be taken.
+// topEnded returns an error if the server did not end in order.
 func topEnded(m *top.Model) error {
 	switch code, ok := m.Ended(); {
 	case !ok:

@@ -18,8 +18,8 @@ import (
 	"prefork/cmd/prefork/internal/top"
 )
 
-// repaint is how long news may wait for more of them before they are painted:
-// a storm of log lines must not become a storm of frames.
+// repaint is how long a change may wait before it is painted, so that many log
+// lines do not cause as many frames.
 const repaint = 30 * time.Millisecond
 
 // topView is the live view. One goroutine owns the model and paints; others
@@ -37,13 +37,13 @@ type topView struct {
 	failed   chan error // what the keys' reader or a panic says
 }
 
-// verdict is what became of a command.
+// verdict is the outcome of a command.
 type verdict struct {
 	wish top.Wish
 	err  error
 }
 
-// topLive shows the server until somebody has had enough.
+// topLive shows the server until the user quits.
 func topLive(ctx context.Context, c *control.Client, patience time.Duration) error {
 	v := &topView{
 		client: c, patience: patience, model: top.New(),
@@ -53,7 +53,7 @@ func topLive(ctx context.Context, c *control.Client, patience time.Duration) err
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	go v.guard(func() error { v.streamed <- v.follow(ctx); return nil })
-	// A server that is not there is told before the screen is taken.
+	// A server that does not answer is reported before the screen is taken over.
 	select {
 	case item := <-v.items:
 		v.model.Feed(item)
@@ -71,7 +71,7 @@ func topLive(ctx context.Context, c *control.Client, patience time.Duration) err
 	return err
 }
 
-// end says how the stream's end is to be taken.
+// end returns the outcome of a stream that has ended.
 func (v *topView) end(err error) error {
 	if err != nil {
 		return fmt.Errorf("top: %w", err)
@@ -83,7 +83,7 @@ func (v *topView) end(err error) error {
 	return err
 }
 
-// follow hands what the stream tells to the owner of the model.
+// follow passes the items of the stream to the owner of the model.
 func (v *topView) follow(ctx context.Context) error {
 	return v.client.Stream(ctx, 0, func(item control.Item) error {
 		select {
@@ -95,8 +95,8 @@ func (v *topView) follow(ctx context.Context) error {
 	})
 }
 
-// guard runs f on a goroutine of its own. A panic there becomes an error, for
-// it would leave the terminal as nobody wants it.
+// guard runs f, on a goroutine of its own. A panic becomes an error, so that the
+// terminal is restored.
 func (v *topView) guard(f func() error) {
 	err := error(nil)
 	defer func() {
@@ -116,7 +116,7 @@ func (v *topView) guard(f func() error) {
 // errServerEnded is what show returns when the stream has ended.
 var errServerEnded = errors.New("the server has ended")
 
-// show owns the terminal. The deferred Close gives it back even in a panic.
+// show owns the terminal. The deferred Close restores it even in a panic.
 func (v *topView) show(ctx context.Context) (err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -137,7 +137,7 @@ func (v *topView) show(ctx context.Context) (err error) {
 	return v.loop(ctx, timer, resized)
 }
 
-// read hands keys to the owner of the model.
+// read passes keys to the owner of the model.
 func (v *topView) read(ctx context.Context) error {
 	err := v.terminal.Keys(func(k screen.Key) bool {
 		select {
@@ -201,7 +201,7 @@ func (v *topView) loop(ctx context.Context, timer *time.Timer, resized <-chan os
 	}
 }
 
-// last takes what the stream told before it ended.
+// last takes the items that came before the end of the stream.
 func (v *topView) last(err error) error {
 	for {
 		select {
@@ -216,7 +216,7 @@ func (v *topView) last(err error) error {
 	}
 }
 
-// send sends a command and waits for its verdict.
+// send sends a command and waits for its outcome.
 func (v *topView) send(ctx context.Context, wish top.Wish) {
 	asked, cancel := ctx, context.CancelFunc(func() {})
 	if v.patience > 0 {

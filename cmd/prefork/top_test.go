@@ -50,7 +50,7 @@ func TestTopSaysHowTheServerWasLost(t *testing.T) {
 
 func TestTopWithoutATerminalSaysWhatToDo(t *testing.T) {
 	for _, r := range []result{runHere("top"), runProcess(t, "top")} {
-		if r.status != 2 || !strings.Contains(r.stderr, "standard output is no terminal; use --once") {
+		if r.status != 2 || !strings.Contains(r.stderr, "standard output is not a terminal; use --once") {
 			t.Errorf("%+v", r)
 		}
 	}

@@ -53,7 +53,7 @@ configured addresses before the server ever runs, and while it restarts.`,
 				return usage(cmd, "--name: a unit needs a name")
 			}
 			if f.socket && f.notifyReload {
-				return usage(cmd, "--notify-reload is about the service unit, and --socket prints the other: give one of them")
+				return usage(cmd, "--notify-reload changes the service unit, and --socket prints the socket unit: use one of them")
 			}
 			text, err := f.unit()
 			if err != nil {
@@ -133,18 +133,18 @@ func (f *unitFlags) source() (string, error) {
 	return file, nil
 }
 
-// hidden says which of the paths the service does not see, for it has a /tmp and
-// a /var/tmp of its own.
+// hidden says which of the paths the service does not see, because it has its own
+// /tmp and /var/tmp.
 func hidden(paths ...string) (notes []string) {
 	for _, path := range paths {
 		if strings.HasPrefix(path, "/tmp/") || strings.HasPrefix(path, "/var/tmp/") {
-			notes = append(notes, path+" is not there for the service, whose /tmp and /var/tmp are its own (PrivateTmp=): move it.")
+			notes = append(notes, path+" is invisible to the service, which has its own /tmp and /var/tmp (PrivateTmp=): move it.")
 		}
 	}
 	return notes
 }
 
-// relative says which of the files the service would look for elsewhere.
+// relative says which of the files the service would look for in another place.
 func (f *unitFlags) relative(c config.Config) (notes []string) {
 	directory := "/"
 	if f.user {
@@ -195,8 +195,7 @@ func (f *unitFlags) open(o *unit.Service, c config.Config, addresses []master.Ad
 	for _, path := range append(c.OptionPaths(), o.Binary, o.Config) {
 		o.ReadHome = o.ReadHome || underHome(path)
 	}
-	// A worker that hangs should be replaced before the watchdog takes it for
-	// the whole server.
+	// A worker that hangs should be replaced before the watchdog ends the server.
 	o.Watchdog = max(time.Minute, 2*c.Timeouts.WorkerTimeout)
 	// systemd bounds a reload, which lasts until the end of the probation, by it too.
 	o.StartTimeout = max(time.Minute, 3*c.Rollout.StartTimeout+max(0, c.Rollout.Probation))

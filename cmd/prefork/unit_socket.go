@@ -24,8 +24,8 @@ func (f *unitFlags) socketUnit(c config.Config, addresses []master.Address) (str
 	return text, nil
 }
 
-// socketSettings takes the addresses over. A unit has one mode, one owner and
-// one meaning of [::] for all of its sockets.
+// socketSettings fills in the addresses. A unit has one mode, one owner and one
+// meaning of [::] for all of its sockets.
 func (f *unitFlags) socketSettings(o *unit.Socket, addresses []master.Address) error {
 	var first *master.Address // of those with a file
 	for i, a := range addresses {
@@ -54,7 +54,7 @@ func (f *unitFlags) socketSettings(o *unit.Socket, addresses []master.Address) e
 		}
 	}
 	if o.BindIPv6Only == "both" {
-		o.BindIPv6Only = "" // as the system has it, which is so unless somebody changed it
+		o.BindIPv6Only = "" // the default of the system
 	}
 	return nil
 }

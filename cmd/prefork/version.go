@@ -59,7 +59,7 @@ func newVersion() *cobra.Command {
 		Short:   "say what this binary was built from",
 		GroupID: groupOther,
 		Long: `Prints the version, the commit and the Go release that this binary was built
-from. A running server may be another one: "prefork status" tells its version.`,
+from. A running server may have another version: "prefork status" shows it.`,
 		Example: `  prefork version
   prefork version --json`,
 		Args: noArgs,

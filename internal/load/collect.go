@@ -32,7 +32,7 @@ func (c *counts) fail(class Class, n uint64) {
 	c.errors[class] += n
 }
 
-// made is how many exchanges have ended, well or not.
+// made is how many exchanges have ended, with or without an error.
 func (c *counts) made() uint64 {
 	n := c.requests
 	for _, failed := range c.errors {
@@ -75,9 +75,8 @@ func (p *part) empty() {
 }
 
 // collector puts the parts of all loops together, second by second. It shares
-// the processors with the loops and perhaps with the server, so what it does in
-// a second is little, and leaves little for the garbage collector. One goroutine
-// owns it but for latest.
+// the processors with the loops and perhaps with the server, so it does little in
+// a second, and allocates little. One goroutine owns all of it but latest.
 type collector struct {
 	run     *Run
 	total   counts
@@ -130,7 +129,7 @@ func (c *collector) back(p *part) {
 	}
 }
 
-// complete ends the seconds that all loops are past.
+// complete ends the seconds that all loops have finished.
 func (c *collector) complete(all bool) {
 	past := math.MaxInt // of which all is whole
 	for _, second := range c.reached {

@@ -31,7 +31,7 @@ type slot struct {
 	n    uint64
 }
 
-// conn is one connection after the other. Its loop owns it.
+// conn is a connection, and those that follow when it is closed. Its loop owns it.
 type conn struct {
 	fd     int32
 	age    int32 // grows with each socket and timer
@@ -84,16 +84,16 @@ func (k *conn) takes(p *plan) bool {
 	return k.state == ready && k.flying < len(k.slots) && (p.PerConn == 0 || k.asked < p.PerConn)
 }
 
-// expired reports whether the connection has waited too long since it began to,
-// or since thawed.
-func (k *conn) expired(now, thawed, timeout, connect int64) bool {
+// expired reports whether the connection has waited too long. The time in which
+// the process was frozen does not count.
+func (k *conn) expired(now, frozenUntil, timeout, connect int64) bool {
 	switch k.state {
 	case connecting, busy:
-		return now-max(k.dialed, thawed) > connect
+		return now-max(k.dialed, frozenUntil) > connect
 	case greeting:
-		return now-max(k.dialed, thawed) > timeout
+		return now-max(k.dialed, frozenUntil) > timeout
 	case ready:
-		return k.flying > 0 && now-max(k.head().sent, thawed) > timeout
+		return k.flying > 0 && now-max(k.head().sent, frozenUntil) > timeout
 	}
 	return false
 }
@@ -163,8 +163,8 @@ func (l *loop) dial(k *conn, now int64) {
 	}
 }
 
-// early tries to send at once: over loopback the connection often stands when
-// connect returns. It returns what is to be watched for.
+// early tries to send at once, because over loopback the connection is often
+// established when connect returns. It returns the events to watch for.
 func (l *loop) early(k *conn) (uint32, unix.Errno) {
 	l.scratch = l.plan.request.append(l.scratch[:0], k.head().n)
 	n, errno := send(k.fd, l.scratch)
@@ -176,7 +176,7 @@ func (l *loop) early(k *conn) (uint32, unix.Errno) {
 	case errno != 0:
 		return 0, errno
 	}
-	l.stands(k, ready)
+	l.established(k, ready)
 	if n < len(l.scratch) {
 		k.out = append(k.out[:0], l.scratch[n:]...)
 		return unix.EPOLLIN | unix.EPOLLOUT, 0
@@ -188,8 +188,7 @@ func (l *loop) watch(k *conn, op uintptr, events uint32) unix.Errno {
 	return l.epoll.control(op, k.fd, events, k.index/l.plan.Loops, k.age)
 }
 
-// stands notes that a connection is established.
-func (l *loop) stands(k *conn, next state) {
+func (l *loop) established(k *conn, next state) {
 	k.state, k.stood = next, true
 	l.opening--
 	l.active++
@@ -217,7 +216,7 @@ func (l *loop) later(k *conn, at int64) {
 	l.timers.add(timer{at: at, conn: int32(k.index / l.plan.Loops), age: k.age})
 }
 
-func (l *loop) awake(k *conn, now int64) {
+func (l *loop) onTimer(k *conn, now int64) {
 	switch {
 	case k.state == busy:
 		l.dial(k, now)
@@ -245,7 +244,7 @@ func (l *loop) event(k *conn, events uint32) {
 		l.connected(k, now)
 		return
 	}
-	if len(k.out) > 0 && events&unix.EPOLLOUT != 0 && !l.unload(k) {
+	if len(k.out) > 0 && events&unix.EPOLLOUT != 0 && !l.flushOut(k) {
 		return
 	}
 	if events&(unix.EPOLLIN|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
@@ -254,7 +253,7 @@ func (l *loop) event(k *conn, events uint32) {
 }
 
 func (l *loop) connected(k *conn, now int64) {
-	l.stands(k, ready)
+	l.established(k, ready)
 	if errno := l.watch(k, unix.EPOLL_CTL_MOD, unix.EPOLLIN); errno != 0 {
 		l.fail(k, OtherFailed, now, "epoll_ctl: %v", errno)
 		return
@@ -266,15 +265,15 @@ func (l *loop) connected(k *conn, now int64) {
 		k.out = k.out[:0]
 		l.write(k, l.plan.greeting, now)
 	} else {
-		l.welcome(k, now)
+		l.startUsing(k, now)
 	}
 	if l.plan.Mode != Churn && k.age == age {
 		l.openMore(now)
 	}
 }
 
-// welcome lets a connection that has said what it must do its work.
-func (l *loop) welcome(k *conn, now int64) {
+// startUsing uses a connection that is established and has been greeted.
+func (l *loop) startUsing(k *conn, now int64) {
 	k.state, k.since = ready, now
 	if l.plan.Mode != Churn {
 		l.available(k, now)
@@ -285,5 +284,5 @@ func (l *loop) welcome(k *conn, now int64) {
 		l.write(k, l.scratch, now)
 		return
 	}
-	l.unload(k)
+	l.flushOut(k)
 }

@@ -6,7 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// available goes on with a connection that could take a request.
+// available uses a connection that could take a request.
 func (l *loop) available(k *conn, now int64) {
 	switch {
 	case l.plan.Mode == Idle:
@@ -77,8 +77,8 @@ func (l *loop) write(k *conn, p []byte, now int64) {
 	}
 }
 
-// unload sends what was kept, and reports whether the connection still stands.
-func (l *loop) unload(k *conn) bool {
+// flushOut sends what was kept, and reports whether the connection still stands.
+func (l *loop) flushOut(k *conn) bool {
 	n, errno := send(k.fd, k.out)
 	l.part.out += uint64(n)
 	if errno != 0 && errno != unix.EAGAIN && errno != unix.EINTR {
@@ -109,16 +109,16 @@ func (l *loop) receive(k *conn) {
 		return
 	}
 	if n == 0 {
-		l.hungUp(k, now)
+		l.onEOF(k, now)
 		return
 	}
 	l.part.in += uint64(n)
-	l.digest(k, l.buffer[:n], now)
+	l.consume(k, l.buffer[:n], now)
 }
 
-// digest takes apart what has come: the answer to the greeting, to one
-// exchange, or to several of a pipeline.
-func (l *loop) digest(k *conn, p []byte, now int64) {
+// consume reads what has come: the answer to the greeting, to one exchange, or
+// to several of a pipeline.
+func (l *loop) consume(k *conn, p []byte, now int64) {
 	if k.state == greeting {
 		n, whole, ok := gather(&k.answer.line, p)
 		switch {
@@ -128,12 +128,12 @@ func (l *loop) digest(k *conn, p []byte, now int64) {
 			l.fail(k, Wrong, now, "more than a line answers the greeting: %.60q", p)
 		case whole:
 			k.label = cut(string(k.answer.line), maxExample)
-			l.welcome(k, now)
+			l.startUsing(k, now)
 		}
 		return
 	}
 	if l.plan.Mode == Idle {
-		return // a server may say what it likes
+		return // whatever the server sends is ignored
 	}
 	e := &l.plan.expect
 	for len(p) > 0 && k.flying > 0 {
@@ -155,7 +155,7 @@ func (l *loop) digest(k *conn, p []byte, now int64) {
 			l.fail(k, Wrong, now, "the answer is %.60q, expected %s", p, l.plan.expected())
 			return
 		case another:
-			l.refute(k, now)
+			l.failStatus(k, now)
 		default:
 			l.succeed(k, now)
 		}
@@ -228,30 +228,30 @@ func (l *loop) succeed(k *conn, now int64) {
 	l.inflight--
 }
 
-// refute counts an answer with another status than the expected.
-func (l *loop) refute(k *conn, now int64) {
+// failStatus counts an answer with another status than the expected.
+func (l *loop) failStatus(k *conn, now int64) {
 	if k.head().due >= l.run.windowBegins {
-		l.count1(HTTPStatus, now)
+		l.countFailure(HTTPStatus, now)
 		l.run.failures.add(HTTPStatus, 1, k, "status %d, expected %s", k.answer.http.status, l.plan.expected())
 	}
 	k.end()
 	l.inflight--
 }
 
-func (l *loop) count1(c Class, now int64) {
+func (l *loop) countFailure(c Class, now int64) {
 	l.part.fail(c, 1)
 	l.errors++
 	l.finished = now
 }
 
-func (l *loop) hungUp(k *conn, now int64) {
+func (l *loop) onEOF(k *conn, now int64) {
 	switch {
 	case k.flying > 0 && k.state == ready:
 		switch v := k.answer.end(&l.plan.expect); {
 		case v == right && k.flying == 1:
 			l.succeed(k, now)
 		case v == another && k.flying == 1:
-			l.refute(k, now)
+			l.failStatus(k, now)
 		case v == wrong:
 			l.fail(k, Wrong, now, "the body is another, expected %s", l.plan.expected())
 			return
@@ -269,14 +269,14 @@ func (l *loop) hungUp(k *conn, now int64) {
 	}
 }
 
-// lost goes on with a connection that the server has ended. If it was idle,
-// what that means depends on whether somebody was about to use it.
+// lost handles the end of a connection by the server. An idle one fails an
+// exchange only if that was about to use it.
 func (l *loop) lost(k *conn, c Class, now int64, format string, args ...any) {
 	switch {
 	case k.state == resting:
 		l.shut(k)
 		k.state, k.ended, k.cut = resting, c, true
-		l.later(k, now) // when its rest is over is as good as now: nobody else needs it
+		l.later(k, now) // reported at once: nothing else would use it
 	case k.state == ready && k.flying == 0 && l.plan.Mode != Idle && c != Wrong:
 		l.shut(k)
 		l.again(k, now, 0)
@@ -294,7 +294,7 @@ func (l *loop) fail(k *conn, c Class, now int64, format string, args ...any) {
 	}
 	failed := 0
 	if k.flying == 0 {
-		failed = l.unbegun(k, now)
+		failed = l.failUnsent(k, now)
 	}
 	for ; k.flying > 0; k.end() {
 		if k.head().due >= l.run.windowBegins {
@@ -307,15 +307,14 @@ func (l *loop) fail(k *conn, c Class, now int64, format string, args ...any) {
 		if c == Short && i > 0 {
 			of = EOF // only one can have been cut in the middle
 		}
-		l.count1(of, now)
+		l.countFailure(of, now)
 	}
 	if failed > 0 {
 		l.run.failures.add(c, failed, k, format, args...)
 	}
 	l.shut(k)
 	if l.plan.Mode != Idle {
-		// By a timer even if it is at once: what fails again at once would
-		// otherwise come back here from here.
+		// By a timer even if it is at once: what fails at once would recurse.
 		l.later(k, now+max(failurePause(c), int64(l.plan.Pause)))
 	}
 	if l.plan.Mode != Churn {
@@ -323,9 +322,9 @@ func (l *loop) fail(k *conn, c Class, now int64, format string, args ...any) {
 	}
 }
 
-// unbegun returns 1 if a failure that no exchange had to do with counts as one:
-// it keeps the next from beginning.
-func (l *loop) unbegun(k *conn, now int64) int {
+// failUnsent returns 1 if a failure without an exchange counts as one, because it
+// keeps the next exchange from beginning.
+func (l *loop) failUnsent(k *conn, now int64) int {
 	if a := l.arrivals; a != nil && !k.stood {
 		// A connect fails the request that waits for it, if one is due.
 		for !l.stopping && a.at <= now {

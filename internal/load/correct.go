@@ -2,11 +2,11 @@ package load
 
 import "github.com/HdrHistogram/hdrhistogram-go"
 
-// correct adds to a histogram of a closed loop what its clients did not ask
-// while they waited: an answer that took v stands for others, asked an expected
-// interval apart, that would have taken v-interval, v-2*interval and so on down
-// to the interval. It is what HdrHistogram records when it is told the
-// interval beforehand, but here the interval is known only at the end.
+// correct adds to a histogram of a closed loop the requests that its clients did
+// not send while they waited. An answer that took v stands for others, sent an
+// expected interval apart, that would have taken v-interval, v-2*interval and so
+// on down to the interval. HdrHistogram does the same if it knows the interval
+// beforehand, but here it is known only at the end.
 func correct(to, from *hdrhistogram.Histogram, interval int64) {
 	to.Merge(from)
 	if interval <= 0 {

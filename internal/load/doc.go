@@ -12,8 +12,8 @@
 //
 // In a closed loop each connection asks again when it has its answer. It finds
 // out how much a server can do, and says little about waiting: when the server
-// stalls, the clients stop asking, and one slow answer stands for all that
-// would have been asked meanwhile (coordinated omission). In an open loop
+// stalls, the clients stop asking, and one slow answer is all that is measured of
+// that time (coordinated omission). In an open loop
 // requests come at the times of a schedule, whatever the server does. A request
 // that is due and finds no free connection waits, in a queue that is only an
 // index into the schedule, and its latency counts from the time at which it was
@@ -35,12 +35,12 @@
 // connect is a failed exchange. After a failure the connection is opened anew;
 // after one that would come again at once (nobody listens, no more ports) only
 // after a short pause. A server that closes an idle connection fails the next
-// exchange of a closed loop, which was about to use it; in an open loop nobody
-// was about to, and it is opened anew.
+// exchange of a closed loop, which was about to use it. In an open loop the
+// connection is opened anew.
 //
 // # What it does not do
 //
-// It speaks no TLS, no HTTP/2, and follows no redirect. It does not spread over
-// machines. It never says that a server is good: a Result carries warnings
-// about whatever made its figures doubtful, the generator first of all.
+// It supports neither TLS nor HTTP/2, and follows no redirect. It runs on one
+// machine. It does not judge a server. A Result has warnings about everything
+// that makes its figures doubtful, first of all the generator itself.
 package load

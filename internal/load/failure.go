@@ -83,8 +83,8 @@ func (f *failures) add(c Class, n int, k *conn, format string, args ...any) {
 	}
 }
 
-// sofar returns a copy, with the examples in the order of the classes.
-func (f *failures) sofar() Failures {
+// snapshot returns a copy, with the examples in the order of the classes.
+func (f *failures) snapshot() Failures {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	all := Failures{Counts: maps.Clone(f.counts), Unreached: maps.Clone(f.unreached), LostBy: maps.Clone(f.lostBy)}

@@ -26,16 +26,16 @@ func TestAFreezeOfTheGeneratorIsNoTimeout(t *testing.T) {
 		"greeting": {waits(greeting), timeout}, "answer": {waits(ready), timeout},
 	} {
 		l := &loop{turned: sent}
-		l.thaw(sent + freeze - 1) // a busy machine
-		if !test.k.expired(sent+test.limit+1, l.thawed, timeout, connect) {
+		l.noteFreeze(sent + freeze - 1) // a busy machine
+		if !test.k.expired(sent+test.limit+1, l.frozenUntil, timeout, connect) {
 			t.Errorf("%s: waits for ever", name)
 		}
 		thaw := sent + freeze - 1 + int64(time.Hour)
-		l.thaw(thaw)
-		if test.k.expired(thaw+test.limit, l.thawed, timeout, connect) {
+		l.noteFreeze(thaw)
+		if test.k.expired(thaw+test.limit, l.frozenUntil, timeout, connect) {
 			t.Errorf("%s: timed out for a freeze of the generator", name)
 		}
-		if !test.k.expired(thaw+test.limit+1, l.thawed, timeout, connect) {
+		if !test.k.expired(thaw+test.limit+1, l.frozenUntil, timeout, connect) {
 			t.Errorf("%s: waits for ever after a freeze", name)
 		}
 		r := &Run{loops: []*loop{l}}

@@ -9,12 +9,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// longest wait, after which a loop looks whether it is to stop.
+// idleWait is how long a loop waits before it checks whether to stop.
 const idleWait = int64(50e6)
 
-// How many connections a loop opens at a time when a run begins: more than a
-// small listen queue holds would be dropped by the kernel and come a second
-// late.
+// maxOpening is how many connects a loop has under way when a run begins. If
+// there are more than a small listen queue holds, the kernel drops some, and
+// they are established a second late.
 const maxOpening = 64
 
 // loop is one thread of a run. It owns its connections and everything here but
@@ -34,28 +34,28 @@ type loop struct {
 	buffer   []byte    // what is read
 	scratch  []byte    // what is written
 
-	count     uint64 // requests so far, from which their numbers follow
-	tickets   uint64 // requests that may still be begun before asking for more
-	inflight  int    // exchanges that have begun and not ended
-	opening   int    // connects under way, of those that stay
-	unopened  int    // the first connection that has not been opened yet
-	opensMore bool   // openMore is under way
-	active    int    // connections that stand
-	stopping  bool
-	warm      bool  // the window has not begun
-	nextScan  int64 // for what has timed out
-	nextFlush int64 // of the second's part
-	part      *part
-	spare     chan *part
-	whole     *latencies
-	lateMax   int64
-	turned    int64 // when the last turn ended
-	thawed    int64 // when the process last ran again after a freeze
-	frozenMax int64 // the longest freeze
-	unsent    uint64
-	cpuBegan  int64 // of the thread, when the window began
-	cpuUsed   int64 // in the window
-	finished  int64 // when the last exchange of the window ended
+	count       uint64 // requests so far, from which their numbers follow
+	tickets     uint64 // requests that may still be begun before asking for more
+	inflight    int    // exchanges that have begun and not ended
+	opening     int    // connects under way, of those that stay
+	unopened    int    // the first connection that has not been opened yet
+	opensMore   bool   // openMore is under way
+	active      int    // connections that stand
+	stopping    bool
+	warm        bool  // the window has not begun
+	nextScan    int64 // for what has timed out
+	nextFlush   int64 // of the second's part
+	part        *part
+	spare       chan *part
+	whole       *latencies
+	lateMax     int64
+	turned      int64 // when the last turn ended
+	frozenUntil int64 // when the process last ran again after a freeze
+	frozenMax   int64 // the longest freeze
+	unsent      uint64
+	cpuBegan    int64 // of the thread, when the window began
+	cpuUsed     int64 // in the window
+	finished    int64 // when the last exchange of the window ended
 
 	live struct {
 		requests, errors atomic.Uint64
@@ -97,7 +97,7 @@ func (l *loop) work() {
 	if l.plan.OnThread == nil {
 		defer runtime.UnlockOSThread()
 	}
-	// A sleep until the next request is due is to end in time, not 50 µs later.
+	// The default slack would end each sleep 50 µs after the next request is due.
 	_ = unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0)
 	defer l.close()
 	l.nextFlush = math.MaxInt64
@@ -108,7 +108,7 @@ func (l *loop) work() {
 	}
 	l.openMore(now)
 	l.turned = l.clock()
-	for l.goesOn(now) {
+	for l.advance(now) {
 		events := l.epoll.wait(l.wake() - now)
 		now = l.clock()
 		for i := range events {
@@ -120,7 +120,7 @@ func (l *loop) work() {
 		if len(events) > 0 {
 			now = l.clock()
 		}
-		l.thaw(now)
+		l.noteFreeze(now)
 		l.expire(now)
 		if l.arrivals != nil {
 			l.dispatch(now)
@@ -129,22 +129,22 @@ func (l *loop) work() {
 	}
 }
 
-// freeze is how long a turn takes only if the process did not run: a loop wakes
-// at idleWait at the latest, and a turn's work is over in milliseconds.
+// freeze is longer than any turn of a loop that runs: it waits for idleWait at
+// most, and works for milliseconds. After it the process was frozen.
 const freeze = int64(time.Second)
 
-// thaw takes account of a time in which the process did not run. The server may
-// have answered in it, so what has waited gets its whole timeout from here on.
-func (l *loop) thaw(now int64) {
+// noteFreeze notices when the process did not run. The server may have answered
+// meanwhile, so everything that waits gets its whole timeout from here on.
+func (l *loop) noteFreeze(now int64) {
 	if gap := now - l.turned; gap >= freeze {
-		l.thawed, l.frozenMax = now, max(l.frozenMax, gap)
+		l.frozenUntil, l.frozenMax = now, max(l.frozenMax, gap)
 	}
 	l.turned = now
 }
 
-// goesOn turns the pages of the run: the beginning of the window, the end of a
-// second, the end of the window. It reports whether there is more to do.
-func (l *loop) goesOn(now int64) bool {
+// advance handles the beginning of the window, the end of each second and the end
+// of the window. It reports whether there is more to do.
+func (l *loop) advance(now int64) bool {
 	if l.warm && now >= l.run.windowBegins {
 		l.warm = false
 		l.nextFlush = l.run.windowBegins + int64(time.Second)
@@ -175,7 +175,7 @@ func (l *loop) stop(end int64) {
 	}
 }
 
-// wake returns when the loop has something to do whatever comes.
+// wake returns when the loop has something to do even without an event.
 func (l *loop) wake() int64 {
 	at := min(l.nextScan, l.nextFlush)
 	if len(l.timers) > 0 {
@@ -200,12 +200,12 @@ func (l *loop) prepare() error {
 	return l.plan.OnThread()
 }
 
-// expire runs the timers that are due, and looks for what has timed out.
+// expire runs the timers that are due, and fails what has timed out.
 func (l *loop) expire(now int64) {
 	for len(l.timers) > 0 && l.timers[0].at <= now {
 		t := l.timers.take()
 		if k := &l.conns[t.conn]; k.age == t.age {
-			l.awake(k, now)
+			l.onTimer(k, now)
 		}
 	}
 	if now < l.nextScan {
@@ -213,14 +213,14 @@ func (l *loop) expire(now int64) {
 	}
 	timeout, connect := int64(l.plan.Timeout), int64(l.plan.Connect)
 	for i := range l.conns {
-		if k := &l.conns[i]; k.expired(now, l.thawed, timeout, connect) {
+		if k := &l.conns[i]; k.expired(now, l.frozenUntil, timeout, connect) {
 			l.fail(k, Timeout, now, "no whole answer within %v", l.plan.Timeout)
 		}
 	}
 	l.nextScan = now + min(max(min(timeout, connect)/16, 1e6), idleWait)
 }
 
-// dispatch sends what is due, as far as there are connections that can take it.
+// dispatch sends the requests that are due, as long as connections are free.
 func (l *loop) dispatch(now int64) {
 	a := l.arrivals
 	for a.at <= now && l.free.size > 0 && !l.stopping && now < l.run.windowEnds.Load() {

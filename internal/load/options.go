@@ -147,7 +147,7 @@ func (o Options) plan() (*plan, []error) {
 
 func (p *plan) open() bool { return p.Rate != "" }
 
-// expected says what a right answer is, for a message.
+// expected describes a right answer in a message.
 func (p *plan) expected() string {
 	if p.Reply != "" {
 		return fmt.Sprintf("%.60q", p.Reply)
@@ -250,7 +250,7 @@ func (p *plan) sources() []error {
 		case err != nil:
 			errs = append(errs, fmt.Errorf("source: %q is no IP address", s))
 		case p.target.network == "unix":
-			return append(errs, errors.New("source: a unix socket is connected to from nowhere"))
+			return append(errs, errors.New("source: a connection to a unix socket has no source address"))
 		default:
 			p.source = append(p.source, a.Unmap())
 		}

@@ -18,9 +18,9 @@ import (
 const maxTable = 64 << 20
 
 // owners returns the processes that hold the listening socket of the target
-// and that were not started by another that does: of a master and its workers,
-// the master. It returns nobody if the target is elsewhere, or if we may not
-// know.
+// and that were not started by another one that holds it: of a master and its
+// workers, the master. It returns none if the target is on another machine or
+// belongs to another user.
 func owners(t target, address netip.AddrPort) []int {
 	var inodes []string
 	if t.network == "unix" {
@@ -38,7 +38,7 @@ func owners(t target, address netip.AddrPort) []int {
 	for _, root := range roots {
 		members, err := cpu.Members(root)
 		if err != nil || slices.Contains(members, os.Getpid()) {
-			return nil // what the server costs cannot be told from what we do
+			return nil // our own CPU time could not be told from the server's
 		}
 	}
 	return roots

@@ -18,10 +18,10 @@ func (r *Run) sum() *Result {
 		Version: ResultVersion, Target: r.plan.URL, Started: r.began.Add(time.Duration(r.windowBegins)), Plan: r.plan.summary(),
 		ElapsedS: seconds(elapsed), Requests: t.requests, Errors: make(map[Class]uint64), Connections: t.connections,
 		BytesIn: t.in, BytesOut: t.out, Series: r.collect.series, Standing: r.collect.stood,
-		Examples: r.failures.sofar().Examples,
+		Examples: r.failures.snapshot().Examples,
 	}
 	if r.plan.Greeting != "" { // else no connection has a label
-		res.LostBy = r.failures.sofar().LostBy
+		res.LostBy = r.failures.snapshot().LostBy
 	}
 	maps.Copy(res.Errors, t.errors)
 	if elapsed > 0 {

@@ -21,7 +21,7 @@ type Run struct {
 	to       sockaddr
 	address  netip.AddrPort // of a tcp target
 	from     []sockaddr
-	unseen   bool // loops may wait without telling the scheduler
+	unseen   bool // loops may wait without telling the scheduler; see claim
 
 	began        time.Time
 	windowBegins int64        // nanoseconds since began
@@ -43,7 +43,7 @@ type Run struct {
 	result   *Result
 }
 
-// Snapshot is how a run is doing.
+// Snapshot is the state of a run.
 type Snapshot struct {
 	Warming  bool          // the window has not begun
 	Elapsed  time.Duration // since the window began; negative in the warm-up
@@ -111,12 +111,11 @@ func Start(ctx context.Context, o Options) (*Run, error) {
 	return r, nil
 }
 
-// claimed is how many loops of this process wait without telling the
-// scheduler. Each keeps a processor of Go's.
+// claimed is how many loops of this process wait in system calls that Go's
+// scheduler does not know of. Each occupies one of its processors.
 var claimed atomic.Int32
 
-// claim reports whether loops of that number may do so: somebody else must be
-// left a processor, whatever else runs.
+// claim reports whether so many loops may do so: one processor must be left.
 func claim(loops int) bool {
 	for {
 		now := claimed.Load()
@@ -145,7 +144,7 @@ func (r *Run) addresses(ctx context.Context) error {
 			return fmt.Errorf("source %v: the target %v is of the other family", a, r.address.Addr())
 		}
 		from := ipSockaddr(netip.AddrPortFrom(a, 0))
-		if r.plan.OnThread == nil { // which may move the threads to where it is an address
+		if r.plan.OnThread == nil { // it may move the threads to a namespace that has the address
 			fd, errno, where := open(&r.to, &from)
 			switch errno {
 			case 0:
@@ -188,7 +187,7 @@ func (r *Run) cancel() {
 	r.cancelled.Store(true)
 }
 
-// giveUp ends a run that has reached nobody so far, and was told why.
+// giveUp ends a run if no connect has succeeded so far and one has failed.
 func (r *Run) giveUp() {
 	if why := r.refusal.Load(); why != nil && !r.reached.Load() {
 		err := fmt.Errorf("%s: %s", r.plan.URL, *why)
@@ -197,8 +196,8 @@ func (r *Run) giveUp() {
 	}
 }
 
-// Unreached returns why nobody was reached for as long as Options.Wait says, nil
-// if the run was not given up for that.
+// Unreached returns why no connect succeeded within Options.Wait, nil if the run
+// was not given up.
 func (r *Run) Unreached() error {
 	if err := r.unreached.Load(); err != nil {
 		return *err
@@ -226,8 +225,8 @@ func (r *Run) Wait() *Result {
 // Done is closed when the run has ended.
 func (r *Run) Done() <-chan struct{} { return r.done }
 
-// moreTickets lets a loop begin some more of a limited number of requests: few
-// at a time, so that a fast loop does not end before a slow one.
+// moreTickets gives a loop a share of a limited number of requests. The shares
+// are small, so that a fast loop does not end before a slow one.
 func (r *Run) moreTickets() uint64 {
 	for {
 		issued := r.issued.Load()
@@ -243,9 +242,9 @@ func (r *Run) moreTickets() uint64 {
 }
 
 // Failures returns what has failed so far.
-func (r *Run) Failures() Failures { return r.failures.sofar() }
+func (r *Run) Failures() Failures { return r.failures.snapshot() }
 
-// Progress returns how the run is doing. It costs next to nothing.
+// Progress returns the state of the run. It is cheap.
 func (r *Run) Progress() Snapshot {
 	now := int64(time.Since(r.began))
 	s := Snapshot{Warming: now < r.windowBegins, Elapsed: time.Duration(now - r.windowBegins)}

@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The system calls here are raw: none of them blocks, and Go's scheduler need
-// not hear of them. Telling it costs as much as half the call, twice.
+// The system calls here are raw: none of them blocks, so Go's scheduler need not
+// know of them. To tell it costs as much as the call.
 
 // send writes to a socket; errno is EAGAIN if nothing fits.
 func send(fd int32, p []byte) (int, unix.Errno) {
@@ -41,7 +41,7 @@ func open(to *sockaddr, from *sockaddr) (fd int32, errno unix.Errno, where strin
 	if to.family == unix.AF_UNIX {
 		return fd, 0, ""
 	}
-	_ = setOption(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY) // it only delays
+	_ = setOption(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY) // without it, sends are only delayed
 	if from != nil {
 		// The port is chosen by connect, which knows the other end: a port can
 		// serve one connection to each.
@@ -67,7 +67,7 @@ func setOption(fd int32, level, option uintptr) unix.Errno {
 	return errno
 }
 
-// pending returns the error that a connect ended with.
+// pending returns the error of a connect that has ended.
 func pending(fd int32) unix.Errno {
 	v, err := unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_ERROR)
 	if err != nil {
@@ -85,7 +85,7 @@ const hotWait = int64(2e6)
 // poll is an epoll set. One loop owns it.
 type poll struct {
 	fd     int
-	unseen bool // the scheduler has processors enough to lose sight of this one
+	unseen bool // the scheduler has enough processors without this one
 	hot    bool // the last wait brought something
 	coarse bool // the kernel has no epoll_pwait2 (before 5.11)
 	events [256]unix.EpollEvent
@@ -125,7 +125,7 @@ func (e *poll) wait(ns int64) []unix.EpollEvent {
 	return e.events[:n]
 }
 
-// look is epoll_wait, behind the scheduler's back or not.
+// look is epoll_wait; seen says whether the scheduler is told.
 func (e *poll) look(ns int64, seen bool) int {
 	trap, last := uintptr(unix.SYS_EPOLL_PWAIT2), uintptr(0)
 	ts := unix.NsecToTimespec(ns)
@@ -152,7 +152,7 @@ func (e *poll) look(ns int64, seen bool) int {
 
 func (e *poll) close() { _ = unix.Close(e.fd) }
 
-// raiseFiles lets the process have as many descriptors as it may.
+// raiseFiles raises the limit of descriptors as far as allowed.
 func raiseFiles() {
 	var limit unix.Rlimit
 	if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) == nil && limit.Cur < limit.Max {

@@ -61,7 +61,7 @@ func parseTarget(text string) (target, error) {
 		}
 		return t, checkHostPort(t.address)
 	case "https":
-		return target{}, errors.New("url: https is not spoken; measure behind what ends TLS, over http")
+		return target{}, errors.New("url: https is not supported; point it at the backend behind your TLS proxy")
 	}
 	return target{}, fmt.Errorf("url: want tcp, unix or http, not %q", scheme)
 }

@@ -19,9 +19,9 @@ type usage struct {
 	known   bool // servers is
 }
 
-// begin reads the clocks when the window begins: before the loops do, if there
-// is no warm-up, for looking through /proc takes milliseconds that the first
-// requests would wait for.
+// begin reads the clocks when the window begins. Without a warm-up that is before
+// the loops start, because reading /proc would delay the first requests by
+// milliseconds.
 func (u *usage) begin() {
 	u.mu.Lock()
 	defer u.mu.Unlock()
