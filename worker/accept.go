@@ -10,13 +10,12 @@ import (
 	"prefork/ipc"
 )
 
-// How the loop takes connections. All workers wait for the same listeners, and
-// the kernel wakes the one at the head of the queue. Left alone that is always
-// the same worker, so each takes one connection a wake, leaves the queue and
-// joins it again at the end.
+// All workers wait for the same listeners, and the kernel wakes the first in its
+// queue of waiters. That would always be the same worker, so each worker accepts
+// one connection, leaves the queue and joins it again at the end.
 
-// mayAccept says whether a connection that came now would be taken. If it
-// would not, whatever changes that also wakes the loop.
+// mayAccept says whether there is room for a connection. If not, the loop is woken
+// when there is.
 func (l *loop) mayAccept() bool {
 	if l.lastTaken || l.service != nil && (!l.serviceRuns || l.service.full()) {
 		return false
@@ -24,13 +23,12 @@ func (l *loop) mayAccept() bool {
 	if l.table.active() < l.cfg.MaxConnections {
 		return true
 	}
-	// The flag first and then the count again, or a connection that ends in
-	// between would wake nobody.
+	// Count again after the flag is set: a connection may have ended in between.
 	l.table.loopWaits.Store(true)
 	return l.table.active() < l.cfg.MaxConnections
 }
 
-// acceptsFrom says whether the phase takes connections from ln.
+// acceptsFrom says whether the worker accepts from ln in its phase.
 func (l *loop) acceptsFrom(ln *listener) bool {
 	switch l.phase {
 	case phaseAccepting:
@@ -41,8 +39,7 @@ func (l *loop) acceptsFrom(ln *listener) bool {
 	return false
 }
 
-// arm joins the queues of the listeners that are to be waited for, and leaves
-// the others.
+// arm watches the listeners from which the worker would accept now.
 func (l *loop) arm(now int64) {
 	room := l.mayAccept() && now >= l.exhaustion.retry
 	open := room
@@ -59,7 +56,7 @@ func (l *loop) arm(now int64) {
 	l.publishState(l.state(accepting && room))
 }
 
-// state is what this worker does.
+// state is what the worker shows the master and its siblings.
 func (l *loop) state(accepting bool) ipc.WorkerState {
 	switch {
 	case l.phase == phaseEmptying:
@@ -72,8 +69,7 @@ func (l *loop) state(accepting bool) ipc.WorkerState {
 	return ipc.Paused
 }
 
-// connectionWaits says whether a connection waits at a listener that this worker could
-// take it from.
+// connectionWaits says whether this worker could accept a connection now.
 func (l *loop) connectionWaits() bool {
 	l.polled = l.polled[:0]
 	for _, ln := range l.listeners {
@@ -85,7 +81,7 @@ func (l *loop) connectionWaits() bool {
 	return err == nil && n > 0
 }
 
-// watch joins or leaves one queue.
+// watch joins or leaves the kernel's queue of waiters for ln.
 func (l *loop) watch(ln *listener, on bool) {
 	if ln.watched == on {
 		return
@@ -95,7 +91,6 @@ func (l *loop) watch(ln *listener, on bool) {
 		ln.watched = err == nil
 		switch {
 		case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.ENOMEM):
-			// All processes of a user share fs.epoll.max_user_watches.
 			l.pause(ln, err, ipc.Now())
 		case err != nil:
 			l.giveUp(ln, err)
@@ -108,8 +103,8 @@ func (l *loop) watch(ln *listener, on bool) {
 	}
 }
 
-// rejoin leaves the queues of the listeners that have been quiet; arm joins
-// them again, and so sees what was stranded.
+// rejoin leaves the queues of waiters, which arm then joins again: that finds
+// connections for which a wake-up was lost (see loop.go).
 func (l *loop) rejoin(now int64) {
 	if now < l.nextRejoin {
 		return
@@ -120,20 +115,18 @@ func (l *loop) rejoin(now int64) {
 	}
 }
 
-// take accepts one connection from the listener whose descriptor is fd.
+// take accepts one connection from the listener whose descriptor is fd, unless an
+// accept from another listener in this turn has changed what is wanted.
 func (l *loop) take(fd int, now int64) {
 	for _, ln := range l.listeners {
-		if ln.fd == fd && !ln.closed {
-			// More than one listener may have been ready.
-			if ln.watched && l.acceptsFrom(ln) && l.mayAccept() {
-				l.acceptOne(ln, now)
-			}
+		if ln.fd == fd && ln.watched && l.acceptsFrom(ln) && l.mayAccept() {
+			l.acceptOne(ln, now)
 			return
 		}
 	}
 }
 
-// acceptOne accepts from ln and reports what came of it.
+// acceptOne accepts from ln. The result is acceptContinue if it has a connection.
 func (l *loop) acceptOne(ln *listener, now int64) acceptResult {
 	fd, p, errno := accept(ln.fd)
 	if errno != 0 {
@@ -145,7 +138,7 @@ func (l *loop) acceptOne(ln *listener, now int64) acceptResult {
 	ln.notListening = false
 	l.nextRejoin = now + int64(tickNormal)
 	l.nextTimeout = 0
-	l.watch(ln, false) // to the end of the queue
+	l.watch(ln, false) // arm joins again, at the end
 	l.firstArmed = (l.firstArmed + 1) % len(l.listeners)
 	l.gate.accepted()
 	if l.phase == phaseEmptying {
@@ -155,7 +148,7 @@ func (l *loop) acceptOne(ln *listener, now int64) acceptResult {
 	return acceptContinue
 }
 
-// startConn takes a connection in: verify_request, then process_request.
+// startConn calls verify_request and process_request.
 func (l *loop) startConn(ln *listener, fd int, p peer, now int64) {
 	c, err := newConn(fd, ln.info, p, l.table, now)
 	if err != nil {
@@ -166,8 +159,8 @@ func (l *loop) startConn(ln *listener, fd int, p peer, now int64) {
 	l.table.add(c)
 	if !l.verify(c) {
 		l.slot.Rejected.Add(1)
-		l.reject(c)
-		l.lastTaken = l.handlesOneRequest() // it has handled it
+		l.lastTaken = l.handlesOneRequest()
+		go l.reject(c)
 		return
 	}
 	if !l.once {
@@ -181,41 +174,22 @@ func (l *loop) startConn(ln *listener, fd int, p peer, now int64) {
 	}
 }
 
-// reject lets a connection go that verify_request does not want. Where the
-// kernel cannot refuse descriptors, a look at what a client of a Unix socket has
-// sent closes those among it, which may take long.
-func (l *loop) reject(c *Conn) {
-	if c.listener.network == "unix" {
-		go l.rejectNow(c)
-		return
+// reject closes a connection that verify_request refused. The loop must not wait
+// for it: the access log may wait for a disk, and to close descriptors that a
+// client of a Unix socket has sent may take minutes.
+func (w *worker) reject(c *Conn) {
+	linger := w.shutdown(c, true)
+	if access := w.table.access; access.recordsConnections() {
+		access.record(c, outcomeRejected, nil)
 	}
-	l.rejectNow(c)
-}
-
-func (l *loop) rejectNow(c *Conn) {
-	linger := l.shutdown(c, true)
-	leave := func() {
-		l.table.remove(c)
-		if linger {
-			l.linger(c)
-		}
-	}
-	switch access := l.table.access; {
-	case access != nil && !access.Requests():
-		go func() { // the loop does not wait for a disk
-			access.record(c, outcomeRejected, nil)
-			leave()
-		}()
-	case linger:
-		l.table.remove(c)
-		go l.linger(c)
-	default:
-		l.table.remove(c)
+	w.table.remove(c)
+	if linger {
+		w.linger(c)
 	}
 }
 
-// takeLast ends accepting for good: the connection that is to be served is
-// here. The master hears of it before the handler can do anything.
+// takeLast closes the listeners of a worker that serves one connection. The master
+// is told before the handler runs.
 func (l *loop) takeLast() {
 	l.lastTaken = true
 	if l.channel != nil {
@@ -231,15 +205,13 @@ func (l *loop) closeListener(ln *listener) {
 	ln.close()
 }
 
-// accept takes one connection from fd: get_request. The new descriptor is
-// non-blocking and close-on-exec; TCP_NODELAY and SO_KEEPALIVE it has from the
-// listener. On error errno says why and nothing was opened.
+// accept is get_request. The new descriptor is non-blocking and close-on-exec, and
+// inherits TCP_NODELAY and SO_KEEPALIVE from the listener.
 func accept(fd int) (nfd int, p peer, errno unix.Errno) {
 	var sa unix.RawSockaddrAny
 	size := uint32(unix.SizeofSockaddrAny)
-	// A system call that the scheduler sees, although it does not wait: should
-	// anybody clear O_NONBLOCK on the shared listener, one loop hangs and not
-	// the garbage collector too.
+	// Not RawSyscall: if somebody clears O_NONBLOCK on the shared listener, it
+	// blocks, and would block the garbage collector too.
 	n, _, errno := unix.Syscall6(unix.SYS_ACCEPT4, uintptr(fd), uintptr(unsafe.Pointer(&sa)),
 		uintptr(unsafe.Pointer(&size)), unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0, 0)
 	if errno != 0 {

@@ -9,14 +9,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// acceptResult says what an error of accept means.
+// acceptResult is what came of an accept.
 type acceptResult uint8
 
 const (
-	acceptEmpty     acceptResult = iota // nobody waits, or a sibling was faster
-	acceptContinue                      // that one connection failed: accept(2) says to go on
-	acceptExhausted                     // the process or the machine has run out
-	acceptBroken                        // the listener cannot be used any more
+	acceptEmpty     acceptResult = iota // the queue is empty
+	acceptContinue                      // success, or an error of one connection
+	acceptExhausted                     // no descriptors or memory are left
+	acceptBroken                        // the listener is unusable
 )
 
 func classifyAccept(errno unix.Errno) acceptResult {
@@ -31,7 +31,7 @@ func classifyAccept(errno unix.Errno) acceptResult {
 	return acceptContinue
 }
 
-// acceptFailed deals with an error of accept.
+// acceptFailed handles an error of accept.
 func (l *loop) acceptFailed(ln *listener, v acceptResult, errno unix.Errno, now int64) {
 	switch v {
 	case acceptEmpty:
@@ -50,9 +50,9 @@ func (l *loop) acceptFailed(ln *listener, v acceptResult, errno unix.Errno, now 
 	}
 }
 
-// pause waits for the process or the machine to have room again.
+// pause stops accepting for a moment, or until a connection ends.
 func (l *loop) pause(ln *listener, err error, now int64) {
-	l.table.loopWaits.Store(true) // a connection that ends is a reason to try again
+	l.table.loopWaits.Store(true)
 	if l.exhaustion.begin(now) {
 		text := "accept paused, out of descriptors"
 		if !errors.Is(err, unix.EMFILE) && !errors.Is(err, unix.ENFILE) {
@@ -62,8 +62,7 @@ func (l *loop) pause(ln *listener, err error, now int64) {
 	}
 }
 
-// retryLater leaves a listener alone that somebody has shut down, for a successor of
-// this worker as well: the master will repair it.
+// retryLater waits for the master to repair a listener that was shut down.
 func (l *loop) retryLater(ln *listener, err error, now int64) {
 	if !ln.notListening {
 		l.log.Error("listener broken", zap.String("listener", ln.info.name), zap.Error(err))
@@ -72,40 +71,33 @@ func (l *loop) retryLater(ln *listener, err error, now int64) {
 	l.watch(ln, false)
 }
 
-// listenerLost is the order to leave after a listener was given up.
+// listenerLost is the order to drain after a listener was given up.
 type listenerLost struct{ err error }
 
-// giveUp abandons a listener that a successor of this worker could use: it
-// leaves, for the master to replace it. By an order, because the caller may be
-// in the midst of a turn.
+// giveUp closes a listener that this worker cannot use, and makes the worker
+// drain, so that the master replaces it. The drain is an order in the inbox because
+// the caller may be iterating over the listeners.
 func (l *loop) giveUp(ln *listener, err error) {
-	l.abandon(ln, err)
+	l.log.Error("listener broken", zap.String("listener", ln.info.name), zap.Error(err))
+	l.closeListener(ln)
 	l.inbox.post(listenerLost{fmt.Errorf("listener %q: %w", ln.info.name, err)})
 }
 
-// listenerLost begins the drain of a worker that is deaf, in part or whole.
 func (l *loop) listenerLost(now int64, err error) {
 	if l.draining() || l.lastTaken || l.exitErr != nil {
-		return // it goes, or does not need the listener any more
+		return
 	}
 	l.exitErr = failure(err)
 	l.beginDrain(now, drainOrder{timeout: l.cfg.DrainTimeout, ownDecision: true})
 }
 
-// abandon gives a listener up that cannot be used.
-func (l *loop) abandon(ln *listener, err error) {
-	l.log.Error("listener broken", zap.String("listener", ln.info.name), zap.Error(err))
-	l.closeListener(ln)
-}
-
-// exhaustion is the pause after accept said that there are no descriptors, or
-// after errors that keep coming. In a worker that lives at its limit every
-// connection that ends makes room for one, so the log hears of the beginning
-// and of a lasting end, not of every breath in between.
+// exhaustion is the pause when no descriptors are left, or when accept fails again
+// and again. It is logged when it begins, and when it has been over for a second: in
+// a worker at its limit each connection that ends makes room for one.
 type exhaustion struct {
-	on       bool          // said to be out of descriptors
-	last     int64         // when accept last said so
-	retry    int64         // no accept before; 0 is now
+	on       bool          // no descriptors are left
+	last     int64         // when accept last failed for that reason
+	retry    int64         // no accept before then; 0 is now
 	delay    time.Duration // the current one
 	failures int           // failed accepts in a row
 }
@@ -113,11 +105,11 @@ type exhaustion struct {
 const (
 	exhaustionFirst = 50 * time.Millisecond // then doubled
 	exhaustionMax   = time.Second
-	exhaustionQuiet = time.Second // without a lack: over
-	maxFailures     = 8           // failed accepts in a row without a pause
+	exhaustionQuiet = time.Second // without a failure: over
+	maxFailures     = 8           // in a row without a pause
 )
 
-// begin starts or prolongs the pause, and reports whether it is a new one.
+// begin starts or prolongs the pause, and says whether it is a new one.
 func (e *exhaustion) begin(now int64) bool {
 	first := !e.on
 	e.on, e.last = true, now
@@ -133,7 +125,7 @@ func (e *exhaustion) countFailure(now int64) {
 	}
 }
 
-// acceptRecovered notes an accept that did not lack anything.
+// acceptRecovered ends the pause.
 func (l *loop) acceptRecovered(now int64) {
 	e := &l.exhaustion
 	e.retry, e.delay, e.failures = 0, 0, 0
@@ -143,14 +135,14 @@ func (l *loop) acceptRecovered(now int64) {
 	}
 }
 
-// retryAccept tries again when it is time, or when a connection has ended. It
-// asks accept itself: with an empty queue the poller would not say a word, and
-// the worker would call itself paused for ever.
+// retryAccept accepts again after a pause, or when a connection has ended. It calls
+// accept instead of waiting for the poller: with an empty queue the worker would
+// stay paused.
 func (l *loop) retryAccept(now int64) {
 	e := &l.exhaustion
 	if !e.on {
 		if now >= e.retry {
-			e.retry = 0 // the pause after skips is over
+			e.retry = 0
 		}
 		return
 	}
@@ -162,8 +154,6 @@ func (l *loop) retryAccept(now int64) {
 	if !freed && now < e.retry || !l.mayAccept() {
 		return
 	}
-	// All that are quiet, and one connection: a listener that cannot be watched
-	// must not wait for one that nobody comes to.
 	for i := range l.listeners {
 		ln := l.listeners[(l.firstArmed+i)%len(l.listeners)]
 		if l.acceptsFrom(ln) && l.acceptOne(ln, now) != acceptEmpty {

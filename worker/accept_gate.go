@@ -7,67 +7,58 @@ import (
 	"prefork/ipc"
 )
 
-// Taking turns at the listener (see loop.go) spreads connections that come and
-// go. Long-lived ones need more: turns say nothing about who still holds what.
-// So a worker whose connections stand clearly above the mean of its generation
-// leaves the listeners alone for a moment, and the kernel wakes others. It is
-// out of their queues meanwhile: a wake-up that it got and did not use would be
-// lost for all.
+// Workers that accept in turns (accept.go) share short connections evenly. Long
+// ones need more. A worker that has clearly more connections than the mean of its
+// generation closes its gate: it leaves the listeners' queues for a moment, so that
+// the kernel wakes others.
 //
-// The gate only ever delays, and believes no more than it must, for every
-// worker can write all of the scoreboard:
+// Every worker can write all of the scoreboard, so the gate only delays:
 //
 //   - It counts only the siblings that the master has listed in the worker's own
-//     memory, and only with a heartbeat of the last gateStale: one that was
-//     stopped while it held little does not drag the mean down for good.
-//   - After gateMost in total the worker takes one connection, whatever the
-//     siblings claim: one that is full, or about to die, may look as if it had
-//     room.
-//   - If a connection waits after a delay, and after the next, the siblings do
-//     not take it, whatever they claim. The worker takes it, and goes without
-//     delays for a number of connections, which doubles up to gateTrust as long
-//     as that goes on. So false figures cost some milliseconds in a thousand
-//     connections.
+//     memory, and only those with a heartbeat in the last gateStale.
+//   - After gateMaxTotal the worker accepts one connection, whatever the siblings
+//     show: they may be full or about to die.
+//   - If a connection waits after a delay, and again after the next one, the
+//     siblings do not accept it. The worker accepts it, and the next ones without a
+//     delay: 1, 2, 4 and so on up to gateTrust as long as that continues. So wrong
+//     figures cost some milliseconds in a thousand connections.
 const (
 	gateFirst    = time.Millisecond // then doubled
 	gateMaxTotal = 60 * time.Millisecond
 	gateStale    = time.Second            // two ticks of an idle worker
-	gateSkew     = 100 * time.Millisecond // how far ahead a heartbeat may be: a sibling may have beaten since now
+	gateSkew     = 100 * time.Millisecond // how far in the future a heartbeat may be
 	gateTrust    = 1024
 
-	gateFresh = 5 * time.Millisecond // how long a list of siblings is believed
+	gateFresh = 5 * time.Millisecond // how long a list of siblings is used
 
-	// Above mean × gateFactor + gateSlack the gate closes. The slack is for
-	// connections that come and go: how many one happens to hold of them says
-	// nothing, and to wait for a millisecond costs more than to serve one. With
-	// a slack of 1, short connections took twice as long. The factor keeps
-	// large numbers close together.
+	// The gate closes above mean × gateFactor + gateSlack. The slack is for short
+	// connections, where a delay costs more than an uneven share: with a slack of
+	// 1 they took twice as long. The factor is for large numbers.
 	gateFactor = 1.02
 	gateSlack  = 4
 )
 
-// gate is the loop's.
+// gate belongs to the loop.
 type gate struct {
 	slot        *ipc.Slot
 	board       *ipc.Scoreboard // nil: never closed
 	self        int             // this worker's slot on the board
-	peers       []*ipc.Peer     // the siblings, as of the last look
-	peersReadAt int64           // when that was
+	peers       []*ipc.Peer     // the siblings, when they were last read
+	peersReadAt int64
 
-	sum        uint64 // of the connections that all have taken, as of the last look
-	lastChange int64  // when a look last found another sum
+	sum        uint64 // of the connections that all have accepted, then
+	lastChange int64  // when sum last changed
 
 	until int64         // closed until then
 	delay time.Duration // the current one; 0 while open
 	spent time.Duration // in delays since the gate closed
 
 	waited    bool // a connection waited after the last delay
-	undelayed int  // so many connections are not delayed
+	undelayed int  // how many connections are accepted without a delay
 	trust     int  // how many they were last time
 }
 
-// refreshPeers refreshes the list of siblings, unless it is fresh: the whole scoreboard
-// is much to read for every connection.
+// refreshPeers reads the list of siblings, unless it is fresh.
 func (g *gate) refreshPeers(now int64) {
 	if g.peersReadAt != 0 && now-g.peersReadAt < int64(gateFresh) {
 		return
@@ -89,11 +80,11 @@ func (g *gate) refreshPeers(now int64) {
 	}
 }
 
-// overloaded says whether this worker, with mine connections in hand, holds clearly
-// more than its share.
+// overloaded says whether this worker, with mine connections, has clearly more than
+// its share.
 func (g *gate) overloaded(now int64, mine int) bool {
 	if mine <= gateSlack {
-		return false // the cheap answer, and the most frequent
+		return false
 	}
 	g.refreshPeers(now)
 	sum, n := mine, 1
@@ -107,8 +98,8 @@ func (g *gate) overloaded(now int64, mine int) bool {
 	return float64(mine) > float64(sum)/float64(n)*gateFactor+gateSlack
 }
 
-// open says whether the worker may wait for a connection now. If not, until is
-// when to ask again. queued says whether a connection waits.
+// open says whether the worker may wait for a connection now. If not, until is when
+// to ask again.
 func (g *gate) open(now int64, mine int, queued func() bool) bool {
 	if now < g.until {
 		return false
@@ -134,7 +125,7 @@ func (g *gate) open(now int64, mine int, queued func() bool) bool {
 	return false
 }
 
-// accepted begins anew after a connection was taken.
+// accepted opens the gate after an accept.
 func (g *gate) accepted() {
 	g.until, g.delay, g.spent, g.waited = 0, 0, 0, false
 	g.undelayed = max(0, g.undelayed-1)

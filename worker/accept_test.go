@@ -83,7 +83,7 @@ func runLoop(t *testing.T, prepare func(*fullPoller), listeners int) *watchedLoo
 	if b.loop, err = newLoop(w, lns); err != nil {
 		t.Fatal(err)
 	}
-	b.poller = &fullPoller{Poller: b.loop.poller, wake: w.wake.fd}
+	b.poller = &fullPoller{Poller: b.loop.poller, wake: w.inbox.wake.fd}
 	prepare(b.poller)
 	b.loop.poller = b.poller
 	b.phase = phaseAccepting

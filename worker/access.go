@@ -17,50 +17,49 @@ import (
 
 // The formats of the access log.
 const (
-	// AccessJSON is one JSON object a connection, written when it has ended.
+	// AccessJSON is one JSON object for each connection, when it has ended.
 	AccessJSON = "json"
 
-	// AccessCommon is one line a request in the common log format. The Service
-	// writes it, which must be an AccessLogger.
+	// AccessCommon is one line for each request in the common log format. The
+	// Service writes it and must be an AccessLogger.
 	AccessCommon = "common"
 )
 
 const (
-	// maxRecord bounds a record, in bytes: what a pipe takes in one piece.
+	// maxRecord is the most bytes that a pipe takes in one piece.
 	maxRecord = 4096
 
-	// maxAccessWriters bounds how many records are being written at once. Each
-	// holds a thread while the disk, or who reads a pipe, does not answer.
+	// maxAccessWriters limits the writes at once: each holds a thread.
 	maxAccessWriters = 64
 
-	// accessRecovery is for how long no record must have been lost before the log
-	// hears that the trouble is over.
+	// accessRecovery is the time without a lost record after which the access log
+	// counts as written again.
 	accessRecovery = time.Second
 )
 
 var (
-	errAccessNoFile = errors.New("the master has sent no file")
+	errAccessNoFile = errors.New("the master has not sent the file")
 	errAccessBusy   = fmt.Errorf("%d records wait to be written already", maxAccessWriters)
 	errAccessShort  = errors.New("only a part of a record was taken")
 )
 
-// accessLog is the AccessLog of one worker, for all its connections.
+// accessLog is the AccessLog of a worker.
 //
-// All workers append to one file. A record is one write(2), so that records do
-// not mix, neither in a file nor, as they are short, in a pipe. One that cannot
-// be written is lost: no client waits for a disk. The worker's own log tells
-// when that begins and when it is over.
+// All workers append to one file. A record is one write(2), so that records do not
+// mix, neither in a file nor in a pipe. A record that cannot be written at once is
+// lost, so that no client waits for a disk. The worker logs when that begins and
+// ends.
 type accessLog struct {
 	format string
 	sample float64
-	prefix []byte // of each record: slot, pid and generation
+	worker []byte // slot, pid and generation, as a part of each record
 	file   *accessFile
 	log    *zap.Logger
 
-	writers atomic.Int32 // in write
-	partial atomic.Bool  // the last write ended in the midst of a record
-	failing atomic.Bool  // and the log knows
-	failed  atomic.Int64 // when a record was lost last, in ipc.Now's time
+	writers atomic.Int32 // calls of write at this moment
+	partial atomic.Bool  // only a part of the last record was written
+	failing atomic.Bool  // records are lost, and the log says so
+	failed  atomic.Int64 // when the last record was lost, in ipc.Now's time
 	lost    atomic.Uint64
 }
 
@@ -69,19 +68,23 @@ func newAccessLog(w *worker) *accessLog {
 	if !w.cfg.AccessLog {
 		return nil
 	}
-	fixed := fmt.Appendf(nil, `,"slot":%d,"pid":%d,"generation":%d`, w.index, os.Getpid(), w.slot.Generation.Load())
-	return &accessLog{format: w.cfg.AccessFormat, sample: w.cfg.AccessSample, prefix: fixed, file: &w.accessFile, log: w.log}
+	worker := fmt.Appendf(nil, `,"slot":%d,"pid":%d,"generation":%d`, w.index, os.Getpid(), w.slot.Generation.Load())
+	return &accessLog{format: w.cfg.AccessFormat, sample: w.cfg.AccessSample, worker: worker, file: &w.accessFile, log: w.log}
 }
 
-// Requests implements AccessLog. If it says no, record writes.
+// Requests implements AccessLog.
 func (a *accessLog) Requests() bool { return a.format == AccessCommon }
+
+// recordsConnections says whether the worker writes a record for each connection. a
+// may be nil.
+func (a *accessLog) recordsConnections() bool { return a != nil && !a.Requests() }
 
 // Wants implements AccessLog.
 func (a *accessLog) Wants(failed bool) bool {
 	return failed || a.sample >= 1 || rand.Float64() < a.sample
 }
 
-// Write implements AccessLog. It also takes the records of record.
+// Write implements AccessLog. The worker's records go through it, too.
 func (a *accessLog) Write(line []byte) {
 	if err := a.write(line); err != nil {
 		a.failed.Store(ipc.Now())
@@ -114,9 +117,8 @@ func (a *accessLog) write(line []byte) error {
 	return err
 }
 
-// accessFile is where records go. It is one descriptor for life: what the
-// master sends later takes its place by dup3, so that a writer never meets a
-// descriptor that is closed, or means something else by now.
+// accessFile is the file of the access log. Its descriptor never changes: dup3 puts
+// a reopened file in its place, so that no writer uses a closed descriptor.
 type accessFile struct {
 	fd     atomic.Int32 // 0 before the master has sent it
 	socket atomic.Bool
@@ -143,32 +145,27 @@ func (f *accessFile) open(fd int) error {
 	return nil
 }
 
-// append writes b in one piece. It waits for a disk, but not for somebody to
-// read: the master's descriptors of pipes are non-blocking, and a socket is
-// asked to be.
+// append writes b in one piece. It does not wait for the reader of a pipe, which is
+// non-blocking, or of a socket.
 func (f *accessFile) append(b []byte) (n int, err error) {
 	fd := int(f.fd.Load())
 	if fd == 0 {
 		return 0, errAccessNoFile
 	}
-	for {
+	return ignoreEINTR(func() (int, error) {
 		if f.socket.Load() {
-			n, err = unix.SendmsgN(fd, b, nil, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
-		} else {
-			n, err = unix.Write(fd, b)
+			return unix.SendmsgN(fd, b, nil, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
 		}
-		if err != unix.EINTR {
-			return n, err
-		}
-	}
+		return unix.Write(fd, b)
+	})
 }
 
-// close gives the descriptor back. Nobody may write any more.
+// close closes the descriptor. Nothing may be written any more.
 func (f *accessFile) close() {
 	if fd := f.fd.Swap(0); fd != 0 {
 		_ = unix.Close(int(fd))
 	}
 }
 
-// accessBuffers lends what records are put together in.
+// accessBuffers are the buffers of records.
 var accessBuffers = sync.Pool{New: func() any { return new([]byte) }}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"strconv"
-	"sync/atomic"
 	"time"
 	"unicode/utf8"
 
@@ -18,25 +17,17 @@ const (
 	outcomeOK       = "ok"
 	outcomeFailed   = "failed"   // the handler returned an error, or called runtime.Goexit
 	outcomePanic    = "panic"    // the handler panicked
-	outcomeTimeout  = "timeout"  // a limit of the configuration, or a deadline of the handler
-	outcomeRejected = "rejected" // verify_request said no
-	outcomeCut      = "cut"      // the worker gave it up: a drain's deadline, or a stop
-	outcomeReset    = "reset"    // the client has gone without a word
+	outcomeTimeout  = "timeout"  // a timeout of the configuration, or a deadline of the handler
+	outcomeRejected = "rejected" // by verify_request
+	outcomeCut      = "cut"      // closed by the worker: at a drain's deadline, or a stop
+	outcomeReset    = "reset"    // the client has reset the connection
 )
-
-// connEnd is what is known of a connection's end before it has come.
-type connEnd struct {
-	counted    atomic.Bool   // as handled or failed
-	wasCut     atomic.Bool   // the worker closed it under its handler
-	peerReset  atomic.Bool   // a read or a write has met a reset
-	requestsIn atomic.Uint64 // that its Service counted
-}
 
 // CountRequest counts one request of the connection, for its record in the
 // access log. A handler or a Service whose protocol has requests may call it.
-func (c *Conn) CountRequest() { c.requestsIn.Add(1) }
+func (c *Conn) CountRequest() { c.requests.Add(1) }
 
-// noteError notes what an error of the connection says about its client.
+// noteError remembers whether err is a reset.
 func (c *Conn) noteError(err error) {
 	if errors.Is(err, unix.ECONNRESET) || errors.Is(err, unix.EPIPE) {
 		c.peerReset.Store(true)
@@ -45,7 +36,7 @@ func (c *Conn) noteError(err error) {
 
 // recordHandled records a connection that a Handler has served.
 func (w *worker) recordHandled(c *Conn, err error) {
-	if w.table.access == nil || w.table.access.Requests() {
+	if !w.table.access.recordsConnections() {
 		return
 	}
 	outcome := outcomeOK
@@ -62,15 +53,14 @@ func (w *worker) recordHandled(c *Conn, err error) {
 	w.table.access.record(c, outcome, err)
 }
 
-// recordServed records a connection that a Service has closed. What its
-// requests came to is not known here.
+// recordServed records a connection that a Service has closed.
 func (t *connTable) recordServed(c *Conn) {
-	if t.access != nil && !t.access.Requests() {
+	if t.access.recordsConnections() {
 		t.access.record(c, c.outcome(false, outcomeOK), nil)
 	}
 }
 
-// outcome says how the connection was ended from outside its handler, or else.
+// outcome says what else than the handler has ended the connection, or otherwise.
 func (c *Conn) outcome(abandoned bool, otherwise string) string {
 	limit := c.table.cfg.HandlerTimeout
 	switch {
@@ -84,7 +74,7 @@ func (c *Conn) outcome(abandoned bool, otherwise string) string {
 	return otherwise
 }
 
-// hadIdleTimeout says that the client was silent for Config.IdleTimeout.
+// hadIdleTimeout says whether Config.IdleTimeout has ended the connection.
 func (c *Conn) hadIdleTimeout() bool {
 	if c.table.cfg.IdleTimeout <= 0 {
 		return false
@@ -104,14 +94,14 @@ func timedOut(err error) bool {
 	return errors.As(err, &timeout) && timeout.Timeout()
 }
 
-// The longest texts of a record in bytes, escapes included; what is longer is
-// cut. Together they are below accessMost.
+// The longest texts of a record in bytes, escapes included. Together they are
+// shorter than maxRecord.
 const (
 	recordAddress = 512
 	recordError   = 2048
 )
 
-// recordTime has the same width always, so that records sort as text.
+// recordTime has a fixed width, so that records sort as text.
 const recordTime = "2006-01-02T15:04:05.000000Z"
 
 // record writes the record of c, if it is one of the sample.
@@ -125,7 +115,7 @@ func (a *accessLog) record(c *Conn, outcome string, err error) {
 	a.Write(*buf)
 }
 
-// appendRecord is encoding/json by hand, so that a record costs no garbage.
+// appendRecord writes JSON without encoding/json, so that a record costs no garbage.
 func (a *accessLog) appendRecord(b []byte, c *Conn, outcome string, err error) []byte {
 	age := time.Duration(ipc.Now() - c.acceptedAt)
 	b = append(b, `{"time":"`...)
@@ -134,14 +124,14 @@ func (a *accessLog) appendRecord(b []byte, c *Conn, outcome string, err error) [
 	b = appendText(b, c.listener.name, recordAddress)
 	b = append(b, `,"remote":`...)
 	b = c.appendRemote(b)
-	b = append(b, a.prefix...)
+	b = append(b, a.worker...)
 	b = append(b, `,"duration_s":`...)
 	b = strconv.AppendFloat(b, age.Seconds(), 'f', 6, 64)
 	b = append(b, `,"bytes_in":`...)
 	b = strconv.AppendUint(b, c.bytesIn.Load(), 10)
 	b = append(b, `,"bytes_out":`...)
 	b = strconv.AppendUint(b, c.bytesOut.Load(), 10)
-	if n := c.requestsIn.Load(); n > 0 {
+	if n := c.requests.Load(); n > 0 {
 		b = append(b, `,"requests":`...)
 		b = strconv.AppendUint(b, n, 10)
 	}
@@ -155,7 +145,7 @@ func (a *accessLog) appendRecord(b []byte, c *Conn, outcome string, err error) [
 	return append(b, '}', '\n')
 }
 
-// errorText is err's text. Whose it is we do not know: it may panic.
+// errorText is err's text. It is the program's code, and may panic.
 func errorText(err error) (text string) {
 	if perr := catchPanic(func() error { text = err.Error(); return nil }); perr != nil {
 		return perr.Error()
@@ -163,8 +153,8 @@ func errorText(err error) (text string) {
 	return text
 }
 
-// appendRemote appends the client's address as JSON, without the garbage of
-// RemoteAddr where it can.
+// appendRemote appends the client's address as JSON, without garbage if it has no
+// zone.
 func (c *Conn) appendRemote(b []byte) []byte {
 	switch {
 	case c.listener.network == "unix":
@@ -177,8 +167,8 @@ func (c *Conn) appendRemote(b []byte) []byte {
 	return append(b, '"')
 }
 
-// appendText appends s as a JSON string of at most limit bytes. No byte that
-// could end the record, or be anything but text to a terminal, is left as it is.
+// appendText appends s as a JSON string of at most limit bytes. It escapes what
+// could end the record, and control characters.
 func appendText(b []byte, s string, limit int) []byte {
 	const hex = "0123456789abcdef"
 	const reserve = len(`\u0000…"`)

@@ -14,11 +14,11 @@ import (
 
 func TestARecordIsShorterThanAPipesAtom(t *testing.T) {
 	nasty := strings.Repeat("\x00", 64<<10)
-	a := &accessLog{prefix: []byte(`,"slot":12345,"pid":1234567890,"generation":1234567890`)}
+	a := &accessLog{worker: []byte(`,"slot":12345,"pid":1234567890,"generation":1234567890`)}
 	c := &Conn{listener: &listenerInfo{name: nasty, network: "unix"}, peer: peer{path: nasty}}
 	c.bytesIn.Store(1<<64 - 1)
 	c.bytesOut.Store(1<<64 - 1)
-	c.requestsIn.Store(1<<64 - 1)
+	c.requests.Store(1<<64 - 1)
 	line := a.appendRecord(nil, c, outcomeRejected, errors.New(nasty))
 	if len(line) > maxRecord || !json.Valid(line) || bytes.IndexByte(line, '\n') != len(line)-1 {
 		t.Errorf("%d bytes, want at most %d: %s", len(line), maxRecord, line)
@@ -26,7 +26,7 @@ func TestARecordIsShorterThanAPipesAtom(t *testing.T) {
 }
 
 func TestARecordCostsNoGarbage(t *testing.T) {
-	a := &accessLog{prefix: []byte(`,"slot":1,"pid":2,"generation":3`)}
+	a := &accessLog{worker: []byte(`,"slot":1,"pid":2,"generation":3`)}
 	c := &Conn{listener: &listenerInfo{name: "tcp://[::1]:80", network: "tcp"}, peer: peer{addr: netip.MustParseAddrPort("[2001:db8::1]:1234")}}
 	b := make([]byte, 0, maxRecord)
 	if n := testing.AllocsPerRun(100, func() { b = a.appendRecord(b[:0], c, outcomeOK, nil) }); n != 0 {
@@ -63,7 +63,7 @@ func BenchmarkRecord(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer f.Close()
-	a := &accessLog{format: AccessJSON, sample: 1, prefix: []byte(`,"slot":1,"pid":2,"generation":3`), file: new(accessFile)}
+	a := &accessLog{format: AccessJSON, sample: 1, worker: []byte(`,"slot":1,"pid":2,"generation":3`), file: new(accessFile)}
 	if err := a.file.open(dup(b, int(f.Fd()))); err != nil {
 		b.Fatal(err)
 	}

@@ -71,7 +71,7 @@ func newLoopAlone(ctx context.Context, cfg Config, o Options, ls []Listener, onc
 	l, err := newLoop(w, listeners)
 	if err != nil {
 		w.stopProgram()
-		w.wake.close()
+		w.inbox.wake.close()
 		return nil, failure(err)
 	}
 	l.phase = phaseAccepting

@@ -9,20 +9,16 @@ import (
 
 const reportInterval = time.Second
 
-// reporter gathers what a Report says. The loop owns it.
+// reporter collects the figures of a Report. The loop owns it.
 type reporter struct {
-	lag     int64 // the worst since the last report, in ns
+	lag     int64 // the longest since the last report, in ns
 	samples []metrics.Sample
 }
 
-// worked notes how long one turn of the loop took: whatever came meanwhile had
-// to wait for it.
-func (r *reporter) worked(ns int64) { r.lag = max(r.lag, ns) }
+// addLag counts the duration of one turn of the loop, or how late it woke.
+func (r *reporter) addLag(ns int64) { r.lag = max(r.lag, ns) }
 
-// woke notes by how much the loop slept too long; early is negative.
-func (r *reporter) woke(late int64) { r.lag = max(r.lag, late) }
-
-// sample reads the runtime's figures without stopping the world.
+// sample makes a Report and starts the next one.
 func (r *reporter) sample() *ipc.Report {
 	if r.samples == nil {
 		r.samples = []metrics.Sample{
@@ -54,10 +50,10 @@ func (l *loop) report() {
 	l.send(report)
 }
 
-// describe says what the handler does with c and for whom.
+// describe names the client, and what Doing was given.
 func (c *Conn) describe() string {
 	who := c.RemoteAddr().String()
-	if who == "" || who == "@" { // a client of a unix socket, which has no name
+	if who == "" || who == "@" { // a Unix socket without a name
 		who = c.listener.name
 	}
 	if what := c.doing.Load(); what != nil {

@@ -15,14 +15,14 @@ import (
 	"prefork/ipc"
 )
 
-// Conn is an accepted connection: a net.Conn over the very descriptor that
-// accept returned, fit for crypto/tls, net/http and gRPC.
+// Conn is an accepted connection: a net.Conn for handlers, crypto/tls, net/http and
+// gRPC.
 //
 // It owns its descriptor, which the worker closes when the handler is done,
 // or the Service when it calls Close. All methods may be called from any
-// goroutine. Errors are *net.OpError as net's own are: net.ErrClosed after
-// Close, Timeout() at a deadline, io.EOF bare. io.Copy from a Conn holds no
-// buffer while it waits, and io.Copy of a regular file into one uses sendfile.
+// goroutine. Errors are *net.OpError as those of package net: net.ErrClosed after
+// Close, Timeout() at a deadline; io.EOF is not wrapped. io.Copy from a Conn holds
+// no buffer while it waits, and io.Copy of a regular file into one uses sendfile.
 //
 // During a drain a Read that waits for a silent client returns io.EOF after
 // Config.DrainIdle, as if the client had closed. A Service's connections are
@@ -34,33 +34,34 @@ type Conn struct {
 	table      *connTable
 	acceptedAt int64 // ipc.Now at accept
 
-	local      atomic.Pointer[net.Addr] // once asked for, if the listener is a wildcard
+	local      atomic.Pointer[net.Addr] // LocalAddr, if the listener is a wildcard
 	bytesIn    atomic.Uint64
 	bytesOut   atomic.Uint64
-	closed     atomic.Bool // Close was called
-	readEnded  atomic.Bool // a Read has seen the end of the peer's side, or an error
-	forService bool        // handed to a Service, which closes it
+	requests   atomic.Uint64 // that the handler or Service has counted
+	drainIdle  atomic.Int64  // in ns: how long it may be silent in a drain; 0 is for ever
+	forService bool          // the Service closes it
 
-	drainIdle atomic.Int64 // in ns: how long it may be silent in a drain; 0 is for ever
+	closed    atomic.Bool // Close was called
+	readEnded atomic.Bool // a Read has returned EOF or a lasting error
+	peerReset atomic.Bool // the client has reset it
+	wasCut    atomic.Bool // the worker has closed it while its handler ran
+	counted   atomic.Bool // as handled or failed
 
 	activity
 	deadlines
-	answerTime
-	connEnd
 
 	// Guarded by table.mu.
 	next, prev            *Conn
-	countedIn, countedOut uint64 // of the bytes, what the slot knows
+	countedIn, countedOut uint64 // the bytes that are in the slot's counters
 }
 
-// newConn takes ownership of fd, a non-blocking connected socket. The only
-// system calls are fcntl, by which os.NewFile asks whether fd is non-blocking,
-// and the epoll_ctl that registers it. On error fd is closed.
+// newConn takes ownership of fd, a non-blocking connected socket. Its system calls
+// are those of os.NewFile: fcntl and epoll_ctl. On error fd is closed.
 func newConn(fd int, from *listenerInfo, p peer, t *connTable, now int64) (*Conn, error) {
 	c := &Conn{file: os.NewFile(uintptr(fd), from.network), listener: from, peer: p, table: t, acceptedAt: now}
 	c.drainIdle.Store(int64(t.cfg.DrainIdle))
-	// os.NewFile says nothing if the netpoller does not take the descriptor
-	// (ENOSPC from epoll_ctl), but such a file has no deadlines.
+	// If the netpoller does not take the descriptor (ENOSPC from epoll_ctl),
+	// os.NewFile returns no error, but the file has no deadlines.
 	if err := c.file.SetDeadline(time.Time{}); err != nil {
 		go func() { _ = c.file.Close() }() // see reject
 		return nil, c.opError("accept", err)
@@ -75,10 +76,10 @@ func (c *Conn) Listener() string { return c.listener.name }
 // drain, so that a handler that would go on for long can come to an end.
 func (c *Conn) Draining() <-chan struct{} { return c.table.draining }
 
-// Doing says what the handler does with the connection, such as "GET /report",
-// for those who watch the server: status shows it for each worker's longest
-// answer under way, until Doing is called again. What cannot be printed is
-// replaced, and a text of more than ipc.MaxDoing bytes is cut there.
+// Doing describes what the handler does with the connection, such as "GET /report".
+// The server's status shows it for the oldest unanswered request of each worker,
+// until Doing is called again. Characters that cannot be printed are replaced, and
+// the text is cut to ipc.MaxDoing bytes.
 func (c *Conn) Doing(what string) {
 	what = strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {
@@ -95,12 +96,11 @@ func (c *Conn) BytesIn() uint64 { return c.bytesIn.Load() }
 // BytesOut returns how many bytes have been written.
 func (c *Conn) BytesOut() uint64 { return c.bytesOut.Load() }
 
-// RemoteAddr returns the client's address as accept gave it: a *net.TCPAddr or
-// a *net.UnixAddr.
+// RemoteAddr returns the client's address: a *net.TCPAddr or a *net.UnixAddr.
 func (c *Conn) RemoteAddr() net.Addr { return c.peer.netAddr(c.listener.network) }
 
-// LocalAddr returns the address that the client connected to. Only if the
-// listener is bound to a wildcard does the first call ask the kernel.
+// LocalAddr returns the address that the client connected to. If the listener is
+// bound to all addresses, the first call is a system call.
 func (c *Conn) LocalAddr() net.Addr {
 	if !c.listener.wildcard {
 		return c.listener.addr
@@ -108,7 +108,7 @@ func (c *Conn) LocalAddr() net.Addr {
 	if a := c.local.Load(); a != nil {
 		return *a
 	}
-	addr := c.listener.addr // all that is left to say once the socket is gone
+	addr := c.listener.addr // if the socket is closed
 	_ = c.control("getsockname", func(fd int) error {
 		sa, err := unix.Getsockname(fd)
 		if a := netAddr(sa); err == nil && a != nil {
@@ -138,7 +138,7 @@ func (c *Conn) Read(b []byte) (int, error) {
 	}
 }
 
-// writePiece is what Config.WriteTimeout counts as progress of a long write.
+// writePiece is how many bytes of a write Config.WriteTimeout is for.
 const writePiece = 256 << 10
 
 // Write writes all of b, waiting while the client does not read.
@@ -160,7 +160,7 @@ func (c *Conn) Write(b []byte) (n int, err error) {
 	}
 }
 
-// Close closes the connection. Calls that wait return net.ErrClosed.
+// Close closes the connection. Reads and writes that wait return net.ErrClosed.
 func (c *Conn) Close() error {
 	if c.closed.Swap(true) {
 		return c.opError("close", net.ErrClosed)
@@ -182,15 +182,15 @@ func (c *Conn) CloseWrite() error {
 	})
 }
 
-// CloseRead ends the client's side as far as we read it: Read returns EOF.
+// CloseRead makes Read return EOF.
 func (c *Conn) CloseRead() error {
 	return c.control("close", func(fd int) error {
 		return os.NewSyscallError("shutdown", unix.Shutdown(fd, unix.SHUT_RD))
 	})
 }
 
-// SetNoDelay switches TCP_NODELAY, which connections inherit from the master's
-// listeners as on. It does nothing on a unix socket.
+// SetNoDelay sets TCP_NODELAY, which is on by default. It does nothing on a Unix
+// socket.
 func (c *Conn) SetNoDelay(on bool) error {
 	if c.listener.network != "tcp" {
 		return nil
@@ -204,8 +204,8 @@ func (c *Conn) SetNoDelay(on bool) error {
 	})
 }
 
-// SyscallConn gives access to the descriptor, under the connection's deadlines
-// and timeouts. Bytes moved that way are not counted.
+// SyscallConn gives access to the descriptor, with the connection's deadlines and
+// timeouts. Its bytes are not counted.
 func (c *Conn) SyscallConn() (syscall.RawConn, error) {
 	raw, err := c.file.SyscallConn()
 	if err != nil {
@@ -214,7 +214,7 @@ func (c *Conn) SyscallConn() (syscall.RawConn, error) {
 	return &rawConn{conn: c, raw: raw}, nil
 }
 
-// control runs f on the descriptor without waiting for reads and writes.
+// control calls f with the descriptor, and does not wait for reads and writes.
 func (c *Conn) control(op string, f func(fd int) error) error {
 	raw, err := c.file.SyscallConn()
 	var ferr error
@@ -230,7 +230,7 @@ func (c *Conn) control(op string, f func(fd int) error) error {
 	return nil
 }
 
-// opError makes of err what net would have returned.
+// opError turns err into the error that package net returns.
 func (c *Conn) opError(op string, err error) error {
 	if pe, ok := errors.AsType[*os.PathError](err); ok {
 		err = pe.Err
@@ -238,7 +238,7 @@ func (c *Conn) opError(op string, err error) error {
 	var errno syscall.Errno
 	switch {
 	case errors.Is(err, net.ErrClosed), errors.Is(err, os.ErrClosed),
-		c.closed.Load() && !errors.As(err, &errno): // internal/poll's own, from a RawConn
+		c.closed.Load() && !errors.As(err, &errno): // of internal/poll, from a RawConn
 		err = net.ErrClosed
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		err = os.ErrDeadlineExceeded
@@ -247,7 +247,6 @@ func (c *Conn) opError(op string, err error) error {
 			err = os.NewSyscallError(op, e)
 		}
 	}
-	// Not LocalAddr: an error must not cost a system call.
 	local := c.listener.addr
 	if a := c.local.Load(); a != nil {
 		local = *a
@@ -255,7 +254,7 @@ func (c *Conn) opError(op string, err error) error {
 	return &net.OpError{Op: op, Net: c.listener.network, Source: local, Addr: c.RemoteAddr(), Err: err}
 }
 
-// rawConn is the descriptor under the connection's timeouts.
+// rawConn is the syscall.RawConn of a Conn.
 type rawConn struct {
 	conn *Conn
 	raw  syscall.RawConn

@@ -1,72 +1,62 @@
 package worker
 
 import (
-	"prefork/ipc"
 	"sync/atomic"
 	"time"
+
+	"prefork/ipc"
 )
 
-// activity is when a connection last did something, in ipc.Now's time. It is
-// recorded only while table.tracking is on.
+// activity has times of a connection in ipc.Now's time. The first three are
+// recorded only while connTable.trackActivity is on.
 type activity struct {
-	lastByteAt   atomic.Int64  // a byte came or went
-	readingSince atomic.Int64  // the handler came back to Read, after bytes that it had read
+	lastByteAt   atomic.Int64  // of the last byte in either direction
+	readingSince atomic.Int64  // when the handler called Read, after it had read bytes
 	bytesAtWait  atomic.Uint64 // bytesIn at that time
+
+	// The time of an answer is that from the first bytes that are read after the
+	// last answer to the end of the next write. Requests that come together, and
+	// an answer in several writes, count as one.
+	requestAt atomic.Int64 // 0 if nothing is to be answered
+
+	doing atomic.Pointer[string] // the argument of Doing
 }
 
-// answerTime is how a connection knows how long its handler takes to answer:
-// from the first bytes that it read after its last answer to the end of its
-// next write. Requests that come in one piece, and answers that go in several,
-// count as one.
-type answerTime struct {
-	requestAt atomic.Int64           // in ipc.Now's time; 0: nothing is asked
-	doing     atomic.Pointer[string] // what Doing was told last
-}
-
-// requestArrived notes that there are bytes to be answered.
-func (c *Conn) requestArrived(now int64) {
+// received counts what a Read returns.
+func (c *Conn) received(n int) {
+	if n <= 0 {
+		return
+	}
+	c.bytesIn.Add(uint64(n))
+	now := ipc.Now()
 	if c.requestAt.Load() == 0 {
 		c.requestAt.Store(now)
 	}
-}
-
-// answerSent counts an answer.
-func (c *Conn) answerSent(now int64) {
-	if at := c.requestAt.Load(); at != 0 && c.requestAt.CompareAndSwap(at, 0) {
-		c.table.slot.Latency.Observe(time.Duration(now - at))
+	if c.table.trackActivity.Load() {
+		c.lastByteAt.Store(now)
 	}
 }
 
-// received counts what a read has brought.
-func (c *Conn) received(n int) {
-	if n > 0 {
-		c.bytesIn.Add(uint64(n))
-		now := ipc.Now()
-		c.requestArrived(now)
-		if c.table.trackActivity.Load() {
-			c.lastByteAt.Store(now)
-		}
-	}
-}
-
-// sent counts what a write has taken.
+// sent counts what a Write has written.
 func (c *Conn) sent(n int) {
-	if n > 0 {
-		c.bytesOut.Add(uint64(n))
-		tracking := c.table.trackActivity.Load()
-		if !tracking && c.requestAt.Load() == 0 {
-			return
-		}
-		now := ipc.Now()
-		c.answerSent(now)
-		if tracking {
-			c.lastByteAt.Store(now)
-		}
+	if n <= 0 {
+		return
+	}
+	c.bytesOut.Add(uint64(n))
+	tracking, requestAt := c.table.trackActivity.Load(), c.requestAt.Load()
+	if !tracking && requestAt == 0 {
+		return
+	}
+	now := ipc.Now()
+	if requestAt != 0 && c.requestAt.CompareAndSwap(requestAt, 0) {
+		c.table.slot.Latency.Observe(time.Duration(now - requestAt))
+	}
+	if tracking {
+		c.lastByteAt.Store(now)
 	}
 }
 
-// idleSince returns when the connection last gave a sign of life, or from,
-// whichever is later.
+// idleSince returns the time of the last activity, or from if that is later.
 func (c *Conn) idleSince(from int64) int64 {
 	return max(from, c.lastByteAt.Load(), c.readingSince.Load())
 }

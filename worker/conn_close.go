@@ -6,36 +6,35 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A close while unread bytes wait in the socket sends a reset, and a reset
-// destroys the answer that is still on its way: the client that has sent too
-// long a line never learns why it was refused. So the worker first ends its
-// own side, and if the client has more to say, or the handler failed and thus
-// may not have heard it out, it listens for a while and throws away what comes.
-// The connection no longer counts as in hand then.
+// If unread bytes are in the socket, close sends a reset, which destroys an answer
+// that is still under way: a client that sent too long a line would not learn why it
+// was refused. So the worker first shuts down its own side. If the client has sent
+// more, or the handler failed and may not have read everything, the connection
+// lingers: the worker reads for a while and discards what comes. The connection no
+// longer counts as active then.
 const (
-	lingerTime   = time.Second // after which it is closed at any rate
-	lingerBytes  = 1 << 20     // or when so much has been thrown away
-	maxLingering = 256         // connections that may linger at once
+	lingerTime   = time.Second
+	lingerBytes  = 1 << 20
+	maxLingering = 256 // connections at once
 )
 
-// shutdown is shutdown_request. It closes c, or says that c is to linger: it is
-// counted as lingering then, and linger must be called.
+// shutdown is shutdown_request. It closes c, or says that linger must be called;
+// then c counts as lingering.
 func (w *worker) shutdown(c *Conn, failed bool) (linger bool) {
 	if c.closed.Load() {
-		return false // the handler has closed it, or it was cut
+		return false
 	}
-	// If the client has said that it has finished, close alone is as good.
 	if !c.readEnded.Load() && c.CloseWrite() == nil && w.shouldLinger(c, failed) {
 		if w.table.lingering.Add(1) <= maxLingering {
 			return true
 		}
 		w.table.lingering.Add(-1)
 	}
-	_ = c.Close() // nothing is left to lose
+	_ = c.Close()
 	return false
 }
 
-// shouldLinger says whether the client is likely to be cut short by a close.
+// shouldLinger says whether close would probably send a reset.
 func (w *worker) shouldLinger(c *Conn, failed bool) bool {
 	var b [1]byte
 	n, err := c.tryRead(b[:])
@@ -45,11 +44,11 @@ func (w *worker) shouldLinger(c *Conn, failed bool) bool {
 	case err == unix.EAGAIN:
 		return failed
 	}
-	return false // EOF, or broken already
+	return false
 }
 
-// linger throws away what the client sends until it closes, too. c is no longer
-// in the table, so that no sweep moves its deadline.
+// linger discards what the client sends until it closes as well. c is not in the
+// table any more, so no sweep changes its deadline.
 func (w *worker) linger(c *Conn) {
 	defer func() {
 		_ = c.Close()
@@ -62,7 +61,6 @@ func (w *worker) linger(c *Conn) {
 	buf := copyBuffers.Get().(*[copyBuffer]byte)
 	defer copyBuffers.Put(buf)
 	for total := 0; total < lingerBytes; {
-		// The file and not c: nobody's bytes are not counted.
 		n, err := c.file.Read(buf[:])
 		if err != nil {
 			return
@@ -71,9 +69,8 @@ func (w *worker) linger(c *Conn) {
 	}
 }
 
-// cut closes a connection under its handler and says whether it was open. On a
-// goroutine, because closing waits until whoever is in a system call on it has
-// left.
+// cut closes a connection while its handler runs, and says whether it was open.
+// Close waits for system calls on the descriptor, so it is on a goroutine.
 func (c *Conn) cut() bool {
 	if c.closed.Load() || c.wasCut.Swap(true) {
 		return false

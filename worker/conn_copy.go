@@ -11,13 +11,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// copyBuffer is the size of the buffers that io.Copy moves bytes through.
+// copyBuffer is the size of io.Copy's buffers.
 const copyBuffer = 32 << 10
 
 var copyBuffers = sync.Pool{New: func() any { return new([copyBuffer]byte) }}
 
-// WriteTo copies until EOF, for io.Copy from the connection. While it waits it
-// holds no buffer, so a thousand idle connections cost no memory.
+// WriteTo copies until EOF, for io.Copy from the connection. It holds no buffer
+// while it waits, so idle connections cost no memory.
 func (c *Conn) WriteTo(w io.Writer) (total int64, err error) {
 	raw, err := c.file.SyscallConn()
 	if err != nil {
@@ -49,14 +49,13 @@ func (c *Conn) WriteTo(w io.Writer) (total int64, err error) {
 type copyReader struct {
 	conn *Conn
 	raw  syscall.RawConn
-	try  func(fd uintptr) bool // attempt, bound once
+	try  func(fd uintptr) bool // attempt, allocated once
 	buf  *[copyBuffer]byte     // nil while it waits
 	n    int                   // of the last attempt
 	err  error
 }
 
-// next waits for bytes and returns them; they are valid until it is called
-// again. The error is what Read would have returned.
+// next is Read into a buffer that is valid until the next call.
 func (p *copyReader) next() ([]byte, error) {
 	for {
 		if err := p.conn.beforeRead(); err != nil {
@@ -81,16 +80,10 @@ func (p *copyReader) next() ([]byte, error) {
 	}
 }
 
-// attempt reads once. It runs inside RawConn.Read, which waits when it says
-// false.
+// attempt reads once, for RawConn.Read, which waits if the result is false.
 func (p *copyReader) attempt(fd uintptr) bool {
 	p.takeBuffer()
-	for {
-		p.n, p.err = unix.Read(int(fd), p.buf[:])
-		if p.err != unix.EINTR {
-			break
-		}
-	}
+	p.n, p.err = ignoreEINTR(func() (int, error) { return unix.Read(int(fd), p.buf[:]) })
 	if p.err == unix.EAGAIN {
 		p.returnBuffer()
 		return false
@@ -111,9 +104,18 @@ func (p *copyReader) returnBuffer() {
 	}
 }
 
+// ignoreEINTR calls f until no signal interrupts it.
+func ignoreEINTR(f func() (int, error)) (n int, err error) {
+	for {
+		if n, err = f(); err != unix.EINTR {
+			return n, err
+		}
+	}
+}
+
 // ReadFrom copies from r until EOF, for io.Copy into the connection. A regular
-// file, also behind an io.LimitedReader, goes by sendfile(2). Config's
-// WriteTimeout holds for each piece, not for the whole.
+// file, also in an io.LimitedReader, is sent with sendfile(2). Config.WriteTimeout
+// limits each piece, not the whole.
 func (c *Conn) ReadFrom(r io.Reader) (int64, error) {
 	n, handled, err := c.sendFile(r)
 	if handled || err != nil {
@@ -124,11 +126,11 @@ func (c *Conn) ReadFrom(r io.Reader) (int64, error) {
 	return io.CopyBuffer(onlyWriter{c}, r, buf[:])
 }
 
-// onlyWriter keeps io.Copy from coming back to ReadFrom.
+// onlyWriter hides ReadFrom from io.Copy.
 type onlyWriter struct{ io.Writer }
 
-// sendFile sends r if it is a regular file. If it is not, or the kernel does
-// not want to, handled is false and nothing has been sent.
+// sendFile sends r if it is a regular file. handled is false if it is not, or if
+// its file system does not support sendfile; then nothing has been sent.
 func (c *Conn) sendFile(r io.Reader) (total int64, handled bool, err error) {
 	limit := int64(math.MaxInt64)
 	limited, _ := r.(*io.LimitedReader)
@@ -140,7 +142,7 @@ func (c *Conn) sendFile(r io.Reader) (total int64, handled bool, err error) {
 		return 0, false, nil
 	}
 	if info, err := file.Stat(); err != nil || !info.Mode().IsRegular() {
-		return 0, false, nil //nolint:nilerr // reading it will say what is wrong
+		return 0, false, nil //nolint:nilerr // the copy returns the error
 	}
 	from, err := file.SyscallConn()
 	if err != nil {
@@ -158,7 +160,7 @@ func (c *Conn) sendFile(r io.Reader) (total int64, handled bool, err error) {
 		}
 		c.sent(int(n))
 		if total == 0 && (errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EOPNOTSUPP)) {
-			return 0, false, nil // a file system that cannot
+			return 0, false, nil
 		}
 		if err != nil {
 			c.noteError(err)
@@ -171,17 +173,8 @@ func (c *Conn) sendFile(r io.Reader) (total int64, handled bool, err error) {
 	return total, true, nil
 }
 
-// rawControl and rawWrite are the halves of syscall.RawConn that sendPiece
-// needs.
-type (
-	rawControl interface{ Control(func(fd uintptr)) error }
-	rawWrite   interface {
-		Write(func(fd uintptr) bool) error
-	}
-)
-
-// sendPiece waits until some of the file can be sent and sends that.
-func (c *Conn) sendPiece(to rawWrite, from rawControl, limit int64) (int64, error) {
+// sendPiece waits until the client can take more, and sends what it takes.
+func (c *Conn) sendPiece(to, from syscall.RawConn, limit int64) (int64, error) {
 	const piece = 4 << 20
 	if err := c.beforeWrite(); err != nil {
 		return 0, err
@@ -190,12 +183,9 @@ func (c *Conn) sendPiece(to rawWrite, from rawControl, limit int64) (int64, erro
 	var serr error
 	err := to.Write(func(out uintptr) bool {
 		cerr := from.Control(func(in uintptr) {
-			for {
-				n, serr = unix.Sendfile(int(out), int(in), nil, int(min(limit, piece)))
-				if serr != unix.EINTR {
-					return
-				}
-			}
+			n, serr = ignoreEINTR(func() (int, error) {
+				return unix.Sendfile(int(out), int(in), nil, int(min(limit, piece)))
+			})
 		})
 		if cerr != nil {
 			serr = cerr

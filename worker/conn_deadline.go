@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"cmp"
 	"errors"
 	"io"
 	"os"
@@ -13,42 +14,39 @@ import (
 	"prefork/ipc"
 )
 
-// A silent connection is noticed by the loop's sweep over the table, not by a
-// timer of its own, so that ten thousand idle connections cost nothing:
+// Idle connections have no timers, so that ten thousand of them cost nothing. The
+// loop sweeps over the table:
 //
 //	loop                           the goroutine in Read
-//	 │ sweep: silent for too long    │ waits
-//	 │── lapsed, deadline ──────────►│ wakes with a timeout
-//	 │   in the past                 │ silent indeed? else wait on
+//	 │ sweep: idle for too long      │ waits
+//	 │── idle, a deadline ──────────►│ wakes with a timeout
+//	 │   in the past                 │ confirmIdle: else it waits on
 //	                                 │ reads once more without waiting:
-//	                                 │   bytes ─► the lapse is forgotten
+//	                                 │   bytes ─► returns them, not idle
 //	                                 │   none ──► EOF, or a timeout
 //
-// The second look under the lock is needed because the sweep may have judged
-// by what it saw just before bytes came, or a handler that was at work and not
-// in Read at all; the third, of the socket itself, because bytes may have come
-// between the deadline and the look. A byte that comes after that meets a
-// connection that is being closed. No server can tell that from a byte that
-// was sent a moment later.
+// Read checks again under the lock, because bytes may have come, or the handler may
+// not have been in Read, since the sweep looked. It reads once more because bytes may
+// have come since that. A byte that comes even later finds the connection closed, as
+// if the client had sent it a moment later.
 
-// idleReason says why the loop has ended a connection's wait.
+// idleReason says why the loop has ended a Read.
 type idleReason uint8
 
 const (
 	notIdle     idleReason = iota
-	idleInDrain            // silent for Config.DrainIdle in a drain: reads EOF
-	idleTooLong            // silent for Config.IdleTimeout: reads a timeout
+	idleInDrain            // silent for Config.DrainIdle in a drain: EOF
+	idleTooLong            // silent for Config.IdleTimeout: a timeout
 )
 
-// longAgo is a deadline that has always passed.
+// longAgo is a deadline in the past.
 var longAgo = time.Unix(1, 0)
 
-// beforeRead prepares a read: it notes when it began and applies
-// Config.ReadTimeout.
+// beforeRead prepares a read and applies Config.ReadTimeout.
 func (c *Conn) beforeRead() error {
 	if c.table.trackActivity.Load() {
-		// A handler that has computed for long was not waiting for its client.
-		// One that polls with short deadlines is: only bytes move the mark.
+		// A client is not idle while the handler computes, but it is while the
+		// handler calls Read again and again with short deadlines.
 		if in := c.bytesIn.Load(); in != c.bytesAtWait.Load() {
 			c.bytesAtWait.Store(in)
 			c.readingSince.Store(ipc.Now())
@@ -64,9 +62,8 @@ func (c *Conn) beforeRead() error {
 	return c.applyReadLocked()
 }
 
-// beforeWrite applies Config.WriteTimeout. To set a timer costs more than the
-// rest, so it stands for several writes: each has the timeout, and at most half
-// of it more.
+// beforeWrite applies Config.WriteTimeout. To set a timer is expensive, so one is
+// for several writes: each has the timeout, and at most half of it more.
 func (c *Conn) beforeWrite() error {
 	timeout := c.table.cfg.WriteTimeout
 	if timeout <= 0 {
@@ -83,8 +80,7 @@ func (c *Conn) beforeWrite() error {
 	return c.applyWriteLocked()
 }
 
-// SetDeadline sets both deadlines, as net.Conn has it. A timeout of Config
-// that comes earlier still holds.
+// SetDeadline sets both deadlines. A timeout of Config that ends earlier still holds.
 func (c *Conn) SetDeadline(t time.Time) error {
 	if err := c.SetReadDeadline(t); err != nil {
 		return err
@@ -126,25 +122,25 @@ func (c *Conn) applyWriteLocked() error {
 	return nil
 }
 
-// interruptRead ends the wait for a client that is silent. The sweep calls it.
+// interruptRead ends a Read that waits for an idle client.
 func (c *Conn) interruptRead(why idleReason) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.idle == notIdle {
 		c.idle = why
-		_ = c.applyReadLocked() // fails only on a closed connection, which is as well
+		_ = c.applyReadLocked() // fails only if the connection is closed
 	}
 }
 
-// readFailed decides what a Read returns whose system call failed with err, or
-// whether it must be tried again.
+// readFailed returns what Read returns when its system call failed with err, or
+// again to repeat it.
 func (c *Conn) readFailed(b []byte, err error) (n int, result error, again bool) {
 	if err == io.EOF {
 		c.readEnded.Store(true)
 		return 0, io.EOF, false
 	}
 	if !errors.Is(err, os.ErrDeadlineExceeded) {
-		c.readEnded.Store(true) // a broken stream has nothing more to say
+		c.readEnded.Store(true)
 		c.noteError(err)
 		return 0, c.opError("read", err), false
 	}
@@ -173,8 +169,8 @@ func (c *Conn) readFailed(b []byte, err error) (n int, result error, again bool)
 	return 0, c.opError("read", err), false
 }
 
-// confirmIdle says why the sweep ended a wait, if it did and was right. again
-// means that it was wrong and the wait goes on.
+// confirmIdle says why the sweep has interrupted a Read. again means that the
+// connection is not idle any more, so the Read must go on.
 func (c *Conn) confirmIdle() (why idleReason, again bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -182,34 +178,34 @@ func (c *Conn) confirmIdle() (why idleReason, again bool) {
 		return notIdle, false
 	}
 	if t := earlier(c.readDeadline, c.readLimit); !t.IsZero() && !time.Now().Before(t) {
-		return notIdle, false // the deadline would have ended it as well
+		return notIdle, false // the deadline has passed as well
 	}
 	if c.table.checkIdle(c, ipc.Now()) == notIdle {
 		c.idle = notIdle
-		_ = c.applyReadLocked() // the read that follows says it
+		_ = c.applyReadLocked() // if it fails, so does the next read
 		return notIdle, true
 	}
 	return c.idle, false
 }
 
-// readTimedOut says that it was Config.ReadTimeout that passed, and no deadline of the
-// handler's: bytes that came while this process did not run are then taken.
+// readTimedOut says that Config.ReadTimeout has passed and no deadline of the
+// handler. Then bytes are accepted that came while this process did not run.
 func (c *Conn) readTimedOut() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return !c.readLimit.IsZero() && (c.readDeadline.IsZero() || time.Now().Before(c.readDeadline))
 }
 
-// clearIdle takes a lapse back after bytes that came late.
+// clearIdle undoes interruptRead.
 func (c *Conn) clearIdle() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.idle = notIdle
-	_ = c.applyReadLocked() // the next read says it
+	_ = c.applyReadLocked() // if it fails, so does the next read
 }
 
-// tryRead reads without waiting and whatever the deadline: unix.EAGAIN means
-// that nothing is there.
+// tryRead reads without waiting, also after the deadline. The error is unix.EAGAIN
+// if there is nothing to read.
 func (c *Conn) tryRead(b []byte) (int, error) {
 	raw, err := c.file.SyscallConn()
 	if err != nil {
@@ -218,25 +214,21 @@ func (c *Conn) tryRead(b []byte) (int, error) {
 	n := 0
 	var rerr error
 	err = raw.Control(func(fd uintptr) {
-		for {
-			n, _, rerr = unix.Recvfrom(int(fd), b, unix.MSG_DONTWAIT)
-			if rerr != unix.EINTR {
-				return
-			}
-		}
+		n, rerr = ignoreEINTR(func() (int, error) {
+			n, _, err := unix.Recvfrom(int(fd), b, unix.MSG_DONTWAIT)
+			return n, err
+		})
 	})
-	switch {
+	switch err = cmp.Or(err, rerr); {
 	case err != nil:
 		return 0, err
-	case rerr != nil:
-		return 0, rerr
 	case n == 0 && len(b) > 0:
 		return 0, io.EOF
 	}
 	return n, nil
 }
 
-// earlier returns the earlier of two deadlines, of which zero is none.
+// earlier returns the earlier of two deadlines; zero is none.
 func earlier(a, b time.Time) time.Time {
 	if a.IsZero() || !b.IsZero() && b.Before(a) {
 		return b
@@ -244,14 +236,14 @@ func earlier(a, b time.Time) time.Time {
 	return a
 }
 
-// deadlines are what bounds a connection's reads and writes: the handler's own
-// and the worker's, of which the earlier wins.
+// deadlines limit a connection's reads and writes: the handler's and the worker's,
+// of which the earlier wins.
 type deadlines struct {
-	mu            sync.Mutex // guards what follows, and the order in which the file's deadlines are set
+	mu            sync.Mutex // guards what follows, and the order of calls that set the file's deadlines
 	readDeadline  time.Time  // by SetReadDeadline
 	readLimit     time.Time  // of the current Read, from Config.ReadTimeout
 	writeDeadline time.Time
 	writeLimit    time.Time
-	writeLimitSet atomic.Int64 // when writeBound was set, in ipc.Now's time
-	idle          idleReason   // stands in for both read deadlines
+	writeLimitSet atomic.Int64 // when writeLimit was set, in ipc.Now's time
+	idle          idleReason   // if not notIdle, the read deadline is longAgo
 }

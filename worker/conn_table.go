@@ -9,7 +9,7 @@ import (
 	"prefork/ipc"
 )
 
-// connTable holds the connections in hand, and what all of them need to know.
+// connTable has the active connections, and what they share.
 type connTable struct {
 	cfg      Config // never changes
 	slot     *ipc.Slot
@@ -18,14 +18,13 @@ type connTable struct {
 	draining chan struct{} // closed when the final drain begins
 	access   *accessLog    // nil if there is none; set before the loop starts
 
-	trackActivity  atomic.Bool  // connections record when they are active
-	drainStartedAt atomic.Int64 // ipc.Now when the final drain began; 0 before
-	resumedAt      atomic.Int64 // ipc.Now when the process last ran again after a freeze
+	trackActivity  atomic.Bool  // connections record lastByteAt and readingSince
+	drainStartedAt atomic.Int64 // in ipc.Now's time; 0 before the final drain
+	resumedAt      atomic.Int64 // in ipc.Now's time: the end of the last freeze
 
-	// loopWaits is set by the loop when it waits for a connection to end.
-	loopWaits atomic.Bool
-	lingering atomic.Int32 // connections that are closed but for the peer's last words
-	count     atomic.Int32 // connections in hand; slot.Active is what we say of it
+	loopWaits atomic.Bool  // the loop waits for a connection to end
+	lingering atomic.Int32 // see conn_close.go
+	count     atomic.Int32 // of active connections, which the master cannot change
 
 	mu    sync.Mutex // guards the list and each Conn's part of it
 	first *Conn
@@ -37,10 +36,10 @@ func newConnTable(cfg Config, slot *ipc.Slot, peer *ipc.Peer, wake *wakeup) *con
 	return t
 }
 
-// active returns how many connections are in hand.
+// active returns the number of active connections.
 func (t *connTable) active() int { return int(t.count.Load()) }
 
-// add takes c in. The loop calls it.
+// add counts c as accepted and active.
 func (t *connTable) add(c *Conn) {
 	t.count.Add(1)
 	t.slot.Active.Add(1)
@@ -55,10 +54,10 @@ func (t *connTable) add(c *Conn) {
 	t.first = c
 }
 
-// remove forgets c, which must be in the table, and frees its place.
+// remove frees the place of c, which must be in the table.
 func (t *connTable) remove(c *Conn) {
 	t.mu.Lock()
-	t.countLocked(c)
+	t.countBytesLocked(c)
 	if c.prev != nil {
 		c.prev.next = c.next
 	} else {
@@ -79,15 +78,15 @@ func (t *connTable) remove(c *Conn) {
 // may leave the older figure, until the next call or the loop's next tick.
 func (t *connTable) publishActive() { t.peer.Active.Store(t.count.Load()) }
 
-// serviceConnClosed counts a Service's connection as handled once it is closed.
+// serviceConnClosed is called when a Service has closed its connection.
 func (t *connTable) serviceConnClosed(c *Conn) {
 	t.countEnd(c, false)
 	t.recordServed(c)
 	t.remove(c)
 }
 
-// countEnd counts c as handled or failed, unless it was cut: that is counted when
-// it happens, for the handler may never return.
+// countEnd counts c as handled or failed, once: a connection that is cut is counted
+// at once, because its handler may never return.
 func (t *connTable) countEnd(c *Conn, failed bool) {
 	switch {
 	case !c.counted.CompareAndSwap(false, true):
@@ -95,30 +94,27 @@ func (t *connTable) countEnd(c *Conn, failed bool) {
 		t.slot.Failed.Add(1)
 	default:
 		t.slot.Handled.Add(1)
-		t.observe(c)
+		t.slot.Age.Observe(time.Duration(ipc.Now() - c.acceptedAt))
 	}
 }
 
-// observe counts how long c was in hand.
-func (t *connTable) observe(c *Conn) { t.slot.Age.Observe(time.Duration(ipc.Now() - c.acceptedAt)) }
-
-// wakeLoop tells the loop that something it may wait for has happened.
+// wakeLoop wakes the loop if it waits for a connection to end.
 func (t *connTable) wakeLoop() {
 	if t.loopWaits.Load() && t.loopWaits.Swap(false) {
 		t.wake.notify()
 	}
 }
 
-// countLocked moves c's bytes to the worker's memory. They are not counted there
-// as they come because all connections would write to the same cache line.
-func (t *connTable) countLocked(c *Conn) {
+// countBytesLocked adds c's new bytes to the worker's counters. Reads and writes do
+// not, because all connections would write to the same cache line.
+func (t *connTable) countBytesLocked(c *Conn) {
 	in, out := c.bytesIn.Load(), c.bytesOut.Load()
 	t.slot.BytesIn.Add(in - c.countedIn)
 	t.slot.BytesOut.Add(out - c.countedOut)
 	c.countedIn, c.countedOut = in, out
 }
 
-// beginDrain starts the clock of Config.DrainIdle.
+// beginDrain starts the time of Config.DrainIdle.
 func (t *connTable) beginDrain(now int64) {
 	t.drainStartedAt.Store(now)
 	t.trackActivity.Store(true)
@@ -137,14 +133,13 @@ func (t *connTable) checkIdle(c *Conn, now int64) idleReason {
 	return notIdle
 }
 
-// sweep looks at every connection: it counts bytes, ends waits that have been
-// silent for too long, and closes what has outlived Config.HandlerTimeout. The
-// loop calls it.
+// sweep counts the bytes of every connection, interrupts those that are idle, and
+// closes those that have exceeded Config.HandlerTimeout.
 func (t *connTable) sweep(now int64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for c := t.first; c != nil; c = c.next {
-		t.countLocked(c)
+		t.countBytesLocked(c)
 		if why := t.checkIdle(c, now); why != notIdle {
 			c.interruptRead(why)
 		}
@@ -154,8 +149,8 @@ func (t *connTable) sweep(now int64) {
 	}
 }
 
-// slowest returns the connection whose answer has been under way for the
-// longest time, and since when; nil if all are answered.
+// slowest returns the connection with the oldest unanswered request, and when that
+// came; nil if all requests are answered.
 func (t *connTable) slowest() (slowest *Conn, since int64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -167,7 +162,7 @@ func (t *connTable) slowest() (slowest *Conn, since int64) {
 	return slowest, since
 }
 
-// cutAll closes every connection and returns how many were open.
+// cutAll cuts every connection and returns how many were open.
 func (t *connTable) cutAll() int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -180,7 +175,7 @@ func (t *connTable) cutAll() int {
 	return n
 }
 
-// handlerContext returns the context of c's handler.
+// handlerContext applies Config.HandlerTimeout to a handler's context.
 func (t *connTable) handlerContext(base context.Context) (context.Context, context.CancelFunc) {
 	if limit := t.cfg.HandlerTimeout; limit > 0 {
 		return context.WithTimeout(base, limit)

@@ -16,31 +16,30 @@ import (
 //	    │                 │
 //	    └──────drain──────┤
 //	                      ▼
-//	                  emptying   listeners that only we serve: accept until the
-//	                      │      grace has passed and accept says that none waits
+//	                  emptying   own listeners: accept until the grace has
+//	                      │      passed and the queue is empty
 //	                      ▼
-//	                  draining   connections finish; the silent ones read EOF
+//	                  draining   connections finish; idle ones read EOF
 //	                      │
 //	                      ├── none left ─────────────────────────► done
 //	                      ▼ deadline
 //	                  cutting    contexts end; after cutGrace the connections
-//	                      │      are closed; after handlersGrace who cares
+//	                      │      are closed; after handlersGrace the worker ends
 //	                      └──────────────────────────────────────► done
 const (
-	// cutGrace is what a handler has between the end of its context and the
-	// end of its connection.
+	// cutGrace is the time between the end of a handler's context and the close of
+	// its connection.
 	cutGrace = 200 * time.Millisecond
 
-	// handlersGrace is what handlers have to return after their connection was
-	// closed. The process ends then in any case.
+	// handlersGrace is the time for handlers to return after that.
 	handlersGrace = time.Second
 
 	// orderGrace is how long a worker that got SIGTERM waits for the master's
-	// Drain. The master first starts a replacement.
+	// Drain: the master first starts a replacement.
 	orderGrace = 10 * time.Second
 
-	// maxEmptying bounds emptying without a master: nobody has quiesced the
-	// listeners, so under load they might never be empty.
+	// maxEmptying limits emptying without a master: new connections keep coming,
+	// so the queue may never be empty.
 	maxEmptying = time.Second
 )
 
@@ -49,22 +48,22 @@ type drainOrder struct {
 	timeout       time.Duration
 	grace         time.Duration
 	own           []string
-	emptyingLimit time.Duration // of emptying; 0 is none but timeout
-	setsDeadline  bool          // replaces the deadline of a drain that is under way
-	ownDecision   bool          // by the master, who is to hear of it
+	emptyingLimit time.Duration // 0 is timeout
+	setsDeadline  bool          // replaces the deadline of a drain that has begun
+	ownDecision   bool          // not ordered by the master, which must be told
 }
 
-// drain is the loop's knowledge of a final drain. Times are ipc.Now's.
+// drain has the deadlines of a final drain, in ipc.Now's time.
 type drain struct {
-	startAt    int64 // begins then, if the master has not ordered it; 0 is never
+	startAt    int64 // without an order of the master; 0 is never
 	deadline   int64
-	graceUntil int64 // not empty before
-	giveUpAt   int64 // up emptying; 0 is never
+	graceUntil int64 // the queue does not count as empty before
+	giveUpAt   int64 // end of emptying; 0 is never
 	cutAt      int64
 	endAt      int64
 }
 
-// postpone moves what is still to come.
+// postpone moves the deadlines that are set.
 func (d *drain) postpone(by int64) {
 	for _, t := range [...]*int64{&d.startAt, &d.deadline, &d.graceUntil, &d.giveUpAt, &d.cutAt, &d.endAt} {
 		if *t > 0 {
@@ -91,7 +90,7 @@ func (l *loop) applyDrain(now int64, d *ipc.Drain) {
 	l.log.Debug("accepting no more, for now")
 }
 
-// milliseconds converts what a message says, which may be anything.
+// milliseconds converts a number of a message, which may be invalid.
 func milliseconds(ms int64) time.Duration {
 	const most = int64(365 * 24 * time.Hour / time.Millisecond)
 	return time.Duration(min(max(ms, 0), most)) * time.Millisecond
@@ -103,14 +102,14 @@ func (l *loop) setOwn(names []string) {
 	}
 }
 
-// terminate acts on SIGTERM. The worker serves on until the master orders the
-// drain. If the signal went to all processes of the server, the master's own end
-// is next, and its workers must empty the queue first; if it went to this worker
-// alone, another takes its place first.
+// terminate handles SIGTERM: the worker tells the master, and serves until the
+// master orders the drain. If all processes got the signal, the master begins a
+// drain in which the queue is emptied; if only this worker did, a replacement is
+// started first.
 func (l *loop) terminate(now int64) {
 	switch {
 	case l.draining() || l.drain.startAt > 0:
-	case l.handlesOneRequest(): // the queue stays its caller's
+	case l.handlesOneRequest(): // what is queued stays the caller's
 		l.log.Info("asked to end, draining", zap.Duration("duration", l.cfg.DrainTimeout))
 		l.beginDrain(now, drainOrder{timeout: l.cfg.DrainTimeout})
 	case l.channel == nil:
@@ -123,7 +122,7 @@ func (l *loop) terminate(now int64) {
 	}
 }
 
-// drainWithoutOrder drains a worker whose master has not answered its SIGTERM.
+// drainWithoutOrder begins the drain if the master does not answer a SIGTERM.
 func (l *loop) drainWithoutOrder(now int64) {
 	if l.drain.startAt == 0 || now < l.drain.startAt || l.draining() {
 		return
@@ -135,8 +134,8 @@ func (l *loop) drainWithoutOrder(now int64) {
 	l.beginDrain(now, d)
 }
 
-// drainWithoutMaster is the drain without a master: nobody is known who could take what
-// waits at the listeners that this worker took from.
+// drainWithoutMaster returns a drain that empties all listeners: without a master no
+// other worker may be left to do it.
 func (l *loop) drainWithoutMaster() drainOrder {
 	d := drainOrder{timeout: l.cfg.DrainTimeout, emptyingLimit: maxEmptying}
 	for _, ln := range l.listeners {
@@ -147,8 +146,8 @@ func (l *loop) drainWithoutMaster() drainOrder {
 	return d
 }
 
-// beginDrain starts the final drain. One that is under way only gets a new
-// deadline: the master's word, or the earlier one.
+// beginDrain starts the final drain. If one has begun it only gets a new deadline:
+// that of the master, or the earlier one.
 func (l *loop) beginDrain(now int64, d drainOrder) {
 	deadline := now + int64(d.timeout)
 	if l.draining() {
@@ -180,11 +179,11 @@ func (l *loop) beginDrain(now int64, d drainOrder) {
 	l.log.Info("draining", zap.Int("active", l.table.active()), zap.Duration("duration", d.timeout))
 }
 
-// advance moves a drain on.
+// advance does the next step of a drain.
 func (l *loop) advance(now int64) {
 	l.drainWithoutOrder(now)
 	if l.draining() || l.lastTaken {
-		l.table.loopWaits.Store(true) // before anything is counted
+		l.table.loopWaits.Store(true) // before connections are counted
 	}
 	switch l.phase {
 	case phaseEmptying:
@@ -219,13 +218,11 @@ func (l *loop) advanceOnce(now int64) {
 	case l.idle():
 		l.phase = phaseDone
 	case l.serviceRuns && l.table.active() == 0:
-		// The Service should have returned by itself.
 		l.beginDrain(now, drainOrder{timeout: l.cfg.DrainTimeout})
 	}
 }
 
-// advanceCut closes what is left, and then waits for the handlers no longer
-// than it must.
+// advanceCut closes the connections that are left, and waits for their handlers.
 func (l *loop) advanceCut(now int64) {
 	switch {
 	case l.drain.cutAt > 0 && now >= l.drain.cutAt:
@@ -239,13 +236,13 @@ func (l *loop) advanceCut(now int64) {
 	}
 }
 
-// idle says that nothing is in hand.
+// idle says that no connection is left.
 func (l *loop) idle() bool {
 	return l.table.active() == 0 && l.table.lingering.Load() == 0 && !l.serviceRuns
 }
 
-// emptyQueues takes what waits at our own listeners, and says whether after the
-// grace there was nothing more.
+// emptyQueues accepts from the own listeners. It is done when, after the grace,
+// nothing waits.
 func (l *loop) emptyQueues(now int64) bool {
 	done := true
 	for _, ln := range l.listeners {
@@ -261,7 +258,7 @@ func (l *loop) emptyQueues(now int64) bool {
 	return done
 }
 
-// finishAccepting closes the listeners and lets the Service go.
+// finishAccepting closes the listeners and drains the Service.
 func (l *loop) finishAccepting() {
 	l.phase = phaseDraining
 	for _, ln := range l.listeners {
@@ -279,7 +276,7 @@ func (l *loop) finishAccepting() {
 	}()
 }
 
-// stopNow ends the loop whatever is in hand.
+// stopNow closes all connections and ends the loop.
 func (l *loop) stopNow() {
 	l.cancel(ErrStopped)
 	if l.cut = l.table.cutAll(); l.cut > 0 {

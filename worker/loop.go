@@ -11,45 +11,42 @@ import (
 	"prefork/worker/poll"
 )
 
-// The loop looks at everything once a tick, at the latest.
+// The loop wakes at least once a tick.
 //
-// That is also what rescues stranded connections. An exclusive wake-up that
-// went to a process which was stopped (or is gated, or dies) before it could
-// accept is spent: the connection waits, and nobody is woken for it. So a
-// worker leaves the queue and joins it again each tick, upon which the kernel
-// tells it what waits already.
+// A tick also finds stranded connections. An exclusive wake-up is lost if the
+// process that got it is stopped or dies before it accepts: the connection waits,
+// and the kernel wakes nobody else. So each tick the worker leaves the queue of
+// waiters and joins it again; then the kernel reports what already waits.
 //
-// Ticks are not free: measured, one costs an idle worker some 200 µs, nearly
-// all of it in the Go runtime's monitor, which each blocking system call wakes.
-// Hence they are rare while nobody in the generation has taken a connection for
-// tickCalm, and wake-ups are not being spent either.
+// A tick costs an idle worker some 200 µs, nearly all of it in the Go runtime's
+// monitor. So ticks are rare when no worker of the generation has accepted a
+// connection for idleAfter.
 const (
 	tickNormal = 100 * time.Millisecond
 	tickIdle   = 500 * time.Millisecond
 	idleAfter  = time.Second
 )
 
-// phase is what the loop does about connections.
+// phase says from which listeners the loop accepts.
 type phase uint8
 
 const (
-	phasePaused    phase = iota // takes none, before the first Resume
-	phaseAccepting              // takes all
-	phaseHeld                   // takes those that only its generation can take
-	phaseEmptying               // draining; takes those, until nothing waits
-	phaseDraining               // draining; takes none
-	phaseCutting                // the deadline has passed
+	phasePaused    phase = iota // none, before the first Resume
+	phaseAccepting              // all
+	phaseHeld                   // those that no other generation serves
+	phaseEmptying               // those, until nothing waits: a drain has begun
+	phaseDraining               // none
+	phaseCutting                // none; the drain's deadline has passed
 	phaseDone
 )
 
-// loop is the worker's one thread of decisions: it waits for connections and
-// orders, takes connections, beats, ticks and drains. A single goroutine owns
-// it; everybody else talks to it through the inbox and the table.
+// loop accepts connections, carries out orders, writes the heartbeat and drains.
+// One goroutine owns it; others reach it through the inbox and the table.
 //
 //	┌────────────────────────────────────────────┐
 //	│ tick: beat, hooks, sweep, report           │
 //	│ orders: resume, drain …                    │
-//	│ drain: is it time?                         │
+//	│ drain: the next step                       │
 //	│ arm: watch the listeners, or do not        │
 //	└───► wait ── ready ──► accept one, leave ───┘
 //	                        the queue
@@ -58,18 +55,18 @@ type loop struct {
 	poller    poll.Poller
 	listeners []*listener
 	ready     []int
-	polled    []unix.PollFd // scratch of queued
+	polled    []unix.PollFd // scratch of connectionWaits
 	gate      gate
 	reporter  reporter
 
 	phase          phase
-	firstArmed     int        // the listener that is armed first: they take turns, too
-	lastTaken      bool       // once: the connection has come
-	exitErr        *ExitError // what Run returns in the end
+	firstArmed     int        // the listener that is armed first, in turns
+	lastTaken      bool       // no more connections: worker.once
+	exitErr        *ExitError // what Run returns
 	cut            int        // connections closed at the deadline
 	serviceRuns    bool       // Service.Serve has not returned
-	stopped        bool       // told to end at once
-	lameDuckCalled bool       // the hooks know that the server ends
+	stopped        bool       // by an ipc.Stop
+	lameDuckCalled bool
 
 	exhaustion exhaustion
 	drain      drain
@@ -79,7 +76,7 @@ type loop struct {
 	nextActions int64
 	nextReport  int64
 	nextRejoin  int64
-	nextTimeout int64 // of Config.Timeout; 0 while it does not run
+	nextTimeout int64 // of Config.Timeout; 0 is off
 }
 
 func newLoop(w *worker, listeners []*listener) (*loop, error) {
@@ -87,7 +84,7 @@ func newLoop(w *worker, listeners []*listener) (*loop, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := p.Add(w.wake.fd); err != nil {
+	if err := p.Add(w.inbox.wake.fd); err != nil {
 		_ = p.Close()
 		return nil, err
 	}
@@ -100,8 +97,7 @@ func newLoop(w *worker, listeners []*listener) (*loop, error) {
 	}, nil
 }
 
-// run is serve_forever. It returns when the worker has drained or was stopped,
-// and has closed the listeners then.
+// run is serve_forever. It returns when the worker has drained or was stopped.
 func (l *loop) run() error {
 	defer l.close()
 	now := ipc.Now()
@@ -119,18 +115,18 @@ func (l *loop) run() error {
 		}
 		l.arm(now)
 		due := l.due(now)
-		l.reporter.worked(ipc.Now() - now)
+		l.reporter.addLag(ipc.Now() - now)
 		ready, err := l.poller.Wait(l.ready[:0], time.Duration(max(due-ipc.Now(), 0)))
 		if err != nil {
 			return failure(err)
 		}
 		l.ready = ready
 		now = ipc.Now()
-		l.reporter.woke(now - due)
+		l.reporter.addLag(now - due)
 		l.noteFreeze(now, now-due)
 		for _, fd := range ready {
-			if fd == l.wake.fd {
-				l.wake.clear()
+			if fd == l.inbox.wake.fd {
+				l.inbox.wake.clear()
 			} else {
 				l.take(fd, now)
 			}
@@ -138,12 +134,11 @@ func (l *loop) run() error {
 	}
 }
 
-// minFreeze is how late the loop wakes only if the process did not run.
+// minFreeze is a delay of the loop that means that the process did not run.
 const minFreeze = time.Second
 
-// noteFreeze takes account of a time in which the process did not run: a paused
-// container, a stalled machine. No deadline may pass in it, for a client or a
-// handler could not do its part.
+// noteFreeze moves all deadlines if the process did not run for a while: the
+// container was paused, or the machine was suspended.
 func (l *loop) noteFreeze(now, late int64) {
 	if late < int64(minFreeze) {
 		return
@@ -156,7 +151,7 @@ func (l *loop) noteFreeze(now, late int64) {
 	}
 }
 
-// tick does what is done now and then.
+// tick does the periodic work.
 func (l *loop) tick(now int64) {
 	if now >= l.nextActions {
 		l.nextActions = now + int64(l.cfg.PollInterval)
@@ -172,7 +167,7 @@ func (l *loop) tick(now int64) {
 		return
 	}
 	l.table.publishActive()
-	l.gate.refreshPeers(now) // for changed, which the interval depends on
+	l.gate.refreshPeers(now) // tickInterval needs lastChange
 	l.nextTick = now + int64(l.tickInterval(now))
 	if l.needsSweep() {
 		l.table.sweep(now)
@@ -180,7 +175,7 @@ func (l *loop) tick(now int64) {
 	l.rejoin(now)
 }
 
-// tickInterval is short enough for what has to be noticed.
+// tickInterval is a quarter of the shortest idle limit, at most.
 func (l *loop) tickInterval(now int64) time.Duration {
 	interval := min(l.cfg.PollInterval, tickNormal)
 	if now-l.gate.lastChange >= int64(idleAfter) {
@@ -200,13 +195,13 @@ func (l *loop) tickInterval(now int64) time.Duration {
 	return interval
 }
 
-// needsSweep says whether the sweep of each report is too rare.
+// needsSweep says whether a sweep with each report is too rare.
 func (l *loop) needsSweep() bool {
 	short := func(limit time.Duration) bool { return limit > 0 && limit < 10*reportInterval }
 	return l.draining() || short(l.cfg.IdleTimeout) || short(l.cfg.HandlerTimeout)
 }
 
-// timeout calls handle_timeout when nobody has come for Config.Timeout.
+// timeout calls handle_timeout when there was no connection for Config.Timeout.
 func (l *loop) timeout(now int64) {
 	if l.cfg.Timeout <= 0 || l.phase != phaseAccepting || l.table.active() >= l.cfg.MaxConnections {
 		l.nextTimeout = 0
@@ -221,11 +216,11 @@ func (l *loop) timeout(now int64) {
 	l.nextTimeout = now + int64(l.cfg.Timeout)
 	l.callHook("timeout", l.opt.Hooks.HandleTimeout)
 	if l.handlesOneRequest() {
-		l.lastTaken = true // handle_request gives up after one
+		l.lastTaken = true
 	}
 }
 
-// applyOrders carries out what has been ordered.
+// applyOrders carries out the orders in the inbox.
 func (l *loop) applyOrders(now int64) {
 	for _, order := range l.inbox.take() {
 		switch o := order.(type) {
@@ -255,7 +250,7 @@ func (l *loop) applyOrders(now int64) {
 	}
 }
 
-// lameDuck tells the program that the server is going to end.
+// lameDuck tells the program that the whole server is going to end.
 func (l *loop) lameDuck() {
 	if l.lameDuckCalled {
 		return
@@ -267,8 +262,8 @@ func (l *loop) lameDuck() {
 	}
 }
 
-// due returns when the loop must be awake again. What was due before now has
-// been looked at, and waits for something else than time.
+// due returns when the loop must wake. What was due before now has been done, or
+// waits for something else.
 func (l *loop) due(now int64) int64 {
 	due := min(l.nextTick, l.nextActions, l.nextReport)
 	for _, t := range [...]int64{
@@ -282,7 +277,7 @@ func (l *loop) due(now int64) int64 {
 	return due
 }
 
-// close gives back what the loop holds.
+// close closes the listeners and the poller.
 func (l *loop) close() {
 	defer l.logSuppressed()
 	if l.service != nil {
@@ -291,12 +286,12 @@ func (l *loop) close() {
 	for _, ln := range l.listeners {
 		l.closeListener(ln)
 	}
-	l.wake.close()
-	_ = l.poller.Close() // nothing is watched any more
+	l.inbox.wake.close()
+	_ = l.poller.Close()
 }
 
-// serviceEnded notes that the Service's Serve has returned, which is right
-// only after its listener said that no more will come.
+// serviceEnded handles the return of Service.Serve. It is an error, unless the
+// Service's listener was closed.
 func (l *loop) serviceEnded(now int64, err error) {
 	l.serviceRuns = false
 	l.service.discard()

@@ -1,19 +1,18 @@
 package worker
 
 import (
-	"encoding/binary"
 	"fmt"
 	"sync"
 
 	"golang.org/x/sys/unix"
 )
 
-// wakeup ends the loop's wait from another goroutine.
+// wakeup lets other goroutines wake the loop.
 type wakeup struct {
-	fd int // an eventfd, watched by the loop's poller
+	fd int // an eventfd in the loop's poller
 
 	mu       sync.Mutex // guards what follows, and fd against use after close
-	notified bool       // the loop has not looked since the last ring
+	notified bool       // and the loop has not cleared it
 	closed   bool
 }
 
@@ -25,7 +24,7 @@ func newWakeup() (*wakeup, error) {
 	return &wakeup{fd: fd}, nil
 }
 
-// notify wakes the loop, now or when it next waits. Many rings may be one wake.
+// notify wakes the loop, now or when it next waits.
 func (w *wakeup) notify() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -33,12 +32,10 @@ func (w *wakeup) notify() {
 		return
 	}
 	w.notified = true
-	var one [8]byte
-	binary.NativeEndian.PutUint64(one[:], 1)
-	_, _ = unix.Write(w.fd, one[:]) // a counter of at most 1 cannot overflow
+	_, _ = unix.Write(w.fd, []byte{1, 0, 0, 0, 0, 0, 0, 0}) // any number but 0
 }
 
-// clear is called by the loop once it is awake, before it looks at anything.
+// clear is called by the loop when it has woken.
 func (w *wakeup) clear() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -47,7 +44,7 @@ func (w *wakeup) clear() {
 	_, _ = unix.Read(w.fd, count[:])
 }
 
-// close makes later rings do nothing.
+// close makes later calls of notify do nothing.
 func (w *wakeup) close() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -65,7 +62,7 @@ type inbox struct {
 	orders []any
 }
 
-// post hands over an order and wakes the loop.
+// post adds an order and wakes the loop.
 func (b *inbox) post(order any) {
 	b.mu.Lock()
 	b.orders = append(b.orders, order)
@@ -73,7 +70,7 @@ func (b *inbox) post(order any) {
 	b.wake.notify()
 }
 
-// take returns the orders that have come, oldest first.
+// take removes and returns all orders, the oldest first.
 func (b *inbox) take() []any {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -331,7 +331,7 @@ func (w *worker) work(ctx context.Context, listeners []*listener, stopped <-chan
 	}
 	l, err := newLoop(w, listeners)
 	if err != nil {
-		w.wake.close()
+		w.inbox.wake.close()
 		closeListeners(listeners)
 		return w.fail(err)
 	}

@@ -204,7 +204,5 @@ func (w *worker) logFailure(message string, err error, fields ...zap.Field) {
 
 // isPeerError says that err is of the kind that clients cause every day.
 func isPeerError(err error) bool {
-	var timeout interface{ Timeout() bool }
-	return errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) ||
-		errors.As(err, &timeout) && timeout.Timeout()
+	return errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || timedOut(err)
 }
