@@ -9,15 +9,15 @@ import (
 	"prefork/ipc"
 )
 
-// HandleRequest serves one connection in this process, without a master: it is
-// socketserver's handle_request. It waits until a connection comes to one of
-// ls, serves it and returns, whatever became of it; the hooks are called as in
-// a worker. If none came within cfg.Timeout it calls HandleTimeout and returns.
-// cfg.Mode does not matter, and there is no access log.
+// HandleRequest serves one connection in this process, without a master, as
+// socketserver's handle_request does. It waits for a connection to one of ls, serves
+// it and returns nil, whether the handler failed or not. It calls the hooks as a
+// worker does. After cfg.Timeout without a connection it calls HandleTimeout and
+// returns. cfg.Mode is ignored, and there is no access log.
 //
-// The end of ctx ends the wait, with ctx's error; a connection that is being
-// served then has cfg.DrainTimeout to finish. The descriptors in ls stay the
-// caller's; they must be non-blocking.
+// The end of ctx ends the wait, with ctx's error; a connection that is being served
+// has cfg.DrainTimeout to finish. The descriptors in ls stay the caller's and must be
+// non-blocking.
 func HandleRequest(ctx context.Context, cfg Config, o Options, ls []Listener) error {
 	cfg, o, err := configureAlone(cfg, o)
 	if err != nil {
@@ -43,8 +43,8 @@ func configureAlone(cfg Config, o Options) (Config, Options, error) {
 	return configure(cfg, o)
 }
 
-// newLoopAlone makes the loop of a worker without a master, which accepts from
-// its first turn on. cfg and o have gone through configureAlone.
+// newLoopAlone makes the loop of a worker without a master. cfg and o come from
+// configureAlone.
 func newLoopAlone(ctx context.Context, cfg Config, o Options, ls []Listener, once bool) (*loop, error) {
 	if len(ls) == 0 {
 		return nil, configuration(errors.New("serve without a master: no listener"))
@@ -81,7 +81,7 @@ func newLoopAlone(ctx context.Context, cfg Config, o Options, ls []Listener, onc
 // handlesOneRequest says that this is HandleRequest.
 func (w *worker) handlesOneRequest() bool { return w.once && w.channel == nil }
 
-// aloneLogger makes the log as a worker would, in its plainest form.
+// aloneLogger makes the log in its default format and level.
 func aloneLogger(o Options) (*zap.Logger, zap.AtomicLevel, error) {
 	if o.NewLogger == nil {
 		return zap.NewNop(), zap.NewAtomicLevel(), nil

@@ -12,11 +12,11 @@ import (
 	"prefork/ipc"
 )
 
-// listen reads the channel until its end. What concerns connections goes to
-// the loop; what must work even while the loop hangs is done here: dump, and
-// stop, upon which stopped is closed. orphaned is closed at EOF.
+// listen reads the channel until its end. It passes orders about connections to the
+// loop, and carries out the others itself, so that dump and stop work even while
+// the loop hangs. It closes stopped after a stop, and orphaned at EOF.
 func (w *worker) listen(stopped, orphaned chan<- struct{}) {
-	short := false // of descriptors; the master repeats what brings one
+	short := false // of descriptors; logged once, because the master repeats the order
 	for {
 		m, fds, err := w.channel.Receive()
 		if err != nil {
@@ -36,7 +36,6 @@ func (w *worker) listen(stopped, orphaned chan<- struct{}) {
 		}
 		switch o := m.(type) {
 		case *ipc.Reopen:
-			// Receive gives one with it, and none with the others.
 			if w.reopen(fds[0]) {
 				short = false
 				w.acknowledge(o.Order)
@@ -65,18 +64,17 @@ func (w *worker) listen(stopped, orphaned chan<- struct{}) {
 	}
 }
 
-// acknowledge tells the master that an order was followed.
+// acknowledge tells the master that an order was carried out.
 func (w *worker) acknowledge(order uint64) {
 	if order != 0 {
 		w.send(&ipc.Ack{Order: order})
 	}
 }
 
-// reopen puts the log file that came with the message in place of standard
-// error.
+// reopen makes the log file fd standard error.
 func (w *worker) reopen(fd int) bool {
 	defer unix.Close(fd)
-	// Not close-on-exec: what a handler starts writes to the same log.
+	// Not close-on-exec: processes that a handler starts write to the same log.
 	if err := unix.Dup3(fd, unix.Stderr, 0); err != nil {
 		w.log.Warn("log not reopened", zap.Error(err))
 		return false
@@ -90,7 +88,7 @@ func (w *worker) setLevel(level string) {
 	}
 }
 
-// dump writes all goroutines to the crash file, for the master to read.
+// dump writes the stacks of all goroutines to the crash file.
 func (w *worker) dump() {
 	if w.crash == nil {
 		return
@@ -107,8 +105,7 @@ func (w *worker) dump() {
 	}
 }
 
-// send sends m, whose loss is no reason to stop: if the master is gone, the
-// channel's reader says so, and if it does not read, it is its turn to worry.
+// send sends m. A loss is only logged: if the master is gone, listen reads EOF.
 func (w *worker) send(m ipc.Message) {
 	if err := w.channel.Send(m); err != nil {
 		w.log.Debug("message lost", zap.String("event", string(m.Type())), zap.Error(err))

@@ -5,13 +5,13 @@ import (
 	"fmt"
 )
 
-// The exit statuses that an *ExitError carries.
+// The exit statuses in an *ExitError.
 const (
 	ExitFailure = 1  // another try may work
 	ExitConfig  = 78 // EX_CONFIG: another try would fail as well
 )
 
-// ExitError is what Run returns when the process must not exit with 0.
+// ExitError is the error of Run.
 type ExitError struct {
 	Code int // the exit status
 	Err  error
@@ -36,8 +36,8 @@ func configuration(err error) *ExitError { return &ExitError{Code: ExitConfig, E
 
 // PanicError is a panic in a handler or a hook.
 type PanicError struct {
-	Value any    // what was given to panic
-	Stack []byte // the goroutine's stack at the panic, as runtime/debug prints it
+	Value any    // the argument of panic
+	Stack []byte // of the goroutine, as runtime/debug prints it
 }
 
 // Error shows the value, without the stack.
@@ -55,9 +55,6 @@ var ErrGoexit = errors.New("handler called runtime.Goexit")
 
 // The causes of a handler's context.
 var (
-	// ErrDrainDeadline is the cause when the drain's time was up.
 	ErrDrainDeadline = errors.New("drain deadline passed")
-
-	// ErrStopped is the cause when the worker was told to stop at once.
-	ErrStopped = errors.New("worker was stopped")
+	ErrStopped       = errors.New("worker was stopped") // at once, without a drain
 )

@@ -45,29 +45,29 @@ func (BaseHandler) Handle(context.Context, *Conn) error { return nil }
 func (BaseHandler) Finish(context.Context, *Conn) error { return nil }
 
 // Service is a server that accepts for itself, such as net/http's or gRPC's.
-// It runs inside the worker over a net.Listener view of the worker's sockets,
-// with the same limits, counters and drain as handlers have.
+// It gets a net.Listener for the worker's sockets, with the limits, counters and
+// drain that handlers have.
 type Service interface {
 	// Serve accepts from l until Accept returns an error that wraps
-	// net.ErrClosed, which is not a failure. It must then return once no
+	// net.ErrClosed, which is not a failure. It must then return when no
 	// connection is left.
 	Serve(l net.Listener) error
 
-	// Drain is called when the worker begins to drain: idle connections
-	// should be let go without cutting a request that is under way. ctx ends
-	// at the deadline. It returns when all is let go or ctx ends.
+	// Drain is called when the worker begins to drain. It should close idle
+	// connections (see Conn.SetDrainIdle), but none with a request under way, and
+	// return when all are closed or ctx ends, at the drain's deadline.
 	Drain(ctx context.Context) error
 }
 
-// AccessLog is what a Service writes to that logs its own requests. Its methods
-// may be called from any goroutine.
+// AccessLog is for a Service that logs its requests. Its methods may be called from
+// any goroutine.
 type AccessLog interface {
-	// Requests says that the Service is to write a line for each request. If
+	// Requests says that the Service must write a line for each request. If
 	// not, the worker writes a record for each connection.
 	Requests() bool
 
-	// Wants says whether something is to be recorded: always if it failed, else
-	// as often as Config.AccessSample says.
+	// Wants says whether to log a request: always if it failed, else as often as
+	// Config.AccessSample says.
 	Wants(failed bool) bool
 
 	// Write appends one line, which ends with a line feed and should not be

@@ -17,25 +17,24 @@ import (
 	"prefork/ipc"
 )
 
-// inheritance is what a worker gets from its master.
+// inheritance has the descriptors that a worker inherits.
 type inheritance struct {
 	channel, scoreboard, slot, crash int
 	listener                         func(i int) int // the descriptor of Hello.Listeners[i]
 }
 
-// Run serves under the master that started this process, until it has drained
-// or was told to stop; it returns nil then. It owns the descriptors from 3 up.
-// The end of ctx is what SIGTERM is: it asks the master for a drain.
+// Run serves under the master that started this process, and returns nil when it
+// has drained or was stopped. It owns the descriptors from 3 on. The end of ctx has
+// the effect of SIGTERM: it asks the master for a drain.
 //
-// An error is an *ExitError with the status that the process must exit with,
-// and the master has been told of it if it could be. A worker that Run has
-// returned from must exit: handlers that ignored the drain's deadline may still
-// be running.
+// An error is an *ExitError with the status with which the process must exit; the
+// master has been told, if possible. After Run the process must exit: handlers that
+// ignored the drain's deadline may still run.
 func Run(ctx context.Context, o Options) error {
 	if !Inherited() {
 		return failure(errors.New("run worker: no master has started this process"))
 	}
-	// The loop may keep one P while it waits for a moment; see worker/poll.
+	// The loop keeps one P while it waits for a moment; see worker/poll.
 	if runtime.GOMAXPROCS(0) < 2 {
 		runtime.GOMAXPROCS(2)
 	}
@@ -48,18 +47,16 @@ func Run(ctx context.Context, o Options) error {
 	})
 }
 
-// catchSignals makes the signals that are meant for the master none of the
-// worker's business, and returns a channel that hears of SIGTERM. They are
-// caught and not ignored, for what a handler starts would inherit that, and
-// would not die of a broken pipe. That lasts until the process has ended: what
-// comes when Run has returned must not kill it, or its end would look like a crash.
+// catchSignals returns a channel that gets SIGTERM, and discards the signals that
+// are meant for the master. They are caught and not ignored, because processes that
+// a handler starts would inherit that. It lasts until the process ends: a signal
+// after Run must not make the exit look like a crash.
 func catchSignals() (terminate chan os.Signal) {
-	// Except these two: a caught SIGTTOU would make a write to a terminal
-	// start over for ever.
+	// A write to a terminal would be repeated for ever if SIGTTOU were caught.
 	signal.Ignore(unix.SIGTTIN, unix.SIGTTOU)
-	deaf := make(chan os.Signal, 1)
-	signal.Notify(deaf, unix.SIGINT, unix.SIGHUP, unix.SIGPIPE, unix.SIGUSR1, unix.SIGUSR2,
-		unix.SIGXFSZ) // a log that has reached a limit must not end the worker
+	discarded := make(chan os.Signal, 1)
+	signal.Notify(discarded, unix.SIGINT, unix.SIGHUP, unix.SIGPIPE, unix.SIGUSR1, unix.SIGUSR2,
+		unix.SIGXFSZ) // if the log has reached a limit
 	terminate = make(chan os.Signal, 1)
 	signal.Notify(terminate, unix.SIGTERM)
 	return terminate
@@ -78,7 +75,7 @@ func signalled(ctx context.Context, signals <-chan os.Signal) (context.Context, 
 	return ctx, cancel
 }
 
-// run is Run with any descriptors.
+// run is Run with the given descriptors.
 func run(ctx context.Context, o Options, in inheritance) error {
 	unix.CloseOnExec(in.channel)
 	channel, err := ipc.NewChannel(in.channel)
@@ -119,9 +116,8 @@ func closeListeners(listeners []*listener) {
 	}
 }
 
-// setUpAndWork hears the master from here to the end, also while the program sets
-// itself up, which may take long: a master that dies meanwhile must not leave a
-// worker behind that nobody will ever tell to go.
+// setUpAndWork listens to the master from here to the end, also during the set-up,
+// which may take long: if the master dies or stops the worker meanwhile, it exits.
 func (w *worker) setUpAndWork(ctx context.Context, hello *ipc.Hello, listeners []*listener) error {
 	stopped, orphaned, listened := make(chan struct{}), make(chan struct{}), make(chan struct{})
 	go func() {
@@ -132,17 +128,16 @@ func (w *worker) setUpAndWork(ctx context.Context, hello *ipc.Hello, listeners [
 		_ = w.channel.Close()
 		<-listened
 	}()
-	// The master decides whether a worker that is not ready yet must leave. If it
-	// stays it says so again, as any worker does.
-	begun := context.AfterFunc(ctx, func() { w.send(&ipc.Report{State: ipc.StateLeaving}) })
-	defer begun()
+	// Before Ready a SIGTERM is only passed on; the master decides.
+	unwatch := context.AfterFunc(ctx, func() { w.send(&ipc.Report{State: ipc.StateLeaving}) })
+	defer unwatch()
 	ready := make(chan error, 1)
 	go func() { ready <- w.setUp(ctx, hello) }()
 	select {
 	case err := <-ready:
 		defer w.closeAccess()
 		if err == nil {
-			begun()
+			unwatch()
 			return w.work(ctx, listeners, stopped)
 		}
 		w.inbox.wake.close()
@@ -151,10 +146,8 @@ func (w *worker) setUpAndWork(ctx context.Context, hello *ipc.Hello, listeners [
 	case <-stopped:
 	case <-orphaned:
 	}
-	// It holds no connection. What setUp opens goes with the process, and what it
-	// still uses stays until then.
 	select {
-	case err := <-ready: // just now
+	case err := <-ready: // at the same moment
 		if err == nil {
 			w.stopProgram()
 		}
@@ -189,7 +182,7 @@ func (w *worker) exchangeHello() (*ipc.Hello, error) {
 	return hello, nil
 }
 
-// openCrash lets the runtime write its last words where the master reads them.
+// openCrash makes the runtime write to the crash file when the process crashes.
 func (w *worker) openCrash(fd int) error {
 	unix.CloseOnExec(fd)
 	w.crash = os.NewFile(uintptr(fd), "crash")
@@ -209,9 +202,9 @@ func (w *worker) closeCrash() {
 	}
 }
 
-// openMemory maps the worker's own memory and the scoreboard. They stay mapped
-// until the process ends, for a handler that was cut, or a program that has not
-// come to the end of its set-up, still writes to them.
+// openMemory maps the worker's own memory and the scoreboard. They stay mapped until
+// the process ends: handlers that were cut, and a set-up that is not done, may write
+// to them.
 func (w *worker) openMemory(hello *ipc.Hello, in inheritance) error {
 	if hello.Slot < 0 || hello.Slot >= hello.Slots {
 		return failure(fmt.Errorf("slot %d of %d", hello.Slot, hello.Slots))
@@ -232,13 +225,13 @@ func (w *worker) openMemory(hello *ipc.Hello, in inheritance) error {
 	return nil
 }
 
-// beat says that the loop turns.
+// beat writes the heartbeat.
 func (w *worker) beat(now int64) {
 	w.slot.Beat.Store(now)
 	w.peer.Beat.Store(now)
 }
 
-// publishState tells the master and the siblings what the worker does.
+// publishState shows the worker's state to the master and the siblings.
 func (w *worker) publishState(s ipc.WorkerState) {
 	if w.slot.State.Load() != uint32(s) {
 		w.slot.State.Store(uint32(s))
@@ -246,16 +239,15 @@ func (w *worker) publishState(s ipc.WorkerState) {
 	}
 }
 
-// closeAccess gives the access log back, unless a handler that was cut may
-// still write to it.
+// closeAccess closes the access log, unless a handler may still write to it.
 func (w *worker) closeAccess() {
 	if w.table == nil || w.table.active() == 0 {
 		w.accessFile.close()
 	}
 }
 
-// openListeners looks at the inherited listeners. On error those that it opened
-// are returned as well.
+// openListeners opens the inherited listeners. On error it returns those that it has
+// opened.
 func openListeners(names []ipc.Listener, descriptor func(i int) int) ([]*listener, error) {
 	listeners := make([]*listener, 0, len(names))
 	for i, n := range names {
@@ -286,8 +278,8 @@ func (w *worker) makeLog(hello *ipc.Hello) error {
 	return nil
 }
 
-// setUp makes the program. A panic in it is no configuration error: another
-// try may go better.
+// setUp configures and starts the program. A panic is not a configuration error, so
+// that the master tries again.
 func (w *worker) setUp(ctx context.Context, hello *ipc.Hello) error {
 	var cfg Config
 	if len(hello.Config) > 0 {
@@ -310,17 +302,14 @@ func (w *worker) setUp(ctx context.Context, hello *ipc.Hello) error {
 	return nil
 }
 
-// fail tells the master why there will be no Ready.
+// fail tells the master why the worker cannot start.
 func (w *worker) fail(err error) error {
-	exit, ok := errors.AsType[*ExitError](err)
-	if !ok {
-		exit = failure(err)
-	}
+	exit := failure(err)
 	w.send(&ipc.Failed{Code: exit.Code, Message: err.Error()})
 	return exit
 }
 
-// work is the time between Ready and the end.
+// work serves, from Ready to the end.
 func (w *worker) work(ctx context.Context, listeners []*listener, stopped <-chan struct{}) error {
 	defer w.stopProgram()
 	if w.opt.Service != nil {
@@ -348,11 +337,10 @@ func (w *worker) work(ctx context.Context, listeners []*listener, stopped <-chan
 	return err
 }
 
-// stopGrace is what the loop has to end after a Stop.
+// stopGrace is how long the loop may take to end after a Stop.
 const stopGrace = 100 * time.Millisecond
 
-// supervise runs the loop, and the Service, to the end. drained says that it
-// was the end of a drain.
+// supervise runs the loop and the Service. drained says that a drain has ended.
 func (w *worker) supervise(l *loop, stopped <-chan struct{}) (drained bool, err error) {
 	if w.service != nil {
 		go w.runService()
@@ -368,17 +356,15 @@ func (w *worker) supervise(l *loop, stopped <-chan struct{}) (drained bool, err 
 		return err == nil && l.draining() && !l.stopped, l.result(err)
 	case <-stopped:
 	}
-	patience := time.NewTimer(stopGrace)
-	defer patience.Stop()
 	select {
 	case err := <-ended:
 		return false, l.result(err)
-	case <-patience.C: // it hangs, which is likely why it is to stop
+	case <-time.After(stopGrace): // it hangs
 		return false, nil
 	}
 }
 
-// result is the loop's error, or else the reason for which it drained.
+// result is the loop's error, or else the reason of its drain.
 func (l *loop) result(err error) error {
 	if err == nil && l.exitErr != nil {
 		return l.exitErr

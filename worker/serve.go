@@ -13,8 +13,8 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// catchPanic calls f and returns its error, or its panic as *PanicError. A
-// runtime.Goexit in f passes through: only deferred calls see it.
+// catchPanic calls f and returns its error, or its panic as *PanicError. It does not
+// catch runtime.Goexit.
 func catchPanic(f func() error) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
@@ -24,9 +24,8 @@ func catchPanic(f func() error) (err error) {
 	return f()
 }
 
-// callHook calls a hook, if there is one, on the loop's own goroutine and logs its
-// panic. A runtime.Goexit there would end the loop and so the worker; the master
-// would see it, and that is the most that can be done for a program that does so.
+// callHook calls a hook, if there is one, on the loop's goroutine and logs its panic.
+// runtime.Goexit in a hook ends the worker.
 func (w *worker) callHook(hook string, f func()) {
 	if f == nil {
 		return
@@ -36,7 +35,7 @@ func (w *worker) callHook(hook string, f func()) {
 	}
 }
 
-// verify asks verify_request. A panic is a no.
+// verify is verify_request. A panic refuses the connection.
 func (w *worker) verify(c *Conn) bool {
 	verify := w.opt.Hooks.VerifyRequest
 	if verify == nil {
@@ -47,7 +46,8 @@ func (w *worker) verify(c *Conn) bool {
 	return ok
 }
 
-// process hands a verified connection to whoever serves it. It never blocks.
+// process lets the Service, the hook or the handler serve a verified connection. It
+// does not block.
 func (w *worker) process(c *Conn) {
 	switch {
 	case w.service != nil:
@@ -59,8 +59,8 @@ func (w *worker) process(c *Conn) {
 	}
 }
 
-// processRequest is process_request: the hook decides where serve runs. If it
-// fails before it has called serve, the connection is concluded here.
+// processRequest is process_request: the hook decides where serve runs. If the hook
+// fails and has not called serve, the connection ends here.
 func (w *worker) processRequest(c *Conn) {
 	var begun atomic.Bool
 	err := ErrGoexit
@@ -81,8 +81,8 @@ func (w *worker) processRequest(c *Conn) {
 	})
 }
 
-// serve is finish_request and shutdown_request. What must happen in the end is
-// deferred, so that it happens after a panic and after runtime.Goexit, too.
+// serve is finish_request and shutdown_request. conclude is deferred, so that it runs
+// after runtime.Goexit, too.
 func (w *worker) serve(c *Conn) {
 	ctx, cancel := w.table.handlerContext(w.ctx)
 	defer cancel()
@@ -104,8 +104,8 @@ func (w *worker) serve(c *Conn) {
 	w.finishRequest(ctx, h, c, &err)
 }
 
-// finishRequest runs the handler's three methods. *errp holds ErrGoexit while
-// one of them runs, which stands if it does not come back.
+// finishRequest calls the handler's three methods. *errp is ErrGoexit while one of
+// them runs, and stays so if it calls runtime.Goexit.
 func (w *worker) finishRequest(ctx context.Context, h Handler, c *Conn, errp *error) {
 	*errp = ErrGoexit
 	if *errp = catchPanic(func() error { return h.Setup(ctx, c) }); *errp != nil {
@@ -128,14 +128,13 @@ func (w *worker) finishRequest(ctx context.Context, h Handler, c *Conn, errp *er
 	*errp = catchPanic(func() error { return h.Handle(ctx, c) })
 }
 
-// isClean says that a handler ended as it should: without an error, or because
-// the client had closed.
+// isClean says that a handler ended without an error, or because the client closed.
 func isClean(err error) bool { return err == nil || errors.Is(err, io.EOF) }
 
 // conclude reports a failure, closes the connection and counts it.
 func (w *worker) conclude(ctx context.Context, c *Conn, err error) {
 	failed := !isClean(err)
-	// Deferred, because the place must be freed even if the hook exits.
+	// Deferred, because the hook may call runtime.Goexit.
 	defer func() {
 		linger := w.shutdown(c, failed)
 		w.table.countEnd(c, failed)
@@ -164,12 +163,12 @@ func (w *worker) handleError(ctx context.Context, c *Conn, err error) {
 	}
 }
 
-// logClientFailure is logFailure for what clients can cause, of which so many lines are
-// written in a second. The loop says how many were not.
+// logClientFailure is logFailure for failures that clients can cause. It limits the
+// lines per second; the loop logs how many were suppressed.
 func (w *worker) logClientFailure(message string, err error, fields ...zap.Field) {
 	switch {
-	case isPeerError(err): // for the level debug
-	case w.slot.Quiet.Load() != 0: // the limit is the master's where a process serves once
+	case isPeerError(err): // only in the level debug
+	case w.slot.Quiet.Load() != 0: // mode forking: the master limits all workers together
 		w.slot.Unsaid.Add(1)
 		return
 	case !w.failures.Allow(time.Now()):
@@ -178,31 +177,27 @@ func (w *worker) logClientFailure(message string, err error, fields ...zap.Field
 	w.logFailure(message, err, fields...)
 }
 
-// logSuppressed says how many failures were not logged.
+// logSuppressed logs how many failures were not logged.
 func (w *worker) logSuppressed() {
 	if n := w.failures.Unsaid(); n > 0 {
 		w.log.Warn("failures not logged", zap.Int("count", n))
 	}
 }
 
-// logFailure logs err as heavily as it weighs: a panic needs a person, a
-// client that went away does not.
+// logFailure logs a panic as an error, what clients do every day in the level debug,
+// and everything else as a warning.
 func (w *worker) logFailure(message string, err error, fields ...zap.Field) {
 	level := zapcore.WarnLevel
-	var panicked *PanicError
-	switch {
-	case errors.As(err, &panicked):
+	if panicked, ok := errors.AsType[*PanicError](err); ok {
 		level = zapcore.ErrorLevel
 		fields = append(fields, zap.ByteString("stack", panicked.Stack))
-	case isPeerError(err):
+	} else if isPeerError(err) {
 		level = zapcore.DebugLevel
 	}
-	if entry := w.log.Check(level, message); entry != nil {
-		entry.Write(append(fields, zap.Error(err))...)
-	}
+	w.log.Log(level, message, append(fields, zap.Error(err))...)
 }
 
-// isPeerError says that err is of the kind that clients cause every day.
+// isPeerError says that clients cause err every day: a reset or a timeout.
 func isPeerError(err error) bool {
 	return errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || timedOut(err)
 }

@@ -8,23 +8,21 @@ import (
 )
 
 // serviceQueue is how many accepted connections may wait for a Service's Accept.
-// The loop stops accepting when they are so many: the kernel's queue is where
-// a sibling can still take them.
+// Then the loop stops accepting, and siblings can accept the others.
 const serviceQueue = 16
 
-// serviceListener is the net.Listener that a Service accepts from: all of the worker's
-// listeners in one, filled by the loop. Accept may be called from several
-// goroutines.
+// serviceListener is the net.Listener of a Service: all of the worker's listeners in
+// one. The loop accepts and pushes the connections.
 type serviceListener struct {
 	table  *connTable
 	addr   net.Addr
-	queue  chan *Conn // the loop sends and, when no more will come, closes
-	noMore bool       // closed; the loop's
+	queue  chan *Conn // the loop sends and closes
+	noMore bool       // queue is closed; only the loop uses it
 
 	closing sync.Once
 	closed  chan struct{} // the Service called Close
 	ending  sync.Once
-	ended   chan struct{} // Accept has told the Service that no more will come
+	ended   chan struct{} // Accept has returned net.ErrClosed
 }
 
 func newServiceListener(t *connTable, addr net.Addr) *serviceListener {
@@ -37,10 +35,9 @@ func newServiceListener(t *connTable, addr net.Addr) *serviceListener {
 	}
 }
 
-// Accept returns the next connection, a *Conn. Its error wraps net.ErrClosed:
-// no more will come.
+// Accept returns the next connection, a *Conn, or an error that wraps net.ErrClosed.
 func (v *serviceListener) Accept() (net.Conn, error) {
-	// What is queued comes first, even after Close: its client has been let in.
+	// Connections in the queue come first, even after Close.
 	select {
 	case c, ok := <-v.queue:
 		return v.accepted(c, ok)
@@ -63,7 +60,7 @@ func (v *serviceListener) accepted(c *Conn, ok bool) (net.Conn, error) {
 	return c, nil
 }
 
-// Close ends Accept. The worker's listeners are not the Service's to close.
+// Close ends Accept, and leaves the worker's listeners open.
 func (v *serviceListener) Close() error {
 	v.closing.Do(func() { close(v.closed) })
 	return nil
@@ -72,8 +69,7 @@ func (v *serviceListener) Close() error {
 // Addr returns the address of the first listener.
 func (v *serviceListener) Addr() net.Addr { return v.addr }
 
-// full says that the Service has fallen behind. The loop calls it, and is woken
-// when it no longer holds.
+// full says that the queue is full. If so, the loop is woken by the next Accept.
 func (v *serviceListener) full() bool {
 	if len(v.queue) < cap(v.queue) {
 		return false
@@ -82,7 +78,7 @@ func (v *serviceListener) full() bool {
 	return len(v.queue) == cap(v.queue)
 }
 
-// push queues c. The loop has asked full before, and is the only one to push.
+// push queues c. It does not block, because the loop has called full before.
 func (v *serviceListener) push(c *Conn) {
 	c.forService = true
 	c.SetDrainIdle(0)
@@ -96,7 +92,7 @@ func (w *worker) runService() {
 	err = catchPanic(func() error { return w.opt.Service.Serve(w.service) })
 }
 
-// drainService lets the Service drain once it has taken what was queued.
+// drainService calls Service.Drain when the queue is empty.
 func (w *worker) drainService(ctx context.Context) {
 	err := ErrGoexit
 	defer func() { w.inbox.post(drainEnded{err}) }()
@@ -110,7 +106,7 @@ func (w *worker) drainService(ctx context.Context) {
 	}
 }
 
-// end says that no more will come. The loop calls it, and may do so twice.
+// end closes the queue. Only the loop calls it, perhaps twice.
 func (v *serviceListener) end() {
 	if !v.noMore {
 		v.noMore = true
@@ -118,8 +114,7 @@ func (v *serviceListener) end() {
 	}
 }
 
-// discard closes what a Service that has ended left in the queue. The loop
-// calls it.
+// discard cuts the connections that a Service that has ended left in the queue.
 func (v *serviceListener) discard() {
 	for {
 		select {
