@@ -147,27 +147,27 @@ func (a Address) conflict(o Address) error {
 	}
 	switch {
 	case same || known && x == y:
-		return twice(a, o)
+		return duplicateError(a, o)
 	case known && x.overlaps(y):
-		return overlap(a, o)
+		return overlapError(a, o)
 	}
 	return nil
 }
 
-func twice(a, o Address) error {
+func duplicateError(a, o Address) error {
 	if a.Name == o.Name {
 		return &ConfigError{fmt.Errorf("listen address %q: given twice", a.Name)}
 	}
 	return &ConfigError{fmt.Errorf("listen address %q: the same socket as %q", a.Name, o.Name)}
 }
 
-func overlap(a, o Address) error {
+func overlapError(a, o Address) error {
 	return &ConfigError{fmt.Errorf("listen address %q: it overlaps %q, and only one of them can listen", a.Name, o.Name)}
 }
 
 // hostsMemory is how long package net remembers the hosts file without a look
 // whether it has changed; and a little more.
-const hostsMemory = 5*time.Second + 20*time.Millisecond
+const hostsCacheTime = 5*time.Second + 20*time.Millisecond
 
 // lastLookup is when this process last may have read the hosts file, in
 // nanoseconds of the Unix time. The memory of package net is the process's too.
@@ -195,5 +195,5 @@ func hostsDelay(looked, changed, now time.Time) time.Duration {
 	if changed.Before(looked.Add(-10 * time.Millisecond)) { // the time of a file is that of a tick
 		return 0
 	}
-	return max(0, looked.Add(hostsMemory).Sub(now))
+	return max(0, looked.Add(hostsCacheTime).Sub(now))
 }

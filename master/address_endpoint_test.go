@@ -53,8 +53,8 @@ func TestAReloadSeesAHostsFileThatWasChangedAMomentAgo(t *testing.T) {
 		{time.Unix(0, 0), ago(0), 0}, // the first look reads the file
 		{ago(2), ago(3600), 0},       // nothing has changed
 		{ago(2), ago(2.5), 0},
-		{ago(2), ago(1), hostsMemory - 2*time.Second},
-		{ago(2), ago(2.005), hostsMemory - 2*time.Second}, // perhaps after the look
+		{ago(2), ago(1), hostsCacheTime - 2*time.Second},
+		{ago(2), ago(2.005), hostsCacheTime - 2*time.Second}, // perhaps after the look
 		{ago(6), ago(1), 0},
 	} {
 		if got := hostsDelay(tt.looked, tt.changed, now); got != tt.want {

@@ -16,7 +16,7 @@ func (m *Master) apply(a policy.Action) {
 		m.listen(a.Generation)
 	case policy.Accept:
 		if w := m.workers[a.ID]; w != nil {
-			w.serving, m.relist = true, true
+			w.serving, m.peersChanged = true, true
 			m.send(w, &ipc.Resume{})
 		}
 	case policy.DrainWorker:

@@ -126,7 +126,7 @@ func fakeWorker() int {
 	if ch.Send(&ipc.Ready{}) != nil {
 		return 1
 	}
-	return obey(ch, slot, f)
+	return followOrders(ch, slot, f)
 }
 
 // lie writes nonsense into everything that the worker can reach.
@@ -154,7 +154,7 @@ func lie(slot *ipc.Slot, slots int) error {
 }
 
 // obey does as it is told until told to go.
-func obey(ch *ipc.Channel, slot *ipc.Slot, f fault) int {
+func followOrders(ch *ipc.Channel, slot *ipc.Slot, f fault) int {
 	for {
 		msg, fds, err := ch.Receive()
 		if errors.Is(err, io.EOF) {

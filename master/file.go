@@ -16,7 +16,7 @@ const maxLinks = 40
 // ends in a symbolic link, the link must be root's or this user's. Otherwise
 // whoever can write to the directory could lead a master that runs as root to
 // any file.
-func openOwn(path string, flags int, perm uint32) (int, error) {
+func openOwned(path string, flags int, perm uint32) (int, error) {
 	name := path
 	for range maxLinks {
 		fd, err := unix.Open(name, flags|unix.O_NOFOLLOW|unix.O_CLOEXEC, perm)
@@ -28,7 +28,7 @@ func openOwn(path string, flags int, perm uint32) (int, error) {
 		case err != unix.ELOOP:
 			return -1, &os.PathError{Op: "open", Path: path, Err: err}
 		}
-		target, kernels, err := followOwn(name)
+		target, kernels, err := resolveLink(name)
 		if err != nil {
 			return -1, err
 		}
@@ -47,7 +47,7 @@ func openOwn(path string, flags int, perm uint32) (int, error) {
 // followOwn returns where the link at path leads, if its owner may lead there.
 // kernels says that only the kernel can follow it: it is in /proc, where
 // /dev/stdout leads, and where nobody can put another.
-func followOwn(path string) (target string, kernels bool, err error) {
+func resolveLink(path string) (target string, kernels bool, err error) {
 	err = withFile(path, func(fd int, st *unix.Stat_t) error {
 		if st.Mode&unix.S_IFMT != unix.S_IFLNK {
 			target = path // no link any more
@@ -82,7 +82,7 @@ func followOwn(path string) (target string, kernels bool, err error) {
 // it. restore makes it anew if it is lost. report hears nil when it was restored,
 // and the error when it could not be, once for each error. Both run on a
 // goroutine of their own: the owner loop waits for no file system.
-func keep(every time.Duration, restore func() (restored bool, err error), report func(error)) (stop func()) {
+func keepFile(every time.Duration, restore func() (restored bool, err error), report func(error)) (stop func()) {
 	done, ended := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(ended)

@@ -34,7 +34,7 @@ var (
 func lockPIDFile(path string) (*pidFile, error) {
 	for range 10 {
 		// Others may read a new file only once it is locked: see writePID.
-		fd, err := openOwn(path, unix.O_RDWR|unix.O_CREAT|unix.O_NONBLOCK, 0o600)
+		fd, err := openOwned(path, unix.O_RDWR|unix.O_CREAT|unix.O_NONBLOCK, 0o600)
 		if err != nil {
 			return nil, fmt.Errorf("open pid file: %w", err)
 		}
@@ -146,7 +146,7 @@ func (p *pidFile) remove() {
 }
 
 func (m *Master) keepPIDFile(p *pidFile) (stop func()) {
-	return keep(m.base.Policy.SampleInterval, p.restore, func(err error) {
+	return keepFile(m.base.Policy.SampleInterval, p.restore, func(err error) {
 		if err != nil {
 			m.log.Warn("pid file not restored", zap.Error(err))
 			return

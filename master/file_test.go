@@ -87,7 +87,7 @@ func TestALinkOfAnotherUserIsNotFollowed(t *testing.T) {
 }
 
 // told waits for n lines with the message.
-func (r *running) told(n int, message string) {
+func (r *running) logged(n int, message string) {
 	r.t.Helper()
 	r.untilLoop(message, func(*Master) bool { return r.log.FilterMessage(message).Len() == n })
 }
@@ -100,7 +100,7 @@ func TestALostControlSocketComesBack(t *testing.T) {
 		if err := os.RemoveAll(lost); err != nil {
 			t.Fatal(err)
 		}
-		r.told(n+1, "control socket restored")
+		r.logged(n+1, "control socket restored")
 		if code, a := r.post("reload"); code != http.StatusOK {
 			t.Errorf("reload = %d %+v", code, a)
 		}
@@ -122,10 +122,10 @@ func TestAnotherServersControlSocketIsLeftAloneAndToldOnce(t *testing.T) {
 	if err := os.Rename(path+".new", path); err != nil {
 		t.Fatal(err)
 	}
-	r.told(1, "control socket not restored")
+	r.logged(1, "control socket not restored")
 	other.Close() // its file stays, and nobody answers there
-	r.told(1, "control socket restored")
-	r.told(1, "control socket not restored")
+	r.logged(1, "control socket restored")
+	r.logged(1, "control socket not restored")
 }
 
 func TestALostPIDFileComesBackLocked(t *testing.T) {
@@ -135,7 +135,7 @@ func TestALostPIDFileComesBackLocked(t *testing.T) {
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}
-	r.told(1, "pid file restored")
+	r.logged(1, "pid file restored")
 	if text, err := os.ReadFile(path); string(text) != fmt.Sprintln(os.Getpid()) {
 		t.Errorf("pid file has %q, %v", text, err)
 	}

@@ -22,16 +22,16 @@ type generation struct {
 }
 
 // wire lists the listeners as a Hello names them.
-func (g *generation) wire() []ipc.Listener {
+func (g *generation) describe() []ipc.Listener {
 	out := make([]ipc.Listener, len(g.listeners))
 	for i, l := range g.listeners {
-		out[i] = l.wire(g.as[l].key)
+		out[i] = l.describe(g.as[l].key)
 	}
 	return out
 }
 
 // serves says whether the generation has the listener.
-func (g *generation) serves(l *listener) bool {
+func (g *generation) has(l *listener) bool {
 	for _, have := range g.listeners {
 		if have == l {
 			return true
@@ -42,11 +42,11 @@ func (g *generation) serves(l *listener) bool {
 
 // refit gives the listeners what g wants of them and an earlier generation may
 // have wanted otherwise, and calls them as g does.
-func (m *Master) refit(g *generation) {
+func (m *Master) applyConfig(g *generation) {
 	for _, l := range g.listeners {
 		want := g.as[l].Address
 		l.name = want.Name
-		if err := l.refit(want, orDefault(g.config.Backlog)); err != nil {
+		if err := l.update(want, orDefault(g.config.Backlog)); err != nil {
 			m.log.Warn("listener not changed", zap.String("listener", l.name), zap.Error(err))
 		} else if l.path != "" && !l.external {
 			file, log := *l, m.log
@@ -59,8 +59,8 @@ func (m *Master) refit(g *generation) {
 		if err := l.reopen(); err != nil {
 			m.log.Error("listener not reopened", zap.String("listener", l.name), zap.Error(err))
 		}
-		if l.logged != l.name {
-			l.logged = l.name
+		if l.loggedName != l.name {
+			l.loggedName = l.name
 			m.log.Info("listening", zap.String("listener", l.name), zap.String("address", l.address))
 		}
 	}
@@ -74,30 +74,30 @@ func (m *Master) listen(number int) {
 	}
 	var errs []error
 	for _, l := range g.listeners {
-		for _, o := range m.rivals(l) {
-			if o.expected.broken != "" && o.at == l.at {
+		for _, o := range m.samePort(l) {
+			if o.expected.broken != "" && o.bound == l.bound {
 				_ = unix.Shutdown(o.fd, unix.SHUT_RDWR) // or it would have half the connections
 			}
 		}
-		if err := l.listen(orDefault(g.config.Backlog), m.rivals(l)); err != nil {
-			errs = append(errs, bindError(&want{served: g.as[l], at: l.at}, err))
+		if err := l.listen(orDefault(g.config.Backlog), m.samePort(l)); err != nil {
+			errs = append(errs, bindError(&socketSpec{served: g.as[l], at: l.bound}, err))
 		}
 	}
 	ev := policy.Listening{Generation: number}
 	if err := errors.Join(errs...); err != nil {
 		ev.Err = err.Error()
 	} else if g == m.current { // the first: there is no Commit
-		m.refit(g)
+		m.applyConfig(g)
 		m.syncStore()
 	}
 	m.step(ev)
 }
 
 // rivals lists the listeners that have l's port.
-func (m *Master) rivals(l *listener) []*listener {
+func (m *Master) samePort(l *listener) []*listener {
 	var rivals []*listener
 	for o := range m.sockets() {
-		if o != l && o.rivals(l.at) {
+		if o != l && o.mayBlock(l.bound) {
 			rivals = append(rivals, o)
 		}
 	}
@@ -134,7 +134,7 @@ func (m *Master) release(l *listener) {
 		return
 	}
 	for _, g := range m.generations {
-		if g.serves(l) {
+		if g.has(l) {
 			return
 		}
 	}
@@ -143,7 +143,7 @@ func (m *Master) release(l *listener) {
 
 // adopt makes what was loaded the next generation. If the policy does not want
 // it any more it retires it, and with it what it opened.
-func (m *Master) adopt(got loaded) *generation {
+func (m *Master) addGeneration(got loaded) *generation {
 	g := &generation{number: m.machine.NextGeneration(), config: got.config, listeners: got.all, as: got.as}
 	m.generations[g.number] = g
 	for _, s := range got.skipped {
@@ -164,7 +164,7 @@ func (m *Master) applyCommit(number int) {
 			m.log.Warn("log level not set", zap.Error(err))
 		}
 	}
-	m.refit(g)
+	m.applyConfig(g)
 	m.syncStore()
 	m.noteAddrs()
 }

@@ -15,16 +15,16 @@ func (m *Master) applyDrain(a policy.DrainWorker) {
 	if w == nil {
 		return
 	}
-	w.serving, m.relist = false, true
+	w.serving, m.peersChanged = false, true
 	d := &ipc.Drain{Hold: a.Hold, TimeoutMS: a.Timeout.Milliseconds()}
 	grace := time.Duration(0)
-	if g := m.generations[w.generation]; a.Hold || a.Empty {
-		for _, l := range m.own(g) {
+	if g := m.generations[w.generation]; a.Hold || a.TakeQueued {
+		for _, l := range m.ownListeners(g) {
 			d.Own = append(d.Own, g.as[l].key)
-			grace = max(grace, time.Until(l.emptyFrom))
+			grace = max(grace, time.Until(l.graceUntil))
 		}
 	}
-	if a.Empty && len(d.Own) > 0 {
+	if a.TakeQueued && len(d.Own) > 0 {
 		d.GraceMS = max(1, min(grace, a.Timeout/2).Milliseconds()) // 0 says that nothing was quiesced
 	}
 	m.send(w, d)
@@ -35,10 +35,10 @@ func (m *Master) applyQuiesce(number int) {
 	if g == nil {
 		return
 	}
-	own := m.own(g)
+	own := m.ownListeners(g)
 	for _, l := range own {
 		stop := l.quiesce
-		if m.relieved(l) {
+		if m.hasSuccessor(l) {
 			stop = l.divert
 		}
 		if err := stop(); err != nil {
@@ -52,16 +52,16 @@ func (m *Master) applyQuiesce(number int) {
 
 // relieved says whether the serving generation listens to l's address too, on
 // another socket.
-func (m *Master) relieved(l *listener) bool {
+func (m *Master) hasSuccessor(l *listener) bool {
 	return !m.machine.Ending() && l.network == "tcp" && slices.ContainsFunc(m.current.listeners, func(o *listener) bool {
-		return o != l && o.listening && !o.quiesced && o.at.covers(l.at)
+		return o != l && o.listening && !o.quiesced && o.bound.covers(l.bound)
 	})
 }
 
 // own lists the listeners of g that only g will go on serving.
-func (m *Master) own(g *generation) (own []*listener) {
+func (m *Master) ownListeners(g *generation) (own []*listener) {
 	for _, l := range g.listeners {
-		if m.machine.Closes(g.number, l.external, m.current.serves(l)) {
+		if m.machine.Closes(g.number, l.external, m.current.has(l)) {
 			own = append(own, l)
 		}
 	}

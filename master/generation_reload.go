@@ -17,7 +17,7 @@ func (m *Master) startLoad() {
 		m.step(policy.Loaded{Err: "the configuration of an earlier reload is still being loaded"})
 		return
 	}
-	kept := m.known()
+	kept := m.keptListeners()
 	ctx, cancel := context.WithTimeout(context.Background(), m.startTimeout())
 	m.loading, m.giveUpLoad = kept, cancel
 	go func() {
@@ -41,7 +41,7 @@ func (m *Master) finishLoad(got loaded) {
 		ev.Err = got.err.Error()
 		m.step(ev)
 	default:
-		m.adopt(got)
+		m.addGeneration(got)
 		ev.Config = got.config.Policy
 		m.step(ev)
 	}
@@ -77,7 +77,7 @@ type loaded struct {
 
 // discard closes what was opened for a generation that will not be. kept is
 // what the loader was given.
-func (got *loaded) discard(kept map[*listener]known) {
+func (got *loaded) discard(kept map[*listener]keptListener) {
 	for _, l := range got.all {
 		if _, old := kept[l]; !old {
 			l.close()
@@ -87,7 +87,7 @@ func (got *loaded) discard(kept map[*listener]known) {
 
 // load reads a configuration and binds what it adds. It runs on a goroutine
 // of its own; kept is a copy made for it.
-func (m *Master) load(ctx context.Context, kept map[*listener]known) loaded {
+func (m *Master) load(ctx context.Context, kept map[*listener]keptListener) loaded {
 	config := m.base
 	if m.options.Load != nil {
 		var err error
@@ -98,8 +98,8 @@ func (m *Master) load(ctx context.Context, kept map[*listener]known) loaded {
 	return m.bind(ctx, config, kept)
 }
 
-func (m *Master) bind(ctx context.Context, config Generation, kept map[*listener]known) loaded {
-	config.Listen = m.passed.listen(config.Listen)
+func (m *Master) bind(ctx context.Context, config Generation, kept map[*listener]keptListener) loaded {
+	config.Listen = m.passed.addresses(config.Listen)
 	if err := CheckSize(config); err != nil {
 		return loaded{err: err}
 	}
@@ -128,10 +128,10 @@ func CheckSize(g Generation) error {
 }
 
 // known describes the open listeners to a loader.
-func (m *Master) known() map[*listener]known {
-	all := map[*listener]known{}
+func (m *Master) keptListeners() map[*listener]keptListener {
+	all := map[*listener]keptListener{}
 	for l := range m.sockets() {
-		all[l] = known{*l, l.reusable()}
+		all[l] = keptListener{*l, l.reusable()}
 	}
 	return all
 }

@@ -15,14 +15,14 @@ import (
 // fault of this program. A machine that is suspended stops both sides, so an
 // absence (see clock) does not count.
 const (
-	pulseInterval = 500 * time.Millisecond
-	lateAfter     = 2
-	lagMemory     = 30 * time.Second
+	pingInterval = 500 * time.Millisecond
+	lateAfter    = 2
+	lagMemory    = 30 * time.Second
 )
 
 // pulse is what other goroutines know of the owner loop without asking it.
-type pulse struct {
-	asked    chan time.Time // has room for one
+type loopMonitor struct {
+	pings    chan time.Time // has room for one
 	answered atomic.Uint64  // how many the loop has answered
 
 	running atomic.Bool // the loop has begun
@@ -30,14 +30,14 @@ type pulse struct {
 	late    atomic.Bool
 
 	// The owner loop owns the rest.
-	worst  [2]time.Duration // that an event waited, since turned and in the lagMemory before
-	turned time.Time
+	worst   [2]time.Duration // that an event waited, since turned and in the lagMemory before
+	rotated time.Time
 }
 
 // answer notes how long a question has waited for the loop.
-func (p *pulse) answer(asked, now time.Time) {
-	if now.Sub(p.turned) > lagMemory {
-		p.worst[1], p.worst[0], p.turned = p.worst[0], 0, now
+func (p *loopMonitor) answer(asked, now time.Time) {
+	if now.Sub(p.rotated) > lagMemory {
+		p.worst[1], p.worst[0], p.rotated = p.worst[0], 0, now
 	}
 	p.worst[0] = max(p.worst[0], now.Sub(asked))
 	p.late.Store(false)
@@ -45,7 +45,7 @@ func (p *pulse) answer(asked, now time.Time) {
 }
 
 // lag is the longest that an event has waited lately.
-func (p *pulse) lag() time.Duration { return max(p.worst[0], p.worst[1]) }
+func (p *loopMonitor) lag() time.Duration { return max(p.worst[0], p.worst[1]) }
 
 // unhealthy returns why the server's health is bad, or "".
 func (m *Master) unhealthy() string {
@@ -55,19 +55,19 @@ func (m *Master) unhealthy() string {
 	default:
 	}
 	switch {
-	case m.pulse.ending.Load():
+	case m.monitor.ending.Load():
 		return "draining"
-	case !m.pulse.running.Load():
+	case !m.monitor.running.Load():
 		return "starting"
-	case m.pulse.late.Load():
+	case m.monitor.late.Load():
 		return "the master's owner loop stands still"
 	}
 	return ""
 }
 
 // watchPulse asks the owner loop for signs of life until it has ended.
-func (m *Master) watchPulse() {
-	tick := time.NewTicker(pulseInterval)
+func (m *Master) monitorLoop() {
+	tick := time.NewTicker(pingInterval)
 	defer tick.Stop()
 	var asked uint64
 	missed := 0
@@ -77,20 +77,20 @@ func (m *Master) watchPulse() {
 		case <-m.done:
 			return
 		}
-		if m.pulse.answered.Load() == asked {
+		if m.monitor.answered.Load() == asked {
 			if missed >= lateAfter {
-				m.pulse.late.Store(false)
-				m.log.Info("owner loop runs again", zap.Duration("duration", time.Duration(missed)*pulseInterval))
+				m.monitor.late.Store(false)
+				m.log.Info("owner loop runs again", zap.Duration("duration", time.Duration(missed)*pingInterval))
 			}
 			missed = 0
 			asked++
-			m.pulse.asked <- time.Now() // there is room: the one before was answered
+			m.monitor.pings <- time.Now() // there is room: the one before was answered
 			continue
 		}
 		if missed++; missed == lateAfter {
 			stack := ownerStack()
-			m.pulse.late.Store(true) // before the log, which may be what keeps the loop
-			m.log.Warn("owner loop late", zap.Duration("duration", lateAfter*pulseInterval), zap.String("stack", stack))
+			m.monitor.late.Store(true) // before the log, which may be what keeps the loop
+			m.log.Warn("owner loop late", zap.Duration("duration", lateAfter*pingInterval), zap.String("stack", stack))
 		}
 	}
 }

@@ -58,7 +58,7 @@ func TestALateOwnerLoopIsToldAndIsNoGoodHealth(t *testing.T) {
 	s := r.until("the log to say that it runs again", func(Status) bool {
 		return r.log.FilterMessage("owner loop runs again").Len() == 1
 	})
-	if s.MasterLoopLagS < (pulseInterval / 2).Seconds() {
+	if s.MasterLoopLagS < (pingInterval / 2).Seconds() {
 		t.Errorf("the lag is said to be %v s", s.MasterLoopLagS)
 	}
 	late := r.log.FilterMessage("owner loop late").All()
@@ -95,7 +95,7 @@ func TestHealthEndsWithTheServersOrderToEnd(t *testing.T) {
 }
 
 func TestTheLagIsTheWorstOfAWhile(t *testing.T) {
-	p := pulse{turned: time.Unix(1000, 0)}
+	p := loopMonitor{rotated: time.Unix(1000, 0)}
 	for _, step := range []struct{ at, lag, want int }{
 		{1000, 3, 3}, {1010, 1, 3}, {1031, 2, 3}, {1062, 1, 2}, {1093, 0, 1},
 	} {

@@ -14,32 +14,32 @@ import (
 // listener is one listening socket that the master holds. It is bound on the
 // loader's goroutine and belongs to the owner loop afterwards.
 type listener struct {
-	name     string // as the serving generation writes it, for people
-	logged   string // the name under which the log has it
-	network  string // "tcp" or "unix"
-	address  string // as bound
-	fd       int
-	external bool // passed by the service manager, which keeps it open
-	stored   bool // in the service manager's store: our end does not end it
+	name       string // as the serving generation writes it, for people
+	loggedName string // the name under which the log has it
+	network    string // "tcp" or "unix"
+	address    string // as bound
+	fd         int
+	external   bool // passed by the service manager, which keeps it open
+	stored     bool // in the service manager's store: our end does not end it
 
-	at, asked endpoint // of TCP: where it is bound, and what was asked for, maybe any port
+	bound, requested endpoint // of TCP: where it is bound, and what was asked for, maybe any port
 
 	listening bool
 	quiesced  bool
 	diverted  bool // quiesced for another listener to have the handshakes
 	backlog   int  // listen(2)'s argument
-	expected  upkeep
+	expected  listenerState
 
-	emptyFrom time.Time // if quiesced: when an empty queue will stay so
+	graceUntil time.Time // if quiesced: when an empty queue will stay so
 
 	path     string // of a unix socket's file; "" if there is none to remove
 	dev, ino uint64 // of that file as bound: another's is not removed
 }
 
 // is says whether l is the socket that w asks for.
-func (l *listener) is(w want) bool {
+func (l *listener) matches(w socketSpec) bool {
 	if l.network == "tcp" {
-		return w.Path == "" && (l.at == w.at || l.asked == w.at)
+		return w.Path == "" && (l.bound == w.at || l.requested == w.at)
 	}
 	if w.Path == "" || w.Path[0] == '@' {
 		return l.address == w.Path
@@ -53,7 +53,7 @@ func (l *listener) addr() net.Addr {
 	if l.network == "unix" {
 		return &net.UnixAddr{Net: "unix", Name: l.address}
 	}
-	return net.TCPAddrFromAddrPort(netip.AddrPortFrom(l.at.ip, uint16(l.at.port)))
+	return net.TCPAddrFromAddrPort(netip.AddrPortFrom(l.bound.ip, uint16(l.bound.port)))
 }
 
 // hasFile says whether clients of a Unix socket still find it: its file may have
@@ -65,14 +65,14 @@ func (l *listener) hasFile() bool {
 
 // key names the listener in the service manager's store: no two listeners that
 // are open have the same.
-func (l *listener) key() string {
+func (l *listener) storeKey() string {
 	switch {
 	case l.network == "unix":
 		return "unix://" + l.address
-	case l.asked.ip.IsValid() && l.asked.port == 0:
-		return l.asked.String() // a master of the next start asks for the same
+	case l.requested.ip.IsValid() && l.requested.port == 0:
+		return l.requested.String() // a master of the next start asks for the same
 	}
-	return l.at.String()
+	return l.bound.String()
 }
 
 // listen lets clients connect. Those of ours that are bound to the same port
@@ -85,7 +85,7 @@ func (l *listener) listen(backlog int, rivals []*listener) error {
 		return err
 	}
 	l.listening, l.backlog = true, backlog
-	l.expect()
+	l.recordState()
 	return nil
 }
 
@@ -112,7 +112,7 @@ func (l *listener) close() {
 // brief is the most that the owner loop waits for a file system, and for a close
 // that a client can delay. Usually it is done at once, and the next step finds
 // the address free.
-const brief = 50 * time.Millisecond
+const shortWait = 50 * time.Millisecond
 
 // briefly runs f on a goroutine of its own, and waits for it no longer than
 // that.
@@ -122,7 +122,7 @@ func briefly(f func()) {
 		defer close(done)
 		f()
 	}()
-	sleep(brief, done)
+	sleep(shortWait, done)
 }
 
 // unlink removes a unix socket's file if it is still the one that was bound.
@@ -159,7 +159,7 @@ func (l *listener) queued() int {
 
 // wire describes the listener to a worker, under the name that its generation
 // has for it.
-func (l *listener) wire(name string) ipc.Listener {
+func (l *listener) describe(name string) ipc.Listener {
 	return ipc.Listener{Name: name, Network: l.network, Address: l.address}
 }
 

@@ -14,17 +14,17 @@ import (
 // is for one call of bind.
 type binder struct {
 	noReuse bool
-	kept    map[*listener]known // open ones
+	kept    map[*listener]keptListener // open ones
 	passed  *passedSockets
 
-	all, fresh []*listener // found so far; those of them that were opened
-	as         map[*listener]served
-	problems   []error
-	skipped    []skipped
+	all, opened []*listener // found so far; those of them that were opened
+	as          map[*listener]served
+	problems    []error
+	skipped     []skipped
 }
 
 // known is what the owner loop knew of a listener when the load began.
-type known struct {
+type keptListener struct {
 	listener
 	reusable bool
 }
@@ -42,21 +42,21 @@ type skipped struct {
 }
 
 // want is one socket that a configuration asks for.
-type want struct {
+type socketSpec struct {
 	served
 	at   endpoint  // of TCP
 	unit *listener // of systemd
 }
 
 // String names the socket in an error.
-func (w *want) String() string {
+func (w *socketSpec) String() string {
 	if _, known, _ := w.endpoint(); w.Path != "" || known {
 		return w.Name
 	}
 	return w.Name + " at " + w.at.hostPort() // one of a name's
 }
 
-func newBinder(noReuse bool, kept map[*listener]known, passed *passedSockets) *binder {
+func newBinder(noReuse bool, kept map[*listener]keptListener, passed *passedSockets) *binder {
 	return &binder{noReuse: noReuse, kept: kept, passed: passed, as: map[*listener]served{}}
 }
 
@@ -79,7 +79,7 @@ func (b *binder) bind(ctx context.Context, addresses []string) ([]*listener, err
 		b.open(wants)
 	}
 	if len(b.problems) > 0 {
-		for _, l := range b.fresh {
+		for _, l := range b.opened {
 			l.close()
 		}
 		return nil, errors.Join(b.problems...)
@@ -90,12 +90,12 @@ func (b *binder) bind(ctx context.Context, addresses []string) ([]*listener, err
 // resolve lists the sockets that one address stands for: a host name may have
 // several addresses, a systemd name several sockets. Names are asked for at
 // each reload.
-func (b *binder) resolve(ctx context.Context, a Address) ([]want, error) {
+func (b *binder) resolve(ctx context.Context, a Address) ([]socketSpec, error) {
 	switch a.Network {
 	case "unix":
-		return []want{{served: served{a, a.Name}}}, nil
+		return []socketSpec{{served: served{a, a.Name}}}, nil
 	case "systemd":
-		return b.passed.named(a)
+		return b.passed.byName(a)
 	}
 	at, isKnown, err := a.endpoint()
 	if err == nil && isKnown {
@@ -103,7 +103,7 @@ func (b *binder) resolve(ctx context.Context, a Address) ([]want, error) {
 		if err != nil {
 			err = fmt.Errorf("bind %s: %w", a.Name, err)
 		}
-		return []want{{served: served{a, a.Name}, at: at}}, err
+		return []socketSpec{{served: served{a, a.Name}, at: at}}, err
 	}
 	if err != nil {
 		return nil, err
@@ -113,16 +113,16 @@ func (b *binder) resolve(ctx context.Context, a Address) ([]want, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen address %q: %w", a.Name, err)
 	}
-	var wants []want
+	var wants []socketSpec
 	for _, ip := range ips {
 		at, err := endpoint{ip: ip.Unmap(), port: a.Port}.numbered()
 		if err != nil {
 			return nil, fmt.Errorf("bind %s at %s: %w", a.Name, ip, err)
 		}
-		if slices.ContainsFunc(wants, func(w want) bool { return w.at == at }) {
+		if slices.ContainsFunc(wants, func(w socketSpec) bool { return w.at == at }) {
 			continue // a hosts file may say it twice
 		}
-		wants = append(wants, want{served: served{a, a.Name + "#" + at.ip.String()}, at: at})
+		wants = append(wants, socketSpec{served: served{a, a.Name + "#" + at.ip.String()}, at: at})
 	}
 	if len(wants) == 1 {
 		wants[0].key = a.Name
@@ -133,7 +133,7 @@ func (b *binder) resolve(ctx context.Context, a Address) ([]want, error) {
 // open finds or opens the sockets of one address. A name may have addresses
 // that this machine does not: ::1 in the hosts file where IPv6 is off. Those
 // are left out, unless that leaves none.
-func (b *binder) open(wants []want) {
+func (b *binder) open(wants []socketSpec) {
 	var skippedHere []skipped
 	var errs []error
 	before := len(b.all)
@@ -144,7 +144,7 @@ func (b *binder) open(wants []want) {
 		}
 		switch {
 		case err == nil:
-		case notHere(err):
+		case addressMissing(err):
 			skippedHere = append(skippedHere, skipped{w.Name, w.at.hostPort(), err})
 			errs = append(errs, err)
 		default:
@@ -159,21 +159,21 @@ func (b *binder) open(wants []want) {
 }
 
 // notHere says that the machine does not have the address.
-func notHere(err error) bool {
+func addressMissing(err error) bool {
 	return errors.Is(err, unix.EADDRNOTAVAIL) || errors.Is(err, unix.EAFNOSUPPORT)
 }
 
 // add takes l in as w, unless something else in the configuration has it.
-func (b *binder) add(l *listener, w want) error {
+func (b *binder) add(l *listener, w socketSpec) error {
 	if !slices.Contains(b.all, l) {
 		b.all, b.as[l] = append(b.all, l), w.served
 		return nil
 	}
-	return twice(w.Address, b.as[l].Address)
+	return duplicateError(w.Address, b.as[l].Address)
 }
 
 // find returns the socket that w asks for: one that is open, or a new one.
-func (b *binder) find(w want) (*listener, error) {
+func (b *binder) find(w socketSpec) (*listener, error) {
 	if w.unit != nil {
 		return w.unit, nil
 	}
@@ -181,11 +181,11 @@ func (b *binder) find(w want) (*listener, error) {
 		return nil, err
 	}
 	for l, k := range b.kept {
-		if k.reusable && k.is(w) {
+		if k.reusable && k.matches(w) {
 			return l, nil
 		}
 	}
-	if l := b.passed.at(w); l != nil {
+	if l := b.passed.byAddress(w); l != nil {
 		return l, nil
 	}
 	var l *listener
@@ -195,7 +195,7 @@ func (b *binder) find(w want) (*listener, error) {
 	} else {
 		l, err = b.bindTCP(w)
 	}
-	if w.at.both && notHere(err) {
+	if w.at.both && addressMissing(err) {
 		w.at, _, err = Address{Network: "tcp4", Port: w.Port}.endpoint() // a kernel without IPv6
 		if err != nil {
 			return nil, err
@@ -205,22 +205,22 @@ func (b *binder) find(w want) (*listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	b.fresh = append(b.fresh, l)
+	b.opened = append(b.opened, l)
 	return l, nil
 }
 
 // conflict says whether w is, or overlaps, what was found before.
-func (b *binder) conflict(w want) error {
+func (b *binder) conflict(w socketSpec) error {
 	for _, l := range b.all {
 		have := l
 		if k, old := b.kept[l]; old {
 			have = &k.listener // the owner loop may be changing *l
 		}
 		switch {
-		case have.is(w):
-			return twice(w.Address, b.as[l].Address)
-		case have.network == "tcp" && w.Path == "" && !have.external && have.at.overlaps(w.at):
-			return overlap(w.Address, b.as[l].Address)
+		case have.matches(w):
+			return duplicateError(w.Address, b.as[l].Address)
+		case have.network == "tcp" && w.Path == "" && !have.external && have.bound.overlaps(w.at):
+			return overlapError(w.Address, b.as[l].Address)
 		}
 	}
 	return nil

@@ -17,10 +17,10 @@ import (
 )
 
 // knownOf is what a reload finds open.
-func knownOf(all ...*listener) map[*listener]known {
-	kept := map[*listener]known{}
+func knownOf(all ...*listener) map[*listener]keptListener {
+	kept := map[*listener]keptListener{}
 	for _, l := range all {
-		kept[l] = known{*l, l.reusable()}
+		kept[l] = keptListener{*l, l.reusable()}
 	}
 	return kept
 }
@@ -64,7 +64,7 @@ func TestASocketIsKeptHoweverItsAddressIsWritten(t *testing.T) {
 		{"unix:@" + dir, "unix://@" + dir},
 	} {
 		first, err := tryBind(tt.first)
-		if notHere(err) {
+		if addressMissing(err) {
 			t.Logf("no %s on this machine: %v", tt.first, err)
 			continue
 		}
@@ -148,20 +148,20 @@ func TestAnAddressOfAnotherServerIsRefusedBesideOurs(t *testing.T) {
 	}
 	t.Cleanup(theirs.close)
 	_, err = newBinder(false, knownOf(ours), &passedSockets{}).bind(context.Background(), []string{"tcp4://:" + portOf(t, ours)})
-	if !errors.Is(err, unix.EADDRINUSE) || !strings.Contains(err.Error(), "by this server's "+ours.at.String()+" or by another server") {
+	if !errors.Is(err, unix.EADDRINUSE) || !strings.Contains(err.Error(), "by this server's "+ours.bound.String()+" or by another server") {
 		t.Errorf("bind = %v; want who may hold it", err)
 	}
 }
 
 // wantsOf lists what a name asks for that has these addresses.
-func wantsOf(name string, ips ...string) []want {
+func wantsOf(name string, ips ...string) []socketSpec {
 	a, err := ParseAddress("tcp://" + name + ":0")
 	if err != nil {
 		panic(err)
 	}
-	var wants []want
+	var wants []socketSpec
 	for _, ip := range ips {
-		wants = append(wants, want{served: served{a, a.Name + "#" + ip}, at: endpoint{ip: netip.MustParseAddr(ip)}})
+		wants = append(wants, socketSpec{served: served{a, a.Name + "#" + ip}, at: endpoint{ip: netip.MustParseAddr(ip)}})
 	}
 	return wants
 }
@@ -171,11 +171,11 @@ func TestANameIsServedAtTheAddressesThatThisMachineHas(t *testing.T) {
 	b := newBinder(false, nil, &passedSockets{})
 	b.open(wantsOf("host", nowhere, "127.0.0.1"))
 	t.Cleanup(func() {
-		for _, l := range b.fresh {
+		for _, l := range b.opened {
 			l.close()
 		}
 	})
-	if len(b.problems) > 0 || len(b.all) != 1 || b.all[0].at.ip.String() != "127.0.0.1" {
+	if len(b.problems) > 0 || len(b.all) != 1 || b.all[0].bound.ip.String() != "127.0.0.1" {
 		t.Fatalf("bound %v, %v; want the address that is here", b.all, b.problems)
 	}
 	if len(b.skipped) != 1 || b.skipped[0].address != nowhere+":0" || b.skipped[0].listener != "tcp://host:0" {
@@ -189,7 +189,7 @@ func TestANameIsServedAtTheAddressesThatThisMachineHas(t *testing.T) {
 	taken := bindOne(t, "tcp://127.0.0.1:0")
 	b = newBinder(false, nil, &passedSockets{})
 	wants := wantsOf("host", "127.0.0.1")
-	wants[0].at.port = taken.at.port
+	wants[0].at.port = taken.bound.port
 	b.open(wants)
 	if len(b.problems) != 1 || !strings.Contains(b.problems[0].Error(), "at "+taken.address) {
 		t.Errorf("problems %v; want the address that is taken", b.problems)

@@ -47,7 +47,7 @@ func awaitHandshakes(quiesced []*listener) {
 		}
 	}
 	for _, l := range quiesced {
-		l.emptyFrom = time.Now().Add(grace)
+		l.graceUntil = time.Now().Add(grace)
 	}
 }
 

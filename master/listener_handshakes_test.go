@@ -19,7 +19,7 @@ func TestADrainWaitsForHandshakesThatAreUnderWay(t *testing.T) {
 		l, other := bindOne(t, address), bindOne(t, address)
 		grace := func() time.Duration {
 			awaitHandshakes([]*listener{l})
-			return time.Until(l.emptyFrom)
+			return time.Until(l.graceUntil)
 		}
 		if got := grace(); got > quiesceGrace {
 			t.Errorf("%s: waits for %v, and nobody comes", address, got)
@@ -39,7 +39,7 @@ func TestADrainWaitsForHandshakesThatAreUnderWay(t *testing.T) {
 			t.Errorf("%s: waits for %v while a handshake is under way, want up to %v", address, got, handshakeGrace)
 		}
 		awaitHandshakes([]*listener{other})
-		if got := time.Until(other.emptyFrom); got > quiesceGrace {
+		if got := time.Until(other.graceUntil); got > quiesceGrace {
 			t.Errorf("%s: waits for %v for the clients of another listener", address, got)
 		}
 		if err := c.Close(); err != nil {

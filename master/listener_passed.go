@@ -52,10 +52,10 @@ func receiveSockets() (*passedSockets, error) {
 		if socket.Network == "unix" {
 			l.network = "unix"
 			ipc.RefuseDescriptors(f.FD)
-		} else if l.at, err = boundTo(f.FD); err != nil {
+		} else if l.bound, err = boundTo(f.FD); err != nil {
 			return nil, fmt.Errorf("passed descriptor %q: %w", f.Name, err)
 		}
-		l.expect()
+		l.recordState()
 		l.backlog = l.expected.depth
 		if key, ours := strings.CutPrefix(systemd.UnescapeName(f.Name), storePrefix); ours {
 			p.adoptStored(l, key)
@@ -78,7 +78,7 @@ const unnamed = "unknown"
 // listen returns the addresses to serve: those that are configured, else every
 // socket that a unit has opened, for nothing else will answer whoever connects
 // to it, else the default.
-func (p *passedSockets) listen(configured []string) []string {
+func (p *passedSockets) addresses(configured []string) []string {
 	if len(configured) > 0 {
 		return configured
 	}
@@ -97,7 +97,7 @@ func (p *passedSockets) listen(configured []string) []string {
 func (p *passedSockets) adoptStored(l *listener, key string) {
 	l.name, l.stored = key, true
 	if a, err := ParseAddress(key); err == nil && l.network == "tcp" {
-		l.asked, _, _ = a.endpoint()
+		l.requested, _, _ = a.endpoint()
 	}
 	if old := p.stored[key]; old != nil {
 		_ = unix.Close(l.fd)
@@ -116,10 +116,10 @@ func (p *passedSockets) adoptStored(l *listener, key string) {
 }
 
 // kept returns the stored sockets, for the first generation to claim.
-func (p *passedSockets) kept() map[*listener]known {
-	kept := map[*listener]known{}
+func (p *passedSockets) kept() map[*listener]keptListener {
+	kept := map[*listener]keptListener{}
 	for _, l := range p.stored {
-		kept[l] = known{*l, l.reusable()}
+		kept[l] = keptListener{*l, l.reusable()}
 	}
 	return kept
 }
@@ -128,7 +128,7 @@ func (p *passedSockets) kept() map[*listener]known {
 // own, and closes those that it had no use for. It returns their keys.
 func (p *passedSockets) claimed(by *generation) (unused []string) {
 	for key, l := range p.stored {
-		if !by.serves(l) {
+		if !by.has(l) {
 			l.stored = false // not for long
 			l.close()
 			unused = append(unused, key)
@@ -140,7 +140,7 @@ func (p *passedSockets) claimed(by *generation) (unused []string) {
 }
 
 // named lists the sockets of one socket unit.
-func (p *passedSockets) named(a Address) ([]want, error) {
+func (p *passedSockets) byName(a Address) ([]socketSpec, error) {
 	list := p.units[a.Label]
 	if len(list) == 0 {
 		names := slices.Sorted(maps.Keys(p.units))
@@ -149,20 +149,20 @@ func (p *passedSockets) named(a Address) ([]want, error) {
 		}
 		return nil, &ConfigError{fmt.Errorf("listen address %q: systemd passed no socket of this name, only %s", a.Name, strings.Join(names, ", "))}
 	}
-	var wants []want
+	var wants []socketSpec
 	for i, l := range list {
 		key := a.Name
 		if len(list) > 1 {
 			key = fmt.Sprintf("%s#%d", a.Name, i)
 		}
-		wants = append(wants, want{served: served{a, key}, unit: l})
+		wants = append(wants, socketSpec{served: served{a, key}, unit: l})
 	}
 	return wants, nil
 }
 
 // at returns the socket unit's socket that w asks for by its address, or nil:
 // who configures an address wants it served, by whoever opened it.
-func (p *passedSockets) at(w want) *listener {
+func (p *passedSockets) byAddress(w socketSpec) *listener {
 	for _, list := range p.units {
 		for _, l := range list {
 			switch {
@@ -170,9 +170,9 @@ func (p *passedSockets) at(w want) *listener {
 				if samePath(l.address, w.Path) {
 					return l
 				}
-			case l.network == "tcp" && w.Path == "" && l.at.port == w.at.port:
+			case l.network == "tcp" && w.Path == "" && l.bound.port == w.at.port:
 				// A unit may have [::] for one family only, or for both.
-				if l.at.ip == w.at.ip || w.at.both && l.at.ip == netip.IPv4Unspecified() {
+				if l.bound.ip == w.at.ip || w.at.both && l.bound.ip == netip.IPv4Unspecified() {
 					return l
 				}
 			}
@@ -192,13 +192,13 @@ func samePath(a, b string) bool {
 
 // onPort returns a socket unit's TCP socket with this port, and how to ask for
 // it; or nil.
-func (p *passedSockets) onPort(port int) (l *listener, address string) {
+func (p *passedSockets) byPort(port int) (l *listener, address string) {
 	for _, name := range slices.Sorted(maps.Keys(p.units)) {
 		for _, l := range p.units[name] {
-			if l.network != "tcp" || l.at.port != port {
+			if l.network != "tcp" || l.bound.port != port {
 				continue
 			}
-			if l.at.ip.IsUnspecified() {
+			if l.bound.ip.IsUnspecified() {
 				return l, fmt.Sprintf("tcp://:%d", port)
 			}
 			return l, "tcp://" + l.address

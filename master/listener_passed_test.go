@@ -17,7 +17,7 @@ func passedFrom(t *testing.T, addresses ...string) *passedSockets {
 	for _, a := range addresses {
 		l := bindOne(t, a)
 		p.units["web"] = append(p.units["web"], &listener{
-			name: "systemd:web", network: l.network, address: l.address, at: l.at, fd: l.fd, external: true, listening: true,
+			name: "systemd:web", network: l.network, address: l.address, bound: l.bound, fd: l.fd, external: true, listening: true,
 		})
 	}
 	return p
@@ -61,22 +61,22 @@ func TestASocketIsNotServedTwice(t *testing.T) {
 func TestWithoutAddressesEveryPassedSocketIsServed(t *testing.T) {
 	p := passedFrom(t, "tcp://127.0.0.1:0", "tcp://127.0.0.1:0")
 	l := bindOne(t, "tcp://127.0.0.1:0")
-	p.units[unnamed] = []*listener{{name: "systemd:" + unnamed, network: "tcp", address: l.address, at: l.at, fd: l.fd, external: true}}
+	p.units[unnamed] = []*listener{{name: "systemd:" + unnamed, network: "tcp", address: l.address, bound: l.bound, fd: l.fd, external: true}}
 	m := &Master{passed: p}
-	kept, keys := map[*listener]known{}, map[string]bool{}
+	kept, keys := map[*listener]keptListener{}, map[string]bool{}
 	for range 2 { // a reload keeps them
 		got := m.bind(context.Background(), Generation{}, kept)
 		if got.err != nil || len(got.all) != 3 {
 			t.Fatalf("bound %v, %v; want all three", got.all, got.err)
 		}
 		for _, l := range got.all {
-			kept[l], keys[got.as[l].key] = known{*l, true}, true
+			kept[l], keys[got.as[l].key] = keptListener{*l, true}, true
 		}
 	}
 	if len(kept) != 3 || len(keys) != 3 {
 		t.Errorf("the keys are not their own: %v, %v", kept, keys)
 	}
-	if got := (&passedSockets{}).listen(nil); len(got) != 1 || got[0] != DefaultListen {
+	if got := (&passedSockets{}).addresses(nil); len(got) != 1 || got[0] != DefaultListen {
 		t.Errorf("without passed sockets: %v, want %s", got, DefaultListen)
 	}
 }

@@ -18,7 +18,7 @@ import (
 // changed. The socket is shared: a worker, or a library in it that writes to a
 // wrong descriptor, can shut it down, put a filter on it, shorten its queue or
 // make it blocking, for all.
-type upkeep struct {
+type listenerState struct {
 	depth   int            // of the queue, as the kernel has it
 	options map[string]int // by the name in sharedOptions; one that the kernel does not know is absent
 	broken  string         // why it cannot be repaired
@@ -74,8 +74,8 @@ func writeOption(fd, level, option, value int) error {
 const lingerOff = -1
 
 // expect notes what the listener is when it begins to listen.
-func (l *listener) expect() {
-	l.expectDepth()
+func (l *listener) recordState() {
+	l.recordDepth()
 	if l.network != "tcp" {
 		return
 	}
@@ -88,7 +88,7 @@ func (l *listener) expect() {
 }
 
 // expectDepth notes how long the queue is.
-func (l *listener) expectDepth() {
+func (l *listener) recordDepth() {
 	l.expected.depth = l.backlog
 	if l.network != "tcp" {
 		return
@@ -99,7 +99,7 @@ func (l *listener) expectDepth() {
 }
 
 // refit changes what a reload may change, the file aside.
-func (l *listener) refit(a Address, backlog int) error {
+func (l *listener) update(a Address, backlog int) error {
 	if l.external {
 		return nil
 	}
@@ -116,7 +116,7 @@ func (l *listener) refit(a Address, backlog int) error {
 		return err
 	}
 	l.backlog = backlog
-	l.expectDepth() // nothing else: a worker may have changed it since the last sample
+	l.recordDepth() // nothing else: a worker may have changed it since the last sample
 	if l.path != "" {
 		l.path, l.address = a.Path, a.Path // the same file, perhaps by another way
 	}
@@ -131,7 +131,7 @@ func (m *Master) repairListeners() {
 		if !l.listening || l.quiesced || l.expected.broken != "" {
 			continue
 		}
-		wrong, err := l.repair(m.rivals)
+		wrong, err := l.repair(m.samePort)
 		if err != nil {
 			l.expected.broken = err.Error()
 			if l.external {
@@ -146,7 +146,7 @@ func (m *Master) repairListeners() {
 			m.log.Warn("listener repaired", zap.String("listener", l.name), zap.String("error", strings.Join(wrong, ", ")))
 		}
 		if slices.Contains(wrong, wasShut) {
-			delete(m.stored, l.key()) // a service manager forgets a socket that hangs up
+			delete(m.stored, l.storeKey()) // a service manager forgets a socket that hangs up
 			closed = true
 		}
 	}
@@ -180,7 +180,7 @@ func (m *Master) lostFiles(lost map[*listener]*listener) {
 	replace := false
 	for l, file := range lost {
 		// It may have been left or renamed meanwhile.
-		if m.current.serves(l) && l.path == file.path && !l.quiesced && l.expected.broken == "" {
+		if m.current.has(l) && l.path == file.path && !l.quiesced && l.expected.broken == "" {
 			l.expected.broken = "its file was removed or replaced"
 			m.log.Error("listener cannot be repaired", zap.String("listener", l.name), zap.String("error", l.expected.broken))
 			replace = true
@@ -198,11 +198,11 @@ const replaceInterval = time.Minute
 // replaceListeners asks for a reload, whose generation gets new sockets in the
 // place of broken ones.
 func (m *Master) replaceListeners() {
-	if !m.replaced.IsZero() && time.Since(m.replaced) < replaceInterval {
+	if !m.lastReplace.IsZero() && time.Since(m.lastReplace) < replaceInterval {
 		m.log.Error("listener not replaced, reload to replace it", zap.Duration("duration", replaceInterval))
 		return
 	}
-	m.replaced = time.Now()
+	m.lastReplace = time.Now()
 	m.log.Warn("reloading to replace a listener")
 	m.step(policy.Reload{})
 }
@@ -279,7 +279,7 @@ func (l *listener) repair(rivals func(*listener) []*listener) (wrong []string, e
 
 // relisten undoes shutdown(2).
 func (l *listener) relisten(rivals []*listener) error {
-	_, sa := l.at.sockaddr()
+	_, sa := l.bound.sockaddr()
 	return sharePort(l.fd, rivals, func() error {
 		// A port that the kernel chose is given back by a shutdown, any other
 		// is still bound, which is EINVAL.

@@ -90,14 +90,14 @@ func TestAReloadBeforeTheRepairDoesNotMoveTheListener(t *testing.T) {
 	if err := unix.Shutdown(l.fd, unix.SHUT_RDWR); err != nil {
 		t.Fatal(err)
 	}
-	if err := l.refit(Address{}, 16); err == nil {
+	if err := l.update(Address{}, 16); err == nil {
 		t.Error("changed a listener that does not listen")
 	}
 	if wrong, err := l.repair(noRivals); len(wrong) != 1 || err != nil {
 		t.Errorf("found %q, %v", wrong, err)
 	}
-	if at, err := boundTo(l.fd); err != nil || at != l.at {
-		t.Errorf("is at %v, %v; want %v", at, err, l.at)
+	if at, err := boundTo(l.fd); err != nil || at != l.bound {
+		t.Errorf("is at %v, %v; want %v", at, err, l.bound)
 	}
 }
 
@@ -107,7 +107,7 @@ func TestAReloadBeforeTheRepairBelievesNoOption(t *testing.T) {
 	if err := unix.SetsockoptInt(l.fd, unix.IPPROTO_IP, unix.IP_MINTTL, 255); err != nil {
 		t.Fatal(err)
 	}
-	if err := l.refit(Address{}, 16); err != nil {
+	if err := l.update(Address{}, 16); err != nil {
 		t.Fatal(err)
 	}
 	if wrong, err := l.repair(noRivals); len(wrong) != 1 || err != nil {

@@ -17,7 +17,7 @@ func (m *Master) claim() {
 	}
 	for name, list := range m.passed.units {
 		for _, l := range list {
-			if !m.current.serves(l) {
+			if !m.current.has(l) {
 				m.log.Warn("passed socket not used: name it or its address in listen",
 					zap.String("listener", name), zap.String("address", l.address))
 			}
@@ -30,9 +30,9 @@ func (m *Master) claim() {
 // sockets, and the connections queued on them, to its successor.
 func (m *Master) syncStore() {
 	failed := map[string]bool{} // the next sample tries again
-	defer func() { m.unkept = failed }()
+	defer func() { m.storeFailed = failed }()
 	complain := func(what, key string, err error) {
-		if !m.unkept[key] { // said once
+		if !m.storeFailed[key] { // said once
 			m.log.Warn(what, zap.String("listener", key), zap.Error(err))
 		}
 		failed[key] = true
@@ -44,7 +44,7 @@ func (m *Master) syncStore() {
 		// the master of a restart opens it again, for clients who then are
 		// merely late, or until the unit has stopped and systemd closes it.
 		if !l.external && l.listening && (l.network == "tcp" || !m.machine.Ending()) {
-			want[l.key()] = l
+			want[l.storeKey()] = l
 		}
 	}
 	for key, l := range m.stored {

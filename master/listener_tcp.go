@@ -11,8 +11,8 @@ import (
 // bindTCP opens a socket that w asks for. What is ours on the same port may
 // stay: from one address to all of them, or back, the generation that listens
 // already goes on until the next one has taken over.
-func (b *binder) bindTCP(w want) (*listener, error) {
-	at := b.chosen(w)
+func (b *binder) bindTCP(w socketSpec) (*listener, error) {
+	at := b.bindAddress(w)
 	family, sa := at.sockaddr()
 	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -20,7 +20,7 @@ func (b *binder) bindTCP(w want) (*listener, error) {
 	}
 	var rivals []*listener
 	for l, k := range b.kept {
-		if k.rivals(at) {
+		if k.mayBlock(at) {
 			rivals = append(rivals, l)
 		}
 	}
@@ -36,32 +36,32 @@ func (b *binder) bindTCP(w want) (*listener, error) {
 		_ = unix.Close(fd)
 		return nil, fmt.Errorf("inspect %s: %w", &w, err)
 	}
-	return &listener{name: w.Name, network: "tcp", address: at.hostPort(), fd: fd, at: at, asked: w.at}, nil
+	return &listener{name: w.Name, network: "tcp", address: at.hostPort(), fd: fd, bound: at, requested: w.at}, nil
 }
 
 // chosen returns where to bind. A broken socket that has a port of the kernel's
 // choice is replaced at that port, because clients know it.
-func (b *binder) chosen(w want) endpoint {
+func (b *binder) bindAddress(w socketSpec) endpoint {
 	for _, k := range b.kept {
-		if w.at.port == 0 && !k.reusable && k.is(w) {
-			return k.at
+		if w.at.port == 0 && !k.reusable && k.matches(w) {
+			return k.bound
 		}
 	}
 	return w.at
 }
 
 // bindTCPError says who is in the way, if that is known.
-func (b *binder) bindTCPError(w want, rivals []*listener, err error) error {
+func (b *binder) bindTCPError(w socketSpec, rivals []*listener, err error) error {
 	if !errors.Is(err, unix.EADDRINUSE) {
 		return bindError(&w, err)
 	}
-	if l, address := b.passed.onPort(w.at.port); l != nil {
+	if l, address := b.passed.byPort(w.at.port); l != nil {
 		return fmt.Errorf("bind %s: %w: systemd has opened %s and passed it; write listen = %q or %q",
 			&w, err, l.address, l.name, address)
 	}
 	if len(rivals) > 0 {
 		return fmt.Errorf("bind %s: %w, by this server's %s or by another server; choose another port, or stop and start",
-			&w, err, rivals[0].at)
+			&w, err, rivals[0].bound)
 	}
 	return bindError(&w, err)
 }
@@ -95,8 +95,8 @@ func (b *binder) setupTCP(fd, family int, v6only bool) error {
 }
 
 // rivals says whether the listener may keep another of ours from at.
-func (l *listener) rivals(at endpoint) bool {
-	return l.network == "tcp" && !l.external && at.port != 0 && l.at.port == at.port
+func (l *listener) mayBlock(at endpoint) bool {
+	return l.network == "tcp" && !l.external && at.port != 0 && l.bound.port == at.port
 }
 
 // sharePort calls f, which binds fd or lets it listen. If the address is in use

@@ -16,10 +16,10 @@ import (
 )
 
 // bindUnix opens a socket that w asks for.
-func (b *binder) bindUnix(w want) (*listener, error) {
+func (b *binder) bindUnix(w socketSpec) (*listener, error) {
 	var ours []*listener
 	for l, k := range b.kept {
-		if !k.reusable && k.is(w) {
+		if !k.reusable && k.matches(w) {
 			_ = unix.Unlink(w.Path) // nobody can reach it
 		}
 		ours = append(ours, l)
@@ -51,7 +51,7 @@ func bindUnix(a Address, ours ...*listener) (*listener, error) {
 	}
 	if err != nil {
 		l.close()
-		return nil, bindError(&want{served: served{Address: a}}, err)
+		return nil, bindError(&socketSpec{served: served{Address: a}}, err)
 	}
 	return l, nil
 }

@@ -31,9 +31,9 @@ func (m *Master) applyNote(a policy.Note) {
 		}
 		fields = append(fields, zap.Any(f.Key, f.Value))
 	}
-	if w != nil && w.last != nil {
-		fields = append(fields, w.last...)
-		w.last = nil
+	if w != nil && w.exitFields != nil {
+		fields = append(fields, w.exitFields...)
+		w.exitFields = nil
 	}
 	ce.Write(fields...)
 }
@@ -49,19 +49,19 @@ type zapLevel = zapcore.Level
 
 // noteFailures limits what is logged of the failures of workers that serve once:
 // each of them could log its own, as often as a client likes to cause one.
-func (m *Master) noteFailures(w *worker) {
+func (m *Master) limitFailureLog(w *worker) {
 	g := m.generations[w.generation]
 	if g == nil || !g.config.Policy.OneShot || w.counted.failed == 0 {
 		return
 	}
-	m.unsaid += uint64(min(w.memory.Unsaid.Load(), 1))
+	m.suppressed += uint64(min(w.memory.Unsaid.Load(), 1))
 	if !m.failures.Allow(time.Now()) {
-		m.beQuiet(1)
+		m.setQuiet(1)
 	}
 }
 
 // beQuiet tells the workers whether to log what clients can cause.
-func (m *Master) beQuiet(quiet uint32) {
+func (m *Master) setQuiet(quiet uint32) {
 	if m.quiet == quiet {
 		return
 	}
@@ -72,12 +72,12 @@ func (m *Master) beQuiet(quiet uint32) {
 }
 
 // logUnsaid says how many failures were not logged, and lets the next ones be.
-func (m *Master) logUnsaid() {
-	if m.unsaid > 0 {
-		m.log.Warn("failures not logged", zap.Uint64("count", m.unsaid))
-		m.unsaid = 0
+func (m *Master) logSuppressed() {
+	if m.suppressed > 0 {
+		m.log.Warn("failures not logged", zap.Uint64("count", m.suppressed))
+		m.suppressed = 0
 	}
-	m.beQuiet(0)
+	m.setQuiet(0)
 }
 
 // reopenLog opens the log file afresh, here and in every worker.
@@ -93,7 +93,7 @@ func (m *Master) reopenLog() {
 			m.log.Error("log file not reopened", zap.Error(err))
 			return
 		}
-		m.instructAll(ipc.TypeReopen)
+		m.giveOrderToAll(ipc.TypeReopen)
 		m.log.Info("log file reopened")
 	})
 }
@@ -114,7 +114,7 @@ func (m *Master) setLevel(name string) error {
 		return nil
 	}
 	m.options.Level.SetLevel(level)
-	m.instructAll(ipc.TypeLogLevel)
+	m.giveOrderToAll(ipc.TypeLogLevel)
 	m.log.Info("log level set", zap.String("level", name))
 	return nil
 }

@@ -70,7 +70,7 @@ func (m *Master) reopenAccess() {
 		old := m.access.fd
 		m.access.fd = fd
 		go func() { _ = unix.Close(old) }() // may write out what a network file system has not yet
-		m.instructAll(ipc.TypeAccessLog)
+		m.giveOrderToAll(ipc.TypeAccessLog)
 		m.log.Info("access log reopened")
 	})
 }

@@ -25,17 +25,17 @@ type Event struct {
 }
 
 // events is the memory of the log. It takes what any goroutine writes.
-type events struct {
+type eventLog struct {
 	mu      sync.Mutex // guards what follows
 	kept    []Event    // the last maxEvents, oldest first
 	seq     uint64     // of the last one
 	changed chan struct{}
 }
 
-func newEvents() *events { return &events{changed: make(chan struct{})} }
+func newEventLog() *eventLog { return &eventLog{changed: make(chan struct{})} }
 
 // add keeps e and wakes those who wait.
-func (l *events) add(e Event) {
+func (l *eventLog) add(e Event) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.seq++
@@ -50,7 +50,7 @@ func (l *events) add(e Event) {
 
 // after returns the events that are later than seq, as far as they are kept,
 // and a channel that is closed when there is another one.
-func (l *events) after(seq uint64) ([]Event, <-chan struct{}) {
+func (l *eventLog) after(seq uint64) ([]Event, <-chan struct{}) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	i, _ := slices.BinarySearchFunc(l.kept, seq+1, func(e Event, s uint64) int {
@@ -71,14 +71,14 @@ func (l *events) after(seq uint64) ([]Event, <-chan struct{}) {
 // ended and all is told. It may be called from any goroutine.
 func (m *Master) Events(ctx context.Context, after uint64) ([]Event, error) {
 	for {
-		es, changed := m.told.after(after)
+		es, changed := m.eventLog.after(after)
 		if len(es) > 0 {
 			return es, nil
 		}
 		select {
 		case <-changed:
 		case <-m.done:
-			if es, _ := m.told.after(after); len(es) > 0 {
+			if es, _ := m.eventLog.after(after); len(es) > 0 {
 				return es, nil
 			}
 			return nil, ErrStopped
@@ -89,7 +89,7 @@ func (m *Master) Events(ctx context.Context, after uint64) ([]Event, error) {
 }
 
 // remember returns a log that also writes to l.
-func (l *events) remember(log *zap.Logger) *zap.Logger {
+func (l *eventLog) tee(log *zap.Logger) *zap.Logger {
 	return log.WithOptions(zap.WrapCore(func(core zapcore.Core) zapcore.Core {
 		return zapcore.NewTee(core, &eventCore{LevelEnabler: zapcore.InfoLevel, events: l})
 	}))
@@ -98,7 +98,7 @@ func (l *events) remember(log *zap.Logger) *zap.Logger {
 // eventCore turns log entries into events.
 type eventCore struct {
 	zapcore.LevelEnabler
-	events *events
+	events *eventLog
 	fields []zapcore.Field // of With
 }
 

@@ -12,8 +12,8 @@ import (
 )
 
 func TestEventsAreTheLinesOfTheLog(t *testing.T) {
-	l := newEvents()
-	log := l.remember(zap.NewNop()).With(zap.String("role", "master"))
+	l := newEventLog()
+	log := l.tee(zap.NewNop()).With(zap.String("role", "master"))
 	log.Debug("nobody's business")
 	log.Warn("worker slow", zap.Int("slot", 3), zap.Duration("duration", 1500*time.Millisecond), zap.Error(errors.New("late")))
 	es, _ := l.after(0)
@@ -31,8 +31,8 @@ func TestEventsAreTheLinesOfTheLog(t *testing.T) {
 }
 
 func TestTheLastEventsAreKept(t *testing.T) {
-	l := newEvents()
-	log := l.remember(zap.NewNop())
+	l := newEventLog()
+	log := l.tee(zap.NewNop())
 	var wg sync.WaitGroup
 	for range 4 {
 		wg.Go(func() {

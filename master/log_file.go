@@ -86,7 +86,7 @@ func (m *Master) reopen(l *logFile, done func(m *Master, fd int, err error)) {
 			l.opening = false
 			told := l.retry != nil
 			l.retry = nil
-			if lacks(err) {
+			if isShortage(err) {
 				l.retry = func() { m.reopen(l, done) }
 			}
 			if l.retry == nil || !told {
@@ -115,7 +115,7 @@ func (m *Master) retryLogs() {
 
 // lacks says whether err is of what this process or the machine lacks for the
 // moment.
-func lacks(err error) bool {
+func isShortage(err error) bool {
 	for _, errno := range []unix.Errno{unix.EMFILE, unix.ENFILE, unix.ENOMEM, unix.ENOBUFS} {
 		if errors.Is(err, errno) {
 			return true
@@ -129,7 +129,7 @@ func lacks(err error) bool {
 // reads is an error here, and one that nobody empties is one in the write. To a
 // regular file O_NONBLOCK means nothing.
 func openLog(path string) (int, error) {
-	fd, err := openOwn(path, unix.O_WRONLY|unix.O_APPEND|unix.O_CREAT|unix.O_NONBLOCK|unix.O_NOCTTY, 0o640)
+	fd, err := openOwned(path, unix.O_WRONLY|unix.O_APPEND|unix.O_CREAT|unix.O_NONBLOCK|unix.O_NOCTTY, 0o640)
 	if errors.Is(err, unix.ENXIO) {
 		return -1, fmt.Errorf("%w: a named pipe needs a program that reads it", err)
 	}

@@ -21,14 +21,14 @@ import (
 // Master is the first process of the server. Make one with New and Run it
 // once.
 type Master struct {
-	options  Options
-	base     Generation // the first configuration, for reloads without Load
-	log      *zap.Logger
-	told     *events // what log has said
-	pulse    pulse
-	streams  atomic.Int32 // clients of ServeStream
-	statuses *statuses
-	started  time.Time
+	options     Options
+	base        Generation // the first configuration, for reloads without Load
+	log         *zap.Logger
+	eventLog    *eventLog // what log has said
+	monitor     loopMonitor
+	streams     atomic.Int32 // clients of ServeStream
+	statusCache *statusCache
+	started     time.Time
 
 	machine *policy.Machine
 	events  chan event    // from readers, watchers and the loader
@@ -41,47 +41,47 @@ type Master struct {
 	ended   sync.Once     // closes done
 
 	// The owner loop owns the rest.
-	clock       clock
-	board       *ipc.Scoreboard
-	failures    logs.Limit // of workers that serve once, in the log
-	evidences   logs.Limit // likewise, of what is left of those that crashed
-	quiet       uint32     // ipc.Slot.Quiet of all workers
-	unsaid      uint64     // failures that were not logged since the last sample
-	relist      bool       // another set of workers serves: see list
-	null        int        // /dev/null, the workers' standard input
-	logFile     logFile    // that takes the place of standard error
-	access      accessLog
-	workers     map[policy.ID]*worker
-	generations map[int]*generation
-	current     *generation         // that serves
-	loading     map[*listener]known // what the loader may keep; nil when none runs
-	giveUpLoad  context.CancelFunc  // nil once the loader was given up
-	passed      *passedSockets
-	stored      map[string]*listener // in the service manager's store
-	unkept      map[string]bool      // keys of changes to it that failed
-	left        leftovers            // of an earlier master
-	notify      *systemd.Notifier
-	watchdog    time.Duration // feed it this often; 0 never
-	fed         time.Time
-	unsent      []policy.Notify  // what the service manager had no room for, oldest first
-	unheard     bool             // the last message to it was lost
-	headlined   string           // the policy's last status line
-	statusLine  string           // the service manager's last one
-	totals      Totals           // of workers that are gone
-	latency     tally            // likewise
-	age         tally            // likewise
-	slots       map[int]*SlotRow // by slot, of workers that are gone; one for each slot that was used
-	reloads     Reloads
-	lastReload  LastReload
-	requests    policy.Request // the last one
-	waiting     map[policy.Request]chan<- Answer
-	readProcess func(pid int) process // /proc
-	reading     bool                  // of it is under way
-	ordered     uint64                // number of the last order to a worker
-	replaced    time.Time             // when a reload was last asked for to replace a listener
-	lacking     bool                  // messages to workers wait for what the master lacks, and the log knows
-	queue       []policy.Event        // that actions gave rise to
-	result      *policy.Exit
+	clock            clock
+	board            *ipc.Scoreboard
+	failures         logs.Limit // of workers that serve once, in the log
+	evidences        logs.Limit // likewise, of what is left of those that crashed
+	quiet            uint32     // ipc.Slot.Quiet of all workers
+	suppressed       uint64     // failures that were not logged since the last sample
+	peersChanged     bool       // another set of workers serves: see list
+	devNull          int        // /dev/null, the workers' standard input
+	logFile          logFile    // that takes the place of standard error
+	access           accessLog
+	workers          map[policy.ID]*worker
+	generations      map[int]*generation
+	current          *generation                // that serves
+	loading          map[*listener]keptListener // what the loader may keep; nil when none runs
+	giveUpLoad       context.CancelFunc         // nil once the loader was given up
+	passed           *passedSockets
+	stored           map[string]*listener // in the service manager's store
+	storeFailed      map[string]bool      // keys of changes to it that failed
+	leftovers        leftovers            // of an earlier master
+	notify           *systemd.Notifier
+	watchdog         time.Duration // feed it this often; 0 never
+	lastFed          time.Time
+	unsent           []policy.Notify  // what the service manager had no room for, oldest first
+	notifyFailing    bool             // the last message to it was lost
+	policyStatus     string           // the policy's last status line
+	sentStatus       string           // the service manager's last one
+	totals           Totals           // of workers that are gone
+	latency          tally            // likewise
+	age              tally            // likewise
+	slots            map[int]*SlotRow // by slot, of workers that are gone; one for each slot that was used
+	reloads          Reloads
+	lastReload       LastReload
+	requests         policy.Request // the last one
+	waiting          map[policy.Request]chan<- Answer
+	readProcess      func(pid int) process // /proc
+	readingProcesses bool                  // of it is under way
+	lastOrder        uint64                // number of the last order to a worker
+	lastReplace      time.Time             // when a reload was last asked for to replace a listener
+	sendsWait        bool                  // messages to workers wait for what the master lacks, and the log knows
+	queue            []policy.Event        // that actions gave rise to
+	result           *policy.Exit
 }
 
 // event is a fact that a goroutine posts to the owner loop: it runs there.
@@ -95,15 +95,15 @@ func New(o Options) *Master {
 	if o.Level == (zap.AtomicLevel{}) {
 		o.Level = zap.NewAtomicLevel()
 	}
-	told := newEvents()
+	told := newEventLog()
 	return &Master{
 		options:     o,
 		base:        o.Generation,
-		told:        told,
-		statuses:    newStatuses(),
-		pulse:       pulse{asked: make(chan time.Time, 1)},
+		eventLog:    told,
+		statusCache: newStatuses(),
+		monitor:     loopMonitor{pings: make(chan time.Time, 1)},
 		readProcess: readProcess,
-		log:         told.remember(o.Log).With(zap.String("role", "master")),
+		log:         told.tee(o.Log).With(zap.String("role", "master")),
 		slots:       map[int]*SlotRow{},
 		machine:     policy.New(),
 		events:      make(chan event, 64),
@@ -115,7 +115,7 @@ func New(o Options) *Master {
 		waiting:     map[policy.Request]chan<- Answer{},
 		generations: map[int]*generation{},
 		stored:      map[string]*listener{},
-		null:        -1,
+		devNull:     -1,
 		logFile:     logFile{name: "log file", path: o.LogFile, open: openLog, stderr: true},
 		access:      accessLog{logFile: logFile{name: "access log", path: o.AccessLog, open: openAccess}, fd: -1},
 	}
@@ -143,7 +143,7 @@ func (m *Master) Run(ctx context.Context) error {
 		}
 		m.run(ctx)
 	}
-	return m.verdict()
+	return m.exitError()
 }
 
 // run is the owner loop.
@@ -163,9 +163,9 @@ func (m *Master) run(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 
-	go m.watchPulse()
-	m.pulse.running.Store(true)
-	m.step(policy.Boot{Config: m.base.Policy, Leftovers: len(m.left) > 0})
+	go m.monitorLoop()
+	m.monitor.running.Store(true)
+	m.step(policy.Boot{Config: m.base.Policy, Leftovers: len(m.leftovers) > 0})
 	m.clock.most = m.base.Policy.SampleInterval + lateness
 	for m.result == nil {
 		m.arm(timer)
@@ -188,8 +188,8 @@ func (m *Master) run(ctx context.Context) {
 			m.sample()
 		case <-feeding:
 			m.feed()
-		case asked := <-m.pulse.asked:
-			m.pulse.answer(asked, time.Now())
+		case asked := <-m.monitor.pings:
+			m.monitor.answer(asked, time.Now())
 		case <-ended:
 			ended = nil
 			m.drainOnce()
@@ -200,7 +200,7 @@ func (m *Master) run(ctx context.Context) {
 		}
 		m.noteAbsence()
 	}
-	m.logUnsaid()
+	m.logSuppressed()
 	for _, answer := range m.waiting {
 		answer <- Answer{Error: ErrStopped.Error(), Generation: m.machine.Generation()}
 	}
@@ -227,7 +227,7 @@ func (m *Master) step(ev policy.Event) {
 	for len(m.queue) > 0 {
 		ev := m.queue[0]
 		actions := m.machine.Step(m.now(), ev)
-		m.pulse.ending.Store(m.machine.Ending())
+		m.monitor.ending.Store(m.machine.Ending())
 		if ce := m.log.Check(zap.DebugLevel, "step"); ce != nil {
 			ce.Write(zap.Stringer("state", m.machine.State()),
 				zap.String("event", script.Format(ev)), zap.Strings("actions", formatAll(actions)))
@@ -240,8 +240,8 @@ func (m *Master) step(ev policy.Event) {
 	m.queue = nil
 	// Where a worker serves once, the set changes with every connection and
 	// nobody waits for a sibling: the next sample is soon enough.
-	if m.relist && !m.current.config.Policy.OneShot {
-		m.list()
+	if m.peersChanged && !m.current.config.Policy.OneShot {
+		m.updatePeers()
 	}
 }
 

@@ -6,7 +6,7 @@ import (
 )
 
 // verdict is what Run returns.
-func (m *Master) verdict() error {
+func (m *Master) exitError() error {
 	switch m.result.Code {
 	case 0:
 		return nil

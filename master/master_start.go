@@ -83,10 +83,10 @@ func (m *Master) acquire(ctx context.Context) (closers []func(), err error) {
 		}
 		closers = append(closers, pid.remove)
 	}
-	if m.null, err = unix.Open(os.DevNull, unix.O_RDONLY|unix.O_CLOEXEC, 0); err != nil {
+	if m.devNull, err = unix.Open(os.DevNull, unix.O_RDONLY|unix.O_CLOEXEC, 0); err != nil {
 		return closers, fmt.Errorf("open %s: %w", os.DevNull, err)
 	}
-	closers = append(closers, func() { _ = unix.Close(m.null) })
+	closers = append(closers, func() { _ = unix.Close(m.devNull) })
 
 	if m.passed, err = receiveSockets(); err != nil {
 		return closers, &ConfigError{err}
@@ -100,9 +100,9 @@ func (m *Master) acquire(ctx context.Context) (closers []func(), err error) {
 	if problems := m.base.Policy.Validate(); len(problems) > 0 {
 		return closers, &ConfigError{errors.Join(problems...)}
 	}
-	if m.left = findLeftovers(); len(m.left) > 0 {
+	if m.leftovers = findLeftovers(); len(m.leftovers) > 0 {
 		m.log.Info("workers of an earlier master are finishing",
-			zap.Int("count", len(m.left)), zap.Duration("duration", m.base.Policy.LeftoverTime()))
+			zap.Int("count", len(m.leftovers)), zap.Duration("duration", m.base.Policy.LeftoverTime()))
 	}
 	closers = append(closers, m.closeLeftovers)
 	if m.board, err = ipc.NewScoreboard(m.base.Policy.Slots); err != nil {
@@ -114,7 +114,7 @@ func (m *Master) acquire(ctx context.Context) (closers []func(), err error) {
 	if first.err != nil {
 		return closers, first.err
 	}
-	m.current = m.adopt(first)
+	m.current = m.addGeneration(first)
 	closers = append(closers, m.closeListeners)
 	m.claim()
 

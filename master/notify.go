@@ -49,9 +49,9 @@ func (m *Master) applyNotify(a policy.Notify) {
 	if a.State == policy.NotifyReady {
 		m.noteAddrs()
 	}
-	m.headlined = a.Status
+	m.policyStatus = a.Status
 	m.unsent = queueNotify(m.unsent, a)
-	m.flush()
+	m.flushNotify()
 }
 
 // queueNotify adds what is to be said to what could not be said yet. The order
@@ -79,10 +79,10 @@ func queueNotify(queue []policy.Notify, a policy.Notify) []policy.Notify {
 
 // flush tells the service manager what it has not heard yet, until it has no
 // room: then the next sample tries again.
-func (m *Master) flush() {
+func (m *Master) flushNotify() {
 	for len(m.unsent) > 0 {
-		err := m.announce(m.unsent[0])
-		m.heard(err)
+		err := m.sendNotify(m.unsent[0])
+		m.noteNotified(err)
 		if errors.Is(err, systemd.ErrBusy) {
 			return
 		}
@@ -90,32 +90,32 @@ func (m *Master) flush() {
 	}
 }
 
-func (m *Master) announce(a policy.Notify) error {
+func (m *Master) sendNotify(a policy.Notify) error {
 	switch a.State {
 	case policy.NotifyReady:
-		return m.notify.Ready(m.headline(a.Status))
+		return m.notify.Ready(m.statusText(a.Status))
 	case policy.NotifyReloading:
 		return m.notify.Reloading()
 	case policy.NotifyStopping:
 		return m.notify.Stopping(a.Status)
 	}
-	return m.notify.Status(m.headline(a.Status))
+	return m.notify.Status(m.statusText(a.Status))
 }
 
 // heard logs that the service manager cannot be told things, or can be again:
 // not each message that was lost.
-func (m *Master) heard(err error) {
+func (m *Master) noteNotified(err error) {
 	switch {
-	case err != nil && !m.unheard:
+	case err != nil && !m.notifyFailing:
 		m.log.Warn("service manager not notified", zap.Error(err))
-	case err == nil && m.unheard:
+	case err == nil && m.notifyFailing:
 		m.log.Info("service manager notified again")
 	}
-	m.unheard = err != nil
+	m.notifyFailing = err != nil
 }
 
 // headline is the status line: what the policy says, and how busy it is.
-func (m *Master) headline(status string) string {
+func (m *Master) statusText(status string) string {
 	active := 0
 	for _, w := range m.workers {
 		active += w.active()
@@ -125,29 +125,29 @@ func (m *Master) headline(status string) string {
 
 // tell keeps the service manager's view current: the status line, the store,
 // and the time that what is under way may take. It runs at every sample.
-func (m *Master) tell() {
+func (m *Master) notifyProgress() {
 	if !m.notify.Enabled() {
 		return
 	}
-	m.flush()
+	m.flushNotify()
 	if len(m.unsent) > 0 {
 		return // no room for anything else
 	}
-	if len(m.unkept) > 0 {
+	if len(m.storeFailed) > 0 {
 		m.syncStore()
 	}
 	if m.machine.NeedsTime() {
-		m.heard(m.notify.Extend(extension))
+		m.noteNotified(m.notify.Extend(extension))
 	}
-	line := m.headline(m.headlined)
-	if line == m.statusLine {
+	line := m.statusText(m.policyStatus)
+	if line == m.sentStatus {
 		return
 	}
 	err := m.notify.Status(line)
 	if err == nil {
-		m.statusLine = line
+		m.sentStatus = line
 	}
-	m.heard(err)
+	m.noteNotified(err)
 }
 
 // extension is how much longer the service manager is asked to wait, each

@@ -68,8 +68,8 @@ func TestReadyIsSentInTheEndThoughTheManagerWasBusy(t *testing.T) {
 	core, log := observer.New(zap.InfoLevel)
 	m.log = zap.New(core)
 	m.applyNotify(policy.Notify{State: policy.NotifyReady, Status: "1 workers, generation 1"})
-	m.tell()
-	m.tell()
+	m.notifyProgress()
+	m.notifyProgress()
 	if n := log.FilterMessage("service manager not notified").Len(); n != 1 {
 		t.Errorf("said %d times that the manager is busy, want once", n)
 	}
@@ -87,7 +87,7 @@ func TestReloadingThatTheManagerHadNoRoomForComesBeforeReady(t *testing.T) {
 	m.applyNotify(policy.Notify{State: policy.NotifyReloading, Status: "loading generation 2"})
 	m.applyNotify(policy.Notify{State: policy.NotifyReady, Status: "1 workers, generation 2"})
 	room()
-	m.tell()
+	m.notifyProgress()
 	for _, want := range []string{"RELOADING=1", "READY=1"} {
 		if got := receive(); !strings.Contains(got, want) {
 			t.Errorf("the manager got %q, want %s", got, want)
@@ -133,7 +133,7 @@ func TestTheManagerIsAskedForTimeWhileItWaitsAndNoLonger(t *testing.T) {
 	m.base.Policy = policy.Config{Min: 1, Max: 1, Slots: 8, Probation: time.Hour}.WithDefaults()
 	asks := func(what string, want bool) {
 		t.Helper()
-		m.tell()
+		m.notifyProgress()
 		if err := notify.Send(systemd.Field{Name: "X_MARK", Value: what}); err != nil {
 			t.Fatal(err)
 		}
@@ -224,9 +224,9 @@ func TestTheWatchdogIsFedOnlyWhileHalfOfTheServingWorkersBeat(t *testing.T) {
 				left--
 				w.memory.Beat.Store(beat)
 			}
-			m.fed = time.Time{}
+			m.lastFed = time.Time{}
 			m.feed()
-			if fed := !m.fed.IsZero(); fed != want {
+			if fed := !m.lastFed.IsZero(); fed != want {
 				t.Errorf("%d of 3 workers are silent: fed %v, want %v", silent, fed, want)
 			}
 		}); err != nil {
@@ -263,13 +263,13 @@ func TestAListenerThatTheManagerHadNoRoomForIsStoredLater(t *testing.T) {
 		t.Errorf("said %d times that the listener is not stored, want once", n)
 	}
 	m.notify = notify
-	m.tell()
+	m.notifyProgress()
 	r.Wait("FDSTORE", "1", patience)
 	m.notify = closed
 	g.listeners = nil
 	m.syncStore()
 	m.notify = notify
-	m.tell()
+	m.notifyProgress()
 	r.Wait("FDSTOREREMOVE", "1", patience)
 	if err := notify.Close(); err != nil {
 		t.Fatal(err)

@@ -10,14 +10,14 @@ import (
 // workers have a heartbeat. The manager restarts a service that does not.
 func (m *Master) feed() {
 	m.now() // or the first look after an absence would find nobody well
-	if time.Since(m.fed) < m.watchdog-m.watchdogCheck() || !m.quorum() {
+	if time.Since(m.lastFed) < m.watchdog-m.watchdogCheck() || !m.quorum() {
 		return
 	}
 	err := m.notify.Watchdog()
 	if err == nil {
-		m.fed = time.Now()
+		m.lastFed = time.Now()
 	}
-	m.heard(err)
+	m.noteNotified(err)
 }
 
 func (m *Master) watchdogCheck() time.Duration {

@@ -91,7 +91,7 @@ func processes(cgroup string) []int {
 // killLeftovers ends those that are still there.
 func (m *Master) killLeftovers() {
 	killed := 0
-	for _, p := range m.left.living() {
+	for _, p := range m.leftovers.living() {
 		if err := unix.PidfdSendSignal(int(p.Fd), unix.SIGKILL, nil, 0); err == nil {
 			killed++
 		} else if !errors.Is(err, unix.ESRCH) {
@@ -101,22 +101,22 @@ func (m *Master) killLeftovers() {
 	if killed > 0 {
 		m.log.Warn("workers of an earlier master killed: they did not finish in time", zap.Int("count", killed))
 	}
-	m.left.close()
+	m.leftovers.close()
 }
 
 // closeLeftovers ends the wait with the master: an orderly end lets them
 // finish, for nobody would be left to end them. A master that could not start
 // leaves them to the next one.
 func (m *Master) closeLeftovers() {
-	defer m.left.close()
+	defer m.leftovers.close()
 	if m.result == nil {
 		return
 	}
-	if wait := m.result.Leftovers; wait > 0 && len(m.left.living()) > 0 {
+	if wait := m.result.Leftovers; wait > 0 && len(m.leftovers.living()) > 0 {
 		if err := m.notify.Extend(wait + extension); err != nil {
 			m.log.Warn("service manager not notified", zap.Error(err))
 		}
-		m.left.wait(time.Now().Add(wait))
+		m.leftovers.wait(time.Now().Add(wait))
 	}
 	m.killLeftovers()
 }

@@ -89,7 +89,7 @@ func TestASignalEndsTheStart(t *testing.T) {
 			return []func(){func() { released = true }}, ctx.Err()
 		})
 		release()
-		if err != nil || m.result == nil || m.verdict() != nil {
+		if err != nil || m.result == nil || m.exitError() != nil {
 			t.Errorf("%v: the start returned %v, exit %+v", s, err, m.result)
 		}
 		if !released {
@@ -110,7 +110,7 @@ func TestASignalEndsAStartThatIsStuck(t *testing.T) {
 		return []func(){func() { close(released) }}, nil
 	})
 	release()
-	if err != nil || m.result == nil || m.verdict() != nil {
+	if err != nil || m.result == nil || m.exitError() != nil {
 		t.Errorf("the start returned %v, exit %+v", err, m.result)
 	}
 	close(stuck)
@@ -126,7 +126,7 @@ func TestTheEndOfTheContextEndsTheStart(t *testing.T) {
 		return nil, ctx.Err()
 	})
 	release()
-	if err != nil || m.result == nil || m.verdict() != nil {
+	if err != nil || m.result == nil || m.exitError() != nil {
 		t.Errorf("the start returned %v, exit %+v", err, m.result)
 	}
 }

@@ -35,7 +35,7 @@ func (s *Sockets) Open(ctx context.Context, addresses []string, backlog int, noR
 		s.passed = passed
 	}
 	b := newBinder(noReuseAddress, s.passed.kept(), s.passed)
-	all, err := b.bind(ctx, s.passed.listen(addresses))
+	all, err := b.bind(ctx, s.passed.addresses(addresses))
 	if err != nil {
 		return nil, err
 	}

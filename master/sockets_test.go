@@ -43,14 +43,14 @@ func TestSocketsTakeTheirOwnOutOfTheStoreAndCloseTheRest(t *testing.T) {
 	}
 	used.stored, unused.stored = true, true
 	before := countFDs(t)
-	s := &Sockets{passed: &passedSockets{stored: map[string]*listener{used.key(): used, unused.key(): unused}}}
-	if _, err := s.Open(context.Background(), []string{used.key(), "tcp://127.0.0.1:x"}, 0, false); err == nil {
+	s := &Sockets{passed: &passedSockets{stored: map[string]*listener{used.storeKey(): used, unused.storeKey(): unused}}}
+	if _, err := s.Open(context.Background(), []string{used.storeKey(), "tcp://127.0.0.1:x"}, 0, false); err == nil {
 		t.Fatal("opened what is no address")
 	}
 	if n := countFDs(t); n != before {
 		t.Errorf("%d descriptors after a failure, want %d: it may be tried again", n, before)
 	}
-	got, err := s.Open(context.Background(), []string{used.key()}, 0, false)
+	got, err := s.Open(context.Background(), []string{used.storeKey()}, 0, false)
 	if err != nil || len(got) != 1 || got[0].FD != used.fd {
 		t.Fatalf("opened %v, %v; want the stored socket, %d", got, err, used.fd)
 	}

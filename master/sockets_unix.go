@@ -68,7 +68,7 @@ func (u *UnixSocket) bind() error {
 // returned function is called. report hears nil when it was restored, and the
 // error when it could not be, once for each error. There must be one Keep.
 func (u *UnixSocket) Keep(every time.Duration, report func(error)) (stop func()) {
-	return keep(every, u.restore, report)
+	return keepFile(every, u.restore, report)
 }
 
 func (u *UnixSocket) restore() (restored bool, err error) {

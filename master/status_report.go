@@ -26,7 +26,7 @@ func (m *Master) status() Status {
 		Degraded:   cmp.Or(m.machine.Degraded(), m.degraded()),
 		CPUS:       ownCPU().Seconds(),
 
-		MasterLoopLagS: m.pulse.lag().Seconds(),
+		MasterLoopLagS: m.monitor.lag().Seconds(),
 	}
 	for _, l := range m.current.listeners {
 		if !l.listening {

@@ -11,9 +11,9 @@ import (
 // statuses shares the answers to requests for the status: the owner loop makes
 // one answer for all requests that came before it began, and one a second for
 // all streams.
-type statuses struct {
-	mu        sync.Mutex // guards what follows
-	asked     *statusAsk // which the owner loop has not begun to answer; nil if there is none
+type statusCache struct {
+	mu        sync.Mutex     // guards what follows
+	asked     *statusRequest // which the owner loop has not begun to answer; nil if there is none
 	snapshot  *snapshot
 	published chan struct{} // closed when there is another snapshot
 
@@ -21,7 +21,7 @@ type statuses struct {
 }
 
 // statusAsk is a request that several goroutines share.
-type statusAsk struct {
+type statusRequest struct {
 	done   chan struct{}
 	status Status
 	err    error
@@ -34,16 +34,16 @@ type snapshot struct {
 	data   []byte // as JSON
 }
 
-func newStatuses() *statuses { return &statuses{published: make(chan struct{})} }
+func newStatuses() *statusCache { return &statusCache{published: make(chan struct{})} }
 
 // Status describes the server as it is now. It may be called from any
 // goroutine while Run runs; its error is ctx's, or ErrStopped.
 func (m *Master) Status(ctx context.Context) (Status, error) {
-	c := m.statuses
+	c := m.statusCache
 	c.mu.Lock()
 	ask := c.asked
 	if ask == nil {
-		ask = &statusAsk{done: make(chan struct{})}
+		ask = &statusRequest{done: make(chan struct{})}
 		c.asked = ask
 		go m.answer(ask)
 	}
@@ -58,9 +58,9 @@ func (m *Master) Status(ctx context.Context) (Status, error) {
 
 // answer lets the owner loop answer. A request that comes after it has begun is a
 // new one: it must see what has happened since.
-func (m *Master) answer(ask *statusAsk) {
+func (m *Master) answer(ask *statusRequest) {
 	begin := func() {
-		c := m.statuses
+		c := m.statusCache
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		if c.asked == ask {
@@ -78,13 +78,13 @@ func (m *Master) answer(ask *statusAsk) {
 // publish makes a snapshot if there is a stream to read it, once a streamTick.
 func (m *Master) publish() {
 	now := time.Now()
-	if m.streams.Load() == 0 || now.Before(m.statuses.due) {
+	if m.streams.Load() == 0 || now.Before(m.statusCache.due) {
 		return
 	}
 	// Half a sample less: a sample that is a little early must not be left out.
-	m.statuses.due = now.Add(streamTick - m.base.Policy.SampleInterval/2)
+	m.statusCache.due = now.Add(streamTick - m.base.Policy.SampleInterval/2)
 	s := &snapshot{status: m.status()}
-	c := m.statuses
+	c := m.statusCache
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.snapshot = s
@@ -94,7 +94,7 @@ func (m *Master) publish() {
 
 // next returns the last snapshot, and a channel that is closed when there is
 // another.
-func (c *statuses) next() (*snapshot, <-chan struct{}) {
+func (c *statusCache) next() (*snapshot, <-chan struct{}) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.snapshot, c.published

@@ -67,14 +67,14 @@ func (s *streamer) resume() error {
 // run sends until somebody has had enough. A failed write is a client that has
 // left: there is nobody to tell.
 func (s *streamer) run() {
-	_, published := s.master.statuses.next()
+	_, published := s.master.statusCache.next()
 	begun := time.Now()
 	now, err := s.master.Status(s.r.Context())
 	if err != nil || !s.send("event: status", (&snapshot{status: now}).json()) {
 		return
 	}
 	for {
-		es, changed := s.master.told.after(s.seen)
+		es, changed := s.master.eventLog.after(s.seen)
 		for _, e := range es {
 			if !s.event(e) {
 				return
@@ -85,7 +85,7 @@ func (s *streamer) run() {
 		case <-changed:
 		case <-published:
 			var latest *snapshot
-			latest, published = s.master.statuses.next()
+			latest, published = s.master.statusCache.next()
 			if time.Since(begun) < streamTick/2 {
 				continue // too soon after the first for a rate
 			}
@@ -95,7 +95,7 @@ func (s *streamer) run() {
 		case <-s.r.Context().Done():
 			return
 		case <-s.master.done:
-			es, _ := s.master.told.after(s.seen)
+			es, _ := s.master.eventLog.after(s.seen)
 			for _, e := range es {
 				s.event(e)
 			}

@@ -20,35 +20,35 @@ func (m *Master) about(w *worker, more ...zap.Field) []zap.Field {
 // worker is what the master holds of one process that it started. The owner loop owns it; the
 // reader and the exit watcher use only the channel and the pidfd.
 type worker struct {
-	id         policy.ID
-	slot       int
-	generation int
-	pid        int
-	started    time.Time
-	born       int64 // the same in ipc.Now's time
-	serving    bool  // told to accept, and not to drain since
-	memory     *ipc.Slot
-	counted    figures // what is believed of memory's
-	countedAt  time.Time
-	doubted    bool // the log has said that the counters are impossible
-	channel    *ipc.Channel
-	out        outbox
-	crash      int      // memfd with the runtime's last words
-	pidfd      *os.File // non-blocking: waits in the netpoller
-	report     ipc.Report
-	greeted    bool
-	stopped    bool        // told to stop
-	drained    bool        // it has said so
-	cut        int         // connections that it closed at its end, as it said
-	process    process     // as it was seen last
-	beat       int64       // likewise
-	last       []zap.Field // for the log line of its exit
+	id            policy.ID
+	slot          int
+	generation    int
+	pid           int
+	started       time.Time
+	startedMono   int64 // the same in ipc.Now's time
+	serving       bool  // told to accept, and not to drain since
+	memory        *ipc.Slot
+	counted       counters // what is believed of memory's
+	countedAt     time.Time
+	implausible   bool // the log has said that the counters are impossible
+	channel       *ipc.Channel
+	outbox        outbox
+	crash         int      // memfd with the runtime's last words
+	pidfd         *os.File // non-blocking: waits in the netpoller
+	report        ipc.Report
+	helloReceived bool
+	stopped       bool        // told to stop
+	drained       bool        // it has said so
+	cut           int         // connections that it closed at its end, as it said
+	process       process     // as it was seen last
+	lastBeat      int64       // likewise
+	exitFields    []zap.Field // for the log line of its exit
 }
 
 // list tells the workers which siblings take connections, so that they wait for
 // no others. The workers of one generation share the listeners.
-func (m *Master) list() {
-	m.relist = false
+func (m *Master) updatePeers() {
+	m.peersChanged = false
 	words := (m.board.Len() + 63) / 64
 	serving := map[int]*[ipc.MaxSlots / 64]uint64{}
 	for number := range m.generations {

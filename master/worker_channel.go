@@ -23,8 +23,8 @@ const (
 // hear passes the worker's messages on to the owner loop. Receive closes the
 // descriptors that a worker may send, which can take as long as the worker
 // likes: nothing waits for this goroutine.
-func (m *Master) hear(w *worker, heard chan<- struct{}, ended <-chan struct{}) {
-	pace := pace{room: messageBurst, interval: messageInterval}
+func (m *Master) readChannel(w *worker, heard chan<- struct{}, ended <-chan struct{}) {
+	pace := rateLimit{burst: messageBurst, interval: messageInterval}
 	flooded := false
 	for {
 		msg, fds, err := w.channel.Receive()
@@ -34,12 +34,12 @@ func (m *Master) hear(w *worker, heard chan<- struct{}, ended <-chan struct{}) {
 		var bad *ipc.ProtocolError
 		switch {
 		case err == nil:
-			m.post(func(m *Master) { m.message(w, msg) })
+			m.post(func(m *Master) { m.onMessage(w, msg) })
 		case errors.As(err, &bad):
 			m.post(func(m *Master) { m.unfit(w, err.Error()) })
 		default:
 			close(heard)
-			m.heardAll(w, err, ended)
+			m.channelClosed(w, err, ended)
 			return
 		}
 		if wait := pace.next(time.Now()); wait > 0 {
@@ -53,12 +53,12 @@ func (m *Master) hear(w *worker, heard chan<- struct{}, ended <-chan struct{}) {
 }
 
 // heardAll waits for the worker's exit, which follows the end of its channel.
-func (m *Master) heardAll(w *worker, err error, ended <-chan struct{}) {
+func (m *Master) channelClosed(w *worker, err error, ended <-chan struct{}) {
 	if !errors.Is(err, io.EOF) && !errors.Is(err, os.ErrClosed) {
 		m.post(func(m *Master) { m.unfit(w, err.Error()) })
 		return
 	}
-	sleep(brief, ended) // usually it is gone by then
+	sleep(shortWait, ended) // usually it is gone by then
 	select {
 	case <-ended:
 	default:
@@ -82,28 +82,28 @@ func sleep(d time.Duration, done <-chan struct{}) {
 
 // pace bounds how often something may happen: room times at once, and once an
 // interval in the long run.
-type pace struct {
-	room     int
+type rateLimit struct {
+	burst    int
 	interval time.Duration
 	due      time.Time // when all that has happened is paid for
 }
 
 // next notes that it has happened, and returns how long to wait before the next
 // time.
-func (p *pace) next(now time.Time) time.Duration {
+func (p *rateLimit) next(now time.Time) time.Duration {
 	if p.due.Before(now) {
 		p.due = now
 	}
 	p.due = p.due.Add(p.interval)
-	return max(0, p.due.Sub(now)-time.Duration(p.room)*p.interval)
+	return max(0, p.due.Sub(now)-time.Duration(p.burst)*p.interval)
 }
 
 // follow starts the two goroutines that watch a worker. Both end with it.
-func (m *Master) follow(w *worker) {
+func (m *Master) watchWorker(w *worker) {
 	heard := make(chan struct{}) // closed at the end of the channel
 	ended := make(chan struct{}) // closed at the end of the process
-	go m.hear(w, heard, ended)
-	go m.attend(w, heard, ended)
+	go m.readChannel(w, heard, ended)
+	go m.watchExit(w, heard, ended)
 }
 
 func (m *Master) unfit(w *worker, why string) {

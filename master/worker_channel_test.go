@@ -117,7 +117,7 @@ func TestAFloodOfDrainedIsOneLine(t *testing.T) {
 
 func TestPace(t *testing.T) {
 	now := time.Unix(1, 0)
-	p := pace{room: 3, interval: time.Second}
+	p := rateLimit{burst: 3, interval: time.Second}
 	for i := range 3 {
 		if wait := p.next(now); wait != 0 {
 			t.Errorf("%d waits %s", i, wait)

@@ -13,7 +13,7 @@ import (
 // is gone.
 
 // account returns the books of a slot, which a worker is about to take.
-func (m *Master) account(slot int) *SlotRow {
+func (m *Master) slotRow(slot int) *SlotRow {
 	row := m.slots[slot]
 	if row == nil {
 		row = &SlotRow{Slot: slot}
@@ -24,7 +24,7 @@ func (m *Master) account(slot int) *SlotRow {
 
 // bury enters a worker that is gone in the books, with the processor time that
 // it has used.
-func (m *Master) bury(w *worker, cpu time.Duration) {
+func (m *Master) addExited(w *worker, cpu time.Duration) {
 	m.totals.add(&w.counted)
 	m.latency.add(&w.counted.latency)
 	m.age.add(&w.counted.age)
@@ -36,7 +36,7 @@ func (m *Master) bury(w *worker, cpu time.Duration) {
 }
 
 // figures are a worker's counters.
-type figures struct {
+type counters struct {
 	accepted, handled, failed, rejected uint64
 	bytesIn, bytesOut                   uint64
 	latency, age                        tally
@@ -44,8 +44,8 @@ type figures struct {
 
 // readFigures reads what the worker has counted. The sums are read before the
 // counts, for the worker adds to them after.
-func readFigures(slot *ipc.Slot) figures {
-	f := figures{
+func readCounters(slot *ipc.Slot) counters {
+	f := counters{
 		accepted: slot.Accepted.Load(), handled: slot.Handled.Load(), failed: slot.Failed.Load(), rejected: slot.Rejected.Load(),
 		bytesIn: slot.BytesIn.Load(), bytesOut: slot.BytesOut.Load(),
 	}
@@ -65,7 +65,7 @@ const (
 
 // follow says whether f can be what a worker has counted a time after it had
 // counted before. lived is its age.
-func (f *figures) follow(before *figures, after, lived time.Duration) bool {
+func (f *counters) plausibleAfter(before *counters, after, lived time.Duration) bool {
 	s := after.Seconds()
 	for _, c := range []struct {
 		now, before uint64
@@ -79,35 +79,35 @@ func (f *figures) follow(before *figures, after, lived time.Duration) bool {
 			return false
 		}
 	}
-	return f.latency.follow(&before.latency, mostAnswers*s, lived) && f.age.follow(&before.age, mostConnections*s, lived)
+	return f.latency.plausibleAfter(&before.latency, mostAnswers*s, lived) && f.age.plausibleAfter(&before.age, mostConnections*s, lived)
 }
 
 // doubtAfter is how long the counters of a worker may be impossible before the
 // log says so: bytes are counted in lumps.
-const doubtAfter = 2 * time.Second
+const implausibleAfter = 2 * time.Second
 
 // count takes over what the worker has counted, if that can be. If not, all its
 // figures stay as they were until they can be right again.
 func (m *Master) count(w *worker) {
 	begun := time.Now()
-	said := readFigures(w.memory)
+	said := readCounters(w.memory)
 	after := time.Since(w.countedAt) // more than lies between the two readings
 	switch {
-	case said.follow(&w.counted, after, time.Since(w.started)):
+	case said.plausibleAfter(&w.counted, after, time.Since(w.started)):
 		w.counted, w.countedAt = said, begun
-	case after > doubtAfter && !w.doubted:
-		w.doubted = true
+	case after > implausibleAfter && !w.implausible:
+		w.implausible = true
 		m.log.Warn("counters not believed", m.about(w, zap.Duration("duration", after))...)
 	}
 }
 
 // active is how many connections the worker says that it has in hand, as far as
 // that can be.
-func (w *worker) active() int { return min(max(0, int(w.memory.Active.Load())), w.unended()) }
+func (w *worker) active() int { return min(max(0, int(w.memory.Active.Load())), w.unfinished()) }
 
 // unended is how many connections the worker has taken and not ended, as of the
 // last count. Those that it has rejected are among them.
-func (w *worker) unended() int {
+func (w *worker) unfinished() int {
 	f := &w.counted
 	return int(min(f.accepted-min(f.accepted, f.handled+f.failed), mostActive))
 }
@@ -122,7 +122,7 @@ func (w *worker) heartbeat() int64 {
 	case beat < 0: // before the machine started
 		return 1
 	case beat > ipc.Now()+int64(time.Second):
-		return w.born
+		return w.startedMono
 	default:
 		return beat
 	}
@@ -139,7 +139,7 @@ func (w *worker) silence() time.Duration {
 }
 
 // add counts what a worker has done.
-func (t *Totals) add(f *figures) {
+func (t *Totals) add(f *counters) {
 	t.Accepted += f.accepted
 	t.Handled += f.handled
 	t.Failed += f.failed
@@ -149,7 +149,7 @@ func (t *Totals) add(f *figures) {
 }
 
 // add counts what a worker has done.
-func (r *SlotRow) add(f *figures) {
+func (r *SlotRow) add(f *counters) {
 	r.Accepted += f.accepted
 	r.Handled += f.handled
 	r.Failed += f.failed
@@ -189,7 +189,7 @@ func (t *tally) count() (n uint64) {
 // follow says whether t can come after before: with at most so many durations
 // more, none of which is longer than the worker has lived. As many as there can
 // be connections may be counted and not yet summed up.
-func (t *tally) follow(before *tally, most float64, lived time.Duration) bool {
+func (t *tally) plausibleAfter(before *tally, most float64, lived time.Duration) bool {
 	more := 0.0
 	for i := range t.counts {
 		if t.counts[i] < before.counts[i] {

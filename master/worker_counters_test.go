@@ -20,7 +20,7 @@ func aWorker(t *testing.T, slot int) *worker {
 	}
 	t.Cleanup(func() { _, _ = unix.Close(fd), memory.Close() })
 	begun := time.Now().Add(-time.Hour)
-	return &worker{slot: slot, memory: memory, started: begun, born: ipc.Now() - int64(time.Hour), countedAt: begun}
+	return &worker{slot: slot, memory: memory, started: begun, startedMono: ipc.Now() - int64(time.Hour), countedAt: begun}
 }
 
 // seen makes the last look at the worker's counters that old.
@@ -53,7 +53,7 @@ func TestCountersThatCannotBeAreNotBelieved(t *testing.T) {
 		"longer than its life":       func(s *ipc.Slot) { s.Age.SumNS.Add(1 << 63) },
 	} {
 		m, w := New(Options{}), aWorker(t, 0)
-		m.account(0)
+		m.slotRow(0)
 		w.memory.Accepted.Store(10)
 		w.memory.Handled.Store(10)
 		w.memory.BytesIn.Store(10)
@@ -73,7 +73,7 @@ func TestCountersThatCannotBeAreNotBelieved(t *testing.T) {
 		if w.counted != good {
 			t.Errorf("%s: %+v", name, w.counted)
 		}
-		m.bury(w, 0)
+		m.addExited(w, 0)
 		if m.totals.Accepted != 10 || m.totals.Handled != 10 || m.totals.BytesIn != 10 || m.latency.count() != 10 || m.age.sumNS != good.age.sumNS {
 			t.Errorf("%s: the totals are %+v", name, m.totals)
 		}
@@ -120,7 +120,7 @@ func TestAHeartbeatOfTheFutureIsNone(t *testing.T) {
 
 func TestActiveAndLostAreWhatCanBe(t *testing.T) {
 	w := aWorker(t, 0)
-	w.counted = figures{accepted: 10, handled: 4, failed: 3}
+	w.counted = counters{accepted: 10, handled: 4, failed: 3}
 	for active, want := range map[int32][2]int{-7: {0, 0}, 2: {2, 2}, 5: {3, 3}, math.MaxInt32: {3, 3}} {
 		w.memory.Active.Store(active)
 		if got := [2]int{w.active(), w.lost()}; got != want {

@@ -25,16 +25,16 @@ func (m *Master) applyKill(id policy.ID) {
 // partingTime bounds a wait that is over at once unless
 // something is wrong: for its last messages after its exit, and for its exit
 // after it closed the channel.
-const partingTime = 2 * time.Second
+const lastMessagesTime = 2 * time.Second
 
 // attend waits for the worker's end. The exit is told after the last message,
 // which may be the reason for it.
-func (m *Master) attend(w *worker, heard <-chan struct{}, ended chan<- struct{}) {
+func (m *Master) watchExit(w *worker, heard <-chan struct{}, ended chan<- struct{}) {
 	e, err := w.watch()
 	close(ended)
 	select {
 	case <-heard:
-	case <-time.After(partingTime): // something else holds the other end
+	case <-time.After(lastMessagesTime): // something else holds the other end
 	}
 	m.post(func(m *Master) { m.exited(w, e, err) })
 }
@@ -53,12 +53,12 @@ func (m *Master) exited(w *worker, e exit, err error) {
 	m.totals.Failed += uint64(lost)
 	m.slots[w.slot].Failed += uint64(lost)
 	if lost += w.cut; lost > 0 {
-		w.last = append(w.last, zap.Int("connections_lost", lost))
+		w.exitFields = append(w.exitFields, zap.Int("connections_lost", lost))
 	}
-	m.bury(w, e.cpu)
-	m.noteFailures(w)
+	m.addExited(w, e.cpu)
+	m.limitFailureLog(w)
 	if words := w.evidence(); words != "" && !clean && m.evidences.Allow(time.Now()) {
-		w.last = append(w.last, zap.String("evidence", words))
+		w.exitFields = append(w.exitFields, zap.String("evidence", words))
 	}
 	m.board.Peer(w.slot).Reset()
 	m.step(policy.Exited{ID: w.id, Code: e.code, Signal: e.signal, Lost: lost})

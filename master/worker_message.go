@@ -12,23 +12,23 @@ import (
 )
 
 // message acts on what a worker said.
-func (m *Master) message(w *worker, msg ipc.Message) {
+func (m *Master) onMessage(w *worker, msg ipc.Message) {
 	if m.workers[w.id] != w {
 		return
 	}
-	if _, isHello := msg.(*ipc.Hello); isHello == w.greeted {
+	if _, isHello := msg.(*ipc.Hello); isHello == w.helloReceived {
 		m.unfit(w, fmt.Sprintf("said %s out of turn", msg.Type()))
 		return
 	}
 	switch msg := msg.(type) {
 	case *ipc.Hello:
-		w.greeted = true
+		w.helloReceived = true
 		if msg.Protocol != ipc.ProtocolVersion || msg.Build != m.options.Build {
 			m.unfit(w, fmt.Sprintf("speaks protocol %d of build %.64q, the master %d of %q",
 				msg.Protocol, msg.Build, ipc.ProtocolVersion, m.options.Build))
 		}
 	case *ipc.Ready:
-		m.look(w)
+		m.readProcessOf(w)
 		m.step(policy.Ready{ID: w.id})
 	case *ipc.Failed:
 		m.step(policy.Failed{ID: w.id, Code: msg.Code, Err: reason(msg.Message)})
@@ -39,7 +39,7 @@ func (m *Master) message(w *worker, msg ipc.Message) {
 		case ipc.StateLeaving:
 			m.step(policy.Terminated{ID: w.id})
 		case ipc.StateDraining:
-			w.serving, m.relist = false, true
+			w.serving, m.peersChanged = false, true
 			m.step(policy.Leaving{ID: w.id})
 		default:
 			w.report = *msg

@@ -19,9 +19,9 @@ import (
 // as descriptors or memory, for which no worker is to blame: the message waits.
 
 const (
-	orderPatience = 2  // samples without an acknowledgement, after which an order is repeated; then doubled
-	orderMost     = 64 // samples between two times
-	orderTries    = 5  // after which the log says so
+	resendAfter  = 2  // samples without an acknowledgement, after which an order is repeated; then doubled
+	resendAtMost = 64 // samples between two times
+	orderTries   = 5  // after which the log says so
 )
 
 // outbox is what one worker has yet to be told. The owner loop owns it.
@@ -44,8 +44,8 @@ type order struct {
 
 // send sends one message to a worker, after those that wait.
 func (m *Master) send(w *worker, msg ipc.Message) {
-	w.out.queue = slices.DeleteFunc(w.out.queue, func(q ipc.Message) bool { return q.Type() == msg.Type() })
-	w.out.queue = append(w.out.queue, msg)
+	w.outbox.queue = slices.DeleteFunc(w.outbox.queue, func(q ipc.Message) bool { return q.Type() == msg.Type() })
+	w.outbox.queue = append(w.outbox.queue, msg)
 	m.flushQueue(w)
 }
 
@@ -57,37 +57,37 @@ func (m *Master) sendTo(id policy.ID, msg ipc.Message) {
 
 // flushQueue sends what waits, until something cannot be sent.
 func (m *Master) flushQueue(w *worker) (all bool) {
-	for len(w.out.queue) > 0 {
-		msg := w.out.queue[0]
-		w.out.queue = w.out.queue[1:]
+	for len(w.outbox.queue) > 0 {
+		msg := w.outbox.queue[0]
+		w.outbox.queue = w.outbox.queue[1:]
 		if !m.trySend(w, msg) {
-			w.out.queue = slices.Insert(w.out.queue, 0, msg)
+			w.outbox.queue = slices.Insert(w.outbox.queue, 0, msg)
 			return false
 		}
 	}
-	w.out.queue = nil
+	w.outbox.queue = nil
 	return true
 }
 
 // instruct gives a worker the order of type t, in place of an earlier one.
-func (m *Master) instruct(w *worker, t ipc.Type) {
-	m.ordered++
-	if w.out.orders == nil {
-		w.out.orders = map[ipc.Type]*order{}
+func (m *Master) giveOrder(w *worker, t ipc.Type) {
+	m.lastOrder++
+	if w.outbox.orders == nil {
+		w.outbox.orders = map[ipc.Type]*order{}
 	}
-	w.out.orders[t] = &order{number: m.ordered}
+	w.outbox.orders[t] = &order{number: m.lastOrder}
 	m.sendOrder(w, t)
 }
 
 // instructAll gives every worker the order.
-func (m *Master) instructAll(t ipc.Type) {
+func (m *Master) giveOrderToAll(t ipc.Type) {
 	for _, w := range m.workers {
-		m.instruct(w, t)
+		m.giveOrder(w, t)
 	}
 }
 
 func (m *Master) sendOrder(w *worker, t ipc.Type) bool {
-	o := w.out.orders[t]
+	o := w.outbox.orders[t]
 	o.samples = 0
 	switch t {
 	case ipc.TypeReopen:
@@ -106,35 +106,35 @@ func (m *Master) sendOrder(w *worker, t ipc.Type) bool {
 // acknowledged notes that a worker has followed an order. One that was replaced
 // meanwhile is none any more.
 func (w *worker) acknowledged(number uint64) {
-	for t, o := range w.out.orders {
+	for t, o := range w.outbox.orders {
 		if o.number == number {
-			delete(w.out.orders, t)
+			delete(w.outbox.orders, t)
 		}
 	}
 }
 
 // remind sends again what the workers have not been told or have not
 // acknowledged. It runs at every sample.
-func (m *Master) remind() {
+func (m *Master) resend() {
 	waiting := false
 	for _, w := range m.workers {
 		if w.process.suspended {
 			continue // it is told once it runs again
 		}
-		if !m.flushQueue(w) || !m.remindOrders(w) {
+		if !m.flushQueue(w) || !m.resendOrders(w) {
 			waiting = true
 		}
 	}
-	if m.lacking && !waiting {
-		m.lacking = false
+	if m.sendsWait && !waiting {
+		m.sendsWait = false
 		m.log.Info("messages to workers sent")
 	}
 }
 
-func (m *Master) remindOrders(w *worker) (all bool) {
+func (m *Master) resendOrders(w *worker) (all bool) {
 	all = true
-	for t, o := range w.out.orders {
-		wait := min(orderPatience<<min(max(0, o.tries-1), 8), orderMost)
+	for t, o := range w.outbox.orders {
+		wait := min(resendAfter<<min(max(0, o.tries-1), 8), resendAtMost)
 		if o.samples++; o.sent && o.samples < wait {
 			continue
 		}
@@ -151,18 +151,18 @@ func (m *Master) remindOrders(w *worker) (all bool) {
 func (m *Master) trySend(w *worker, msg ipc.Message, fds ...int) bool {
 	err := w.channel.Send(msg, fds...)
 	full := errors.Is(err, ipc.ErrStuck)
-	if full && !w.out.full {
-		w.out.since = m.now()
+	if full && !w.outbox.full {
+		w.outbox.since = m.now()
 	}
-	w.out.full = full
+	w.outbox.full = full
 	switch {
 	case err == nil, errors.Is(err, unix.EPIPE), errors.Is(err, unix.ECONNRESET), errors.Is(err, os.ErrClosed):
 		return true
 	case errors.Is(err, ipc.ErrTooLong):
 		m.step(policy.Unfit{ID: w.id, Err: err.Error()})
 		return true
-	case !full && !m.lacking:
-		m.lacking = true
+	case !full && !m.sendsWait:
+		m.sendsWait = true
 		m.log.Warn("messages to workers wait", m.about(w, zap.String("event", string(msg.Type())), zap.Error(err))...)
 	}
 	return false

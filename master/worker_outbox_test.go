@@ -24,7 +24,7 @@ func TestAShortageOfTheMastersIsNotTheWorkersFault(t *testing.T) {
 	pid := r.serves(1).Workers[0].PID
 	r.untilLoop("the order", func(m *Master) bool {
 		m.access.fd = 1 << 20 // no such descriptor: sendmsg fails with EBADF
-		m.instructAll(ipc.TypeAccessLog)
+		m.giveOrderToAll(ipc.TypeAccessLog)
 		return true
 	})
 	tries := 0
@@ -40,7 +40,7 @@ func TestAShortageOfTheMastersIsNotTheWorkersFault(t *testing.T) {
 		m.access.fd = fd
 		return true
 	})
-	r.untilLoop("the worker to acknowledge", func(m *Master) bool { return !m.lacking && len(only(m).out.orders) == 0 })
+	r.untilLoop("the worker to acknowledge", func(m *Master) bool { return !m.sendsWait && len(only(m).outbox.orders) == 0 })
 	if s := r.serves(1); s.Workers[0].PID != pid {
 		t.Errorf("the worker was replaced; log:\n%s", r.logText())
 	}
@@ -56,7 +56,7 @@ func TestAnOrderIsRepeatedUntilItIsAcknowledged(t *testing.T) {
 	r.serves(1)
 	r.post("log-level?level=debug")
 	r.until("the fourth time", func(s Status) bool { return s.Totals.Handled == 4 })
-	r.untilLoop("the worker to acknowledge", func(m *Master) bool { return len(only(m).out.orders) == 0 })
+	r.untilLoop("the worker to acknowledge", func(m *Master) bool { return len(only(m).outbox.orders) == 0 })
 }
 
 func TestAnOrderThatIsNeverAcknowledgedIsOneLine(t *testing.T) {
@@ -79,7 +79,7 @@ func TestAFullChannelCondemnsOnlyIfItLasts(t *testing.T) {
 	r.post("log-level?level=debug")
 	r.untilLoop("a full channel", func(m *Master) bool {
 		m.send(only(m), &ipc.LameDuck{})
-		return only(m).out.full
+		return only(m).outbox.full
 	})
 	r.untilLoop("messages that wait in order", func(m *Master) bool {
 		w := only(m)
@@ -87,7 +87,7 @@ func TestAFullChannelCondemnsOnlyIfItLasts(t *testing.T) {
 		m.send(w, &ipc.Resume{})
 		m.send(w, &ipc.Drain{Hold: true})
 		var types []ipc.Type
-		for _, q := range w.out.queue {
+		for _, q := range w.outbox.queue {
 			types = append(types, q.Type())
 		}
 		if len(types) != 3 || types[0] != ipc.TypeLameDuck || types[1] != ipc.TypeResume || types[2] != ipc.TypeDrain {
@@ -101,7 +101,7 @@ func TestAFullChannelCondemnsOnlyIfItLasts(t *testing.T) {
 		t.Fatalf("the worker was replaced at once; log:\n%s", r.logText())
 	}
 	r.untilLoop("time to pass", func(m *Master) bool {
-		only(m).out.since -= 20 * time.Second
+		only(m).outbox.since -= 20 * time.Second
 		return true
 	})
 	r.until("a replacement", func(s Status) bool { return len(s.Workers) == 1 && s.Workers[0].PID != pid })

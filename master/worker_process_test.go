@@ -14,13 +14,13 @@ func TestTheKernelSaysWhatAProcessUses(t *testing.T) {
 		t.Errorf("no process: %+v", p)
 	}
 	w := &worker{}
-	w.see(process{rss: 1, cpu: 5, started: 7})
-	w.see(process{rss: 2, cpu: 4, started: 7})
+	w.setProcess(process{rss: 1, cpu: 5, started: 7})
+	w.setProcess(process{rss: 2, cpu: 4, started: 7})
 	if w.process.rss != 2 || w.process.cpu != 5 {
 		t.Errorf("the worker has %+v, want the newer figures and no time that goes back", w.process)
 	}
-	w.see(process{rss: 3, started: 8}) // another process of the same number
-	w.see(process{})                   // gone
+	w.setProcess(process{rss: 3, started: 8}) // another process of the same number
+	w.setProcess(process{})                   // gone
 	if w.process.rss != 2 {
 		t.Errorf("the worker has %+v", w.process)
 	}

@@ -12,11 +12,11 @@ import (
 
 // uneasy is the silence after which it matters whether a worker is suspended:
 // twice what an idle one needs.
-const uneasy = time.Second
+const suspiciousSilence = time.Second
 
 // takeSample tells the policy how the workers fare.
 func (m *Master) takeSample() {
-	m.remind()
+	m.resend()
 	samples := make([]policy.Sample, 0, len(m.workers))
 	for id, w := range m.workers {
 		m.count(w)
@@ -25,24 +25,24 @@ func (m *Master) takeSample() {
 			ID:     id,
 			Active: w.active(),
 			Served: w.counted.accepted,
-			Beaten: beat != w.beat,
+			Beaten: beat != w.lastBeat,
 			Silent: w.silence(),
 			Full:   w.serving && ipc.WorkerState(w.memory.State.Load()) == ipc.Paused,
 		}
-		w.beat = beat
-		s.Suspended = s.Silent > uneasy && w.process.suspended
-		if w.out.full && !w.process.suspended {
-			s.Stuck = m.now() - w.out.since
+		w.lastBeat = beat
+		s.Suspended = s.Silent > suspiciousSilence && w.process.suspended
+		if w.outbox.full && !w.process.suspended {
+			s.Stuck = m.now() - w.outbox.since
 		}
 		if m.current.config.Policy.RecycleRSS > 0 {
 			s.RSS = w.process.rss
 		}
 		samples = append(samples, s)
 	}
-	m.list()
+	m.updatePeers()
 	m.step(policy.Sampled{Samples: samples, Waiting: m.connectionsWait()})
 	m.retryLogs()
-	m.tell()
+	m.notifyProgress()
 	m.publish()
 }
 
@@ -61,12 +61,12 @@ func (m *Master) connectionsWait() bool {
 // If it still does at the next sample the policy is told what was last seen.
 func (m *Master) sample() {
 	m.repairListeners()
-	m.logUnsaid()
-	if m.reading {
+	m.logSuppressed()
+	if m.readingProcesses {
 		m.takeSample()
 		return
 	}
-	m.reading = true
+	m.readingProcesses = true
 	pids := make(map[policy.ID]int, len(m.workers))
 	for id, w := range m.workers {
 		pids[id] = w.pid
@@ -79,11 +79,11 @@ func (m *Master) sample() {
 		}
 		maps.DeleteFunc(files, func(_, file *listener) bool { return file.hasFile() })
 		m.post(func(m *Master) {
-			m.reading = false
+			m.readingProcesses = false
 			m.lostFiles(files)
 			for id, p := range seen {
 				if w := m.workers[id]; w != nil {
-					w.see(p)
+					w.setProcess(p)
 				}
 			}
 			m.takeSample()
@@ -94,7 +94,7 @@ func (m *Master) sample() {
 // look reads what the kernel says of a worker that has just become ready, so
 // that the status has its figures before the next sample. One that serves one
 // connection is not worth it.
-func (m *Master) look(w *worker) {
+func (m *Master) readProcessOf(w *worker) {
 	if g := m.generations[w.generation]; g == nil || g.config.Policy.OneShot {
 		return
 	}
@@ -103,7 +103,7 @@ func (m *Master) look(w *worker) {
 		p := read(w.pid)
 		m.post(func(m *Master) {
 			if m.workers[w.id] == w {
-				w.see(p)
+				w.setProcess(p)
 			}
 		})
 	}()
@@ -111,7 +111,7 @@ func (m *Master) look(w *worker) {
 
 // see notes what the kernel says of the worker's process, unless it is gone or
 // the number is another's by now.
-func (w *worker) see(p process) {
+func (w *worker) setProcess(p process) {
 	if p.started == 0 || w.process.started != 0 && p.started != w.process.started {
 		return
 	}

@@ -50,7 +50,7 @@ func (m *Master) spawn(id policy.ID, slot int, g *generation) (*worker, error) {
 	}
 	defer unix.Close(theirs)
 
-	files := []int{m.null, 1, 2, theirs, m.board.FD(), memoryFD, crash}
+	files := []int{m.devNull, 1, 2, theirs, m.board.FD(), memoryFD, crash}
 	for _, l := range g.listeners {
 		files = append(files, l.fd)
 	}
@@ -62,7 +62,7 @@ func (m *Master) spawn(id policy.ID, slot int, g *generation) (*worker, error) {
 		_, _ = unix.Close(crash), memory.Close()
 		return nil, fmt.Errorf("start %s: %w", image, err)
 	}
-	w := &worker{id: id, slot: slot, generation: g.number, pid: pid, started: time.Now(), born: ipc.Now(), crash: crash, memory: memory}
+	w := &worker{id: id, slot: slot, generation: g.number, pid: pid, started: time.Now(), startedMono: ipc.Now(), crash: crash, memory: memory}
 	w.countedAt = w.started
 	memory.Quiet.Store(m.quiet)
 	if err := w.open(ours, pidfd); err != nil {
@@ -115,16 +115,16 @@ func (m *Master) applySpawn(a policy.Spawn) {
 		return
 	}
 	m.workers[a.ID] = w
-	m.account(a.Slot).Workers++
-	m.follow(w)
+	m.slotRow(a.Slot).Workers++
+	m.watchWorker(w)
 	m.step(policy.Spawned{ID: a.ID, PID: w.pid})
 	m.send(w, &ipc.Hello{
 		Protocol: ipc.ProtocolVersion, Build: m.options.Build, PID: unix.Getpid(),
 		Slot: a.Slot, Slots: m.board.Len(), Generation: g.number,
-		Listeners: g.wire(), Config: g.config.Worker,
+		Listeners: g.describe(), Config: g.config.Worker,
 		LogLevel: m.level(), LogFormat: m.options.LogFormat,
 	})
 	if m.access.fd >= 0 {
-		m.instruct(w, ipc.TypeAccessLog)
+		m.giveOrder(w, ipc.TypeAccessLog)
 	}
 }

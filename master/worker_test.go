@@ -32,15 +32,15 @@ func TestThoseWhoServeAreListed(t *testing.T) {
 	add(3, 1, true, now-int64(time.Minute)) // stopped
 	add(4, 1, true, now+int64(time.Minute)) // lies
 	b := add(64, 2, true, now)
-	m.relist = true
-	m.list()
+	m.peersChanged = true
+	m.updatePeers()
 	got := func(w *worker) (words [4]uint64) {
 		for i := range words {
 			words[i] = w.memory.Peers[i].Load()
 		}
 		return words
 	}
-	if got(a) != [4]uint64{1 << 1, 0, 1 << 1} || got(b) != [4]uint64{0, 1} || m.relist {
+	if got(a) != [4]uint64{1 << 1, 0, 1 << 1} || got(b) != [4]uint64{0, 1} || m.peersChanged {
 		t.Errorf("generation 1 has %v, generation 2 %v", got(a), got(b))
 	}
 }

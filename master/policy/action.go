@@ -34,10 +34,10 @@ type Accept struct{ ID ID }
 // it finishes within Timeout and exits. With Empty it first takes what is
 // queued on the listeners that no newer generation serves.
 type DrainWorker struct {
-	ID      ID
-	Hold    bool
-	Empty   bool
-	Timeout time.Duration
+	ID         ID
+	Hold       bool
+	TakeQueued bool
+	Timeout    time.Duration
 }
 
 // LameDuck tells a worker that the whole server is going to end, so that it can

@@ -164,7 +164,7 @@ func (c *checker) drain(a DrainWorker) error {
 		return fmt.Errorf("not in a state to drain")
 	}
 	if a.Hold {
-		fine := !w.held && w.gen < c.committed && a.Timeout == 0 && !a.Empty
+		fine := !w.held && w.gen < c.committed && a.Timeout == 0 && !a.TakeQueued
 		w.held = true
 		return check(fine, "held before its successor was committed, or twice")
 	}
@@ -172,7 +172,7 @@ func (c *checker) drain(a DrainWorker) error {
 	if a.Timeout <= 0 {
 		return fmt.Errorf("no time to drain")
 	}
-	if !a.Empty {
+	if !a.TakeQueued {
 		return nil
 	}
 	if !c.quiesced[w.gen] {

@@ -21,8 +21,8 @@ type brake struct {
 	score    float64
 	scoredAt time.Duration
 
-	degraded bool
-	calmAt   time.Duration // if degraded: when it will no longer be
+	degraded   bool
+	recoversAt time.Duration // if degraded: when it will no longer be
 }
 
 // crash counts one and returns how long the replacement waits, and whether
@@ -40,7 +40,7 @@ func (b *brake) crash(now time.Duration, fast bool, c *Config, r *random) (delay
 	if b.degraded {
 		delay = c.BackoffCap
 		halvings := math.Log2(2 * max(b.score, c.CrashBudget/2) / c.CrashBudget)
-		b.calmAt = now + time.Duration(halvings*float64(c.CrashHalfLife)) + 1
+		b.recoversAt = now + time.Duration(halvings*float64(c.CrashHalfLife)) + 1
 	}
 	return r.around(delay), spent
 }
@@ -64,7 +64,7 @@ func (b *brake) prolong(now time.Duration, c *Config) time.Duration {
 // early counts a worker that left soon after its Ready, which was no crash and
 // costs no budget, and returns how long the replacement waits: whoever makes
 // workers leave as fast as they come must not make the machine spin.
-func (b *brake) early(now time.Duration, c *Config, r *random) time.Duration {
+func (b *brake) delayEarly(now time.Duration, c *Config, r *random) time.Duration {
 	delay := b.prolong(now, c)
 	if b.degraded {
 		delay = c.BackoffCap
@@ -81,8 +81,8 @@ func (b *brake) survived(at time.Duration) {
 }
 
 // calm says whether the service has just recovered.
-func (b *brake) calm(now time.Duration) bool {
-	if !b.degraded || now < b.calmAt {
+func (b *brake) recover(now time.Duration) bool {
+	if !b.degraded || now < b.recoversAt {
 		return false
 	}
 	b.degraded = false
@@ -123,10 +123,10 @@ func (r *random) around(d time.Duration) time.Duration {
 }
 
 // delay makes w's place wait for its replacement, if it must wait.
-func (m *Machine) delay(w *worker) {
+func (m *Machine) delayReplacement(w *worker) {
 	g := w.gen
 	c := &g.config
-	wait, spent := m.brake.crash(m.now, m.short(w), c, &m.random)
+	wait, spent := m.brake.crash(m.now, m.shortLived(w), c, &m.random)
 	if spent {
 		m.note(Error, "service degraded", nil, Field{"generation", g.number},
 			Field{"backoff", c.BackoffCap}, Field{"error", m.brake.String()})
@@ -138,14 +138,14 @@ func (m *Machine) delay(w *worker) {
 // delayLeft delays the replacement of a worker that leaves without an order: if
 // it left soon after its Ready, and if more of them than the pool has places are
 // still there. Otherwise workers that say so and stay would fill the machine.
-func (m *Machine) delayLeft(w *worker) {
+func (m *Machine) delayAfterLeaving(w *worker) {
 	g := w.gen
-	if w.spent() || !m.peopled(g) {
+	if w.served || !m.maintained(g) {
 		return
 	}
 	wait := time.Duration(0)
-	if m.short(w) {
-		wait = m.brake.early(m.now, &g.config, &m.random)
+	if m.shortLived(w) {
+		wait = m.brake.delayEarly(m.now, &g.config, &m.random)
 	}
 	still := g.count(func(o *worker) bool { return o.state == WorkerDraining && o.cause == causeLeaving })
 	if over := still - g.places(); over > 0 {
@@ -155,8 +155,8 @@ func (m *Machine) delayLeft(w *worker) {
 }
 
 // short says whether w's life was so short that its replacement must wait.
-func (m *Machine) short(w *worker) bool {
-	m.observe(w.gen)
+func (m *Machine) shortLived(w *worker) bool {
+	m.noteSurvivors(w.gen)
 	limit := w.gen.config.FastDeath
 	if !w.everReady || m.now-w.readyAt <= limit {
 		return true
@@ -176,7 +176,7 @@ func (m *Machine) postpone(w *worker, wait time.Duration) {
 }
 
 // observe tells the brake who of g has survived its first moments.
-func (m *Machine) observe(g *generation) {
+func (m *Machine) noteSurvivors(g *generation) {
 	for _, w := range g.members {
 		if at := w.readyAt + g.config.FastDeath; w.everReady && at <= m.now {
 			m.brake.survived(at)

@@ -381,7 +381,7 @@ func (c *checker) mustWakeBy() (time.Duration, bool) {
 	switch {
 	case c.m.state == Probation:
 		return c.m.probation, true
-	case c.m.lame:
+	case c.m.lameDuck:
 		return c.m.lameUntil, true
 	case c.m.state == Draining:
 		return c.m.killAt, true
@@ -419,7 +419,7 @@ func (c *checker) inside() error {
 	m := c.m
 	full := !slices.Contains(m.slots, 0)
 	for _, g := range m.generations {
-		if m.peopled(g) && m.state != Killing && m.state != Stopped {
+		if m.maintained(g) && m.state != Killing && m.state != Stopped {
 			missing := min(g.missing()-len(g.pending), g.room())
 			if missing > 0 && !full {
 				return fmt.Errorf("generation %d misses %d workers and does nothing", g.number, missing)
@@ -438,7 +438,7 @@ func (c *checker) inside() error {
 			}
 		}
 	}
-	if m.state == Probation && m.held == nil || m.state != Probation && m.held != nil && !m.lame {
+	if m.state == Probation && m.held == nil || m.state != Probation && m.held != nil && !m.lameDuck {
 		return fmt.Errorf("a generation is held in state %s", m.state)
 	}
 	if (m.coming != nil) && m.state != Reloading {

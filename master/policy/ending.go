@@ -39,7 +39,7 @@ func (m *Machine) onDrain(r Request) {
 	m.abandonReload(Draining)
 	m.announceEnd()
 	if lameDuck > 0 {
-		m.lame, m.lameUntil = true, m.now+lameDuck
+		m.lameDuck, m.lameUntil = true, m.now+lameDuck
 		return
 	}
 	m.beginDrain()
@@ -49,7 +49,7 @@ func (m *Machine) onDrain(r Request) {
 func (m *Machine) announceEnd() {
 	for _, g := range m.generations {
 		for _, w := range g.members {
-			if w.holds() {
+			if w.mayHaveConnections() {
 				m.do(LameDuck{ID: w.id})
 			}
 		}
@@ -89,8 +89,8 @@ func (m *Machine) abandonReload(to State) {
 	if running {
 		m.refuseReloads()
 	}
-	if m.again {
-		m.again = false
+	if m.reloadQueued {
+		m.reloadQueued = false
 		m.refuseReloads()
 	}
 }
@@ -98,15 +98,15 @@ func (m *Machine) abandonReload(to State) {
 // beginDrain drains everyone, the held as well as those who serve.
 func (m *Machine) beginDrain() {
 	c := &m.serving.config
-	m.lame = false
+	m.lameDuck = false
 	m.drainBy = m.now + c.DrainTimeout
 	m.killAt = m.drainBy + c.KillDelay
 	if old := m.held; old != nil {
 		m.held = nil
-		old.emptying = old.mustEmpty()
+		old.takingQueued = old.mustTakeQueued()
 		m.drainGeneration(old, causeReplaced, m.drainBy)
 	}
-	m.serving.emptying = true
+	m.serving.takingQueued = true
 	m.drainGeneration(m.serving, causeDrain, m.drainBy)
 	for _, g := range m.generations {
 		g.drainBy = min(g.drainBy, m.drainBy)
@@ -117,7 +117,7 @@ func (m *Machine) beginDrain() {
 func (m *Machine) overrun() {
 	m.state = Killing
 	for _, g := range m.generations {
-		g.emptying = false
+		g.takingQueued = false
 		for _, w := range g.members {
 			switch {
 			case !w.spawned:
@@ -147,7 +147,7 @@ func (m *Machine) overrunText() string {
 // killAll stops everyone.
 func (m *Machine) killAll() {
 	m.abandonReload(Killing)
-	m.lame = false
+	m.lameDuck = false
 	m.held = nil
 	for _, g := range m.generations {
 		m.stopGeneration(g, causeStop)
@@ -156,11 +156,11 @@ func (m *Machine) killAll() {
 
 // finish ends the machine when nobody is left.
 func (m *Machine) finish() {
-	if m.state != Killing && m.state != Draining || m.lame {
+	if m.state != Killing && m.state != Draining || m.lameDuck {
 		return
 	}
 	for _, g := range m.generations {
-		if len(g.members) > 0 || g.emptying {
+		if len(g.members) > 0 || g.takingQueued {
 			return
 		}
 	}

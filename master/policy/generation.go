@@ -21,25 +21,25 @@ type generation struct {
 	spare    int // one-shot workers to keep ready
 	spares   spares
 
-	pending    []time.Duration // places that wait for their replacement until then
-	everReady  int             // workers that were once
-	completeBy time.Duration   // coming: when every worker must have a slot
-	crowded    bool            // it was said that there is no free slot
-	strays     int             // deaths by a signal at the start, not long ago
-	strayAt    time.Duration   // the last of them
+	pending      []time.Duration // places that wait for their replacement until then
+	everReady    int             // workers that were once
+	completeBy   time.Duration   // coming: when every worker must have a slot
+	noSlotLogged bool            // it was said that there is no free slot
+	strays       int             // deaths by a signal at the start, not long ago
+	strayAt      time.Duration   // the last of them
 
 	// A generation that is emptying keeps somebody who takes what is queued
 	// although it drains: its worker may crash, or have been starting. A one-shot
 	// one keeps its spares, because more connections may be queued than it had.
 	// It stops at the first worker that found nothing more, or at drainBy.
-	emptying bool
-	drainBy  time.Duration
-	failed   int // workers that crashed meanwhile
+	takingQueued bool
+	drainBy      time.Duration
+	failed       int // workers that crashed meanwhile
 }
 
 // mustEmpty says whether a held generation may need workers that it does not have
 // to take what is queued for it alone.
-func (g *generation) mustEmpty() bool {
+func (g *generation) mustTakeQueued() bool {
 	return g.config.OneShot || g.count((*worker).serves) == 0
 }
 
@@ -54,9 +54,9 @@ const (
 
 // newGeneration makes the generation after the newest.
 func (m *Machine) newGeneration(c Config) *generation {
-	m.highest++
+	m.lastGeneration++
 	g := &generation{
-		number: m.highest, config: c,
+		number: m.lastGeneration, config: c,
 		min: c.Min, max: c.Max, size: c.Min, spare: c.MinSpare,
 		spares: spares{rate: 1},
 	}
@@ -69,7 +69,7 @@ func (g *generation) places() int {
 	switch {
 	case g.config.OneShot:
 		return g.spare
-	case g.emptying:
+	case g.takingQueued:
 		return 1
 	}
 	return g.size
@@ -88,7 +88,7 @@ func (g *generation) count(f func(*worker) bool) int {
 
 // missing is how many places are empty.
 func (g *generation) missing() int {
-	return max(0, g.places()-g.count((*worker).fills))
+	return max(0, g.places()-g.count((*worker).hasPlace))
 }
 
 // room is how many more workers the generation may have. Only one-shot pools
@@ -111,21 +111,21 @@ func (g *generation) complete() bool {
 }
 
 // peopled says whether g is to be kept at its size.
-func (m *Machine) peopled(g *generation) bool {
-	return g == m.serving && m.serves() || g == m.coming || g.emptying
+func (m *Machine) maintained(g *generation) bool {
+	return g == m.serving && m.keepsServing() || g == m.coming || g.takingQueued
 }
 
 // maintain spawns what g is short of, but for the places that wait, and lets
 // go of what it has too much.
 func (m *Machine) maintain(g *generation) {
-	if g.emptying && m.now >= g.drainBy {
-		g.emptying = false
+	if g.takingQueued && m.now >= g.drainBy {
+		g.takingQueued = false
 	}
-	if !m.peopled(g) {
+	if !m.maintained(g) {
 		return
 	}
-	if !g.emptying {
-		m.shed(g)
+	if !g.takingQueued {
+		m.shrink(g)
 	}
 	g.pending = slices.DeleteFunc(g.pending, func(t time.Duration) bool { return t <= m.now })
 	missing := g.missing()
@@ -138,17 +138,17 @@ func (m *Machine) maintain(g *generation) {
 			return
 		}
 	}
-	g.crowded = false
+	g.noSlotLogged = false
 }
 
 // shed lets the surplus go: first who never served, then who has the least in
 // hand, and among equals the newest.
-func (m *Machine) shed(g *generation) {
-	surplus := g.count(func(w *worker) bool { return w.alive() && w.fills() }) - g.places()
+func (m *Machine) shrink(g *generation) {
+	surplus := g.count(func(w *worker) bool { return w.alive() && w.hasPlace() }) - g.places()
 	for ; surplus > 0; surplus-- {
 		var pick *worker
 		for _, w := range g.members {
-			if w.alive() && w.fills() && (pick == nil || !pick.before(w)) {
+			if w.alive() && w.hasPlace() && (pick == nil || !pick.drainsBefore(w)) {
 				pick = w
 			}
 		}
@@ -157,7 +157,7 @@ func (m *Machine) shed(g *generation) {
 }
 
 // before says whether w is to be let go rather than the newer worker o.
-func (w *worker) before(o *worker) bool {
+func (w *worker) drainsBefore(o *worker) bool {
 	if (w.state == WorkerStarting) != (o.state == WorkerStarting) {
 		return w.state == WorkerStarting
 	}
@@ -168,8 +168,8 @@ func (w *worker) before(o *worker) bool {
 func (m *Machine) spawn(g *generation) bool {
 	slot := slices.Index(m.slots, 0)
 	if slot < 0 {
-		if !g.crowded {
-			g.crowded = true
+		if !g.noSlotLogged {
+			g.noSlotLogged = true
 			m.note(Warn, "no free slot", nil, Field{"generation", g.number})
 		}
 		return false
@@ -208,7 +208,7 @@ func (m *Machine) drainGeneration(g *generation, why cause, by time.Duration) {
 	accepting := g.count((*worker).serves) > 0
 	for _, w := range g.members {
 		// A start is awaited only if nobody else could empty the queue.
-		if w.state == WorkerStarting && (g.emptying && g.config.OneShot || !accepting) {
+		if w.state == WorkerStarting && (g.takingQueued && g.config.OneShot || !accepting) {
 			continue
 		}
 		m.drain(w, why, true, by-m.now)
@@ -217,7 +217,7 @@ func (m *Machine) drainGeneration(g *generation, why cause, by time.Duration) {
 
 // stopGeneration stops all of g.
 func (m *Machine) stopGeneration(g *generation, why cause) {
-	g.emptying = false
+	g.takingQueued = false
 	for _, w := range g.members {
 		m.stop(w, why)
 	}
@@ -249,7 +249,7 @@ func (m *Machine) capOld() {
 // retire lets go of generations that are over.
 func (m *Machine) retire() {
 	m.generations = slices.DeleteFunc(m.generations, func(g *generation) bool {
-		over := m.leaving(g) && len(g.members) == 0 && !g.emptying
+		over := m.leaving(g) && len(g.members) == 0 && !g.takingQueued
 		if over {
 			m.note(Info, "generation retired", nil, Field{"generation", g.number})
 			m.do(Retire{Generation: g.number})
@@ -280,7 +280,7 @@ func (m *Machine) onListening(ev Listening) {
 	switch {
 	case ev.Err == "":
 		g.listens = listensNow
-		if g == m.serving && m.serves() {
+		if g == m.serving && m.keepsServing() {
 			for _, w := range g.members {
 				if w.serves() {
 					m.accept(w)

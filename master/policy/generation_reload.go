@@ -8,10 +8,10 @@ func (m *Machine) onReload(r Request) {
 	case Running:
 		m.load()
 	case Booting, Reloading, Probation:
-		if !m.again {
+		if !m.reloadQueued {
 			m.note(Info, "reload queued", nil, Field{"state", m.state.String()})
 		}
-		m.again = true
+		m.reloadQueued = true
 	default:
 		m.refuseReloads()
 	}
@@ -34,16 +34,16 @@ func (m *Machine) load() {
 	m.loading = true
 	c := &m.serving.config
 	m.loadBy = m.now + c.StartTimeout + c.KillDelay // it ends by itself before
-	m.note(Info, "reload begun", nil, Field{"generation", m.highest + 1})
-	m.do(Notify{State: NotifyReloading, Status: fmt.Sprintf("loading generation %d", m.highest+1)})
+	m.note(Info, "reload begun", nil, Field{"generation", m.lastGeneration + 1})
+	m.do(Notify{State: NotifyReloading, Status: fmt.Sprintf("loading generation %d", m.lastGeneration+1)})
 	m.do(Load{})
 	m.reloading, m.reloads = m.reloads, nil
 }
 
 // next begins the reload that was asked for meanwhile, if one was.
-func (m *Machine) next() {
-	if m.again {
-		m.again = false
+func (m *Machine) startQueuedReload() {
+	if m.reloadQueued {
+		m.reloadQueued = false
 		m.load()
 	}
 }
@@ -118,7 +118,7 @@ func (m *Machine) commit() {
 		switch {
 		case w.state == WorkerStarting:
 			m.stop(w, causeReplaced)
-		case w.serves() && !w.spent():
+		case w.serves() && !w.served:
 			m.hold(w)
 		}
 	}
@@ -128,7 +128,7 @@ func (m *Machine) commit() {
 func (m *Machine) passProbation() {
 	old := m.held
 	m.held = nil
-	old.emptying = old.mustEmpty()
+	old.takingQueued = old.mustTakeQueued()
 	m.drainGeneration(old, causeReplaced, m.now+old.config.DrainTimeout)
 	if m.brake.degraded {
 		m.note(Info, "service recovered", nil, Field{"generation", m.serving.number})
@@ -177,5 +177,5 @@ func (m *Machine) endReload(why string) {
 	m.do(Notify{State: NotifyReady, Status: status})
 	m.do(Verdict{Generation: m.serving.number, Err: why})
 	m.answer(&m.reloading, why)
-	m.next()
+	m.startQueuedReload()
 }

@@ -13,28 +13,28 @@ type Machine struct {
 	now   time.Duration // of the latest Step
 	out   []Action      // of the Step at hand
 
-	lastID  ID
-	workers map[ID]*worker
-	slots   []ID // by slot: who has it, or 0
-	random  random
-	brake   brake
-	booted  bool
-	highest int // generation ever made
+	lastID         ID
+	workers        map[ID]*worker
+	slots          []ID // by slot: who has it, or 0
+	random         random
+	brake          brake
+	booted         bool
+	lastGeneration int // generation ever made
 
 	generations []*generation // all that are not retired, oldest first
 	serving     *generation   // committed
 	coming      *generation   // Reloading, once loaded
 	held        *generation   // Probation: the predecessor of serving
 
-	loading bool          // Load has not been answered
-	loadBy  time.Duration // if loading: when it is given up
-	again   bool          // a reload was asked for during this one
-	rescale *Scale        // asked for while loading
+	loading      bool          // Load has not been answered
+	loadBy       time.Duration // if loading: when it is given up
+	reloadQueued bool          // a reload was asked for during this one
+	rescale      *Scale        // asked for while loading
 	requests
 	probation  time.Duration // when it ends
 	bootFailed int
 
-	lame      bool          // Draining, but serving until lameUntil
+	lameDuck  bool          // Draining, but serving until lameUntil
 	lameUntil time.Duration //
 	drainBy   time.Duration // Draining: when connections are cut
 	killAt    time.Duration // Draining: when patience ends
@@ -88,7 +88,7 @@ func (m *Machine) Wake() (at time.Duration, ok bool) {
 	switch {
 	case m.state == Probation:
 		soonest(m.probation)
-	case m.lame:
+	case m.lameDuck:
 		soonest(m.lameUntil)
 	case m.state == Draining:
 		soonest(m.killAt)
@@ -98,7 +98,7 @@ func (m *Machine) Wake() (at time.Duration, ok bool) {
 		soonest(m.coming.completeBy)
 	}
 	if m.brake.degraded {
-		soonest(m.brake.calmAt)
+		soonest(m.brake.recoversAt)
 	}
 	if m.leftoversBy > 0 {
 		soonest(m.leftoversBy)
@@ -107,12 +107,12 @@ func (m *Machine) Wake() (at time.Duration, ok bool) {
 		soonest(s.by)
 	}
 	for _, g := range m.generations {
-		if m.peopled(g) {
+		if m.maintained(g) {
 			for _, t := range g.pending {
 				soonest(t)
 			}
 		}
-		if g.emptying {
+		if g.takingQueued {
 			soonest(g.drainBy)
 		}
 		for _, w := range g.members {
@@ -134,7 +134,7 @@ func (m *Machine) beforeBoot(ev Event) {
 		m.do(Exit{})
 		m.afterStop(ev)
 	case Reload:
-		m.again = true
+		m.reloadQueued = true
 		add(&m.reloads, ev.Request)
 	default:
 		m.refuse(requestOf(ev), "the server is starting")
@@ -270,9 +270,9 @@ func (m *Machine) advance() bool {
 		m.failReload("no free slot for all workers within " + m.coming.config.StartTimeout.String())
 	case m.state == Probation && m.now >= m.probation:
 		m.passProbation()
-	case m.lame && m.now >= m.lameUntil:
+	case m.lameDuck && m.now >= m.lameUntil:
 		m.beginDrain()
-	case m.state == Draining && !m.lame && m.now >= m.killAt:
+	case m.state == Draining && !m.lameDuck && m.now >= m.killAt:
 		m.overrun()
 	case m.leftoversBy > 0 && m.now >= m.leftoversBy:
 		m.leftoversBy = 0
@@ -288,7 +288,7 @@ func (m *Machine) run() {
 	m.state = Running
 	m.note(Info, "running", nil, Field{"generation", m.serving.number}, Field{"duration", m.now})
 	m.do(Notify{State: NotifyReady, Status: m.status()})
-	m.next()
+	m.startQueuedReload()
 }
 
 // settle brings every pool towards its size and lets go of what is over.
@@ -296,13 +296,13 @@ func (m *Machine) settle() {
 	for _, g := range m.generations {
 		m.maintain(g)
 	}
-	if m.serves() {
+	if m.keepsServing() {
 		m.releaseRetiring(m.serving)
 	}
 	m.capOld()
 	m.retire()
 	m.answerScales()
-	if m.brake.calm(m.now) {
+	if m.brake.recover(m.now) {
 		m.note(Info, "service recovered", nil)
 		m.do(Notify{Status: m.status()})
 	}
@@ -310,12 +310,12 @@ func (m *Machine) settle() {
 }
 
 // serves says whether the committed generation is to be kept whole.
-func (m *Machine) serves() bool {
+func (m *Machine) keepsServing() bool {
 	switch m.state {
 	case Booting, Running, Reloading, Probation:
 		return true
 	case Draining:
-		return m.lame
+		return m.lameDuck
 	}
 	return false
 }

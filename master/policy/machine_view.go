@@ -35,7 +35,7 @@ func (m *Machine) Generation() int {
 
 // NextGeneration returns the number that the next Loaded without Err gets: one
 // more than any before.
-func (m *Machine) NextGeneration() int { return m.highest + 1 }
+func (m *Machine) NextGeneration() int { return m.lastGeneration + 1 }
 
 // Ending says whether the server is on its way out.
 func (m *Machine) Ending() bool { return m.state >= Draining }

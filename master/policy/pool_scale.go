@@ -6,7 +6,7 @@ import (
 )
 
 func (m *Machine) onScale(s Scale) {
-	if !m.serves() || s.Request != 0 && m.Ending() {
+	if !m.keepsServing() || s.Request != 0 && m.Ending() {
 		m.note(Info, "scale ignored", nil, Field{"state", m.state.String()})
 		m.refuse(s.Request, "the server is ending")
 		return

@@ -8,8 +8,8 @@ const maxSpawnRate = 32
 // the algorithm of Apache's prefork MPM and php-fpm's pm=dynamic: grow by a rate
 // that doubles while workers are short, and shrink by one at a time.
 type spares struct {
-	rate    int  // how many to add at once when next short
-	maxSaid bool // the pool has reached its maximum while short
+	rate      int  // how many to add at once when next short
+	maxLogged bool // the pool has reached its maximum while short
 }
 
 // load is what a sample says of a pool.
@@ -26,7 +26,7 @@ type load struct {
 func (s *spares) decide(l load, minSpare, maxSpare int) (change int, full bool) {
 	idle := l.idle + l.coming
 	if idle >= minSpare {
-		s.rate, s.maxSaid = 1, false
+		s.rate, s.maxLogged = 1, false
 		if l.idle > maxSpare && l.size > l.min {
 			return -1, false
 		}
@@ -34,8 +34,8 @@ func (s *spares) decide(l load, minSpare, maxSpare int) (change int, full bool) 
 	}
 	room := l.max - l.size
 	if room <= 0 {
-		full = !s.maxSaid
-		s.rate, s.maxSaid = 1, true
+		full = !s.maxLogged
+		s.rate, s.maxLogged = 1, true
 		return 0, full
 	}
 	change = min(s.rate, minSpare-idle, room)
@@ -44,7 +44,7 @@ func (s *spares) decide(l load, minSpare, maxSpare int) (change int, full bool) 
 }
 
 // adjust lets the spares of the serving generation decide, if it is dynamic.
-func (m *Machine) adjust(g *generation) {
+func (m *Machine) adjustSpares(g *generation) {
 	if g.config.OneShot || g.max <= g.min {
 		return
 	}

@@ -106,14 +106,14 @@ func (w *world) spawn(a Spawn) {
 		w.plan(ready, p, Exited{ID: p.id, Code: w.between(0, 2), Signal: []int{0, 6, 15}[w.random.below(3)]}, nil)
 	default:
 		w.plan(ready, p, Ready{p.id}, func() { p.ready = true })
-		w.fate(p, ready+1)
+		w.planLife(p, ready+1)
 	}
 }
 
 // fate plans what befalls a worker in its life.
-func (w *world) fate(p *proc, from time.Duration) {
+func (w *world) planLife(p *proc, from time.Duration) {
 	f := &w.profile
-	at := from + w.after(f.life)
+	at := from + w.after(f.lifetime)
 	switch {
 	case w.chance(f.crashes):
 		w.plan(at, p, Exited{ID: p.id, Code: w.between(0, 2), Signal: w.between(0, 1) * 11}, nil)
@@ -123,9 +123,9 @@ func (w *world) fate(p *proc, from time.Duration) {
 		w.plan(at, p, nil, func() { w.stall(p) })
 	case w.chance(f.unfit):
 		w.plan(at, p, Unfit{p.id, "bad message"}, func() { p.taking = false })
-	case w.chance(f.told / 2):
+	case w.chance(f.terminates / 2):
 		w.plan(at, p, Terminated{p.id}, nil)
-	case w.chance(f.told):
+	case w.chance(f.terminates):
 		w.plan(at, p, Leaving{p.id}, func() { w.leave(p) })
 	case w.chance(f.closes):
 		w.plan(at, p, Closed{p.id}, func() {
@@ -159,7 +159,7 @@ func (w *world) stall(p *proc) {
 		for _, a := range missed {
 			w.apply(a)
 		}
-		w.fate(p, 1)
+		w.planLife(p, 1)
 	})
 }
 
@@ -224,7 +224,7 @@ func (w *world) drain(p *proc, a DrainWorker) {
 	switch {
 	case p.busy: // goes when it is done, as planned, or cuts its connection
 		w.plan(a.Timeout, p, Exited{ID: p.id}, nil)
-	case a.Empty && w.config.OneShot && w.take(p):
+	case a.TakeQueued && w.config.OneShot && w.take(p):
 	case w.chance(f.crashesDraining):
 		p.epoch++
 		w.plan(w.after(f.finish), p, Exited{ID: p.id, Signal: 11}, nil)

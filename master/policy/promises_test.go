@@ -7,7 +7,7 @@ import (
 
 // nothingDropped sees that an orderly end in a world without mishaps leaves no
 // connection in the queue, provided there was time.
-func (w *world) nothingDropped() error {
+func (w *world) checkNothingDropped() error {
 	if w.c.exit == nil || !w.closed || !w.healthy || w.rough || w.ends != 1 {
 		return nil
 	}
@@ -28,7 +28,7 @@ func (w *world) nothingDropped() error {
 }
 
 // patience sees that nothing takes forever.
-func (w *world) patience(before State, ev Event) error {
+func (w *world) checkProgress(before State, ev Event) error {
 	state := w.c.m.State()
 	reloading := state == Reloading || state == Probation
 	if _, ok := ev.(Scale); ok || !reloading || before != state {

@@ -105,7 +105,7 @@ func dieAfter(id ID, after Event, life time.Duration) (Event, time.Duration) {
 
 // deathbed is a world in which nothing happens but deaths, once the boot is
 // over.
-type deathbed struct {
+type crashWorld struct {
 	t         *testing.T
 	w         *world
 	death     func(ID, Event) (Event, time.Duration)
@@ -114,14 +114,14 @@ type deathbed struct {
 
 // spawnsPerMinute plays an hour.
 func spawnsPerMinute(t *testing.T, config Config, death func(ID, Event) (Event, time.Duration)) []int {
-	d := &deathbed{t: t, w: &world{c: newChecker()}, death: death, perMinute: make([]int, 60)}
+	d := &crashWorld{t: t, w: &world{c: newChecker()}, death: death, perMinute: make([]int, 60)}
 	w := d.w
 	d.step(Boot{Config: config})
 	for nextSample := time.Second; w.now < time.Hour; {
 		wake, ok := w.c.m.Wake()
 		switch {
 		case len(w.queue) > 0 && w.queue[0].at < nextSample && !(ok && wake <= w.queue[0].at):
-			h := heap.Pop(&w.queue).(happening)
+			h := heap.Pop(&w.queue).(plannedEvent)
 			w.now = h.at
 			h.do()
 			d.step(h.event)
@@ -140,7 +140,7 @@ func spawnsPerMinute(t *testing.T, config Config, death func(ID, Event) (Event, 
 	return d.perMinute
 }
 
-func (d *deathbed) step(ev Event) {
+func (d *crashWorld) step(ev Event) {
 	actions, err := d.w.c.step(d.w.now, ev)
 	if err != nil {
 		d.t.Fatalf("%v\n%s", err, d.w.c.report())
@@ -158,7 +158,7 @@ func (d *deathbed) step(ev Event) {
 
 // live plans what comes after the given event of a worker's life. Who starts
 // during the boot lives for a minute, whatever the death.
-func (d *deathbed) live(id ID, after Event) {
+func (d *crashWorld) live(id ID, after Event) {
 	next, in := d.death(id, after)
 	if d.w.c.m.State() == Booting {
 		next, in = dieAfter(id, after, time.Minute)
@@ -172,7 +172,7 @@ func (d *deathbed) live(id ID, after Event) {
 	})
 }
 
-func (d *deathbed) everyoneBusy() Sampled {
+func (d *crashWorld) everyoneBusy() Sampled {
 	var s Sampled
 	for _, v := range d.w.c.m.Workers() {
 		s.Samples = append(s.Samples, Sample{ID: v.ID, Active: 1})

@@ -88,7 +88,7 @@ func (m *Machine) answerScales() {
 func (m *Machine) sized() (serving int, reached bool) {
 	g := m.serving
 	starting := g.count(func(w *worker) bool { return w.state == WorkerStarting })
-	serving = g.count(func(w *worker) bool { return w.serves() && !w.held && !w.spent() })
+	serving = g.count(func(w *worker) bool { return w.serves() && !w.held && !w.served })
 	switch {
 	case m.coming != nil || m.rescale != nil:
 		return serving, false

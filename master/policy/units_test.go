@@ -101,10 +101,10 @@ func TestCrashScoreDecays(t *testing.T) {
 	if b.String() == "" {
 		t.Error("degraded without a reason")
 	}
-	if b.calm(b.calmAt - 1) {
+	if b.recover(b.recoversAt - 1) {
 		t.Error("recovered too soon")
 	}
-	if !b.calm(b.calmAt) || b.degraded || b.String() != "" {
+	if !b.recover(b.recoversAt) || b.degraded || b.String() != "" {
 		t.Error("did not recover")
 	}
 }

@@ -15,16 +15,16 @@ type worker struct {
 	started time.Duration // Spawn
 	readyAt time.Duration // Ready, if everReady
 
-	spawned   bool // the process runs
-	everReady bool
-	held      bool // stopped accepting, may be told to go on
-	served    bool // one-shot: has had its connection
-	retiring  bool // accepts until its replacement does
-	told      bool // to leave, by SIGTERM
-	leaving   bool // was told to go, so its exit is no surprise
-	stopped   bool // was sent StopWorker or Kill
-	killed    bool // was sent Kill
-	empties   bool // drains, and takes what is queued first
+	spawned     bool // the process runs
+	everReady   bool
+	held        bool // stopped accepting, may be told to go on
+	served      bool // one-shot: has had its connection
+	retiring    bool // accepts until its replacement does
+	terminated  bool // to leave, by SIGTERM
+	leaving     bool // was told to go, so its exit is no surprise
+	stopped     bool // was sent StopWorker or Kill
+	killed      bool // was sent Kill
+	takesQueued bool // drains, and takes what is queued first
 
 	requests []Request // for it to be recycled
 
@@ -35,7 +35,7 @@ type worker struct {
 	dueFor dueKind
 
 	silent      time.Duration // without a heartbeat, while the master ran
-	heardAt     time.Duration // when silent was measured
+	silentSince time.Duration // when silent was measured
 	suspended   bool          // somebody stopped the process
 	suspendedAt time.Duration // when it was last seen so
 	hung        bool          // was silent for too long, and was made to dump
@@ -106,23 +106,20 @@ func (w *worker) serves() bool {
 }
 
 // holds says whether the worker may have connections in hand.
-func (w *worker) holds() bool { return w.serves() || w.state == WorkerDraining }
-
-// spent says whether a one-shot worker has had its connection.
-func (w *worker) spent() bool { return w.gen.config.OneShot && w.served }
+func (w *worker) mayHaveConnections() bool { return w.serves() || w.state == WorkerDraining }
 
 // idle says whether the worker had nothing to do at the last sample.
-func (w *worker) idle() bool { return w.serves() && w.active == 0 && !w.spent() }
+func (w *worker) idle() bool { return w.serves() && w.active == 0 && !w.served }
 
 // fills says whether the worker has a place in its pool. One that is dying of
 // itself keeps it until it is gone, when the brake decides about the
 // replacement.
-func (w *worker) fills() bool {
+func (w *worker) hasPlace() bool {
 	switch {
-	case w.retiring || w.spent():
+	case w.retiring || w.served:
 		return false
 	case w.state == WorkerDraining:
-		return w.gen.emptying && w.empties
+		return w.gen.takingQueued && w.takesQueued
 	case w.state == WorkerExiting:
 		return !w.leaving && !w.cause.intended()
 	}
@@ -160,9 +157,9 @@ func (m *Machine) drain(w *worker, why cause, empty bool, timeout time.Duration)
 		m.stop(w, why)
 	case w.serves():
 		m.enter(w, WorkerDraining)
-		w.held, w.retiring, w.leaving, w.cause, w.empties = false, false, true, why, empty
+		w.held, w.retiring, w.leaving, w.cause, w.takesQueued = false, false, true, why, empty
 		w.deadline(m.now+timeout+w.gen.config.KillDelay, dueKill)
-		m.do(DrainWorker{ID: w.id, Empty: empty, Timeout: timeout})
+		m.do(DrainWorker{ID: w.id, TakeQueued: empty, Timeout: timeout})
 	}
 }
 
@@ -186,7 +183,7 @@ func (m *Machine) sendStop(w *worker) {
 }
 
 // condemn marks w as dying of a cause that the machine did not intend.
-func (m *Machine) condemn(w *worker, why cause, detail string) {
+func (m *Machine) markDying(w *worker, why cause, detail string) {
 	m.enter(w, WorkerExiting)
 	w.held, w.cause, w.detail = false, why, detail
 	w.deadline(m.now+w.gen.config.KillDelay, dueKill)
@@ -195,7 +192,7 @@ func (m *Machine) condemn(w *worker, why cause, detail string) {
 // dumpAndKill ends a worker that does not move, after it had a chance to say
 // where it stands.
 func (m *Machine) dumpAndKill(w *worker, why cause, detail string) {
-	m.condemn(w, why, detail)
+	m.markDying(w, why, detail)
 	w.deadline(m.now+w.gen.config.DumpDelay, dueKill)
 	m.dump(w)
 }
@@ -244,5 +241,5 @@ func (m *Machine) overdue(w *worker) {
 	limit := w.gen.config.StartTimeout
 	m.note(Warn, "worker not ready", w, Field{"duration", limit})
 	m.dumpAndKill(w, causeSlow, "was not ready within "+limit.String())
-	m.suspect(w)
+	m.failGenerationOf(w)
 }

@@ -17,13 +17,13 @@ func (m *Machine) onExited(w *worker, ev Exited) {
 		w.cause = causeStray
 	}
 	// A handler that calls os.Exit(0) has not served its connection.
-	why := w.end(clean && (ev.Lost == 0 || w.cause != "" || !w.spent()))
-	emptied := w.state == WorkerDraining && w.empties && !w.served && clean
+	why := w.exitCause(clean && (ev.Lost == 0 || w.cause != "" || !w.served))
+	emptied := w.state == WorkerDraining && w.takesQueued && !w.served && clean
 	draining := w.state == WorkerDraining || w.leaving
 	m.noteExit(w, ev, why)
 	m.remove(w)
 	if emptied {
-		w.gen.emptying = false // it found the queue empty
+		w.gen.takingQueued = false // it found the queue empty
 	}
 	if why.intended() {
 		return
@@ -36,11 +36,11 @@ func (m *Machine) onExited(w *worker, ev Exited) {
 		w.detail = exitDetail(w, ev)
 	}
 	switch {
-	case w.spent() || why == causeLost:
+	case w.served || why == causeLost:
 		// It cost its connection and nothing else.
 	case w.cause == causeLeaving && w.gen == m.serving && m.state == Probation:
 		m.rollBack(w.reason()) // it went because it had failed
-	case draining && !w.gen.emptying:
+	case draining && !w.gen.takingQueued:
 		// Its place was given up before.
 	default:
 		if m.state == Booting && !w.everReady && ev.Code == exitConfig {
@@ -72,7 +72,7 @@ const (
 // that goes to all processes of the server may hit a worker before that. The
 // death says nothing about the program.
 func (m *Machine) strayed(w *worker, ev Exited) bool {
-	early := w.state == WorkerStarting || w.serves() && !w.spent() && m.now-w.readyAt <= strayTime
+	early := w.state == WorkerStarting || w.serves() && !w.served && m.now-w.readyAt <= strayTime
 	if !early || !slices.Contains(straySignals, ev.Signal) {
 		return false
 	}
@@ -86,13 +86,13 @@ func (m *Machine) strayed(w *worker, ev Exited) bool {
 }
 
 // end names what brought w's exit about.
-func (w *worker) end(clean bool) cause {
+func (w *worker) exitCause(clean bool) cause {
 	switch {
 	case w.cause != "" && (!w.cause.intended() || clean || w.stopped):
 		return w.cause
-	case w.spent() && clean:
+	case w.served && clean:
 		return causeServed
-	case w.spent():
+	case w.served:
 		return causeLost
 	case w.cause == "" && clean:
 		return causeLeft
@@ -137,12 +137,12 @@ func exitDetail(w *worker, ev Exited) string {
 func (m *Machine) afterCrash(w *worker) {
 	g := w.gen
 	switch {
-	case g.emptying:
+	case g.takingQueued:
 		if g.failed++; g.failed >= g.config.BootTries {
-			g.emptying = false // it will not get better in the time that is left
+			g.takingQueued = false // it will not get better in the time that is left
 			return
 		}
-		m.delay(w)
+		m.delayReplacement(w)
 	case w.leaving:
 	case m.state == Booting:
 		m.bootFailed++
@@ -150,12 +150,12 @@ func (m *Machine) afterCrash(w *worker) {
 			m.abort(1, w.reason())
 			return
 		}
-		m.delay(w)
+		m.delayReplacement(w)
 	case g == m.coming:
 		m.failReload(w.reason())
 	case g == m.serving && m.state == Probation:
 		m.rollBack(w.reason())
-	case g == m.serving && m.serves():
-		m.delay(w)
+	case g == m.serving && m.keepsServing():
+		m.delayReplacement(w)
 	}
 }

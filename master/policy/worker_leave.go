@@ -10,15 +10,15 @@ func (m *Machine) onDrained(w *worker) {
 	case !w.spawned || w.state == WorkerExiting:
 		return
 	case w.state == WorkerDraining:
-		if w.empties && !w.served {
-			w.gen.emptying = false // it found the queue empty
+		if w.takesQueued && !w.served {
+			w.gen.takingQueued = false // it found the queue empty
 		}
 		m.enter(w, WorkerExiting)
 		w.deadline(m.now+w.gen.config.KillDelay, dueKill)
-	case w.spent():
-		m.condemn(w, causeServed, "")
+	case w.served:
+		m.markDying(w, causeServed, "")
 	default:
-		m.condemn(w, causeLeft, "left unasked")
+		m.markDying(w, causeLeft, "left unasked")
 	}
 }
 
@@ -39,7 +39,7 @@ func (m *Machine) onLeaving(w *worker) {
 	}
 	w.held, w.leaving, w.cause = false, true, causeLeaving
 	w.deadline(m.now+patience, dueKill)
-	m.delayLeft(w)
+	m.delayAfterLeaving(w)
 }
 
 // exitTime is how long a worker may take to exit once it has closed its channel:
@@ -62,15 +62,15 @@ func (m *Machine) onUnfit(w *worker, ev Unfit) {
 		return
 	}
 	m.note(Warn, "worker unfit", w, Field{"error", ev.Err})
-	m.condemn(w, causeUnfit, "is unfit: "+ev.Err)
+	m.markDying(w, causeUnfit, "is unfit: "+ev.Err)
 	m.sendStop(w)
-	m.suspect(w)
+	m.failGenerationOf(w)
 }
 
 // suspect acts on a worker that will not recover, before it is gone: it
 // speaks against its generation if that is yet to be proven.
-func (m *Machine) suspect(w *worker) {
-	if w.leaving || w.spent() {
+func (m *Machine) failGenerationOf(w *worker) {
+	if w.leaving || w.served {
 		return
 	}
 	switch w.gen {
@@ -90,23 +90,23 @@ func (w *worker) reason() string {
 
 // onTerminated replaces a worker that was told to leave.
 func (m *Machine) onTerminated(w *worker) {
-	if !w.spawned || !w.alive() || w.told {
+	if !w.spawned || !w.alive() || w.terminated {
 		return
 	}
-	awaited := w.state == WorkerStarting && m.state == Draining && !m.lame
+	awaited := w.state == WorkerStarting && m.state == Draining && !m.lameDuck
 	if awaited {
 		return // nobody else can empty the queue; it is drained when it is ready
 	}
-	w.told = true
+	w.terminated = true
 	c := &w.gen.config
 	switch {
 	case w.state == WorkerStarting:
 		m.note(Info, "worker leaves", w, Field{"event", string(causeLeaving)})
 		m.stop(w, causeLeaving) // it has nothing to finish
-	case w.spent():
+	case w.served:
 		m.drain(w, causeLeaving, false, c.DrainTimeout)
 	case !w.retiring:
 		m.retireWorker(w, string(causeLeaving))
 	}
-	m.delayLeft(w)
+	m.delayAfterLeaving(w)
 }

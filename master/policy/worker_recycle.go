@@ -14,7 +14,7 @@ func (m *Machine) onRecycle(w *worker, ev Recycle) {
 		add(&w.requests, ev.Request)
 	}
 	switch {
-	case w.gen != m.serving || !m.serves() || !w.serves() || w.spent():
+	case w.gen != m.serving || !m.keepsServing() || !w.serves() || w.served:
 		m.note(Info, "worker not recycled", w, Field{"state", w.state.String()})
 	case ev.Now:
 		// An operator who says so knows why: it may be the last that accepts,
@@ -39,10 +39,10 @@ func (m *Machine) recycle(g *generation) {
 		if room <= 0 {
 			return
 		}
-		if !w.serves() || w.retiring || w.spent() {
+		if !w.serves() || w.retiring || w.served {
 			continue
 		}
-		if why := w.worn(m); why != "" {
+		if why := w.recycleReason(m); why != "" {
 			m.retireWorker(w, why)
 			room--
 		}
@@ -50,7 +50,7 @@ func (m *Machine) recycle(g *generation) {
 }
 
 // worn says why w should be replaced, if it should.
-func (w *worker) worn(m *Machine) string {
+func (w *worker) recycleReason(m *Machine) string {
 	limit := w.gen.config.RecycleRSS
 	switch {
 	case w.recycleAt > 0 && w.connected >= w.recycleAt:
@@ -69,7 +69,7 @@ func (m *Machine) releaseRetiring(g *generation) {
 	if retiring == 0 {
 		return
 	}
-	whole := g.count(func(w *worker) bool { return w.serves() && !w.retiring && !w.spent() && !w.hung })
+	whole := g.count(func(w *worker) bool { return w.serves() && !w.retiring && !w.served && !w.hung })
 	spare := min(retiring, whole+retiring-g.places())
 	for _, w := range g.members {
 		if spare <= 0 {
@@ -77,7 +77,7 @@ func (m *Machine) releaseRetiring(g *generation) {
 		}
 		if w.retiring && w.serves() {
 			why := causeRecycled
-			if w.told {
+			if w.terminated {
 				why = causeLeaving
 			}
 			m.drain(w, why, false, g.config.DrainTimeout)

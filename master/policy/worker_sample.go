@@ -13,24 +13,24 @@ func (m *Machine) onSampled(ev Sampled) {
 	for _, g := range m.generations {
 		for _, w := range g.members {
 			if s := known[w.id]; s != nil {
-				m.take(w, s)
+				m.takeSample(w, s)
 				sampled = append(sampled, w)
 			}
 		}
 	}
 	for _, w := range sampled {
 		// An earlier one may have changed what this one is.
-		if w.holds() {
-			m.judge(w)
+		if w.mayHaveConnections() {
+			m.checkSilence(w)
 		}
 		if known[w.id].Stuck > stuckTime {
 			m.onUnfit(w, Unfit{ID: w.id, Err: "does not read its channel"})
 		}
 	}
-	if !m.serves() || m.serving == nil {
+	if !m.keepsServing() || m.serving == nil {
 		return
 	}
-	m.adjust(m.serving)
+	m.adjustSpares(m.serving)
 	m.noteFull(ev.Waiting)
 	if m.state == Running {
 		m.recycle(m.serving)
@@ -42,15 +42,15 @@ func (m *Machine) onSampled(ev Sampled) {
 const stuckTime = 5 * time.Second
 
 // take copies a sample into w.
-func (m *Machine) take(w *worker, s *Sample) {
+func (m *Machine) takeSample(w *worker, s *Sample) {
 	w.active, w.connected, w.rss, w.full = max(0, s.Active), s.Served, s.RSS, s.Full
 	// The machine's clock stands still while the master does not run: what a
 	// silence is longer than the clock has advanced is not the worker's.
 	if s.Beaten {
 		w.silent = 0
 	}
-	w.silent = min(s.Silent, w.silent+m.now-w.heardAt)
-	w.heardAt = m.now
+	w.silent = min(s.Silent, w.silent+m.now-w.silentSince)
+	w.silentSince = m.now
 	m.suspend(w, s.Suspended)
 	if w.gen.config.OneShot {
 		return // Busy tells, and sooner
@@ -79,25 +79,25 @@ func (m *Machine) suspend(w *worker, suspended bool) {
 }
 
 // unexcused is how long w has been silent although it could run.
-func (m *Machine) unexcused(w *worker) time.Duration {
+func (m *Machine) silentWhileRunning(w *worker) time.Duration {
 	return min(w.silent, m.now-w.suspendedAt)
 }
 
 // judge acts on a worker's silence. A worker that is found hung stays what it
 // is until a later sample, at least DumpDelay after, shows it still silent: one
 // that beats again meanwhile has recovered.
-func (m *Machine) judge(w *worker) {
+func (m *Machine) checkSilence(w *worker) {
 	limit := w.gen.config.WorkerTimeout
 	if limit <= 0 {
 		return
 	}
-	silent := m.unexcused(w) > limit
+	silent := m.silentWhileRunning(w) > limit
 	switch {
 	case silent && !w.hung:
-		m.hang(w)
+		m.markHung(w)
 	case silent && m.now-w.hungAt >= w.gen.config.DumpDelay:
 		m.note(Warn, "worker killed", w, Field{"event", string(causeHung)}, Field{"state", w.state.String()})
-		m.condemn(w, causeHung, w.detail)
+		m.markDying(w, causeHung, w.detail)
 		m.kill(w)
 	case !silent && w.hung:
 		w.hung, w.detail = false, ""
@@ -108,10 +108,10 @@ func (m *Machine) judge(w *worker) {
 }
 
 // hang marks a worker whose loop stands still, and lets it say where.
-func (m *Machine) hang(w *worker) {
+func (m *Machine) markHung(w *worker) {
 	w.hung, w.hungAt = true, m.now
 	w.detail = "hung for " + w.silent.String()
 	m.note(Warn, "worker hung", w, Field{"duration", w.silent}, Field{"state", w.state.String()})
 	m.dump(w)
-	m.suspect(w)
+	m.failGenerationOf(w)
 }

@@ -23,7 +23,7 @@ func (m *Machine) onSpawnFailed(w *worker, ev SpawnFailed) {
 		Field{"slot", w.slot}, Field{"generation", w.gen.number}, Field{"error", ev.Err})
 	w.detail = "could not be spawned: " + ev.Err
 	if m.state == Probation && w.gen == m.serving {
-		m.delay(w) // the kernel's refusal says nothing about the generation
+		m.delayReplacement(w) // the kernel's refusal says nothing about the generation
 		return
 	}
 	m.afterCrash(w)
@@ -35,7 +35,7 @@ func (m *Machine) onReady(w *worker) {
 	}
 	m.enter(w, WorkerReady)
 	w.readyAt, w.everReady = m.now, true
-	w.silent, w.heardAt = 0, m.now // until here StartTimeout watched over it
+	w.silent, w.silentSince = 0, m.now // until here StartTimeout watched over it
 	g := w.gen
 	g.everReady++
 	level := Info
@@ -48,7 +48,7 @@ func (m *Machine) onReady(w *worker) {
 	}
 	switch {
 	case g == m.coming: // waits for commit
-	case g == m.serving && m.serves():
+	case g == m.serving && m.keepsServing():
 		if m.listen(g) {
 			m.accept(w)
 		}
@@ -69,12 +69,12 @@ func (m *Machine) onFailed(w *worker, ev Failed) {
 		return
 	}
 	m.note(Warn, "worker failed", w, Field{"exit_code", ev.Code}, Field{"error", ev.Err})
-	m.condemn(w, causeFailed, "failed: "+ev.Err)
+	m.markDying(w, causeFailed, "failed: "+ev.Err)
 	if m.state == Booting && ev.Code == exitConfig {
 		m.abort(exitConfig, ev.Err)
 		return
 	}
-	m.suspect(w)
+	m.failGenerationOf(w)
 }
 
 // onBusy no longer counts the worker as a spare. One that has no connection is
@@ -91,7 +91,7 @@ func (m *Machine) onBusy(w *worker, ev Busy) {
 	if w.state == WorkerReady {
 		w.retiring = false // it leaves by itself
 		m.enter(w, WorkerBusy)
-		if w.told {
+		if w.terminated {
 			m.drain(w, causeLeaving, false, w.gen.config.DrainTimeout)
 		}
 	}

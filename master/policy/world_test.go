@@ -14,7 +14,7 @@ type world struct {
 	c      *checker
 	random random
 	now    time.Duration
-	queue  happenings
+	queue  eventQueue
 	seq    int
 	events int
 
@@ -39,16 +39,16 @@ type world struct {
 // profile says how things go in a world; each field is a probability, but for
 // those that say otherwise.
 type profile struct {
-	spawnFails, failsStart, fatal, diesStarting, neverReady   float64
-	crashes, hangs, stalls, unfit, leaves, told, lies, closes float64 // within a life
-	ignoresDrain, crashesDraining, ignoresStop                float64
-	badConfig, neverLoaded, listenFails                       float64
-	reload, scale, recycle, stop                              float64 // what the operator does
-	freezes                                                   float64 // of everything, the master too, at a sample
-	life, start, finish, pause                                time.Duration
-	lossy                                                     float64 // one-shot: dies with its connection
-	junk                                                      float64
-	arrivals                                                  time.Duration // between connections
+	spawnFails, failsStart, fatal, diesStarting, neverReady         float64
+	crashes, hangs, stalls, unfit, leaves, terminates, lies, closes float64 // within a life
+	ignoresDrain, crashesDraining, ignoresStop                      float64
+	badConfig, neverLoaded, listenFails                             float64
+	reload, scale, recycle, stop                                    float64 // what the operator does
+	freezes                                                         float64 // of everything, the master too, at a sample
+	lifetime, start, finish, pause                                  time.Duration
+	lossy                                                           float64 // one-shot: dies with its connection
+	junk                                                            float64
+	arrivals                                                        time.Duration // between connections
 }
 
 // proc is a worker's process.
@@ -69,7 +69,7 @@ type proc struct {
 }
 
 // happening is something that will happen, unless it is overtaken.
-type happening struct {
+type plannedEvent struct {
 	at    time.Duration
 	seq   int
 	proc  *proc
@@ -78,15 +78,15 @@ type happening struct {
 	do    func()
 }
 
-type happenings []happening
+type eventQueue []plannedEvent
 
-func (h happenings) Len() int { return len(h) }
-func (h happenings) Less(i, j int) bool {
+func (h eventQueue) Len() int { return len(h) }
+func (h eventQueue) Less(i, j int) bool {
 	return h[i].at < h[j].at || h[i].at == h[j].at && h[i].seq < h[j].seq
 }
-func (h happenings) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
-func (h *happenings) Push(x any)   { *h = append(*h, x.(happening)) }
-func (h *happenings) Pop() any {
+func (h eventQueue) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
+func (h *eventQueue) Push(x any)   { *h = append(*h, x.(plannedEvent)) }
+func (h *eventQueue) Pop() any {
 	old := *h
 	x := old[len(old)-1]
 	*h = old[:len(old)-1]
@@ -104,7 +104,7 @@ func (w *world) after(mean time.Duration) time.Duration {
 }
 
 func (w *world) plan(in time.Duration, p *proc, ev Event, do func()) {
-	h := happening{at: w.now + max(in, 1), seq: w.seq, proc: p, event: ev, do: do}
+	h := plannedEvent{at: w.now + max(in, 1), seq: w.seq, proc: p, event: ev, do: do}
 	w.seq++
 	if p != nil {
 		h.epoch = p.epoch
@@ -140,7 +140,7 @@ func newWorld(seed uint64) *world {
 
 func (w *world) newProfile(healthy bool) profile {
 	p := profile{
-		life: w.pick(time.Second, 10*time.Second, time.Minute), start: w.pick(time.Millisecond, 20*time.Millisecond, 300*time.Millisecond),
+		lifetime: w.pick(time.Second, 10*time.Second, time.Minute), start: w.pick(time.Millisecond, 20*time.Millisecond, 300*time.Millisecond),
 		finish: w.pick(time.Millisecond, 100*time.Millisecond, 2*time.Second), pause: w.pick(50*time.Millisecond, time.Second, 20*time.Second),
 		reload: 0.3, scale: 0.3, recycle: 0.2, stop: 0.01, badConfig: 0.2, neverLoaded: 0.02, junk: 0.05,
 		arrivals: w.pick(time.Millisecond, 20*time.Millisecond, time.Second), freezes: 0.02,
@@ -152,24 +152,24 @@ func (w *world) newProfile(healthy bool) profile {
 	switch kind {
 	case 0:
 		w.healthy = true
-		p.told = 0.1 // which is nothing wrong
+		p.terminates = 0.1 // which is nothing wrong
 	case 1: // things go wrong now and then
 		p.spawnFails, p.failsStart, p.diesStarting, p.neverReady = 0.01, 0.02, 0.02, 0.01
-		p.crashes, p.hangs, p.stalls, p.unfit, p.leaves, p.told, p.lossy = 0.1, 0.02, 0.1, 0.02, 0.05, 0.05, 0.1
+		p.crashes, p.hangs, p.stalls, p.unfit, p.leaves, p.terminates, p.lossy = 0.1, 0.02, 0.1, 0.02, 0.05, 0.05, 0.1
 		p.ignoresDrain, p.crashesDraining, p.ignoresStop = 0.05, 0.05, 0.1
 	case 2: // starts go wrong
 		p.listenFails = 0.2
 		p.spawnFails, p.failsStart, p.fatal, p.diesStarting, p.neverReady = 0.1, 0.2, 0.1, 0.2, 0.1
 		p.ignoresStop = 0.3
 	case 3: // everyone dies soon
-		p.crashes, p.lossy, p.life = 1, 0.5, 100*time.Millisecond
+		p.crashes, p.lossy, p.lifetime = 1, 0.5, 100*time.Millisecond
 		p.lies, p.closes = 0.2, 0.1
 	case 4: // nobody obeys
-		p.ignoresDrain, p.ignoresStop, p.hangs, p.stalls, p.told = 0.7, 0.7, 0.2, 0.3, 0.3
+		p.ignoresDrain, p.ignoresStop, p.hangs, p.stalls, p.terminates = 0.7, 0.7, 0.2, 0.3, 0.3
 	case 5: // chaos
 		p.listenFails = 0.02
 		p.spawnFails, p.failsStart, p.fatal, p.diesStarting, p.neverReady = 0.05, 0.1, 0.02, 0.1, 0.05
-		p.crashes, p.hangs, p.stalls, p.unfit, p.leaves, p.told, p.lossy = 0.3, 0.1, 0.2, 0.1, 0.1, 0.2, 0.3
+		p.crashes, p.hangs, p.stalls, p.unfit, p.leaves, p.terminates, p.lossy = 0.3, 0.1, 0.2, 0.1, 0.1, 0.2, 0.3
 		p.ignoresDrain, p.crashesDraining, p.ignoresStop = 0.2, 0.2, 0.2
 		p.junk = 0.2
 	}
@@ -226,7 +226,7 @@ func (w *world) run(limit int) error {
 			}
 			continue
 		}
-		h := heap.Pop(&w.queue).(happening)
+		h := heap.Pop(&w.queue).(plannedEvent)
 		w.now = max(w.now, h.at)
 		if h.proc != nil && (h.proc.epoch != h.epoch || w.procs[h.proc.id] != h.proc) {
 			continue
@@ -276,10 +276,10 @@ func (w *world) step(ev Event) error {
 		}
 		w.apply(a)
 	}
-	if err := w.nothingDropped(); err != nil {
+	if err := w.checkNothingDropped(); err != nil {
 		return err
 	}
-	return w.patience(before, ev)
+	return w.checkProgress(before, ev)
 }
 
 // sample reports what the scoreboard says.
