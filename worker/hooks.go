@@ -10,9 +10,9 @@ import (
 
 // Hooks are the program's functions beside its Handler or Service. nil is off.
 //
-// In mode Forking each process serves one connection, so WorkerStart and
-// WorkerStop run once for each connection: WorkerStart while the process is
-// still a spare, before a client waits for it.
+// In mode Forking a process serves one connection, so WorkerStart and WorkerStop
+// are called for each: WorkerStart before the process is a spare that can take
+// one, so that no client waits for it, and WorkerStop when that one has ended.
 type Hooks struct {
 	// WorkerStart is called once in each worker, after Configure and before the
 	// worker is ready: it opens what the worker's connections share, such as a
@@ -103,7 +103,7 @@ func (w *worker) startProgram(ctx context.Context) error {
 const workerStopTime = time.Second
 
 // stopProgram ends what startProgram has started. It is called when the loop
-// has ended.
+// has ended, or the start has failed.
 func (w *worker) stopProgram() {
 	w.cancel(ErrStopped) // of no effect after a drain: no handler is left
 	if !w.started || w.opt.Hooks.WorkerStop == nil {

@@ -138,9 +138,14 @@ func TestPanicInWorkerStartFailsTheStart(t *testing.T) {
 		"start": {WorkerStart: func(context.Context, WorkerInfo) error { panic("dear me") }},
 		"base":  {BaseContext: func(WorkerInfo) context.Context { panic("dear me") }},
 	} {
+		stops := 0
+		hooks.WorkerStop = func(context.Context) { stops++ }
 		m, _ := failed(t, Config{}, Options{Handler: echo, Hooks: hooks})
 		if m.Code != ExitFailure || !strings.Contains(m.Message, "dear me") {
 			t.Errorf("%s: %+v", name, m)
+		}
+		if want := map[string]int{"start": 0, "base": 1}[name]; stops != want {
+			t.Errorf("%s: WorkerStop was called %d times, want %d", name, stops, want)
 		}
 	}
 }

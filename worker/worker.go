@@ -64,6 +64,7 @@ func (w *worker) prepare(ctx context.Context) error {
 	// Without ctx's cancellation: the end of ctx begins a drain.
 	w.ctx, w.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
 	if err := w.startProgram(ctx); err != nil {
+		w.stopProgram()
 		return fmt.Errorf("start worker: %w", err)
 	}
 	return nil
