@@ -3,6 +3,7 @@ package preforktest_test
 import (
 	"context"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -190,5 +191,32 @@ func TestErrorOfWorkerStartFailsTheServer(t *testing.T) {
 	got = failure(t, func(tb testing.TB) { preforktest.Start(tb, newServer()) })
 	if !strings.Contains(got, "start worker: ") {
 		t.Errorf("failed with %q", got)
+	}
+}
+
+func TestAProgramMayCloseItsServerFromItsOwnFunctions(t *testing.T) {
+	for where, set := range map[string]func(*prefork.Server){
+		"Ready": func(srv *prefork.Server) { srv.Ready = func([]net.Addr) { _ = srv.Close() } },
+		"Reload": func(srv *prefork.Server) {
+			srv.Reload = func(ctx context.Context) (*prefork.Config, error) {
+				_ = srv.Close()
+				<-ctx.Done()
+				return nil, ctx.Err()
+			}
+		},
+		"ControlHandler": func(srv *prefork.Server) {
+			srv.ControlHandler = http.HandlerFunc(func(http.ResponseWriter, *http.Request) { _ = srv.Close() })
+		},
+	} {
+		m := preforktest.StartMaster(t, set)
+		_, _ = m.Command(t.Context(), map[string]string{"Reload": "reload", "ControlHandler": "../close"}[where])
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		defer cancel()
+		for err := error(nil); err == nil; <-time.After(time.Millisecond) { // it fails at the end
+			_, err = m.Prefork.Status(ctx)
+		}
+		if ctx.Err() != nil {
+			t.Errorf("%s: the server has not ended", where)
+		}
 	}
 }
