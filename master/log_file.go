@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"time"
+
+	"prefork/ipc"
 
 	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
@@ -31,35 +34,14 @@ type logFile struct {
 
 // openFirst opens the file at the start of the master.
 func (l *logFile) openFirst(ctx context.Context) (int, error) {
-	type opened struct {
-		fd  int
-		err error
-	}
-	done := make(chan opened)
-	given := make(chan struct{}) // closed when nobody waits any more
-	defer close(given)
-	go func() {
-		fd, err := l.open(l.path)
-		select {
-		case done <- opened{fd, err}:
-		case <-given:
-			if err == nil {
-				_ = unix.Close(fd)
-			}
-		}
-	}()
 	ctx, cancel := context.WithTimeoutCause(ctx, openPatience,
 		fmt.Errorf("%s: no answer within %v; does its file system hang?", l.path, openPatience))
 	defer cancel()
-	select {
-	case o := <-done:
-		if o.err != nil {
-			return -1, fmt.Errorf("open %s: %w", l.name, o.err)
-		}
-		return o.fd, nil
-	case <-ctx.Done():
-		return -1, fmt.Errorf("open %s: %w", l.name, context.Cause(ctx))
+	fd, err := await(ctx, func() (int, error) { return l.open(l.path) }, func(fd int) { _ = unix.Close(fd) })
+	if err != nil {
+		return -1, fmt.Errorf("open %s: %w", l.name, err)
 	}
+	return fd, nil
 }
 
 // reopen opens the file afresh, off the owner loop, and hands it to done, on the
@@ -144,4 +126,70 @@ func replaceStderr(fd int) error {
 		return fmt.Errorf("replace standard error: %w", err)
 	}
 	return nil
+}
+
+// accessStdout as Options.AccessLog is the master's standard output.
+const accessStdout = "-"
+
+// accessLog is the file that the workers append their records to. The master
+// writes nothing there: it opens the file, because a worker may hold no
+// privilege, and hands it out. The owner loop owns it.
+type accessLog struct {
+	logFile
+	fd int // -1 if there is none
+}
+
+// openAccess opens the access log.
+func openAccess(path string) (int, error) {
+	if path == accessStdout {
+		return openStdout()
+	}
+	return openLog(path)
+}
+
+// openStdout returns a descriptor of standard output. A pipe or a terminal is
+// opened anew, for O_NONBLOCK belongs to the description, which others share.
+// Where that is not allowed, and for a file whose offset is shared as well, it
+// is the same description.
+func openStdout() (int, error) {
+	var st unix.Stat_t
+	if err := unix.Fstat(1, &st); err != nil {
+		return -1, &os.PathError{Op: "inspect", Path: "standard output", Err: err}
+	}
+	if kind := st.Mode & unix.S_IFMT; kind == unix.S_IFIFO || kind == unix.S_IFCHR {
+		fd, err := unix.Open("/proc/self/fd/1", unix.O_WRONLY|unix.O_NONBLOCK|unix.O_CLOEXEC|unix.O_NOCTTY, 0)
+		if err == nil {
+			return fd, nil
+		}
+	}
+	fd, err := unix.FcntlInt(1, unix.F_DUPFD_CLOEXEC, 3)
+	if err != nil {
+		return -1, &os.PathError{Op: "duplicate", Path: "standard output", Err: err}
+	}
+	return fd, nil
+}
+
+func (a *accessLog) close() {
+	if a.fd >= 0 {
+		_ = unix.Close(a.fd)
+		a.fd = -1
+	}
+}
+
+// reopenAccess opens the access log afresh, for every worker.
+func (m *Master) reopenAccess() {
+	if m.access.path == "" || m.access.path == accessStdout {
+		return
+	}
+	m.reopen(&m.access.logFile, func(m *Master, fd int, err error) {
+		if err != nil {
+			m.log.Error("access log not reopened", zap.Error(err))
+			return
+		}
+		old := m.access.fd
+		m.access.fd = fd
+		go func() { _ = unix.Close(old) }() // may write out what a network file system has not yet
+		m.giveOrderToAll(ipc.TypeAccessLog)
+		m.log.Info("access log reopened")
+	})
 }

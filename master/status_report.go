@@ -2,8 +2,10 @@ package master
 
 import (
 	"cmp"
+	"context"
 	"os"
 	"slices"
+	"sync"
 	"time"
 )
 
@@ -90,4 +92,65 @@ func (m *Master) row(w *worker) WorkerRow {
 		Doing:      w.report.Doing,
 		DoingS:     time.Duration(w.report.DoingNS).Seconds(),
 	}
+}
+
+// statusCache lets requests share an answer: the owner loop makes one for all that
+// came before it began.
+type statusCache struct {
+	mu    sync.Mutex
+	asked *statusRequest // which the owner loop has not begun to answer; guarded by mu
+}
+
+// statusRequest is shared by those who wait for its answer.
+type statusRequest struct {
+	done   chan struct{}
+	status Status
+	err    error
+}
+
+// Status describes the server as it is now. It may be called from any
+// goroutine while Run runs; its error is ctx's, or ErrStopped.
+func (m *Master) Status(ctx context.Context) (Status, error) {
+	c := &m.statusCache
+	c.mu.Lock()
+	r := c.asked
+	if r == nil {
+		r = &statusRequest{done: make(chan struct{})}
+		c.asked = r
+		go m.answer(r)
+	}
+	c.mu.Unlock()
+	select {
+	case <-r.done:
+		return r.status.clone(), r.err
+	case <-ctx.Done():
+		return Status{}, ctx.Err()
+	}
+}
+
+// answer answers a request on the owner loop. Who asks after it has begun must
+// see what has happened since, and has another answer.
+func (m *Master) answer(r *statusRequest) {
+	begin := func() {
+		m.statusCache.mu.Lock()
+		defer m.statusCache.mu.Unlock()
+		if m.statusCache.asked == r {
+			m.statusCache.asked = nil
+		}
+	}
+	r.err = m.do(context.Background(), func(m *Master) {
+		begin()
+		r.status = m.status()
+	})
+	begin() // if the loop has ended
+	close(r.done)
+}
+
+// clone returns a copy that shares nothing with s.
+func (s Status) clone() Status {
+	s.Listeners, s.Workers, s.Slots = slices.Clone(s.Listeners), slices.Clone(s.Workers), slices.Clone(s.Slots)
+	for _, h := range []*Histogram{&s.HandlerLatency, &s.ConnectionAge} {
+		h.BoundsS, h.Counts = slices.Clone(h.BoundsS), slices.Clone(h.Counts)
+	}
+	return s
 }

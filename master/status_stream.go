@@ -2,6 +2,7 @@ package master
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"time"
@@ -64,49 +65,50 @@ func (s *streamer) resume() error {
 	return nil
 }
 
-// run sends until somebody has had enough. A failed write is a client that has
-// left: there is nobody to tell.
+// run sends until the client or the master ends. If a write fails the client has
+// left.
 func (s *streamer) run() {
-	_, published := s.master.statusCache.next()
-	begun := time.Now()
-	now, err := s.master.Status(s.r.Context())
-	if err != nil || !s.send("event: status", (&snapshot{status: now}).json()) {
-		return
-	}
-	for {
-		es, changed := s.master.eventLog.after(s.seen)
-		for _, e := range es {
-			if !s.event(e) {
-				return
-			}
-			s.seen = e.Seq
+	tick := time.NewTicker(streamTick)
+	defer tick.Stop()
+	for more := s.status(); more; {
+		_, changed := s.master.eventLog.after(s.seen)
+		if !s.events() {
+			return
 		}
 		select {
 		case <-changed:
-		case <-published:
-			var latest *snapshot
-			latest, published = s.master.statusCache.next()
-			if time.Since(begun) < streamTick/2 {
-				continue // too soon after the first for a rate
-			}
-			if !s.send("event: status", latest.json()) {
-				return
-			}
+		case <-tick.C:
+			more = s.status()
 		case <-s.r.Context().Done():
 			return
 		case <-s.master.done:
-			es, _ := s.master.eventLog.after(s.seen)
-			for _, e := range es {
-				s.event(e)
-			}
+			s.events()
 			return
 		}
 	}
 }
 
-func (s *streamer) event(e Event) bool {
-	data, err := json.Marshal(e)
-	return err == nil && s.send(fmt.Sprintf("id: %d\nevent: log", e.Seq), data)
+// events sends what the client has not seen, and reports whether it is still
+// there, as does status.
+func (s *streamer) events() bool {
+	events, _ := s.master.eventLog.after(s.seen)
+	for _, e := range events {
+		data, err := json.Marshal(e)
+		if err != nil || !s.send(fmt.Sprintf("id: %d\nevent: log", e.Seq), data) {
+			return false
+		}
+		s.seen = e.Seq
+	}
+	return true
+}
+
+func (s *streamer) status() bool {
+	now, err := s.master.Status(s.r.Context())
+	if err != nil {
+		return errors.Is(err, ErrStopped) // the last events are yet to be sent
+	}
+	data, err := json.Marshal(now)
+	return err == nil && s.send("event: status", data)
 }
 
 // send writes one event and reports whether the client is still there.

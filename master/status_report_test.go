@@ -1,11 +1,8 @@
 package master
 
 import (
-	"bufio"
 	"context"
-	"encoding/json"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 )
@@ -36,29 +33,5 @@ func TestRequestsForTheStatusAtTheSameTimeShareAnAnswer(t *testing.T) {
 	slices.Sort(uptimes)
 	if n := len(slices.Compact(uptimes)); n > many/2 {
 		t.Errorf("%d answers were made for %d requests", n, many)
-	}
-}
-
-func TestStreamsShareASnapshot(t *testing.T) {
-	r := start(t, Options{Generation: generationOf(1, "", "tcp://127.0.0.1:0")})
-	r.serves(1)
-	seen := map[float64]int{}
-	streams := []*bufio.Scanner{r.follow(""), r.follow(""), r.follow("")}
-	for _, lines := range streams {
-		for range 3 { // the first is the stream's own
-			reads(t, lines, "event: status")
-			var s Status
-			if err := json.Unmarshal([]byte(strings.TrimPrefix(reads(t, lines, "data: "), "data: ")), &s); err != nil {
-				t.Fatal(err)
-			}
-			seen[s.UptimeS]++
-		}
-	}
-	shared := 0
-	for _, n := range seen {
-		shared = max(shared, n)
-	}
-	if shared < 2 {
-		t.Errorf("no two streams were sent the same: %v", seen)
 	}
 }
