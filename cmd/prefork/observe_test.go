@@ -18,7 +18,7 @@ func TestABusyMetricsAddressEndsTheServerBeforeItBegins(t *testing.T) {
 	}
 	defer l.Close()
 	r := runProcess(t, "serve", "--listen", "unix://"+dir+"/s", "--metrics", l.Addr().String())
-	if want := "metrics: bind " + l.Addr().String() + ": address already in use"; r.status != 1 || !strings.Contains(r.stderr, want) {
+	if want := "metrics: bind tcp://" + l.Addr().String() + ": address already in use"; r.status != 1 || !strings.Contains(r.stderr, want) {
 		t.Errorf("%+v, want status 1 and %s", r, want)
 	}
 	if strings.Contains(r.stderr, "listening") {

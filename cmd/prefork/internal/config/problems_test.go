@@ -48,7 +48,7 @@ func TestOneProblemOfEachKindOfValue(t *testing.T) {
 		{`workers = 100000`, `1: workers: at most 1024, not 100000`},
 		{`reuse_address = "yes"`, `1: reuse_address: want true or false, not "yes"`},
 		{`metrics = "9100"`, `1: metrics: "9100": want host:port, tcp://host:port or unix:///path`},
-		{`metrics = "localhost:http"`, `1: metrics: "localhost:http": port "http" is not a number from 0 to 65535`},
+		{`metrics = "localhost:http"`, `1: metrics: "localhost:http": want host:port, tcp://host:port or unix:///path`},
 		{`status_page = true`, `1: status_page: it is served on the metrics address, and metrics is empty`},
 		{`drain_timeout = 30`, `1: drain_timeout: want a duration such as "30s" or "1m30s", not 30`},
 		{`drain_timeout = "30"`, `1: drain_timeout: want a duration such as "30s" or "1m30s", not "30"`},

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -14,63 +13,41 @@ import (
 )
 
 // Address is where metrics are served.
-type Address struct {
-	name    string // as configured
-	network string // tcp, tcp4, tcp6 or unix
-	address string
-}
+type Address struct{ master.Address }
 
 // ParseAddress reads host:port, tcp://host:port, tcp4://, tcp6:// or
 // unix:///path. Without a host it is every address of the machine.
 func ParseAddress(name string) (Address, error) {
-	scheme, rest, found := strings.Cut(name, "://")
-	if !found {
-		scheme, rest = "tcp", name
+	const want = "want host:port, tcp://host:port or unix:///path"
+	a, err := master.ParseAddress(name)
+	switch {
+	case err != nil && strings.Contains(name, "://"):
+		return Address{}, fmt.Errorf("%q: %s: %w", name, want, errors.Unwrap(err))
+	case err != nil || a.Network == "systemd" || a.Network == "unix" && (a.Path[0] != '/' || strings.Contains(name, "?")):
+		return Address{}, fmt.Errorf("%q: %s", name, want)
 	}
-	switch scheme {
-	case "unix":
-		if !filepath.IsAbs(rest) {
-			return Address{}, fmt.Errorf("%q: want an absolute path: unix:///path", name)
-		}
-		if len(rest) > maxPath {
-			return Address{}, fmt.Errorf("%q: the path has %d bytes; a socket's may have %d", name, len(rest), maxPath)
-		}
-	case "tcp", "tcp4", "tcp6":
-		_, port, err := net.SplitHostPort(rest)
-		if err != nil {
-			return Address{}, fmt.Errorf("%q: want host:port, tcp://host:port or unix:///path", name)
-		}
-		if n, err := strconv.Atoi(port); err != nil || n < 0 || n > 65535 {
-			return Address{}, fmt.Errorf("%q: port %q is not a number from 0 to 65535", name, port)
-		}
-	default:
-		return Address{}, fmt.Errorf("%q: want host:port, tcp://host:port or unix:///path", name)
-	}
-	return Address{name: name, network: scheme, address: rest}, nil
+	return Address{a}, nil
 }
-
-// maxPath is the room that sockaddr_un has, less the final NUL.
-const maxPath = 107
 
 func (a Address) listen() (net.Listener, error) {
 	var l net.Listener
 	var err error
-	if a.network == "unix" {
-		l, err = master.ListenUnix(a.address, 0o660)
+	if a.Network == "unix" {
+		l, err = master.ListenUnix(a.Path, 0o660)
 	} else {
-		l, err = net.Listen(a.network, a.address)
+		l, err = net.Listen(a.Network, net.JoinHostPort(a.Host, strconv.Itoa(a.Port)))
 	}
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		return nil, fmt.Errorf("metrics: bind %s: %w; stop the server that holds it or choose another address", a.name, syscall.EADDRINUSE)
+		return nil, fmt.Errorf("metrics: bind %s: %w; stop the server that holds it or choose another address", a.Name, syscall.EADDRINUSE)
 	case err != nil:
 		return nil, fmt.Errorf("metrics: %w", err)
 	}
 	return l, nil
 }
 
-// limited closes the connections that are too many at once. To let them wait
-// would let the idle ones keep Prometheus out, too.
+// limited closes the connections that are too many at once. If they waited, idle
+// ones could keep Prometheus out.
 type limited struct {
 	net.Listener
 	free chan struct{} // has room for as many as there may be
@@ -92,7 +69,6 @@ func (l *limited) Accept() (net.Conn, error) {
 	}
 }
 
-// counted is one of them.
 type counted struct {
 	net.Conn
 	free chan struct{}

@@ -7,13 +7,13 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"strings"
 	"time"
 
 	"prefork/master"
 )
 
-// The limits of a Server. It shares the master with everything that matters
-// more.
+// The limits of a Server, which runs in the master.
 const (
 	maxClients   = 128 // connections at once; more are closed at once
 	maxFollowers = 32  // of those that follow Events
@@ -116,19 +116,12 @@ func ownHost(local bool, next http.Handler) http.Handler {
 		if h, _, err := net.SplitHostPort(host); err == nil {
 			host = h
 		}
-		if ip, err := netip.ParseAddr(trimBrackets(host)); host != "localhost" && (err != nil || !ip.IsLoopback()) {
+		if ip, err := netip.ParseAddr(strings.Trim(host, "[]")); host != "localhost" && (err != nil || !ip.IsLoopback()) {
 			http.Error(w, fmt.Sprintf("this page is served to localhost, not to %q", host), http.StatusForbidden)
 			return
 		}
 		next.ServeHTTP(w, r)
 	})
-}
-
-func trimBrackets(host string) string {
-	if n := len(host); n > 2 && host[0] == '[' && host[n-1] == ']' {
-		return host[1 : n-1]
-	}
-	return host
 }
 
 func isLoopback(a net.Addr) bool {
