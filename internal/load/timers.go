@@ -1,48 +1,31 @@
 package load
 
-// timer wakes a connection. One that the connection has outlived is known by
-// its age.
+import "container/heap"
+
+// timer wakes a connection, unless the connection has another age by then.
 type timer struct {
 	at   int64
 	conn int32
 	age  int32
 }
 
-// timers is a heap, the earliest on top.
+// timers is a heap, the earliest on top. There are few: of pauses and of retries.
 type timers []timer
 
-func (h *timers) add(t timer) {
-	*h = append(*h, t)
-	s := *h
-	for i := len(s) - 1; i > 0; {
-		up := (i - 1) / 2
-		if s[up].at <= s[i].at {
-			return
-		}
-		s[up], s[i] = s[i], s[up]
-		i = up
-	}
-}
+func (h *timers) add(t timer) { heap.Push(h, t) }
+func (h *timers) take() timer { return heap.Pop(h).(timer) }
 
-func (h *timers) take() timer {
-	s := *h
-	top, last := s[0], len(s)-1
-	s[0] = s[last]
-	s = s[:last]
-	*h = s
-	for i := 0; ; {
-		least := i
-		for _, child := range [2]int{2*i + 1, 2*i + 2} {
-			if child < len(s) && s[child].at < s[least].at {
-				least = child
-			}
-		}
-		if least == i {
-			return top
-		}
-		s[i], s[least] = s[least], s[i]
-		i = least
-	}
+// Len implements heap.Interface, as do the methods below.
+func (h timers) Len() int           { return len(h) }
+func (h timers) Less(i, j int) bool { return h[i].at < h[j].at }
+func (h timers) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
+func (h *timers) Push(t any)        { *h = append(*h, t.(timer)) }
+
+func (h *timers) Pop() any {
+	last := len(*h) - 1
+	t := (*h)[last]
+	*h = (*h)[:last]
+	return t
 }
 
 // ring is a queue of connections, each of which is in it once at most.

@@ -1,11 +1,9 @@
 package notifytest
 
 import (
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"net"
-	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -152,6 +150,3 @@ func closeAll(fds []int) {
 		_ = unix.Close(fd)
 	}
 }
-
-// randomName keeps abstract names of concurrent tests apart.
-func randomName() string { return strings.ToLower(rand.Text()) }

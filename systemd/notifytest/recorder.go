@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -14,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"prefork/internal/testdir"
 	"prefork/systemd"
 )
 
@@ -23,7 +23,7 @@ type Message struct {
 	Raw    string          // the datagram as it came
 	Files  int             // the descriptors that came with it
 
-	// PID, UID and GID are the sender's, by the kernel's word.
+	// PID, UID and GID are the sender's, from the kernel.
 	PID int
 	UID int
 	GID int
@@ -59,7 +59,7 @@ func (m Message) String() string {
 	return text
 }
 
-// Recorder is a NOTIFY_SOCKET that remembers. Its methods may be called from
+// Recorder is a NOTIFY_SOCKET that records its messages. Its methods may be called from
 // any goroutine, those that can fail the test from the test's own.
 type Recorder struct {
 	t       testing.TB
@@ -75,33 +75,11 @@ type Recorder struct {
 	store    []stored
 }
 
-// New starts a Recorder on a path in a directory of its own. It is stopped, and
-// every descriptor it holds is closed, when the test ends.
+// New starts a Recorder. It is stopped, and every descriptor it holds is closed,
+// when the test ends.
 func New(t testing.TB) *Recorder {
 	t.Helper()
-	// Not t.TempDir: its path holds the test's name, and a socket's path ends
-	// at 107 bytes. The names are short for the same reason.
-	dir, err := os.MkdirTemp("", "pf")
-	if err != nil {
-		t.Fatalf("make a directory for the notification socket: %v", err)
-	}
-	t.Cleanup(func() {
-		if err := os.RemoveAll(dir); err != nil {
-			t.Errorf("remove the notification socket: %v", err)
-		}
-	})
-	return start(t, filepath.Join(dir, "s"))
-}
-
-// NewAbstract starts a Recorder on an abstract name.
-func NewAbstract(t testing.TB) *Recorder {
-	t.Helper()
-	return start(t, "@prefork-notify-"+randomName())
-}
-
-func start(t testing.TB, address string) *Recorder {
-	t.Helper()
-	r, err := listen(address)
+	r, err := listen(filepath.Join(testdir.Short(t), "s"))
 	if err != nil {
 		t.Fatalf("start the notification recorder: %v", err)
 	}
