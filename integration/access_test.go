@@ -112,6 +112,7 @@ func visitors(t *testing.T, c *Command, each int, between func(i int)) (visits m
 // Each connection is one whole line, whichever worker served it and whatever
 // happens to the file and the workers meanwhile.
 func TestEachConnectionIsOneLineAcrossRotations(t *testing.T) {
+	t.Parallel()
 	for _, mode := range []string{"threading", "forking"} {
 		t.Run(mode, func(t *testing.T) {
 			dir := testdir.Short(t)

@@ -15,6 +15,7 @@ import (
 // As the first process of a container the master serves, reaps what it did
 // not start, and drains on TERM.
 func TestRunsAsPID1(t *testing.T) {
+	t.Parallel()
 	needtool.Root(t, "a new PID namespace")
 	c := line(2)
 	c.Control = testdir.Short(t) + "/control"
@@ -34,9 +35,7 @@ func TestRunsAsPID1(t *testing.T) {
 		t.Errorf("the master thinks it is process %d", status.PID)
 	}
 	base := s.Footprint()
-	for range 5 {
-		adoptAndReap(t, s)
-	}
+	adoptAndReap(t, s, 5)
 	s.WaitFootprint(base)
 	s.Do("reload")
 
@@ -63,35 +62,38 @@ func startOrSkip(t *testing.T, control string, command *exec.Cmd) *Server {
 	return StartCommand(t, control, command)
 }
 
-// adoptAndReap makes a worker leave an orphan that the master inherits, and
-// waits until it is gone for good.
-func adoptAndReap(t *testing.T, s *Server) {
+// adoptAndReap makes workers leave n orphans, which the master inherits, and
+// waits until it has reaped them all.
+func adoptAndReap(t *testing.T, s *Server, n int) {
 	t.Helper()
 	before := strings.Count(s.Log.Text(), `"orphan reaped"`)
-	client := s.Dial()
-	answer := client.Ask("orphan 0.2")
-	if pid, err := strconv.Atoi(answer); err != nil || pid < 1 {
-		t.Fatalf("orphan: %q", answer)
+	for range n {
+		client := s.Dial()
+		answer := client.Ask("orphan 0.2")
+		if pid, err := strconv.Atoi(answer); err != nil || pid < 1 {
+			t.Fatalf("orphan: %q", answer)
+		}
+		_ = client.Close()
 	}
-	_ = client.Close()
-	Wait(t, "the orphan to be reaped", func() (bool, string) {
+	Wait(t, "the orphans to be reaped", func() (bool, string) {
 		f := s.footprint()
-		return strings.Count(s.Log.Text(), `"orphan reaped"`) > before && f.Zombies == 0, f.String()
+		return strings.Count(s.Log.Text(), `"orphan reaped"`) >= before+n && f.Zombies == 0, f.String()
 	})
 }
 
 func TestRunsAsSubreaper(t *testing.T) {
+	t.Parallel()
 	s := Launch(t, line(2), "-subreaper")
 	s.WaitState("running")
 	base := s.Footprint()
-	adoptAndReap(t, s)
+	adoptAndReap(t, s, 1)
 	// The exits of its own workers are not stolen by the reaping of others.
 	for _, w := range s.WaitWorkers(2).Workers {
 		kill(t, w.PID, syscall.SIGKILL)
 		exitLine(t, s, w.PID)
 	}
 	s.WaitWorkers(2)
-	adoptAndReap(t, s)
+	adoptAndReap(t, s, 1)
 	s.WaitFootprint(base)
 	s.Signal(syscall.SIGTERM)
 	if code := s.WaitExit(); code != 0 {

@@ -77,6 +77,7 @@ func onlyLostBy(t *testing.T, killed map[int]bool, loads ...*Running) (lost int)
 }
 
 func TestFiftyKilledWorkersCostOnlyTheirOwnConnections(t *testing.T) {
+	t.Parallel()
 	const workers = 8
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
@@ -165,6 +166,7 @@ func TestDeathOfAllWorkersRefusesNobody(t *testing.T) {
 
 // A crash loop is braked and said to be one; it ends when the cause does.
 func TestCrashLoopIsBrakedAndReported(t *testing.T) {
+	t.Parallel()
 	c := line(2)
 	c.CrashBudget = 3
 	s := Start(t, c)
@@ -197,6 +199,7 @@ func TestCorruptMessageCostsOneWorker(t *testing.T) {
 
 // A worker whose loop hangs is made to say where, and replaced.
 func TestHungWorkerIsDumpedAndKilled(t *testing.T) {
+	t.Parallel()
 	c := line(2)
 	c.WorkerTimeout, c.PollInterval = 2*time.Second, 50*time.Millisecond
 	s := Start(t, c)
@@ -273,6 +276,7 @@ func (w way) isEvident(t *testing.T, s *Server, pid int) {
 // Each kind of crash is in the log once, with its code and the runtime's last
 // words.
 func TestCrashLeavesEvidence(t *testing.T) {
+	t.Parallel()
 	c := line(2)
 	c.CrashBudget = 1000
 	s := Start(t, c)

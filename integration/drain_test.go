@@ -24,6 +24,7 @@ func storm(t *testing.T, kind Kind, network, address string) *Running {
 // Clients connect as fast as they can while the server drains and stops. What
 // never became a connection is no loss; what did must be answered.
 func TestStopAnswersEveryCompletedHandshake(t *testing.T) {
+	t.Parallel()
 	socket := filepath.Join(testdir.Short(t), "s")
 	for _, test := range []struct {
 		name   string
@@ -107,6 +108,7 @@ func TestStopAnswersTheQueue(t *testing.T) {
 }
 
 func TestDrainServesWhatIsInFlightAndSaysSo(t *testing.T) {
+	t.Parallel()
 	s := Start(t, line(2))
 	network, address := s.Address("")
 	client := s.Dial()
@@ -147,6 +149,7 @@ func TestDrainServesWhatIsInFlightAndSaysSo(t *testing.T) {
 // A connection that idles is let go of; one that never ends is cut at the
 // deadline, and neither keeps the server.
 func TestDrainEndsIdleAndEndlessConnections(t *testing.T) {
+	t.Parallel()
 	c := line(2)
 	c.DrainIdle, c.DrainTimeout = 200*time.Millisecond, 1500*time.Millisecond
 	s := Start(t, c)
@@ -264,6 +267,7 @@ func TestTERMToAWorkerDrainsItAndLeavesNoHole(t *testing.T) {
 // TERM goes to every process of the server, as systemd's default KillMode and
 // tini -g send it. The order in which they hear it does not matter.
 func TestTERMToAllAnswersEveryCompletedHandshake(t *testing.T) {
+	t.Parallel()
 	for name, config := range map[string]func() testconf.Config{
 		"threading": func() testconf.Config { return line(2) },
 		"forking": func() testconf.Config {

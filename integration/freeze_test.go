@@ -52,6 +52,7 @@ func thawed(t *testing.T, s *Server, workers []Worker, clients []*Client) {
 
 // Somebody stops the workers, and nobody but him is to continue them.
 func TestSuspendedWorkersAreNotHung(t *testing.T) {
+	t.Parallel()
 	s, workers, clients := frozen(t)
 	for _, w := range workers {
 		stop(t, w.PID)
@@ -80,6 +81,7 @@ func TestSuspendedWorkersAreNotHung(t *testing.T) {
 // is frozen with its workers. Here it is the first that runs again, and finds
 // heartbeats that are old.
 func TestAFreezeOfEverythingCostsNobody(t *testing.T) {
+	t.Parallel()
 	s, workers, clients := frozen(t)
 	for _, w := range workers {
 		stop(t, w.PID)

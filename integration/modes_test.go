@@ -86,6 +86,7 @@ func TestForkingNeverPassesMaxChildren(t *testing.T) {
 
 // Whatever a handler does to its process, it costs that one connection.
 func TestForkingCrashCostsOneConnection(t *testing.T) {
+	t.Parallel()
 	s := Start(t, forking(4, 20))
 	network, address := s.Address("")
 	bystander := s.Dial()
@@ -109,6 +110,7 @@ func TestForkingCrashCostsOneConnection(t *testing.T) {
 }
 
 func TestForkingReloadsAndScalesUnderLoad(t *testing.T) {
+	t.Parallel()
 	s := Start(t, forking(3, 30))
 	network, address := s.Address("")
 	// Few clients: spares that are taken as fast as they start would keep a

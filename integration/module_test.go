@@ -56,6 +56,7 @@ var unreachable = regexp.MustCompile(`module lookup disabled by GOPROXY=off|dial
 // A module outside of this one holds the README's program and its test, and
 // depends on this tree in the ways that the README names.
 func TestAnotherModuleDependsOnThisOneAsTheReadmeSays(t *testing.T) {
+	t.Parallel()
 	code := goBlocks(t, "../README.md")
 	if len(code) != 3 {
 		t.Fatalf("the README has %d blocks of Go, want a program, its hooks and its test", len(code))

@@ -10,6 +10,7 @@ import (
 // If the master is killed, its workers notice, finish what they hold and
 // leave.
 func TestKilledMasterLeavesNoWorkerAndLosesNoAnswer(t *testing.T) {
+	t.Parallel()
 	c := line(4)
 	c.DrainTimeout, c.DrainIdle = 5*time.Second, 200*time.Millisecond
 	s := Start(t, c)
@@ -47,6 +48,7 @@ func TestKilledMasterLeavesNoWorkerAndLosesNoAnswer(t *testing.T) {
 
 // A connection that never ends is cut at the workers' own deadline.
 func TestOrphanedWorkersLeaveAtTheDrainDeadline(t *testing.T) {
+	t.Parallel()
 	c := line(2)
 	c.DrainTimeout = time.Second
 	s := Start(t, c)

@@ -20,6 +20,7 @@ status_page = true
 // A browser opens the page of a loaded server and sees it live, through a
 // reload and a worker's death. PREFORK_SCREENSHOT=DIR keeps pictures.
 func TestStatusPageShowsALoadedServerLive(t *testing.T) {
+	t.Parallel()
 	c := serve(t, observed)
 	_, address := c.Address("")
 	Chat(t, address, 8)
@@ -64,6 +65,7 @@ func TestStatusPageShowsALoadedServerLive(t *testing.T) {
 // A page that stays open says that the server is gone, and goes on with the one
 // that takes its place.
 func TestStatusPageComesBackWithTheServer(t *testing.T) {
+	t.Parallel()
 	c := serve(t, observed)
 	address := c.MetricsAddress()
 	b := StartBrowser(t, "http://"+address+"/", 1240, 1180)
@@ -129,6 +131,7 @@ func TestStatusPageIsAbsentUnlessAskedFor(t *testing.T) {
 
 // What clients send may stand on the page, as text.
 func TestStatusPageShowsHostileTextAsText(t *testing.T) {
+	t.Parallel()
 	c := serve(t, observed+"handler = \"http\"\n")
 	b := StartBrowser(t, "http://"+c.MetricsAddress()+"/", 1240, 900)
 	Wait(t, "the page", func() (bool, string) {

@@ -130,6 +130,7 @@ func (p *prometheus) wait(expression string, ok func(float64) bool) {
 // Prometheus sees one server that was never away, whatever became of its
 // workers and generations.
 func TestPrometheusSeesOneServerThroughReloadsAndDeaths(t *testing.T) {
+	t.Parallel()
 	c := serve(t, observed)
 	_, address := c.Address("")
 	Chat(t, address, 6)

@@ -14,6 +14,7 @@ import (
 )
 
 func TestFiftyReloadsUnderThreeLoadsDropNothing(t *testing.T) {
+	t.Parallel()
 	text, http := Start(t, line(2)), Start(t, web(2))
 	textBase, httpBase := text.Footprint(), http.Footprint()
 	network, address := text.Address("")
@@ -47,6 +48,7 @@ func inParallel(functions ...func()) {
 }
 
 func TestConnectionsLiveThroughFiftyReloads(t *testing.T) {
+	t.Parallel()
 	c := line(2)
 	c.DrainTimeout, c.DrainIdle = 10*time.Minute, 10*time.Minute
 	s := Start(t, c)
@@ -98,6 +100,7 @@ func TestReloadAddsAListener(t *testing.T) {
 // The connections that wait in the queue of a listener that goes are answered
 // all the same, by the generation that had it.
 func TestReloadAnswersTheQueueOfARemovedListener(t *testing.T) {
+	t.Parallel()
 	c := line(1)
 	c.Mode = "sequential"
 	unix := filepath.Join(testdir.Short(t), "s")
@@ -148,6 +151,7 @@ func receiveQueued(t *testing.T, queued []*Client) {
 }
 
 func TestReloadChangesModeWorkersAndProgram(t *testing.T) {
+	t.Parallel()
 	c := line(1)
 	c.Program.Tag = "one"
 	s := Start(t, c)
@@ -206,6 +210,7 @@ func TestReloadChangesTheLogLevel(t *testing.T) {
 }
 
 func TestConcurrentReloadsCoalesce(t *testing.T) {
+	t.Parallel()
 	c := line(2)
 	c.Probation = time.Second // so that all requests come while the first reload runs
 	s := Start(t, c)

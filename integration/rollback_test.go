@@ -12,6 +12,7 @@ import (
 // if nothing had happened: no client notices, the verdict and the status give
 // the reason, and a good configuration is taken right afterwards.
 func TestFailedReloadLeavesTheOldGenerationServing(t *testing.T) {
+	t.Parallel()
 	base := line(2)
 	with := func(change func(*testconf.Config)) testconf.Config {
 		c := base
@@ -90,6 +91,7 @@ func mustCostOnlyTheCrashed(t *testing.T, s *Server, loads ...*Running) {
 // What fails it is the death of a worker that happens to hold nothing, so that
 // whatever is lost was lost by the rollback.
 func TestRollbackDropsNoKeepAliveClient(t *testing.T) {
+	t.Parallel()
 	c := web(2)
 	c.Probation = 20 * time.Second
 	s := Start(t, c)
@@ -133,6 +135,7 @@ func TestRollbackDropsNoKeepAliveClient(t *testing.T) {
 }
 
 func TestSlowStartIsWaitedFor(t *testing.T) {
+	t.Parallel()
 	c := line(2)
 	s := Start(t, c)
 	network, address := s.Address("")

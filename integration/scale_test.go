@@ -6,6 +6,7 @@ import (
 )
 
 func TestFiftyScalesUnderThreeLoadsDropNothing(t *testing.T) {
+	t.Parallel()
 	text, http := Start(t, line(1)), Start(t, web(1))
 	textBase, httpBase := text.Footprint(), http.Footprint()
 	network, address := text.Address("")
@@ -68,6 +69,7 @@ func TestTTINAndTTOUMoveTheTarget(t *testing.T) {
 // Recycling replaces a worker before it leaves: nobody is lost, and it is no
 // restart.
 func TestRecyclingDropsNothing(t *testing.T) {
+	t.Parallel()
 	c := line(2)
 	c.RecycleConnections = 100
 	s := Start(t, c)
@@ -84,6 +86,7 @@ func TestRecyclingDropsNothing(t *testing.T) {
 }
 
 func TestRecycleCommandReplacesOneWorker(t *testing.T) {
+	t.Parallel()
 	s := Start(t, line(2))
 	before := s.WaitWorkers(2)
 	network, address := s.Address("")
@@ -107,6 +110,7 @@ func TestRecycleCommandReplacesOneWorker(t *testing.T) {
 }
 
 func TestLeakyWorkerIsRecycledByItsMemory(t *testing.T) {
+	t.Parallel()
 	c := line(2)
 	c.RecycleRSS = 150 << 20
 	s := Start(t, c)

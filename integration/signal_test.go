@@ -115,6 +115,7 @@ func TestLogTellsTheLifeOfTheServer(t *testing.T) {
 // A signal that goes to every process of the server also reaches workers that
 // have only just been started. No reload may fail of it.
 func TestSignalsToStartingWorkersFailNoReload(t *testing.T) {
+	t.Parallel()
 	for _, sig := range []syscall.Signal{syscall.SIGHUP, syscall.SIGINT, syscall.SIGUSR1, syscall.SIGTERM} {
 		t.Run(sig.String(), func(t *testing.T) {
 			s := Start(t, line(2))

@@ -93,6 +93,7 @@ func (r *topRun) selected() []string {
 }
 
 func TestTopShowsAndSteersARunningServer(t *testing.T) {
+	t.Parallel()
 	c := serve(t, strings.Replace(goodConfig, "workers = 2", "workers = 3", 1))
 	r := startTop(t, c.control, 100, 30)
 	for _, w := range c.WaitWorkers(3).Workers {
@@ -144,6 +145,7 @@ func TestTopShowsAndSteersARunningServer(t *testing.T) {
 }
 
 func TestTopGivesTheTerminalBackHoweverItEnds(t *testing.T) {
+	t.Parallel()
 	for name, test := range map[string]struct {
 		end  func(*Command, *topRun)
 		code int
@@ -172,6 +174,7 @@ func TestTopGivesTheTerminalBackHoweverItEnds(t *testing.T) {
 }
 
 func TestTopOnceIsForScripts(t *testing.T) {
+	t.Parallel()
 	c := serve(t, goodConfig)
 	code, stdout, stderr := c.run("top", "--once")
 	if code != 0 || stderr != "" || strings.ContainsRune(stdout, '\x1b') {
@@ -193,6 +196,7 @@ func TestTopOnceIsForScripts(t *testing.T) {
 // What a busy worker does can be read, and the frame is a picture for the
 // documents, which -update writes anew.
 func TestTopShowsWhatABusyWorkerDoes(t *testing.T) {
+	t.Parallel()
 	s := Start(t, line(4))
 	s.Do("reload")
 	crashed := s.Dial()
