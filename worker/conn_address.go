@@ -10,14 +10,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// peer is a remote address as accept returned it, without pointers for TCP.
+// peer is a remote address. For TCP it has no pointers, so it costs no garbage.
 type peer struct {
 	addr netip.AddrPort
 	zone uint32 // of a link-local IPv6 address
 	path string // of a unix socket
 }
 
-// peerOf reads the address that the kernel wrote into sa.
+// peerOf converts what accept returned.
 func peerOf(sa *unix.RawSockaddrAny, size uint32) peer {
 	switch sa.Addr.Family {
 	case unix.AF_INET:
@@ -25,7 +25,7 @@ func peerOf(sa *unix.RawSockaddrAny, size uint32) peer {
 		return peer{addr: netip.AddrPortFrom(netip.AddrFrom4(p.Addr), port(p.Port))}
 	case unix.AF_INET6:
 		p := (*unix.RawSockaddrInet6)(unsafe.Pointer(sa))
-		// A v4 client of a dual-stack socket is shown as the v4 client it is.
+		// Unmap: an IPv4 client of a dual-stack socket has an IPv4 address.
 		return peer{addr: netip.AddrPortFrom(netip.AddrFrom16(p.Addr).Unmap(), port(p.Port)), zone: p.Scope_id}
 	case unix.AF_UNIX:
 		return peer{path: unixPath((*unix.RawSockaddrUnix)(unsafe.Pointer(sa)), size)}
@@ -61,7 +61,7 @@ func unixPath(sa *unix.RawSockaddrUnix, size uint32) string {
 	return string(b)
 }
 
-// netAddr makes the address that net would have made.
+// netAddr makes the address that package net would make.
 func (p *peer) netAddr(network string) net.Addr {
 	if network == "unix" {
 		return &net.UnixAddr{Net: "unix", Name: p.path}
@@ -73,8 +73,7 @@ func (p *peer) netAddr(network string) net.Addr {
 	return a
 }
 
-// netAddr converts what getsockname returned, and returns nil for a family
-// that is not ours.
+// netAddr converts what getsockname returned. It is nil for another address family.
 func netAddr(sa unix.Sockaddr) net.Addr {
 	switch a := sa.(type) {
 	case *unix.SockaddrInet4:
@@ -91,6 +90,6 @@ func netAddr(sa unix.Sockaddr) net.Addr {
 	return nil
 }
 
-// zoneName gives the index: a name would cost a netlink query, and net takes
-// both.
+// zoneName returns the index of the interface, which package net takes as well. Its
+// name would cost a netlink query.
 func zoneName(index uint32) string { return strconv.FormatUint(uint64(index), 10) }

@@ -11,13 +11,9 @@ import (
 	"time"
 )
 
-// The buffers of a StreamHandler that names no size, in bytes.
-const (
-	defaultRBufSize = 4 << 10
-	defaultWBufSize = 4 << 10
-)
+// defaultBufSize is the size of a StreamHandler's buffers in bytes.
+const defaultBufSize = 4 << 10
 
-// errStreamShared is what Setup says to a StreamHandler that is in use.
 var errStreamShared = errors.New("stream handler serves a connection already: make one a connection with NewHandler")
 
 // StreamHandler is socketserver's StreamRequestHandler: it gives the handler
@@ -34,12 +30,12 @@ var errStreamShared = errors.New("stream handler serves a connection already: ma
 //		return err
 //	}
 //
-// It holds one connection's state, so it is given by NewHandler; one value for
-// all connections is refused by Setup. A handler with a Setup or Finish of its
-// own calls the embedded one, Setup first and Finish last.
+// It has the state of one connection, so NewHandler must return a new one each time;
+// Setup refuses one that is in use. A handler with its own Setup or Finish calls the
+// embedded one, Setup first and Finish last.
 //
-// RFile and WFile live from Setup to Finish and must not be used afterwards:
-// their buffers go on to another connection.
+// RFile and WFile are valid from Setup to Finish: another connection gets their
+// buffers afterwards.
 type StreamHandler struct {
 	BaseHandler
 
@@ -48,34 +44,30 @@ type StreamHandler struct {
 
 	// WBufSize decides when WFile sends.
 	//
-	// 0 keeps what socketserver's unbuffered default promises, that a handler
-	// never has to flush before it reads: WFile has 4 KiB, and whenever RFile
-	// has to wait for the client, what WFile holds is sent first. Answers to
-	// requests that arrived together thus leave together. RFile and WFile are
-	// then for one goroutine, and a handler that wants its words to leave
-	// while it works on calls WFile.Flush.
+	// With 0 a handler need not flush before it reads, as with socketserver's
+	// unbuffered default: WFile has 4 KiB, which are sent before RFile waits for
+	// the client. So answers to requests that arrived together are sent together.
+	// RFile and WFile are then for one goroutine, and WFile.Flush sends an answer
+	// while the handler works on.
 	//
-	// Above 0 it is the size of an ordinary buffer, and below 0 an ordinary
-	// buffer has 4 KiB: it is sent when it is full, by Flush, and in Finish.
-	// One goroutine may then read while another writes.
+	// Above 0 it is the size of an ordinary buffer, below 0 that has 4 KiB: it is
+	// sent when it is full, by Flush, and in Finish. One goroutine may then read
+	// while another writes.
 	WBufSize int
 
-	// Timeout bounds each read and each write of the connection; none if 0.
-	// The error satisfies net.Error with Timeout() true. It sets the
-	// connection's deadlines before each call, so a handler that sets its own
-	// leaves it 0.
+	// Timeout limits each read and each write of the connection; 0 is no limit.
+	// The error is a net.Error with Timeout() true. It sets the connection's
+	// deadlines, so a handler that sets its own must leave it 0.
 	Timeout time.Duration
 
-	// DisableNagle sets TCP_NODELAY. The master sets it on its TCP listeners
-	// anyway, from where connections inherit it; this is for a connection
-	// that came another way. Unix sockets know no such delay.
+	// DisableNagle sets TCP_NODELAY, which connections have by default: they
+	// inherit it from the master's listeners. It does nothing on a Unix socket.
 	DisableNagle bool
 
 	RFile *bufio.Reader
 	WFile *bufio.Writer
 
-	// r and w are what Setup made, whatever the handler does to the fields
-	// above.
+	// What Setup made, in case the handler changes the fields above.
 	r *bufio.Reader
 	w *bufio.Writer
 
@@ -97,25 +89,26 @@ func (h *StreamHandler) Setup(_ context.Context, c *Conn) error {
 	if h.Timeout > 0 {
 		out = &timedWriter{conn: c, timeout: h.Timeout}
 	}
-	h.w = writers.get(bufferSize(h.WBufSize, defaultWBufSize), out)
+	h.w = getWriter(h.WBufSize, out)
 	in := &streamReader{conn: c, timeout: h.Timeout}
 	if h.WBufSize == 0 {
 		in.flushFirst = h.w
 	}
-	h.r = readers.get(bufferSize(h.RBufSize, defaultRBufSize), in)
+	h.r = getReader(h.RBufSize, in)
 	h.RFile, h.WFile = h.r, h.w
 	return nil
 }
 
-// Finish flushes WFile and takes both files away. Unlike socketserver's it
-// returns the error of that flush: an answer that did not leave is a failure.
+// Finish flushes WFile, and returns the error of that, which socketserver ignores.
 func (h *StreamHandler) Finish(context.Context, *Conn) error {
 	if h.w == nil {
 		return nil
 	}
 	err := h.w.Flush()
-	writers.put(h.w)
-	readers.put(h.r)
+	h.w.Reset(nil) // or the pool would keep the connection alive
+	h.r.Reset(nil)
+	writers.Put(h.w)
+	readers.Put(h.r)
 	h.r, h.w, h.RFile, h.WFile = nil, nil, nil, nil
 	h.busy.Store(false)
 	if err != nil {
@@ -124,23 +117,15 @@ func (h *StreamHandler) Finish(context.Context, *Conn) error {
 	return nil
 }
 
-// bufferSize returns the size that a field asks for.
-func bufferSize(asked, otherwise int) int {
-	if asked <= 0 {
-		return otherwise
-	}
-	return asked
-}
-
 // streamReader is what RFile reads from.
 type streamReader struct {
 	conn       *Conn
 	timeout    time.Duration
-	flushFirst *bufio.Writer // sent before a read; nil if the handler flushes
+	flushFirst *bufio.Writer // nil if the handler flushes
 }
 
-// Read is called only when RFile's buffer is empty, which is when the handler
-// has answered all that has arrived.
+// Read is called when RFile's buffer is empty: the handler has answered everything
+// that has arrived.
 func (r *streamReader) Read(p []byte) (int, error) {
 	if r.flushFirst != nil && r.flushFirst.Buffered() > 0 {
 		if err := r.flushFirst.Flush(); err != nil {
@@ -155,8 +140,8 @@ func (r *streamReader) Read(p []byte) (int, error) {
 	return r.conn.Read(p)
 }
 
-// timedWriter bounds each write. Without a timeout WFile writes to the Conn
-// itself, so that io.Copy into WFile still reaches the Conn's ReadFrom.
+// timedWriter limits each write. Without a timeout WFile writes to the Conn itself,
+// so that io.Copy into WFile uses the Conn's ReadFrom.
 type timedWriter struct {
 	conn    *Conn
 	timeout time.Duration
@@ -169,17 +154,15 @@ func (w *timedWriter) Write(p []byte) (int, error) {
 	return w.conn.Write(p)
 }
 
-// The buffers in reserve. A program's handlers nearly always agree on one
-// size, so one pool of each kind does: a buffer of another size is dropped.
-var (
-	readers readerPool
-	writers writerPool
-)
+// The handlers of a program nearly always use one size, so a buffer of another size
+// is dropped.
+var readers, writers sync.Pool
 
-type readerPool struct{ sync.Pool }
-
-func (p *readerPool) get(size int, from io.Reader) *bufio.Reader {
-	r, _ := p.Get().(*bufio.Reader)
+func getReader(size int, from io.Reader) *bufio.Reader {
+	if size <= 0 {
+		size = defaultBufSize
+	}
+	r, _ := readers.Get().(*bufio.Reader)
 	if r == nil || r.Size() != size {
 		return bufio.NewReaderSize(from, size)
 	}
@@ -187,23 +170,14 @@ func (p *readerPool) get(size int, from io.Reader) *bufio.Reader {
 	return r
 }
 
-func (p *readerPool) put(r *bufio.Reader) {
-	r.Reset(nil) // or the pool would keep the connection alive
-	p.Put(r)
-}
-
-type writerPool struct{ sync.Pool }
-
-func (p *writerPool) get(size int, to io.Writer) *bufio.Writer {
-	w, _ := p.Get().(*bufio.Writer)
+func getWriter(size int, to io.Writer) *bufio.Writer {
+	if size <= 0 {
+		size = defaultBufSize
+	}
+	w, _ := writers.Get().(*bufio.Writer)
 	if w == nil || w.Size() != size {
 		return bufio.NewWriterSize(to, size)
 	}
 	w.Reset(to)
 	return w
-}
-
-func (p *writerPool) put(w *bufio.Writer) {
-	w.Reset(nil)
-	p.Put(w)
 }

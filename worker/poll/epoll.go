@@ -9,13 +9,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// busyWait is how long a busy loop waits without telling the scheduler, in
-// milliseconds. The package comment says why.
+// busyWait is how long a busy loop waits without the scheduler's knowledge, in ms.
 const busyWait = 2
 
 type epollPoller struct {
 	fd     int
-	busy   bool // the last Wait brought something
+	busy   bool // the last Wait found something
 	events [16]unix.EpollEvent
 }
 
@@ -75,7 +74,7 @@ func (e *epollPoller) Wait(ready []int, timeout time.Duration) ([]int, error) {
 	return ready, nil
 }
 
-// waitUnseen is epoll_wait behind the scheduler's back, so it must be short.
+// waitUnseen is epoll_wait without the scheduler's knowledge, so it must be short.
 func (e *epollPoller) waitUnseen(ms int) (int, error) {
 	n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(e.fd),
 		uintptr(unsafe.Pointer(&e.events[0])), uintptr(len(e.events)), uintptr(ms), 0, 0)

@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// pollPoller keeps the very list that poll(2) reads.
+// pollPoller has the list that poll(2) reads.
 type pollPoller struct {
 	list []unix.PollFd
 }
@@ -54,5 +54,5 @@ func (p *pollPoller) Wait(ready []int, timeout time.Duration) ([]int, error) {
 	return ready, nil
 }
 
-// Close does nothing: poll holds no descriptor.
+// Close does nothing.
 func (p *pollPoller) Close() error { return nil }

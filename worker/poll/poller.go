@@ -10,21 +10,19 @@ import (
 
 // Poller waits for descriptors to become readable. One goroutine owns it.
 type Poller interface {
-	// Add watches fd, which stays the caller's. The error wraps ErrWatched if
-	// it is watched already.
+	// Add watches fd, which stays the caller's.
 	Add(fd int) error
 
-	// Remove stops watching fd. It must be called before fd is closed. The
-	// error wraps ErrNotWatched if fd is not watched.
+	// Remove stops watching fd. It must be called before fd is closed.
 	Remove(fd int) error
 
 	// Wait appends the readable descriptors to ready and returns it. A
-	// descriptor with an error or a hang-up counts as readable. Wait returns
-	// after timeout at the latest, rounded up to milliseconds, and may return
-	// early with nothing; a negative timeout waits for ever.
+	// descriptor with an error or a hang-up counts as readable. The timeout is
+	// rounded up to milliseconds; a negative one is none. Wait may return early
+	// with nothing.
 	Wait(ready []int, timeout time.Duration) ([]int, error)
 
-	// Close releases what the poller holds; the watched descriptors stay open.
+	// Close leaves the watched descriptors open.
 	Close() error
 }
 
@@ -62,8 +60,7 @@ func New(name string) (Poller, error) {
 	return nil, fmt.Errorf("no poller is called %q", name)
 }
 
-// milliseconds rounds up, so that a wait never ends before its time and a
-// caller that waits again for the rest does not spin.
+// milliseconds rounds up, so that a caller that waits for the rest does not spin.
 func milliseconds(timeout time.Duration) int {
 	if timeout < 0 {
 		return -1
@@ -75,6 +72,5 @@ func milliseconds(timeout time.Duration) int {
 	return int(min(ms, 1<<30)) // fits the kernel's int; twelve days
 }
 
-// isInterrupt says that a wait ended for no reason that concerns the caller: a
-// signal, such as the one with which Go's scheduler preempts.
+// isInterrupt says that a signal ended a wait, such as those of Go's scheduler.
 func isInterrupt(err error) bool { return err == unix.EINTR || err == unix.EAGAIN }

@@ -7,7 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// selectPoller keeps the set that each select(2) starts from.
+// selectPoller has the set that select(2) reads.
 type selectPoller struct {
 	set unix.FdSet
 	top int // the highest descriptor ever added, plus one
@@ -53,5 +53,5 @@ func (s *selectPoller) Wait(ready []int, timeout time.Duration) ([]int, error) {
 	return ready, nil
 }
 
-// Close does nothing: select holds no descriptor.
+// Close does nothing.
 func (s *selectPoller) Close() error { return nil }
