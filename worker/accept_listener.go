@@ -83,6 +83,28 @@ func openListener(name string, fd int, borrowed bool) (*listener, error) {
 	return &listener{info: s, fd: fd, borrowed: borrowed}, nil
 }
 
+// openListeners opens all of ls. On error it returns those that it has opened.
+func openListeners(ls []Listener, borrowed bool) ([]*listener, error) {
+	if len(ls) == 0 {
+		return nil, configuration(errors.New("no listener to serve from"))
+	}
+	listeners := make([]*listener, 0, len(ls))
+	for _, l := range ls {
+		ln, err := openListener(l.Name, l.FD, borrowed)
+		if err != nil {
+			return listeners, failure(err)
+		}
+		listeners = append(listeners, ln)
+	}
+	return listeners, nil
+}
+
+func closeListeners(listeners []*listener) {
+	for _, ln := range listeners {
+		ln.close()
+	}
+}
+
 var errNotStream = errors.New("neither TCP nor a unix stream socket")
 
 // close closes the descriptor, which must not be in the poller.

@@ -2,9 +2,6 @@ package worker
 
 import (
 	"context"
-	"errors"
-
-	"go.uber.org/zap"
 
 	"prefork/ipc"
 )
@@ -46,27 +43,16 @@ func configureAlone(cfg Config, o Options) (Config, Options, error) {
 // newLoopAlone makes the loop of a worker without a master. cfg and o come from
 // configureAlone.
 func newLoopAlone(ctx context.Context, cfg Config, o Options, ls []Listener, once bool) (*loop, error) {
-	if len(ls) == 0 {
-		return nil, configuration(errors.New("serve without a master: no listener"))
-	}
-	listeners := make([]*listener, 0, len(ls))
-	for _, l := range ls {
-		ln, err := openListener(l.Name, l.FD, true)
-		if err != nil {
-			return nil, failure(err)
-		}
-		listeners = append(listeners, ln)
+	listeners, err := openListeners(ls, true)
+	if err != nil {
+		return nil, err
 	}
 	w := &worker{cfg: cfg, opt: o, slot: new(ipc.Slot), peer: new(ipc.Peer), once: once}
-	var err error
-	if w.log, w.level, err = aloneLogger(o); err != nil {
-		return nil, configuration(err)
+	if err := w.makeLog("", ""); err != nil {
+		return nil, err
 	}
 	if err := w.prepare(ctx); err != nil {
 		return nil, failure(err)
-	}
-	if o.Service != nil {
-		w.service = newServiceListener(w.table, listeners[0].info.addr)
 	}
 	l, err := newLoop(w, listeners)
 	if err != nil {
@@ -80,11 +66,3 @@ func newLoopAlone(ctx context.Context, cfg Config, o Options, ls []Listener, onc
 
 // handlesOneRequest says that this is HandleRequest.
 func (w *worker) handlesOneRequest() bool { return w.once && w.channel == nil }
-
-// aloneLogger makes the log in its default format and level.
-func aloneLogger(o Options) (*zap.Logger, zap.AtomicLevel, error) {
-	if o.NewLogger == nil {
-		return zap.NewNop(), zap.NewAtomicLevel(), nil
-	}
-	return o.NewLogger("", "")
-}

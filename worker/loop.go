@@ -80,6 +80,9 @@ type loop struct {
 }
 
 func newLoop(w *worker, listeners []*listener) (*loop, error) {
+	if w.opt.Service != nil {
+		w.service = newServiceListener(w.table, listeners[0].info.addr)
+	}
 	p, err := poll.New(w.cfg.Poller)
 	if err != nil {
 		return nil, err

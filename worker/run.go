@@ -96,11 +96,17 @@ func run(ctx context.Context, o Options, in inheritance) error {
 		return w.fail(err)
 	}
 	defer func() { _, _ = unix.Close(in.slot), unix.Close(in.scoreboard) }()
-	listeners, err := openListeners(hello.Listeners, in.listener)
+	inherited := make([]Listener, len(hello.Listeners))
+	for i, ln := range hello.Listeners {
+		inherited[i] = Listener{Name: ln.Name, FD: in.listener(i)}
+	}
+	listeners, err := openListeners(inherited, false)
 	if err == nil {
-		err = w.makeLog(hello)
+		err = w.makeLog(hello.LogFormat, hello.LogLevel)
 	}
 	if err == nil {
+		w.log = w.log.With(zap.String("role", "worker"), zap.Int("slot", hello.Slot),
+			zap.Int("pid", os.Getpid()), zap.Int("generation", hello.Generation))
 		w.inbox.wake, err = newWakeup()
 	}
 	if err == nil {
@@ -108,12 +114,6 @@ func run(ctx context.Context, o Options, in inheritance) error {
 	}
 	closeListeners(listeners)
 	return w.fail(err)
-}
-
-func closeListeners(listeners []*listener) {
-	for _, ln := range listeners {
-		ln.close()
-	}
 }
 
 // setUpAndWork listens to the master from here to the end, also during the set-up,
@@ -246,35 +246,16 @@ func (w *worker) closeAccess() {
 	}
 }
 
-// openListeners opens the inherited listeners. On error it returns those that it has
-// opened.
-func openListeners(names []ipc.Listener, descriptor func(i int) int) ([]*listener, error) {
-	listeners := make([]*listener, 0, len(names))
-	for i, n := range names {
-		ln, err := openListener(n.Name, descriptor(i), false)
-		if err != nil {
-			return listeners, failure(err)
-		}
-		listeners = append(listeners, ln)
-	}
-	if len(listeners) == 0 {
-		return nil, failure(errors.New("master gave no listener"))
-	}
-	return listeners, nil
-}
-
-// makeLog makes the log as the master wants it.
-func (w *worker) makeLog(hello *ipc.Hello) error {
+// makeLog makes the log with the program's NewLogger; without it there is no log.
+func (w *worker) makeLog(format, level string) (err error) {
 	if w.opt.NewLogger == nil {
+		w.log, w.level = zap.NewNop(), zap.NewAtomicLevel()
 		return nil
 	}
-	log, level, err := w.opt.NewLogger(hello.LogFormat, hello.LogLevel)
-	if err != nil {
+	if w.log, w.level, err = w.opt.NewLogger(format, level); err != nil {
+		w.log = zap.NewNop()
 		return configuration(fmt.Errorf("make log: %w", err))
 	}
-	w.level = level
-	w.log = log.With(zap.String("role", "worker"), zap.Int("slot", hello.Slot),
-		zap.Int("pid", os.Getpid()), zap.Int("generation", hello.Generation))
 	return nil
 }
 
@@ -312,9 +293,6 @@ func (w *worker) fail(err error) error {
 // work serves, from Ready to the end.
 func (w *worker) work(ctx context.Context, listeners []*listener, stopped <-chan struct{}) error {
 	defer w.stopProgram()
-	if w.opt.Service != nil {
-		w.service = newServiceListener(w.table, listeners[0].info.addr)
-	}
 	if takesDescriptors(listeners) {
 		debug.SetMaxThreads(defaultMaxThreads + w.cfg.MaxConnections + maxLingering)
 	}

@@ -2,8 +2,8 @@ package handlers
 
 import "sync"
 
-// A connection that sends little owns little: it waits with a small buffer,
-// and takes a large one only while its reads fill the small one.
+// A connection waits with a small buffer, and uses a large one while its reads fill
+// the small one.
 const (
 	smallBuffer = 4 << 10
 	largeBuffer = 32 << 10
@@ -14,15 +14,14 @@ var (
 	largeBuffers = sync.Pool{New: func() any { return new([largeBuffer]byte) }}
 )
 
-// buffer is a read buffer that fits itself to its connection's traffic. The
-// zero value is small.
+// buffer is a read buffer whose size follows the traffic.
 type buffer struct {
 	small *[smallBuffer]byte
 	large *[largeBuffer]byte
 }
 
-// next returns the buffer for a read, given that the last one brought n bytes.
-// What an earlier call returned is no longer the caller's.
+// next returns the buffer for the next read, if the last one read n bytes. The buffer
+// of an earlier call must not be used any more.
 func (b *buffer) next(n int) []byte {
 	switch {
 	case b.large != nil && n > smallBuffer/2, b.large == nil && n == smallBuffer:
@@ -38,7 +37,7 @@ func (b *buffer) next(n int) []byte {
 	return b.small[:]
 }
 
-// release gives the memory back. The buffer is as new afterwards.
+// release returns the memory to the pools.
 func (b *buffer) release() {
 	if b.small != nil {
 		smallBuffers.Put(b.small)

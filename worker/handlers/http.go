@@ -29,7 +29,7 @@ func Files(root string, list, hidden bool) (http.Handler, error) {
 	return mux, nil
 }
 
-// readOnly answers what asks for more than reading with 405.
+// readOnly answers 405 to other methods than GET and HEAD.
 func readOnly(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {
@@ -41,14 +41,12 @@ func readOnly(next http.Handler) http.Handler {
 	})
 }
 
-// maxRanges bounds the ranges of one request. Each is a part of the answer with
-// a header of its own, so thousands of single bytes cost as much as hundreds of
-// requests.
+// maxRanges limits the ranges of one request: each has a header in the answer, so
+// thousands of single bytes would cost as much as hundreds of requests.
 const maxRanges = 32
 
 // fewRanges answers a request for more ranges than maxRanges with the whole
-// file, as RFC 9110, 14.2 permits. net/http itself does so for ranges that are
-// longer than the file together.
+// file, as RFC 9110, 14.2 permits.
 func fewRanges(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if strings.Count(r.Header.Get("Range"), ",") >= maxRanges {
@@ -58,10 +56,8 @@ func fewRanges(next http.Handler) http.Handler {
 	})
 }
 
-// serveHealth tells a load balancer whether to send more to this address: not
-// if the server is going to end. If only this worker or its generation is,
-// others answer there, and the client is led to them by the Connection: close
-// of every answer during a drain.
+// serveHealth answers 503 if the whole server is going to end. If only this worker or
+// its generation is, others serve the same address, so a load balancer need not know.
 func serveHealth(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")

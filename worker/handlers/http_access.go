@@ -19,14 +19,13 @@ var _ worker.AccessLogger = (*HTTPService)(nil)
 //
 //	192.0.2.7 - - [02/Jan/2006:15:04:05 -0700] "GET /path HTTP/1.1" 200 1234
 //
-// It is written when the handler has returned, with the time at which it began.
-// The name of a user is not told: nobody here has checked it. An answer of 500
-// and above counts as failed, and so is never left out of a sample. Requests
-// that net/http refuses itself, with 400 or 431, do not reach the handler and
-// are not in the log.
+// It is written when the handler has returned, and has the time at which it began.
+// There is no user name, because this package authenticates nobody. An answer of 500
+// and above counts as failed, so no sample leaves it out. Requests that net/http
+// itself refuses, with 400 or 431, are not in the log.
 //
-// In the JSON format the worker writes a record for each connection, in which
-// the requests are counted.
+// In the JSON format the worker writes a record for each connection, with the number
+// of its requests.
 func (s *HTTPService) HandleAccessLog(a worker.AccessLog) {
 	next := s.server.Handler
 	if a.Requests() {
@@ -46,7 +45,7 @@ func (s *HTTPService) HandleAccessLog(a worker.AccessLog) {
 // serveLogged serves a request and writes its line, also if the handler panics.
 func serveLogged(a worker.AccessLog, next http.Handler, w http.ResponseWriter, r *http.Request) {
 	begin := time.Now()
-	// What the client has sent, whatever the handler makes of it.
+	// Copies, because the handler may change r.
 	method, uri, proto, remote := r.Method, r.RequestURI, r.Proto, r.RemoteAddr
 	watched, answer := wrapResponse(w)
 	returned := false
@@ -78,16 +77,15 @@ func serveLogged(a worker.AccessLog, next http.Handler, w http.ResponseWriter, r
 
 var lineBuffers = sync.Pool{New: func() any { return new([]byte) }}
 
-// The longest parts of a line, in bytes and escaped; what is longer is cut.
-// Together they are short of what a pipe takes in one piece, 4096.
+// The longest parts of a line in bytes, escapes included. Together they are shorter
+// than what a pipe takes in one piece, 4096.
 const (
 	maxHost   = 256
 	maxMethod = 64
 	maxURI    = 3 << 10
 )
 
-// hostOf returns the host of an address, "-" if it has none. The client of a
-// Unix socket has a path at best.
+// hostOf returns the host or the path of an address, and "-" if it has none.
 func hostOf(remote string) string {
 	if host, _, err := net.SplitHostPort(remote); err == nil {
 		remote = host
@@ -98,8 +96,8 @@ func hostOf(remote string) string {
 	return remote
 }
 
-// appendEscaped appends s without a byte that could end the line or its field,
-// or that is no text in ASCII: as Apache and nginx do, it becomes \xHH.
+// appendEscaped appends at most limit bytes of s. It escapes spaces, quotes, control
+// characters and what is not ASCII as \xHH, as Apache and nginx do.
 func appendEscaped(b []byte, s string, limit int) []byte {
 	const hex = "0123456789ABCDEF"
 	const reserve = len(`\xHH...`)
@@ -118,18 +116,16 @@ func appendEscaped(b []byte, s string, limit int) []byte {
 	return b
 }
 
-// loggedResponse is what became of a request. It is the handler's http.ResponseWriter,
-// with net/http's own behind it.
+// loggedResponse is the handler's http.ResponseWriter. It counts what net/http's own
+// one gets.
 type loggedResponse struct {
 	http.ResponseWriter
 	status int // 0 before the header is written
 	bytes  int64
 }
 
-// wrapResponse returns what the handler is to write to. It offers what net/http's own
-// writer does, which depends on the protocol, so that a handler that asks for
-// an interface gets the answer that it would get without a log; all else is
-// found by http.ResponseController, through Unwrap.
+// wrapResponse returns a writer for the handler with the interfaces that w has, which
+// depend on the protocol. http.ResponseController finds the others through Unwrap.
 func wrapResponse(w http.ResponseWriter) (http.ResponseWriter, *loggedResponse) {
 	a := &loggedResponse{ResponseWriter: w}
 	if _, ok := w.(http.Hijacker); ok {
@@ -141,18 +137,18 @@ func wrapResponse(w http.ResponseWriter) (http.ResponseWriter, *loggedResponse) 
 	return a, a
 }
 
-// finalStatus is the status that the client has seen, or would have.
+// finalStatus is the status of the answer.
 func (a *loggedResponse) finalStatus(returned bool) int {
 	switch {
 	case a.status != 0:
 		return a.status
 	case !returned:
-		return http.StatusInternalServerError // a panic: the connection is closed instead
+		return http.StatusInternalServerError // a panic: net/http closes the connection
 	}
-	return http.StatusOK // net/http writes it for a handler that wrote nothing
+	return http.StatusOK
 }
 
-// noteHeader notes that the header is written now, if it was not before.
+// noteHeader is called before the body is written.
 func (a *loggedResponse) noteHeader() {
 	if a.status == 0 {
 		a.status = http.StatusOK
@@ -162,7 +158,7 @@ func (a *loggedResponse) noteHeader() {
 // Unwrap is for http.ResponseController.
 func (a *loggedResponse) Unwrap() http.ResponseWriter { return a.ResponseWriter }
 
-// WriteHeader notes the first status that is final: 103 is only a hint.
+// WriteHeader notes the final status, which 103, for example, is not.
 func (a *loggedResponse) WriteHeader(status int) {
 	if a.status == 0 && (status >= http.StatusOK || status == http.StatusSwitchingProtocols) {
 		a.status = status
@@ -177,7 +173,7 @@ func (a *loggedResponse) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// WriteString spares the handler a copy, as net/http's own does.
+// WriteString avoids a copy, as net/http's own does.
 func (a *loggedResponse) WriteString(s string) (int, error) {
 	a.noteHeader()
 	n, err := io.WriteString(a.ResponseWriter, s)
@@ -194,10 +190,10 @@ func (a *loggedResponse) FlushError() error {
 	return http.NewResponseController(a.ResponseWriter).Flush()
 }
 
-// loggedHTTP1 is an answer in HTTP/1.
+// loggedHTTP1 is a response in HTTP/1.
 type loggedHTTP1 struct{ *loggedResponse }
 
-// ReadFrom lets a file reach the connection's sendfile.
+// ReadFrom lets net/http send a file with sendfile.
 func (a *loggedHTTP1) ReadFrom(r io.Reader) (int64, error) {
 	a.noteHeader()
 	var n int64
@@ -211,8 +207,7 @@ func (a *loggedHTTP1) ReadFrom(r io.Reader) (int64, error) {
 	return n, err
 }
 
-// Hijack implements http.Hijacker. What follows on the connection is the
-// handler's, and not in the log.
+// Hijack implements http.Hijacker. What follows on the connection is not in the log.
 func (a *loggedHTTP1) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	h, ok := a.ResponseWriter.(http.Hijacker)
 	if !ok {
@@ -225,7 +220,7 @@ func (a *loggedHTTP1) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return conn, rw, err
 }
 
-// loggedHTTP2 is an answer in HTTP/2.
+// loggedHTTP2 is a response in HTTP/2.
 type loggedHTTP2 struct{ *loggedResponse }
 
 // Push implements http.Pusher.

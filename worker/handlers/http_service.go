@@ -20,33 +20,33 @@ const DefaultLameDuck = 5 * time.Second
 
 var _ worker.Service = (*HTTPService)(nil)
 
-// HTTPService runs an http.Server as a worker.Service: over the worker's
-// sockets, within its limits, and out again at a drain without an error for
-// any client. Make it with HTTPServer; it serves once.
+// HTTPService runs an http.Server as a worker.Service: on the worker's sockets,
+// within its limits, and with a drain in which no client gets an error. Make it with
+// HTTPServer; it serves once.
 //
-// A drain goes like this:
+// In a drain
 //
-//	request under way   finishes
-//	next request        is answered, with Connection: close
-//	silent for LameDuck is closed, if no byte of a request has come meanwhile;
-//	                    half a request that stalls so long is answered 400
-//	the deadline        the requests' contexts end, then the worker closes
+//	a request under way     is finished
+//	the next request        is answered, with Connection: close
+//	a connection that is    is closed; half a request that stalls so long is
+//	silent for LameDuck     answered 400
+//	at the deadline         the requests' contexts end, then the worker closes
 //
-// http.Server.Shutdown closes idle connections at once, where the client's
-// next request may be on its way, so it is not used. What is left is a client
-// that breaks a silence of LameDuck in the very microseconds in which its
-// connection is closed; HTTP/1.1 has no way to tell it (RFC 9112, 9.5).
+// http.Server.Shutdown is not used: it closes idle connections at once, when the
+// client's next request may be on its way. A request that comes in the microseconds
+// in which its connection is closed after LameDuck is still lost; HTTP/1.1 cannot
+// prevent that (RFC 9112, 9.5).
 //
-// On HTTP/2 net/http turns the Connection: close of the first answer into a
-// GOAWAY: the streams that are open finish, and the client opens the next ones
-// on another connection. One without streams is closed after LameDuck like the
-// others, with no GOAWAY before, since net/http offers none for it alone.
+// In HTTP/2 net/http turns Connection: close into a GOAWAY: open streams finish, and
+// the client uses another connection for the next ones. A connection without streams
+// is closed after LameDuck without a GOAWAY, because net/http cannot send one.
 //
-// A hijacked connection (a WebSocket) is its handler's: it counts until it is
-// closed, and hears of the drain through Draining.
+// A hijacked connection (a WebSocket) is open until its handler closes it, which can
+// wait for Draining. If l of Serve is not the worker's listener itself but wraps its
+// connections, they are not closed after LameDuck.
 type HTTPService struct {
-	// LameDuck is how long a connection must have been silent during a drain
-	// before it is closed; 5 s if 0. Set it before Serve.
+	// LameDuck is how long a connection must be silent during a drain before it is
+	// closed; 5 s if 0. Set it before Serve.
 	LameDuck time.Duration
 
 	server       *http.Server
@@ -62,13 +62,12 @@ type HTTPService struct {
 	cancelRequests context.CancelFunc
 }
 
-// HTTPServer makes a Service of srv, and takes it over: its Handler,
-// BaseContext, ConnContext and ConnState are wrapped, and nothing but the Service may use
-// it from then on. It speaks TLS if its TLSConfig has a certificate to show.
+// HTTPServer makes a Service of srv, which nothing else may use any more: its Handler,
+// BaseContext, ConnContext and ConnState are wrapped. It speaks TLS if its TLSConfig
+// has a certificate.
 //
-// In the modes sequential and forking a client keeps its worker for as long as
-// it keeps its connection. srv.SetKeepAlivesEnabled(false), called before, is
-// for them.
+// In the modes sequential and forking a client occupies its worker as long as its
+// connection is open; call srv.SetKeepAlivesEnabled(false) first.
 func HTTPServer(srv *http.Server) *HTTPService {
 	s := &HTTPService{
 		server:   srv,
@@ -87,9 +86,8 @@ func HTTPServer(srv *http.Server) *HTTPService {
 	return s
 }
 
-// errorLog is what net/http logs with where its user says nothing else: the
-// standard logger. Clients can cause these lines, by breaking TLS handshakes for
-// example, so their number is limited.
+// errorLog is the default http.Server.ErrorLog: the standard logger, with a limit,
+// because clients can cause lines with broken TLS handshakes, for example.
 type errorLog struct{ limit logs.Limit }
 
 func (e *errorLog) Write(line []byte) (int, error) {
@@ -102,25 +100,25 @@ func (e *errorLog) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// drainingKey finds the channel of Draining in a request's context.
-type drainingKey struct{}
+// The keys in a request's context.
+type (
+	drainingKey struct{} // the channel of Draining
+	leavingKey  struct{} // the channel of Leaving
+	connKey     struct{} // the *worker.Conn
+)
 
 // Draining returns a channel that is closed when the worker that serves the
-// request begins to drain, so that a handler that would go on for long (server
-// sent events, a long poll, a WebSocket) can come to an end. It is nil for a
-// request that no HTTPService serves.
+// request begins to drain, so that a handler that runs for long (server-sent
+// events, a long poll, a WebSocket) can end. It is nil for a request that no
+// HTTPService serves.
 func Draining(ctx context.Context) <-chan struct{} {
 	ch, _ := ctx.Value(drainingKey{}).(chan struct{})
 	return ch
 }
 
-// leavingKey finds the channel of Leaving in a request's context.
-type leavingKey struct{}
-
-// Leaving returns a channel that is closed when the whole server is going to
-// end, which is what a health check should tell a load balancer. A reload or
-// the end of a single worker is no such thing: others take over, and Draining
-// is closed alone. It is nil for a request that no HTTPService serves.
+// Leaving returns a channel that is closed when the whole server is going to end:
+// health checks should fail then. In a reload, or when a single worker ends, only
+// Draining is closed. It is nil for a request that no HTTPService serves.
 func Leaving(ctx context.Context) <-chan struct{} {
 	ch, _ := ctx.Value(leavingKey{}).(chan struct{})
 	return ch
@@ -160,10 +158,9 @@ func (s *HTTPService) Drain(ctx context.Context) error {
 	}
 }
 
-// wrapHandler tells those who watch the server what is asked for, without the
-// query, which may hold what is not for them. During a drain it lets every
-// answer close its connection; one whose handler began before keeps it, for a
-// next request or until LameDuck.
+// wrapHandler gives the method and the path to Conn.Doing, but not the query, which
+// may be secret. During a drain each answer closes its connection, unless its handler
+// began before.
 func (s *HTTPService) wrapHandler() {
 	next := s.server.Handler
 	if next == nil {
@@ -197,9 +194,6 @@ func (s *HTTPService) wrapContext() {
 		return ctx
 	}
 }
-
-// connKey finds a request's connection in its context.
-type connKey struct{}
 
 // connOf returns the connection that brought r, or nil.
 func connOf(r *http.Request) *worker.Conn {

@@ -13,9 +13,8 @@ import (
 	"syscall"
 )
 
-// site is a directory as the web may see it. It is an http.FileSystem and no
-// fs.FS, because only an *os.File that http.FileServer sees as such is sent by
-// sendfile.
+// site is a directory on the web. It is an http.FileSystem and not an fs.FS, because
+// only an *os.File is sent by sendfile.
 type site struct {
 	path   string
 	list   bool
@@ -24,8 +23,8 @@ type site struct {
 	opened atomic.Pointer[siteDir]
 }
 
-// siteDir is the directory that the site's path led to when it was opened.
-// os.Root keeps every name inside, links included.
+// siteDir is the directory to which the site's path led when it was opened. os.Root
+// keeps links inside.
 type siteDir struct {
 	root *os.Root
 	info fs.FileInfo
@@ -59,7 +58,7 @@ func openSite(path string) (*siteDir, error) {
 	return d, nil
 }
 
-// currentPath returns the path of the directory as it is now, without links.
+// currentPath returns the present path of the directory, without links.
 func (d *siteDir) currentPath() (string, error) {
 	f, err := d.root.Open(".")
 	if err != nil {
@@ -69,10 +68,9 @@ func (d *siteDir) currentPath() (string, error) {
 	return realPath(f)
 }
 
-// directory returns the directory to which the path leads now. A deployment
-// moves a link or puts another directory in its place, and all workers must see
-// that at once, whenever they were started. While nothing is there, the one that
-// was is served.
+// directory returns the directory to which the path leads now. A deployment moves a
+// link or replaces the directory, and all workers must see that at once. While nothing
+// is there, it is the last one.
 func (s *site) directory() *siteDir {
 	for {
 		was := s.opened.Load()
@@ -88,12 +86,12 @@ func (s *site) directory() *siteDir {
 			_ = was.root.Close()
 			return now
 		}
-		_ = now.root.Close() // another request has opened it
+		_ = now.root.Close() // another request was faster
 	}
 }
 
-// Open opens a regular file, or a directory that may be listed or has an index
-// page. Everything else does not exist.
+// Open opens a regular file, or a directory that may be listed or has an index page.
+// For everything else the error is fs.ErrNotExist.
 func (s *site) Open(name string) (http.File, error) {
 	f, info, err := s.open(name)
 	switch {
@@ -112,7 +110,7 @@ func (s *site) Open(name string) (http.File, error) {
 
 func notFound(name string) error { return &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist} }
 
-// open opens whatever has that name and may be seen.
+// open opens what has that name, if it is not hidden.
 func (s *site) open(name string) (*os.File, fs.FileInfo, error) {
 	name = strings.TrimPrefix(name, "/")
 	if name == "" {
@@ -127,17 +125,16 @@ func (s *site) open(name string) (*os.File, fs.FileInfo, error) {
 		case err == nil:
 			return f, info, nil
 		case errors.Is(err, fs.ErrClosed):
-			continue // another request has opened what is there now
+			continue // another request has replaced the directory
 		case errors.Is(err, fs.ErrPermission), isResourceError(err):
 			return nil, nil, err // 403, 500
 		}
-		return nil, nil, notFound(name) // which hides why: a link that leads out, a loop
+		return nil, nil, notFound(name) // for example, a link that leads out
 	}
 }
 
 func (d *siteDir) open(name string, hidden bool) (*os.File, fs.FileInfo, error) {
-	// O_NONBLOCK, or a named pipe would hold the request until someone writes
-	// into it. It means nothing to a regular file.
+	// Without O_NONBLOCK, to open a named pipe would block.
 	f, err := d.root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, nil, err
@@ -153,8 +150,8 @@ func (d *siteDir) open(name string, hidden bool) (*os.File, fs.FileInfo, error) 
 	return f, info, nil
 }
 
-// visible returns an error if f has a hidden name in the directory, or none: a
-// link may have led to it.
+// visible returns an error if f is outside the directory or has a hidden name, to
+// which a link has led.
 func (d *siteDir) visible(f *os.File) error {
 	real, err := realPath(f)
 	if err != nil {
@@ -174,7 +171,7 @@ func (d *siteDir) visible(f *os.File) error {
 	return nil
 }
 
-// within returns the name of a path in a directory, both without links.
+// within returns the name of path relative to dir. Both must be without links.
 func within(dir, path string) (name string, inside bool) {
 	if path == dir {
 		return ".", true
@@ -192,7 +189,7 @@ func realPath(f *os.File) (path string, err error) {
 	return path, errors.Join(controlErr, err)
 }
 
-// isResourceError reports whether err is about this process and not about the name.
+// isResourceError reports whether err is about the machine and not about the name.
 func isResourceError(err error) bool {
 	for _, errno := range []syscall.Errno{syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, syscall.EIO} {
 		if errors.Is(err, errno) {
@@ -211,27 +208,27 @@ func (s *site) hasIndex(dir string) bool {
 	return info.Mode().IsRegular()
 }
 
-// listedDir leaves out of a listing what Open would not open.
+// listedDir does not list hidden names.
 type listedDir struct {
 	*os.File
 	hidden bool
 }
 
-// ReadDir is what http.FileServer lists with.
+// ReadDir is called by http.FileServer.
 func (d listedDir) ReadDir(n int) ([]fs.DirEntry, error) {
 	entries, err := d.File.ReadDir(n)
 	return slices.DeleteFunc(entries, func(e fs.DirEntry) bool { return !d.hidden && isHidden(e.Name()) }), err
 }
 
-// closedDir is not listed: http.FileServer would, if the index page that is
-// there cannot be opened a moment later.
+// closedDir is not listed: http.FileServer would do that if its index page were
+// deleted at this moment.
 type closedDir struct{ *os.File }
 
-// ReadDir implements what http.FileServer lists with.
+// ReadDir is called by http.FileServer.
 func (closedDir) ReadDir(int) ([]fs.DirEntry, error) { return nil, fs.ErrPermission }
 
-// isHidden reports whether any part of the path begins with a dot, .well-known
-// (RFC 8615) aside.
+// isHidden reports whether a part of the path begins with a dot, except .well-known
+// (RFC 8615).
 func isHidden(name string) bool {
 	if name == "." {
 		return false

@@ -6,40 +6,37 @@ import (
 	"io"
 )
 
-// errLineTooLong is returned by lines.next for a line over the limit.
 var errLineTooLong = errors.New("line too long")
 
-// maxEmptyReads is how often in a row a reader may return nothing at all.
+// maxEmptyReads is how often in a row a reader may return neither bytes nor an error.
 const maxEmptyReads = 100
 
-// lines reads whole lines, as many at once as have arrived, and holds no more
-// than one line of the limit's length and the line feed after it, or
-// smallBuffer bytes if that is more.
+// lines reads whole lines, as many at once as have arrived. Its buffer has at most
+// the size of the longest line and its line feed, or smallBuffer if that is more.
 //
-//	buf  │ given last time │ complete lines │ part of a line │ free │
+//	buf  │ returned before │ complete lines │ part of a line │ free │
 //	     0              taken            start               end   cap
 type lines struct {
 	max   int // bytes of a line without its line feed
 	buf   []byte
-	taken int // up to here the caller has had everything
-	start int // of the line that is not complete
-	end   int // of what was read
+	taken int
+	start int
+	end   int
 	err   error
 
-	small *[smallBuffer]byte // what buf is made of, if it is of the pool
+	small *[smallBuffer]byte // buf, if it is from the pool
 }
 
-// newLines returns a reader of lines of at most limit bytes. release must be
-// called.
+// newLines returns a reader for lines of at most limit bytes. The caller calls
+// release.
 func newLines(limit int) *lines { return &lines{max: limit} }
 
-// next returns what has arrived: one or more complete lines with their line
-// feeds. It reads from r only if there is none, and only until there is one.
-// The bytes are the caller's to change, and valid until the next call.
+// next returns one or more complete lines with their line feeds. It reads from r
+// until there is one. The caller may change the bytes, which are valid until the next
+// call.
 //
-// With io.EOF come the bytes of a last line without a line feed, if any; with
-// errLineTooLong the complete lines before the long one. Any other error is
-// r's. After an error there is nothing more.
+// With io.EOF it returns a last line without a line feed, if there is one; with
+// errLineTooLong, the complete lines before the long one.
 func (l *lines) next(r io.Reader) ([]byte, error) {
 	l.taken = l.start
 	for empty := 0; l.err == nil; {
@@ -62,8 +59,8 @@ func (l *lines) next(r io.Reader) ([]byte, error) {
 		}
 	}
 	if l.start > l.taken {
-		// An error that came along with lines waits for the next call, but
-		// for the long line: nobody may wait for more of it.
+		// The next call returns an error that came with lines, but for this one:
+		// the client may wait for an answer before it sends more of the long line.
 		if errors.Is(l.err, errLineTooLong) {
 			return l.take(l.start), l.err
 		}
@@ -75,18 +72,16 @@ func (l *lines) next(r io.Reader) ([]byte, error) {
 	return nil, l.err
 }
 
-// take hands out all up to end.
+// take returns the bytes up to end.
 func (l *lines) take(end int) []byte {
 	out := l.buf[l.taken:end]
 	l.taken, l.start = end, end
 	return out
 }
 
-// scan looks through what was read from from on, and finds where the last
-// complete line ends.
+// scan finds the end of the last complete line in what was read, which begins at from.
 func (l *lines) scan(from int) error {
 	if l.end-l.start <= l.max {
-		// No line in here can be too long.
 		if i := bytes.LastIndexByte(l.buf[from:l.end], '\n'); i >= 0 {
 			l.start = from + i + 1
 		}
@@ -109,7 +104,7 @@ func (l *lines) scan(from int) error {
 	return nil
 }
 
-// makeRoom drops what the caller has had and sees to it that a read has room.
+// makeRoom drops what was returned, and makes room for a read.
 func (l *lines) makeRoom() {
 	if l.taken > 0 {
 		rest := l.buf[l.taken:l.end]
@@ -130,16 +125,14 @@ func (l *lines) makeRoom() {
 	}
 }
 
-// shrink moves rest into a small buffer, so that only a connection in the
-// middle of a long line owns a large one.
+// shrink moves rest into a small buffer, because no long line is left.
 func (l *lines) shrink(rest []byte) {
 	l.small = smallBuffers.Get().(*[smallBuffer]byte)
 	copy(l.small[:], rest)
 	l.buf = l.small[:]
 }
 
-// grow doubles the buffer, up to a line of the limit. scan has refused what
-// would need more.
+// grow doubles the buffer, up to the longest line.
 func (l *lines) grow() {
 	buf := make([]byte, min(2*len(l.buf), l.max+1))
 	copy(buf, l.buf[:l.end])
@@ -154,7 +147,8 @@ func (l *lines) recycle() {
 	}
 }
 
-// release gives the memory back. What next returned must not be used any more.
+// release returns the memory to the pool. What next returned must not be used any
+// more.
 func (l *lines) release() {
 	l.recycle()
 	l.buf = nil

@@ -50,8 +50,8 @@ func (u upper) serve(c io.ReadWriter) error {
 	}
 }
 
-// upperCase changes a to z in place, and no other byte: bytes.ToUpper would
-// rewrite what is not valid UTF-8.
+// upperCase changes a to z in place. bytes.ToUpper would also change letters that are
+// not ASCII, and bytes that are not UTF-8.
 func upperCase(p []byte) {
 	for i, b := range p {
 		if 'a' <= b && b <= 'z' {
