@@ -3,13 +3,13 @@ package config
 import (
 	"bytes"
 	"errors"
+	"fmt"
+	"reflect"
 	"regexp"
-	"slices"
 	"strings"
 	"sync"
 
 	"github.com/pelletier/go-toml/v2"
-	"github.com/pelletier/go-toml/v2/unstable"
 )
 
 // document is a parsed file: its values, and the line of each of its keys.
@@ -22,8 +22,68 @@ type document struct {
 // "a.b" is not mistaken for b in a.
 func pathOf(parts ...string) string { return strings.Join(parts, "\x00") }
 
-// line returns where the key stands, or 0 if the file does not have it.
-func (d *document) line(parts ...string) int { return d.lines[pathOf(parts...)] }
+// line returns where the key stands, or 0 if the file does not have it. Of a key
+// in an inline table the parser tells only the name.
+func (d *document) line(parts ...string) int {
+	if line := d.lines[pathOf(parts...)]; line > 0 {
+		return line
+	}
+	return d.lines[parts[len(parts)-1]]
+}
+
+// maxKeys bounds a file: finding the lines of n keys costs n times its length.
+const maxKeys = 1000
+
+// newDocument reads text that is valid TOML. The error is the parser's.
+func newDocument(text []byte) (*document, error) {
+	d := &document{values: map[string]any{}, lines: map[string]int{}}
+	if err := toml.Unmarshal(text, &d.values); err != nil {
+		return nil, err
+	}
+	if n := count(d.values); n > maxKeys {
+		return nil, fmt.Errorf("more than %d keys", maxKeys)
+	}
+	d.note(text, &struct{}{})
+	var tables []reflect.StructField
+	for i, name := range append(Tables(), OptionsTable) {
+		if _, isTable := d.values[name].(map[string]any); isTable {
+			tables = append(tables, reflect.StructField{
+				Name: fmt.Sprintf("Table%d", i), Type: reflect.TypeFor[struct{}](), Tag: reflect.StructTag(`toml:"` + name + `"`),
+			})
+		}
+	}
+	d.note(text, reflect.New(reflect.StructOf(tables)).Interface())
+	return d, nil
+}
+
+// note notes the lines of the tables and keys that target has no field for: a
+// strict decoder reports them all. It looks into no table that target lacks.
+func (d *document) note(text []byte, target any) {
+	err := toml.NewDecoder(bytes.NewReader(text)).DisallowUnknownFields().Decode(target)
+	var unknown *toml.StrictMissingError
+	if !errors.As(err, &unknown) {
+		return
+	}
+	for _, e := range unknown.Errors {
+		line, _ := e.Position()
+		for depth := range min(len(e.Key()), 3) { // the dots of a key open tables
+			if at := pathOf(e.Key()[:depth+1]...); d.lines[at] == 0 {
+				d.lines[at] = line
+			}
+		}
+	}
+}
+
+// count returns how many keys there are, in all tables.
+func count(table map[string]any) int {
+	n := len(table)
+	for _, v := range table {
+		if sub, ok := v.(map[string]any); ok {
+			n += count(sub)
+		}
+	}
+	return n
+}
 
 // maxSyntaxProblems ends the search for more in a file that is no TOML at all.
 const maxSyntaxProblems = 20
@@ -37,10 +97,9 @@ func parseDocument(text []byte) (*document, []Problem) {
 	text = bytes.TrimPrefix(text, []byte("\ufeff"))
 	text = bytes.Clone(text) // broken lines are blanked below
 	for {
-		values := map[string]any{}
-		err := toml.Unmarshal(text, &values)
+		doc, err := newDocument(text)
 		if err == nil {
-			return &document{values: values, lines: keyLines(text)}, problems
+			return doc, problems
 		}
 		var decode *toml.DecodeError
 		if !errors.As(err, &decode) {
@@ -48,8 +107,10 @@ func parseDocument(text []byte) (*document, []Problem) {
 		}
 		line, _ := decode.Position()
 		what := trimTOML(err)
-		if n := firstLine(text, decode.Key()); n > 0 && strings.Contains(what, "already") {
-			what += " on line " + itoa(n)
+		if strings.Contains(what, "already") && len(decode.Key()) > 0 {
+			if doc, _ := before(text, line); doc != nil && doc.line(decode.Key()...) > 0 {
+				what += " on line " + itoa(doc.line(decode.Key()...))
+			}
 		}
 		if len(problems) < maxSyntaxProblems && blankLine(text, line, what) {
 			problems = append(problems, Problem{Line: line, What: what})
@@ -71,9 +132,8 @@ const maxBack = 64
 func before(text []byte, line int) (*document, int) {
 	for begin := line; begin > max(0, line-maxBack); begin-- {
 		end, _ := lineAt(text, begin)
-		values := map[string]any{}
-		if toml.Unmarshal(text[:end], &values) == nil {
-			return &document{values: values, lines: keyLines(text[:end])}, begin
+		if doc, err := newDocument(text[:end]); err == nil {
+			return doc, begin
 		}
 	}
 	return nil, 0
@@ -126,73 +186,4 @@ func blankLine(text []byte, line int, what string) bool {
 		broken[i] = ' '
 	}
 	return true
-}
-
-// keyLines returns the line of each key and table. The text is valid, or its
-// valid beginning is what is wanted.
-func keyLines(text []byte) map[string]int {
-	ix := index{lines: map[string]int{}}
-	for i, b := range text {
-		if b == '\n' {
-			ix.newlines = append(ix.newlines, uint32(i))
-		}
-	}
-	var p unstable.Parser
-	p.Reset(text)
-	var table []string
-	for p.NextExpression() {
-		switch e := p.Expression(); e.Kind {
-		case unstable.Table, unstable.ArrayTable:
-			table = ix.key(nil, e)
-		case unstable.KeyValue:
-			ix.inline(ix.key(table, e), e.Value())
-		}
-	}
-	return ix.lines
-}
-
-// index is built by keyLines.
-type index struct {
-	newlines []uint32 // offsets
-	lines    map[string]int
-}
-
-// depth is how many parts of a key are told apart: [options], name and one
-// more. It keeps the index small whatever the file holds.
-const depth = 3
-
-// key notes the first line of a node's dotted key, and of the tables that its
-// dots open, and returns its path.
-func (ix *index) key(table []string, n *unstable.Node) []string {
-	path := table[:len(table):len(table)]
-	for it := n.Key(); it.Next() && len(path) < depth; {
-		k := it.Node()
-		path = append(path, string(k.Data))
-		if at := pathOf(path...); ix.lines[at] == 0 {
-			line, _ := slices.BinarySearch(ix.newlines, k.Raw.Offset)
-			ix.lines[at] = line + 1
-		}
-	}
-	return path
-}
-
-// inline notes the keys of an inline table.
-func (ix *index) inline(path []string, v *unstable.Node) {
-	if v.Kind != unstable.InlineTable || len(path) >= depth {
-		return
-	}
-	for it := v.Children(); it.Next(); {
-		if kv := it.Node(); kv.Kind == unstable.KeyValue {
-			ix.inline(ix.key(path, kv), kv.Value())
-		}
-	}
-}
-
-// firstLine returns the first line that sets a key, in a text that may be
-// broken further down.
-func firstLine(text []byte, key []string) int {
-	if len(key) == 0 {
-		return 0
-	}
-	return keyLines(text)[pathOf(key...)]
 }

@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -88,6 +89,8 @@ func TestOneProblemOfEachKindOfValue(t *testing.T) {
 		{"[options]\nprobation = \"1s\"", `2: unknown option "probation" of handler upper; the key probation goes in [reload]`},
 		{"handler = \"echo\"\n[options]\nspeed = 1", `3: unknown option "speed" of handler echo; it has none`},
 		{`"a.b" = 1`, `1: unknown key "a.b"`},
+		{"mode = \"threading\"\nlimits = { max_children = 0 }", `2: max_children: at least 1, not 0`},
+		{"[reload]\n\ntimeouts.read = 1", `3: unknown key "timeouts" in [reload]; did you mean "timeouts"?`},
 	} {
 		_, err := Parse("f", []byte(c.text), nil)
 		if err == nil {
@@ -127,6 +130,17 @@ func TestAFlagIsLookedAtAlsoWhenTheFilesValueCouldNotBeRead(t *testing.T) {
 	want := "--max-spare: 2 is below min_spare, which is 3\nf:1: min_spare: want a whole number, not \"x\""
 	if err == nil || err.Error() != want {
 		t.Errorf("got\n%v\nwant\n%s", err, want)
+	}
+}
+
+// Finding the lines of so many keys would take minutes.
+func TestAFileOfVeryManyKeysIsRefused(t *testing.T) {
+	var text strings.Builder
+	for i := range maxKeys + 1 {
+		fmt.Fprintf(&text, "key%d = 1\n", i)
+	}
+	if _, err := Parse("f", []byte(text.String()), nil); err == nil || err.Error() != "f:1: more than 1000 keys" {
+		t.Errorf("got %v", err)
 	}
 }
 
