@@ -31,7 +31,7 @@ func TestEveryMessageCrossesTheChannel(t *testing.T) {
 	}
 }
 
-func TestBothEndsSpeakAtOnce(t *testing.T) {
+func TestBothEndsSendAtTheSameTime(t *testing.T) {
 	a, b := pair(t)
 	const each, senders = 25, 4
 	var wg sync.WaitGroup
@@ -162,7 +162,7 @@ func TestEOFWakesAReceiverThatWaits(t *testing.T) {
 
 // The kernel reports a peer that left messages unread with ECONNRESET, before
 // what that peer had sent. Its reason for leaving must not be lost.
-func TestTheLastWordsOfAPeerAreReadEvenIfItLeftMessagesUnread(t *testing.T) {
+func TestMessagesOfADeadPeerAreReadEvenIfItLeftSomeUnread(t *testing.T) {
 	a, b := pair(t)
 	if err := a.Send(&LogLevel{Level: "debug"}); err != nil {
 		t.Fatal(err)
@@ -261,7 +261,7 @@ func TestAClosedChannelSaysSo(t *testing.T) {
 	}
 }
 
-func TestOnlyAChannelBecomesAChannel(t *testing.T) {
+func TestNewChannelRefusesOtherDescriptors(t *testing.T) {
 	stream, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		t.Fatal(err)

@@ -43,7 +43,7 @@ func TestACrashFileHasABound(t *testing.T) {
 	}
 }
 
-func TestACrashFileSaysWhatWasWrittenLast(t *testing.T) {
+func TestAWriteReplacesTheCrashFilesText(t *testing.T) {
 	fd := crashFile(t)
 	read := func(want string) {
 		t.Helper()

@@ -132,7 +132,7 @@ func TestAnInheritedScoreboardBecomesCloseOnExec(t *testing.T) {
 }
 
 // A slot that changes hands shows nothing of the worker before.
-func TestResetLeavesNothing(t *testing.T) {
+func TestResetClearsThePeer(t *testing.T) {
 	s := board(t, 1)
 	p := s.Peer(0)
 	p.Beat.Store(-1)

@@ -87,7 +87,7 @@ func TestASlotIsSharedByThoseWhoMapIt(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoSlotIsNotMapped(t *testing.T) {
+func TestOpenSlotRefusesOtherFiles(t *testing.T) {
 	noLeak(t, func() {
 		if _, err := OpenSlot(-1); !errors.Is(err, unix.EBADF) {
 			t.Errorf("no descriptor: %v, want EBADF", err)

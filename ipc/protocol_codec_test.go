@@ -152,7 +152,7 @@ var bad = []struct{ name, data, want string }{
 	{"too long", `{"type":"ready","body":"` + strings.Repeat("x", MaxMessage) + `"}`, "too long"},
 }
 
-func TestWhatIsNoMessageIsAnErrorThatNamesItself(t *testing.T) {
+func TestInvalidDatagramsAreProtocolErrors(t *testing.T) {
 	for _, test := range bad {
 		m, err := Decode([]byte(test.data))
 		var perr *ProtocolError
@@ -206,7 +206,7 @@ func TestEncodeRefusesWhatCannotBeSent(t *testing.T) {
 	}
 }
 
-func TestAWorkersReasonArrivesHoweverLongItIs(t *testing.T) {
+func TestALongReasonIsCutAndArrives(t *testing.T) {
 	for _, unit := range []string{"x", "é", "\x00", "\xff", "<"} {
 		sent := &Failed{Code: 1, Message: strings.Repeat(unit, MaxMessage)}
 		data, err := Encode(sent)

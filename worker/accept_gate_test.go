@@ -61,7 +61,7 @@ func TestGateClosesAboveTheMean(t *testing.T) {
 	}
 }
 
-func TestGateCountsOnlyWhoCouldTakeTheConnection(t *testing.T) {
+func TestGateCountsOnlySiblingsThatAccept(t *testing.T) {
 	const now = int64(time.Hour)
 	for name, spoil := range map[string]func(g *gate, p *ipc.Peer){
 		"stopped":     func(_ *gate, p *ipc.Peer) { p.Beat.Store(now - int64(gateStale)) },
@@ -125,7 +125,7 @@ func TestGateOpensWhenTheOthersHaveCaughtUp(t *testing.T) {
 
 // Siblings whose idleness is forged, or who cannot take a connection for a
 // reason that nobody sees, must not slow a worker down for good.
-func TestGateDelaysNoConnectionThatNobodyTakes(t *testing.T) {
+func TestGateDoesNotDelayWhatNoSiblingAccepts(t *testing.T) {
 	now := int64(time.Hour)
 	g := crew(t, now, 1000, 0, 0, 0)
 	const connections = 10_000

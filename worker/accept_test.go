@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"sync/atomic"
@@ -152,5 +153,58 @@ func TestWorkerThatCannotWatchAListenerLeaves(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestListenersTakeTurns(t *testing.T) {
+	order := make(chan string, 100)
+	r := start(t, Config{Mode: Sequential}, Options{Handler: HandlerFunc(func(_ context.Context, c *Conn) error {
+		order <- c.Listener()
+		return nil
+	})}, "127.0.0.1:0", "127.0.0.1:0")
+	for i := range 10 {
+		r.dial(i % 2)
+	}
+	eventually(t, "all to queue", func() bool { return r.queued(0) == 5 && r.queued(1) == 5 })
+	r.send(&ipc.Resume{})
+	counts := map[string]int{}
+	for range 6 {
+		counts[within(t, "a connection", order)]++
+	}
+	if counts["l0"] < 2 || counts["l1"] < 2 {
+		t.Errorf("of the first six %v", counts)
+	}
+}
+
+// A listener that somebody has shut down comes back when the master repairs it;
+// until then the others serve.
+func TestListenerThatIsShutDownIsServedAgainOnceItListens(t *testing.T) {
+	for _, listeners := range [][]string{{"127.0.0.1:0"}, {"127.0.0.1:0", "127.0.0.1:0"}} {
+		r := accepting(t, Config{}, Options{Handler: echo}, listeners...)
+		bound, err := unix.Getsockname(r.kept[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			before := r.logs.FilterMessage("listener broken").Len()
+			if err := unix.Shutdown(r.kept[0], unix.SHUT_RD); err != nil {
+				t.Fatal(err)
+			}
+			eventually(t, "the worker to see it", func() bool { return r.logs.FilterMessage("listener broken").Len() == before+1 })
+			if len(listeners) > 1 {
+				ask(t, r.dial(1), "x", "x")
+			}
+			// A port that the kernel chose is not bound any more.
+			if err := unix.Bind(r.kept[0], bound); err != nil && err != unix.EINVAL {
+				t.Fatal(err)
+			}
+			if err := unix.Listen(r.kept[0], 16); err != nil {
+				t.Fatal(err)
+			}
+			ask(t, r.dial(0), "y", "y")
+		}
+		if n := r.logs.FilterMessage("listener broken").Len(); n != 2 {
+			t.Errorf("said so %d times, want once for each time", n)
+		}
 	}
 }

@@ -12,7 +12,7 @@ import (
 	"unicode/utf8"
 )
 
-func TestARecordIsShorterThanAPipesAtom(t *testing.T) {
+func TestARecordIsShorterThanAnAtomicWrite(t *testing.T) {
 	nasty := strings.Repeat("\x00", 64<<10)
 	a := &accessLog{worker: []byte(`,"slot":12345,"pid":1234567890,"generation":1234567890`)}
 	c := &Conn{listener: &listenerInfo{name: nasty, network: "unix"}, peer: peer{path: nasty}}

@@ -204,7 +204,7 @@ func TestASampleLeavesNoFailureOut(t *testing.T) {
 	}
 }
 
-func TestANewFileTakesTheOldOnesPlace(t *testing.T) {
+func TestAReopenedAccessLogReplacesTheOldOne(t *testing.T) {
 	r := logging(t, Config{}, Options{Handler: echo})
 	talk := func() {
 		c := r.dial(0)
@@ -232,7 +232,7 @@ func TestANewFileTakesTheOldOnesPlace(t *testing.T) {
 	}
 }
 
-func TestARecordThatCannotBeWrittenCostsNobodyAnything(t *testing.T) {
+func TestARecordThatCannotBeWrittenIsLostAndLogged(t *testing.T) {
 	r := logging(t, Config{}, Options{Handler: echo})
 	talk := func() {
 		c := r.dial(0)
@@ -267,7 +267,7 @@ func TestARecordThatCannotBeWrittenCostsNobodyAnything(t *testing.T) {
 }
 
 // A pipe that nobody empties, as the master opens it, and a socket that blocks.
-func TestNobodyWaitsForAReaderOfTheAccessLog(t *testing.T) {
+func TestASlowReaderOfTheAccessLogDelaysNoConnection(t *testing.T) {
 	for name, open := range map[string]func() (*[2]int, error){
 		"pipe": func() (*[2]int, error) {
 			var p [2]int
@@ -317,7 +317,7 @@ func TestWithoutAnAccessLogNothingIsWritten(t *testing.T) {
 	}
 }
 
-func TestTheCommonFormatIsRefusedForWhatIsNoHTTP(t *testing.T) {
+func TestTheCommonFormatNeedsHTTP(t *testing.T) {
 	r := launch(t, Config{AccessLog: true, AccessFormat: AccessCommon}, Options{Handler: echo})
 	exit := new(ExitError)
 	if err := r.wait(); !errors.As(err, &exit) || exit.Code != ExitConfig || !strings.Contains(err.Error(), "access_format: common") {

@@ -48,7 +48,7 @@ func TestAloneDrainsItsQueue(t *testing.T) {
 	}
 }
 
-func TestAlonesDrainIsTheServersEnd(t *testing.T) {
+func TestDrainOfAloneCallsHandleLameDuck(t *testing.T) {
 	lame := make(chan struct{})
 	_, a := serveAlone(t, Config{}, Options{Handler: echo, Hooks: Hooks{HandleLameDuck: func() { close(lame) }}})
 	a.Drain()

@@ -1,9 +1,11 @@
 package worker
 
 import (
+	"io"
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -72,4 +74,54 @@ func TestAUnixListenerThatTakesDescriptorsAllowsMoreThreads(t *testing.T) {
 	if n, want := debug.SetMaxThreads(defaultMaxThreads), defaultMaxThreads+7+maxLingering; n != want {
 		t.Errorf("with a Unix socket %d threads, want %d", n, want)
 	}
+}
+
+func TestWorkerReportsItsFigures(t *testing.T) {
+	r := accepting(t, Config{}, Options{Handler: echo})
+	eventually(t, "a report", func() bool {
+		report := got[*ipc.Report](r)
+		return report != nil && report.HeapBytes > 0 && report.Goroutines > 0
+	})
+}
+
+func TestSlotHasPIDAndGeneration(t *testing.T) {
+	r := start(t, Config{}, Options{Handler: echo, Build: "v1.2.3"})
+	if pid, generation := r.slot.PID.Load(), r.slot.Generation.Load(); int(pid) != os.Getpid() || generation != 3 {
+		t.Errorf("slot says pid %d generation %d", pid, generation)
+	}
+	hello := got[*ipc.Hello](r)
+	if hello == nil || hello.Protocol != ipc.ProtocolVersion || hello.Build != "v1.2.3" || hello.PID != os.Getpid() {
+		t.Errorf("hello %+v", hello)
+	}
+}
+
+func TestLogLevelChanges(t *testing.T) {
+	r := start(t, Config{}, Options{Handler: echo})
+	r.send(&ipc.LogLevel{Level: "shouting"})
+	r.logged("log level not changed")
+	r.send(&ipc.LogLevel{Level: "warn"})
+	r.send(&ipc.Unknown{Name: "from_the_future"})
+	r.logged("message ignored")
+}
+
+func TestBadMessageIsSurvived(t *testing.T) {
+	r := accepting(t, Config{}, Options{Handler: echo})
+	r.send(&ipc.Unknown{Name: ipc.Type(`"`)})
+	r.logged("message ignored")
+	ask(t, r.dial(0), "x", "x")
+}
+
+func TestDumpShowsEveryGoroutine(t *testing.T) {
+	r := accepting(t, Config{}, Options{Handler: echo})
+	ask(t, r.dial(0), "x", "x")
+	r.send(&ipc.Dump{})
+	eventually(t, "the dump", func() bool {
+		text := make([]byte, 1<<20)
+		n, err := r.crash.ReadAt(text, 0)
+		if err != nil && err != io.EOF {
+			t.Fatal(err)
+		}
+		s := string(text[:n])
+		return strings.Contains(s, "(*loop).run") && strings.Contains(s, "(*worker).serve")
+	})
 }

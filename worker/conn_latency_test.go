@@ -50,7 +50,7 @@ func TestEachAnswerIsCountedOnce(t *testing.T) {
 	}
 }
 
-func TestWhatNobodyAskedForIsNoAnswer(t *testing.T) {
+func TestAWriteWithoutARequestIsNoAnswer(t *testing.T) {
 	r := accepting(t, Config{}, Options{Handler: HandlerFunc(func(_ context.Context, c *Conn) error {
 		_, err := io.WriteString(c, "hello")
 		return err

@@ -46,7 +46,7 @@ func (d *duck) Drain(context.Context) error {
 	return nil
 }
 
-func TestProgramIsToldOnceThatTheServerEnds(t *testing.T) {
+func TestHandleLameDuckIsCalledOnce(t *testing.T) {
 	service, hooks := &duck{finished: make(chan struct{})}, &duck{}
 	r := accepting(t, Config{}, Options{Service: service, Hooks: Hooks{HandleLameDuck: hooks.HandleLameDuck}})
 	r.send(&ipc.LameDuck{})
@@ -65,7 +65,7 @@ func TestProgramIsToldOnceThatTheServerEnds(t *testing.T) {
 	}
 }
 
-func TestDrainOfTheWorkerAloneIsNotTheServersEnd(t *testing.T) {
+func TestDrainOfOneWorkerDoesNotCallHandleLameDuck(t *testing.T) {
 	service := &duck{finished: make(chan struct{})}
 	r := accepting(t, Config{}, Options{Service: service})
 	r.send(&ipc.Drain{TimeoutMS: long})
@@ -75,7 +75,7 @@ func TestDrainOfTheWorkerAloneIsNotTheServersEnd(t *testing.T) {
 	}
 }
 
-func TestDeathOfTheMasterIsTheServersEnd(t *testing.T) {
+func TestDeathOfTheMasterCallsHandleLameDuck(t *testing.T) {
 	service := &duck{finished: make(chan struct{})}
 	r := accepting(t, Config{}, Options{Service: service})
 	_ = r.channel.Close()

@@ -78,7 +78,7 @@ func TestTerminatedWorkerEmptiesTheQueue(t *testing.T) {
 	}
 }
 
-func TestTerminatedWorkerWithoutAnOrderLeavesNobodyInTheQueue(t *testing.T) {
+func TestTerminatedWorkerWithoutAnOrderEmptiesTheQueue(t *testing.T) {
 	r := accepting(t, Config{Mode: Sequential, DrainIdle: 20 * time.Millisecond, DrainTimeout: 200 * time.Millisecond}, Options{Handler: echo})
 	first := r.dial(0)
 	ask(t, first, "x", "x")

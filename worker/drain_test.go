@@ -35,7 +35,7 @@ func (r *rig) queued(i int) int {
 	return int(info.Unacked)
 }
 
-func TestReadyWorkerTakesNothingBeforeResume(t *testing.T) {
+func TestReadyWorkerAcceptsNothingBeforeResume(t *testing.T) {
 	r := start(t, Config{}, Options{Handler: echo})
 	c := r.dial(0)
 	eventually(t, "the connection to queue", func() bool { return r.queued(0) == 1 })
@@ -50,7 +50,7 @@ func TestReadyWorkerTakesNothingBeforeResume(t *testing.T) {
 	r.hasState(ipc.Accepting)
 }
 
-func TestHeldWorkerKeepsItsConnectionsAndTakesNoNew(t *testing.T) {
+func TestHeldWorkerKeepsItsConnectionsAndAcceptsNone(t *testing.T) {
 	r := accepting(t, Config{DrainIdle: time.Nanosecond}, Options{Handler: echo})
 	old := r.dial(0)
 	ask(t, old, "a", "a")
@@ -64,7 +64,7 @@ func TestHeldWorkerKeepsItsConnectionsAndTakesNoNew(t *testing.T) {
 	ask(t, old, "d", "d")
 }
 
-func TestHeldWorkerStillTakesWhatOnlyItServes(t *testing.T) {
+func TestHeldWorkerAcceptsFromItsOwnListeners(t *testing.T) {
 	r := accepting(t, Config{DrainIdle: 20 * time.Millisecond}, Options{Handler: echo}, "127.0.0.1:0", "127.0.0.1:0")
 	r.send(&ipc.Drain{Hold: true, Own: []string{"l1"}})
 	r.logged("accepting no more, for now")
@@ -164,7 +164,7 @@ func TestDrainDeadlineEndsContextsThenConnections(t *testing.T) {
 	expectEOF(t, c)
 }
 
-func TestHandlerThatHeedsItsContextIsNotCut(t *testing.T) {
+func TestHandlerThatReturnsWithItsContextIsNotCut(t *testing.T) {
 	r := accepting(t, Config{}, Options{Handler: HandlerFunc(func(ctx context.Context, c *Conn) error {
 		<-ctx.Done()
 		_, err := c.Write([]byte("sorry"))
@@ -179,7 +179,7 @@ func TestHandlerThatHeedsItsContextIsNotCut(t *testing.T) {
 	}
 }
 
-func TestHandlerThatHeedsNothingDoesNotHoldTheWorker(t *testing.T) {
+func TestHandlerThatIgnoresItsContextDoesNotKeepTheWorker(t *testing.T) {
 	release := make(chan struct{})
 	r := accepting(t, Config{}, Options{Handler: HandlerFunc(func(context.Context, *Conn) error {
 		<-release
@@ -294,7 +294,7 @@ func TestMastersDeathDrainsTheWorker(t *testing.T) {
 	r.logged("master is gone, draining")
 }
 
-func TestMastersDeathLeavesNobodyInTheQueue(t *testing.T) {
+func TestMastersDeathEmptiesTheQueue(t *testing.T) {
 	r := accepting(t, Config{Mode: Sequential, DrainIdle: 20 * time.Millisecond, DrainTimeout: time.Hour}, Options{Handler: echo})
 	first := r.dial(0)
 	ask(t, first, "x", "x")
@@ -311,7 +311,7 @@ func TestMastersDeathLeavesNobodyInTheQueue(t *testing.T) {
 	_ = r.wait()
 }
 
-func TestDrainThatTheMasterWantsIsNoNewsToIt(t *testing.T) {
+func TestDrainThatTheMasterOrderedIsNotReported(t *testing.T) {
 	r := accepting(t, Config{}, Options{Handler: echo})
 	r.send(&ipc.Drain{TimeoutMS: long})
 	r.drained()

@@ -15,7 +15,7 @@ import (
 
 // A paused container is continued later than the drain's deadline: its clients
 // have what was left of it.
-func TestAFreezeTakesNothingFromADrain(t *testing.T) {
+func TestAFreezeDoesNotShortenADrain(t *testing.T) {
 	workers, addr := crewOf(t, 1, "echo", Config{DrainIdle: time.Second})
 	w, c := workers[0], dial(t, addr)
 	ask(t, c, "x", "x")
@@ -52,7 +52,7 @@ func TestOnlyALongSleepIsAFreeze(t *testing.T) {
 	}
 }
 
-func TestSilenceInAFreezeIsNotTheClients(t *testing.T) {
+func TestAFreezeDoesNotCountAsIdle(t *testing.T) {
 	const limit = time.Minute
 	for name, begin := range map[string]func(*connTable){
 		"idle":  func(*connTable) {},
@@ -83,7 +83,7 @@ func TestSilenceInAFreezeIsNotTheClients(t *testing.T) {
 
 // Bytes that came in a freeze are there when the read's time is over. They may
 // come a moment after the write, so the read is repeated as a handler would.
-func TestReadTimeoutTakesWhatHasCome(t *testing.T) {
+func TestReadTimeoutReturnsBytesThatCameInAFreeze(t *testing.T) {
 	eachNetwork(t, func(t *testing.T, c *Conn, client net.Conn) {
 		c.table.cfg.ReadTimeout = time.Nanosecond // over before any system call
 		if _, err := client.Write([]byte("late")); err != nil {

@@ -93,7 +93,7 @@ func TestNewWorkerCatchesUp(t *testing.T) {
 	}
 }
 
-func TestStoppedWorkerStrandsNobody(t *testing.T) {
+func TestStoppedWorkerStrandsNoConnection(t *testing.T) {
 	workers, addr := crewOf(t, 4, "greet", Config{})
 	for range 40 {
 		expect(t, dial(t, addr), "!")
@@ -132,9 +132,9 @@ func TestStoppedWorkerStrandsNobody(t *testing.T) {
 	w.signal(syscall.SIGCONT)
 }
 
-// TestSpentWakeUpIsMadeGood plays a sibling that is woken for a connection and
+// TestATickFindsAConnectionWhoseWakeUpWasLost plays a sibling that is woken for a connection and
 // never takes it.
-func TestSpentWakeUpIsMadeGood(t *testing.T) {
+func TestATickFindsAConnectionWhoseWakeUpWasLost(t *testing.T) {
 	r := accepting(t, Config{PollInterval: time.Second}, Options{Handler: echo})
 	p, err := poll.New(poll.Epoll)
 	if err != nil {
@@ -258,7 +258,7 @@ func TestListenersStayNonBlocking(t *testing.T) {
 	}
 }
 
-func TestCrashLeavesItsEvidence(t *testing.T) {
+func TestCrashIsInTheCrashFile(t *testing.T) {
 	for how, want := range map[string]string{
 		"f": "(*Mutex).Unlock", // the runtime prints a fatal error's text to standard error only
 		"p": "panic: out of reach",

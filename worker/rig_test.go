@@ -8,7 +8,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -43,71 +42,6 @@ func TestMain(m *testing.M) {
 		}
 	}
 	os.Exit(code)
-}
-
-// settled waits until no goroutine of this package and no descriptor is left.
-func settled(files int) error {
-	var stacks string
-	var now int
-	ok := waitFor(func() bool {
-		buf := make([]byte, 1<<20)
-		stacks = string(buf[:runtime.Stack(buf, true)])
-		_, others, _ := strings.Cut(stacks, "\n\n") // the first is this one
-		now = openFiles()
-		// Two more are Go's own netpoller, made on demand.
-		return !strings.Contains(others, "prefork/worker.") && now <= files+2
-	})
-	if ok {
-		return nil
-	}
-	return fmt.Errorf("left behind: %d descriptors, %d before: %v; goroutines:\n%s", now, files, fileNames(), stacks)
-}
-
-func fileNames() (names []string) {
-	for fd := range 200 {
-		if name, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", fd)); err == nil {
-			names = append(names, name)
-		}
-	}
-	return names
-}
-
-func openFiles() int {
-	entries, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		panic(err)
-	}
-	return len(entries)
-}
-
-// waitFor asks again and again until f holds or patience ends.
-func waitFor(f func() bool) bool {
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); {
-		if f() {
-			return true
-		}
-		<-time.After(time.Millisecond) // between two looks, not instead of one
-	}
-	return f()
-}
-
-func eventually(t testing.TB, what string, f func() bool) {
-	t.Helper()
-	if !waitFor(f) {
-		t.Fatalf("waited %v for %s", patience, what)
-	}
-}
-
-// within fails the test if ch brings nothing in time.
-func within[T any](t testing.TB, what string, ch <-chan T) T {
-	t.Helper()
-	select {
-	case v := <-ch:
-		return v
-	case <-time.After(patience):
-		t.Fatalf("waited %v for %s", patience, what)
-		panic("unreachable")
-	}
 }
 
 // listen makes a listening socket as the master does: raw and non-blocking.
@@ -318,29 +252,6 @@ func (r *rig) send(m ipc.Message, fds ...int) {
 	}
 }
 
-// dial connects to listener i.
-func (r *rig) dial(i int) net.Conn {
-	r.t.Helper()
-	return dial(r.t, r.addrs[i])
-}
-
-func dial(t testing.TB, addr string) net.Conn {
-	t.Helper()
-	network := "tcp"
-	if strings.Contains(addr, "/") {
-		network = "unix"
-	}
-	c, err := net.Dial(network, addr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = c.Close() })
-	if err := c.SetDeadline(time.Now().Add(patience)); err != nil {
-		t.Fatal(err)
-	}
-	return c
-}
-
 // wait waits for the worker to return.
 func (r *rig) wait() error {
 	r.t.Helper()
@@ -367,33 +278,6 @@ func (r *rig) hasState(s ipc.WorkerState) {
 func (r *rig) hasActive(n int32) {
 	r.t.Helper()
 	eventually(r.t, fmt.Sprintf("%d active connections", n), func() bool { return r.slot.Active.Load() == n })
-}
-
-// ask sends a line and expects an answer.
-func ask(t testing.TB, c net.Conn, line, answer string) {
-	t.Helper()
-	if _, err := c.Write([]byte(line)); err != nil {
-		t.Fatalf("send %q: %v", line, err)
-	}
-	expect(t, c, answer)
-}
-
-// expect reads exactly answer.
-func expect(t testing.TB, c net.Conn, answer string) {
-	t.Helper()
-	buf := make([]byte, len(answer))
-	if _, err := io.ReadFull(c, buf); err != nil || string(buf) != answer {
-		t.Fatalf("read %q, %v; want %q", buf, err, answer)
-	}
-}
-
-// expectEOF expects that the other side has closed in good order.
-func expectEOF(t testing.TB, c net.Conn) {
-	t.Helper()
-	var b [64]byte
-	if n, err := c.Read(b[:]); n != 0 || !errors.Is(err, io.EOF) {
-		t.Fatalf("read %q, %v; want EOF", b[:n], err)
-	}
 }
 
 // echo is the handler of most tests.

@@ -130,7 +130,7 @@ func TestFinishRunsWhateverHandleDoes(t *testing.T) {
 }
 
 // A client that makes the handler fail again and again must not fill the disk.
-func TestWhatClientsCauseIsLoggedInPartAndCounted(t *testing.T) {
+func TestFailuresOfClientsAreLoggedUpToALimit(t *testing.T) {
 	for name, body := range map[string]HandlerFunc{
 		"fails":  func(context.Context, *Conn) error { return errors.New("bad day") },
 		"panics": func(context.Context, *Conn) error { panic("bad day") },
@@ -340,7 +340,7 @@ func TestAnswerSurvivesUnreadInput(t *testing.T) {
 	}
 }
 
-func TestClientsEndIsNotAwaitedAfterAWholeAnswer(t *testing.T) {
+func TestCompleteAnswerDoesNotLinger(t *testing.T) {
 	r := accepting(t, Config{}, Options{Handler: HandlerFunc(func(_ context.Context, c *Conn) error {
 		_, err := c.Write([]byte("bye"))
 		return err

@@ -222,7 +222,7 @@ func TestForkedServiceGetsExactlyOneConnection(t *testing.T) {
 	})
 }
 
-func TestForkedServiceThatForgetsToReturnIsTold(t *testing.T) {
+func TestForkedServiceThatDoesNotReturnIsDrained(t *testing.T) {
 	h := newHand()
 	r := accepting(t, Config{Mode: Forking}, Options{Service: h})
 	r.dial(0)
@@ -318,7 +318,7 @@ func TestServiceThatDoesNotAcceptLeavesTheRestQueued(t *testing.T) {
 	r.hasActive(0)
 }
 
-func TestViewClosedByItsServiceStillGivesWhatItHas(t *testing.T) {
+func TestAcceptReturnsQueuedConnectionsAfterClose(t *testing.T) {
 	c, _ := connPair(t, "tcp", Config{})
 	v := newServiceListener(c.table, c.LocalAddr())
 	v.push(c)

@@ -151,7 +151,7 @@ func TestASampleOfRequestsLeavesNoFailureOut(t *testing.T) {
 	}
 }
 
-func TestTheLogTakesNothingFromAHandler(t *testing.T) {
+func TestALoggedHandlerHasTheSameInterfaces(t *testing.T) {
 	page := filepath.Join(t.TempDir(), "page")
 	if err := os.WriteFile(page, bytes.Repeat([]byte("x"), 100_000), 0o600); err != nil {
 		t.Fatal(err)

@@ -342,7 +342,7 @@ func TestDrainingIsNilOutsideOfAService(t *testing.T) {
 }
 
 // Broken TLS handshakes, for example, are each a line of net/http's.
-func TestWhatClientsMakeHTTPLogIsLimited(t *testing.T) {
+func TestHTTPErrorLogIsLimited(t *testing.T) {
 	var out strings.Builder
 	log.SetOutput(&out)
 	defer log.SetOutput(os.Stderr)

@@ -183,7 +183,7 @@ func TestHTTPListsOnlyWhenAskedAndLeavesOutHiddenNames(t *testing.T) {
 	}
 }
 
-func TestHTTPAnswersReadersOnlyAndBoundsHeaders(t *testing.T) {
+func TestHTTPAllowsReadingOnlyAndLimitsHeaders(t *testing.T) {
 	r := start(t, options{root: makeSite(t), maxHeader: 4 << 10})
 	resp, _ := r.ask("DELETE /a.txt HTTP/1.1\r\nHost: t\r\n\r\n")
 	if resp.StatusCode != http.StatusMethodNotAllowed || resp.Header.Get("Allow") != "GET, HEAD" {
@@ -258,7 +258,7 @@ func TestHTTPRefusesARootThatIsNotThere(t *testing.T) {
 	}
 }
 
-func TestTroubleIsNotMistakenForAMissingFile(t *testing.T) {
+func TestAResourceErrorIsNotAMissingFile(t *testing.T) {
 	for err, want := range map[error]bool{
 		&fs.PathError{Op: "open", Path: "x", Err: syscall.EMFILE}: true,
 		&fs.PathError{Op: "open", Path: "x", Err: syscall.ENOENT}: false,
