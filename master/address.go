@@ -91,7 +91,7 @@ func ParseAddress(s string) (Address, error) {
 		a.Label, a.Name = rest, s
 		return a, nil
 	}
-	return bad("unknown scheme %q; want tcp, tcp4, tcp6, unix or systemd, or host:port", scheme)
+	return bad("unknown scheme %q; want tcp, tcp4, tcp6, unix or systemd, or host:port with a number", scheme)
 }
 
 // maxUnixPath is the room in sockaddr_un, its closing NUL aside.
