@@ -34,14 +34,13 @@ type File struct {
 
 // Files returns the descriptors that this process was passed, in order, as
 // sd_listen_fds_with_names(3) does. They are the caller's and close-on-exec.
-// There are none, and no error, if LISTEN_PID is absent together with
-// LISTEN_FDS or names another process. A malformed environment is an *EnvError, and
-// whatever descriptors it meant are left open.
+// There are none, and no error, if LISTEN_PID and LISTEN_FDS are absent or
+// LISTEN_PID names another process. If the environment is malformed the error is an
+// *EnvError, and the descriptors stay open.
 //
-// With unset the variables are removed from the environment whatever the
-// outcome, so that neither a child nor a second call finds them. It must then
-// not run at the same time as a fork in another goroutine. LISTEN_PIDFDID is
-// removed too but not consulted.
+// With unset the variables are removed in any case, LISTEN_PIDFDID among them, so
+// that neither a child nor a second call finds them. No other goroutine may fork
+// at the same time.
 func Files(unset bool) ([]File, error) {
 	files, err := parseActivation(os.LookupEnv, os.Getpid())
 	if err == nil {
@@ -70,11 +69,11 @@ func parseActivation(env lookup, pid int) ([]File, error) {
 	}
 	ownerPID, err := strconv.ParseInt(owner, 10, 32)
 	if err != nil || ownerPID < 1 {
-		return nil, &EnvError{Variable: envListenPID, Value: owner, Problem: "it is no process ID",
+		return nil, &EnvError{Variable: envListenPID, Value: owner, Problem: "it is not a process ID",
 			Remedy: "it must be the ID of the process that the descriptors are for"}
 	}
 	if int(ownerPID) != pid {
-		return nil, nil // meant for a parent of ours
+		return nil, nil // they were for a parent
 	}
 	if !hasNumber {
 		return nil, &EnvError{Variable: envListenFDs, Problem: "it is missing beside " + envListenPID,
@@ -126,9 +125,8 @@ func parseNames(env lookup, count int) ([]string, error) {
 	return names, nil
 }
 
-// adopt makes every file close-on-exec and reports the first that is not open.
-// It goes through them all, so that none leaks into children by another's
-// fault.
+// adopt makes every file close-on-exec, even after one that is not open, and
+// reports the first that is not.
 func adopt(files []File) error {
 	var first error
 	for _, f := range files {
@@ -141,8 +139,8 @@ func adopt(files []File) error {
 	return first
 }
 
-// closeOnExec keeps the other descriptor flags. Go's own descriptors are
-// close-on-exec from birth, so a number that is wrong but open is not harmed.
+// closeOnExec keeps the other descriptor flags. A wrong number does no harm: Go's
+// own descriptors are close-on-exec already.
 func closeOnExec(fd int) error {
 	flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
 	if err != nil {

@@ -39,11 +39,11 @@ func TestMalformedActivationIsReportedNotIgnored(t *testing.T) {
 		variable, says string
 	}{
 		"no PID":         {[]string{"LISTEN_FDS=1"}, "LISTEN_PID", "missing"},
-		"empty PID":      {[]string{"LISTEN_PID=", "LISTEN_FDS=1"}, "LISTEN_PID", "no process ID"},
+		"empty PID":      {[]string{"LISTEN_PID=", "LISTEN_FDS=1"}, "LISTEN_PID", "not a process ID"},
 		"PID a word":     {[]string{"LISTEN_PID=me", "LISTEN_FDS=1"}, "LISTEN_PID", `"me"`},
-		"PID 0":          {[]string{"LISTEN_PID=0", "LISTEN_FDS=1"}, "LISTEN_PID", "no process ID"},
-		"PID negative":   {[]string{"LISTEN_PID=-7", "LISTEN_FDS=1"}, "LISTEN_PID", "no process ID"},
-		"PID huge":       {[]string{"LISTEN_PID=99999999999999999999", "LISTEN_FDS=1"}, "LISTEN_PID", "no process ID"},
+		"PID 0":          {[]string{"LISTEN_PID=0", "LISTEN_FDS=1"}, "LISTEN_PID", "not a process ID"},
+		"PID negative":   {[]string{"LISTEN_PID=-7", "LISTEN_FDS=1"}, "LISTEN_PID", "not a process ID"},
+		"PID huge":       {[]string{"LISTEN_PID=99999999999999999999", "LISTEN_FDS=1"}, "LISTEN_PID", "not a process ID"},
 		"no number":      {[]string{"LISTEN_PID=7"}, "LISTEN_FDS", "missing"},
 		"number a word":  {[]string{"LISTEN_PID=7", "LISTEN_FDS=two"}, "LISTEN_FDS", `"two"`},
 		"number empty":   {[]string{"LISTEN_PID=7", "LISTEN_FDS="}, "LISTEN_FDS", "no number"},

@@ -21,30 +21,24 @@
 //
 // # Invariants
 //
-// Nothing here waits for long. A notification goes out at once, or within
-// Notifier.Wait, or fails with ErrBusy: a manager that hangs must not hang the
-// service with it. Only Barrier waits for an answer, as long as its context
-// allows.
-//
-// Outside systemd everything is silent: without NOTIFY_SOCKET a Notifier sends
-// nothing and reports no error, without LISTEN_PID there are no files, without
-// WATCHDOG_USEC no watchdog. What is there but malformed is an *EnvError that
-// names the variable and the remedy. It is never taken for absence, for then
-// a service would bind the port that systemd holds, or run without the
-// watchdog that its operator relies on.
-//
-// A descriptor passed to a function stays the caller's, always. Descriptors
-// that this package opens are close-on-exec, and those that Files returns are
-// made so.
-//
-// Nothing is logged. Errors are returned, once.
+//   - Nothing waits for long. A notification goes out at once, or within
+//     Notifier.Wait, or fails with ErrBusy, so that a manager that hangs does not
+//     stop the service. Only Barrier waits for an answer, until its context ends.
+//   - Outside systemd nothing happens, without an error: no NOTIFY_SOCKET, no
+//     LISTEN_PID, no WATCHDOG_USEC mean no notification, no files, no watchdog.
+//     A malformed variable is an *EnvError with the remedy. It does not count as
+//     absent: the service would bind the port that systemd holds, or run without
+//     the watchdog that its operator relies on.
+//   - A descriptor that is passed to a function stays the caller's. Descriptors
+//     that this package opens or returns are close-on-exec.
+//   - Nothing is logged. Errors are returned.
 //
 // # Notifications
 //
 // A message is a list of NAME=value lines in one datagram of at most
 // MaxMessage bytes, with at most MaxFiles descriptors. There is no answer, and
-// systemd drops what it does not like with a line in its own log, so this
-// package checks first what systemd will check: encoding, sizes, names.
+// systemd drops an invalid message with a line in its own log, so this package
+// checks encoding, sizes and names first.
 //
 // systemd finds the unit by the credentials that the kernel attaches, and
 // takes messages from the main process only unless NotifyAccess= says
@@ -55,36 +49,32 @@
 // shows as reloading until the next Ready, so Ready follows a failed reload
 // too, with the reason as its status. Under Type=notify-reload (systemd 253
 // and later) the manager matches MONOTONIC_USEC against the moment it asked,
-// which is why it travels in the same message. Extend moves the deadline of
-// whatever start, reload or stop is under way and must be repeated before the
-// extension ends. Watchdog must be sent at least once in the interval; half of
-// it is the custom.
+// so it is in the same message. Extend moves the deadline of the start, reload or
+// stop that is under way, and must be repeated before the extension ends.
+// Watchdog must be sent at least once in the interval; twice is usual.
 //
 // # The descriptor store
 //
-// What is given to Store outlives the process: after a crash systemd passes
-// it to the next incarnation beside the socket units' descriptors, and Files
-// returns both by name. The store is off unless the unit says
-// FileDescriptorStoreMax=, and is emptied when the unit stops for good. A
-// descriptor already stored is not stored twice. Names are the caller's, and
+// A stored descriptor outlives the process: after a crash systemd passes it to
+// the next process beside the socket units' descriptors, and Files returns both
+// by name. The store needs FileDescriptorStoreMax= in the unit, and is emptied
+// when the unit stops. No descriptor is stored twice. Names are the caller's, and
 // EscapeName makes a valid one of any string. A stored connection gets no FIN
 // while systemd holds it: Remove before the last close. systemd itself removes
 // a descriptor on which poll reports a hang-up or an error.
 //
 // # Children and replacement images
 //
-// The variables mean this process. Environ strips them from the environment
-// of a child. A process that replaces itself with execve and keeps its PID
-// keeps NOTIFY_SOCKET and WATCHDOG_USEC, for both still hold, and must have
-// called Files(true), for the new image's descriptors are not where LISTEN_FDS
-// says.
+// The variables are for this process. Environ removes them from the environment
+// of a child. A process that replaces itself with execve keeps NOTIFY_SOCKET and
+// WATCHDOG_USEC, which stay valid, and must have called Files(true), because
+// LISTEN_FDS does not describe the descriptors of the new image.
 //
 // # What it does not do
 //
-// It speaks no D-Bus, starts no units and reads no journal. It does not decide
-// when the service is ready or its watchdog deserves feeding. It knows only
-// socket paths and abstract names; the vsock notification of virtual machines
-// is refused by name.
+// It does not use D-Bus, start units or read the journal. It does not decide when
+// the service is ready or healthy. The vsock notification of virtual machines is
+// not supported.
 //
 // Package notifytest records notifications in tests.
 //

@@ -23,7 +23,7 @@ var (
 	watchdogVariables = []string{envWatchdogUSec, envWatchdogPID}
 )
 
-// EnvError is a variable of systemd's that does not make sense.
+// EnvError is an invalid variable.
 type EnvError struct {
 	Variable string
 	Value    string // empty if the variable is missing
@@ -42,10 +42,9 @@ func (e *EnvError) Error() string {
 // lookup is os.LookupEnv, or a map in tests.
 type lookup func(name string) (string, bool)
 
-// Environ returns env, in the form of os.Environ, without the variables that
-// speak of this process alone: NOTIFY_SOCKET, LISTEN_* and WATCHDOG_*. It is
-// what a child that is no part of the contract should get. JOURNAL_STREAM
-// stays, for a child's standard error is the same stream. env is not changed.
+// Environ returns env, in the form of os.Environ, without the variables that are
+// for this process alone: NOTIFY_SOCKET, LISTEN_* and WATCHDOG_*. JOURNAL_STREAM
+// stays, because a child's standard error is the same stream.
 func Environ(env []string) []string {
 	strip := append([]string{envNotify}, listenVariables...)
 	strip = append(strip, watchdogVariables...)

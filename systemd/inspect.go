@@ -9,11 +9,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ErrNotSocket is wrapped by the error of Inspect for a descriptor that is
-// open but no socket, such as a FIFO or a memfd out of the descriptor store.
+// ErrNotSocket is wrapped by the error of Inspect for an open descriptor that is
+// not a socket, such as a FIFO or a memfd from the descriptor store.
 var ErrNotSocket = errors.New("not a socket")
 
-// Socket is what a passed descriptor turns out to be. It owns nothing.
+// Socket describes a passed descriptor.
 type Socket struct {
 	// Network is the name that package net gives such a socket: tcp4, tcp6,
 	// udp4, udp6, unix, unixgram or unixpacket. A tcp6 or udp6 socket that also
@@ -32,8 +32,7 @@ type Socket struct {
 	Address string
 }
 
-// Stream tells whether the socket is a TCP or Unix stream socket that listens,
-// which is what a server of connections needs.
+// Stream reports whether it is a TCP or Unix stream socket that listens.
 func (s Socket) Stream() bool {
 	return s.Listens && (s.Network == "tcp4" || s.Network == "tcp6" || s.Network == "unix")
 }
@@ -54,8 +53,8 @@ func (s Socket) String() string {
 	return text
 }
 
-// Inspect tells what kind of socket fd is. fd stays the caller's and is not
-// changed. The sd_is_socket(3) family of functions asks the same questions.
+// Inspect describes the socket fd, which stays the caller's and is not changed.
+// See sd_is_socket(3).
 func Inspect(fd int) (Socket, error) {
 	var s Socket
 	for _, option := range []struct {

@@ -58,10 +58,9 @@ func EncodeMessage(fields ...Field) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// DecodeMessage reads a datagram in the form that EncodeMessage writes, or
-// with one newline at its end as libsystemd's users are wont to. It is as
-// strict as EncodeMessage, for it serves tests of senders; systemd itself
-// skips lines that it does not know. The fields keep no reference to data.
+// DecodeMessage reads a datagram in the form that EncodeMessage writes, or with a
+// newline at its end, as many programs send it. It is as strict as EncodeMessage,
+// because it is for tests of senders; systemd itself skips unknown lines.
 func DecodeMessage(data []byte) ([]Field, error) {
 	if len(data) > MaxMessage {
 		return nil, fmt.Errorf("decode notification: %d bytes, systemd ignores more than %d", len(data), MaxMessage)
@@ -105,11 +104,10 @@ func (f Field) check() error {
 	return nil
 }
 
-// statusField makes a field of any text. systemd shows a status on one line
-// and drops one that is not UTF-8, so control characters become spaces, what
-// is not UTF-8 the replacement character, and a long text ends in an ellipsis.
-// Backslashes are doubled: systemd takes one for an escape, and one at the end
-// of a line would swallow the line after it.
+// statusField makes a field of any text. systemd shows a status on one line and
+// drops one that is not UTF-8, so control characters become spaces, other bytes
+// U+FFFD, and a long text ends in an ellipsis. Backslashes are doubled, because
+// systemd reads them as escapes, even of the end of the line.
 func statusField(text string) Field {
 	text = strings.ToValidUTF8(text, "\uFFFD")
 	text = strings.ReplaceAll(text, `\`, `\\`)

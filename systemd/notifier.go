@@ -15,16 +15,14 @@ import (
 const DefaultWait = 100 * time.Millisecond
 
 // ErrBusy is wrapped by the error of a notification that found the manager's
-// socket full for as long as Notifier.Wait. The message is lost; nothing of it
-// arrives later.
+// socket full for as long as Notifier.Wait. The message is lost.
 var ErrBusy = errors.New("the manager does not read its notification socket")
 
 // Notifier sends notifications as sd_notify(3) describes. Its methods may be
 // called from any goroutine, and messages of one goroutine arrive in order.
 //
 // A nil Notifier, and one made without NOTIFY_SOCKET, check their arguments
-// and send nothing. So the same code runs in and outside systemd, and a
-// mistake shows in both.
+// and send nothing, so the same code runs outside systemd.
 type Notifier struct {
 	// Wait bounds how long a message waits for room in the manager's queue;
 	// 0 is DefaultWait, negative not at all. It must not change once the
@@ -39,8 +37,8 @@ type Notifier struct {
 // that variable the Notifier is disabled, which is no error. A service that
 // cannot reach its manager may log the error and go on with the nil Notifier.
 //
-// The Notifier holds one descriptor until Close, so that a process that has
-// run out of them, or has changed its root, still feeds its watchdog.
+// The Notifier holds one descriptor until Close, so that a process that has no
+// free one, or another root, can still notify.
 func NewNotifier() (*Notifier, error) {
 	address, ok := os.LookupEnv(envNotify)
 	if !ok {
@@ -56,8 +54,8 @@ func NewNotifierTo(address string) (*Notifier, error) {
 	if err != nil {
 		return nil, err
 	}
-	// The descriptor is left blocking, for then os.File keeps it out of the
-	// netpoller; each send says MSG_DONTWAIT.
+	// Blocking, so that os.File keeps it out of the netpoller. Each send uses
+	// MSG_DONTWAIT.
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, fmt.Errorf("make notification socket: %w", err)
@@ -109,7 +107,7 @@ func (n *Notifier) SendFiles(fds []int, fields ...Field) error {
 	return nil
 }
 
-// sendRaw holds the descriptor against a Close in another goroutine.
+// sendRaw keeps another goroutine from closing the descriptor meanwhile.
 func (n *Notifier) sendRaw(data, rights []byte) error {
 	raw, err := n.socket.SyscallConn()
 	if err != nil {
@@ -154,8 +152,7 @@ func (n *Notifier) send(fd int, data, rights []byte) error {
 	}
 }
 
-// waitForRoom returns nil when another try is worth it: there is room, the
-// time is over, or a signal came in between.
+// waitForRoom returns nil when there is room, the time is over, or a signal came.
 func waitForRoom(fd int, d time.Duration) error {
 	// Rounded up, or the last millisecond would be spent spinning.
 	ms := int((d + time.Millisecond - 1) / time.Millisecond)

@@ -35,15 +35,14 @@ func (n *Notifier) Stopping(status string) error {
 	return n.Send(withStatus(Field{"STOPPING", "1"}, status)...)
 }
 
-// Status sets the line that systemctl status shows (STATUS=). Control
-// characters are folded to spaces, bytes that are not UTF-8 are replaced, and
-// more than MaxStatus bytes are cut. An empty text clears the line.
+// Status sets the line that systemctl status shows (STATUS=). Control characters
+// become spaces, bytes that are not UTF-8 are replaced, and the text is cut after
+// MaxStatus bytes. An empty text clears the line.
 func (n *Notifier) Status(text string) error { return n.Send(statusField(text)) }
 
 // Extend asks that the start, reload or stop under way may last d from now
-// (EXTEND_TIMEOUT_USEC=), at least a microsecond. It takes effect only if sent
-// before the time allowed so far is over, and the service must repeat it
-// before d is over or be done by then.
+// (EXTEND_TIMEOUT_USEC=), at least a microsecond. It must be sent before the time
+// allowed so far is over, and again before d is over.
 func (n *Notifier) Extend(d time.Duration) error {
 	if d < time.Microsecond {
 		return fmt.Errorf("notify EXTEND_TIMEOUT_USEC: duration %v, want a microsecond or more", d)
@@ -51,13 +50,12 @@ func (n *Notifier) Extend(d time.Duration) error {
 	return n.Send(Field{"EXTEND_TIMEOUT_USEC", strconv.FormatInt(d.Microseconds(), 10)})
 }
 
-// Watchdog feeds the watchdog (WATCHDOG=1). See WatchdogInterval.
+// Watchdog tells the watchdog that all is well (WATCHDOG=1). See WatchdogInterval.
 func (n *Notifier) Watchdog() error { return n.Send(Field{"WATCHDOG", "1"}) }
 
-// Barrier waits until the manager has worked through every message sent
-// before, or until ctx ends; then the error wraps its cause. The message is
-// BARRIER=1 alone with the one end of a pipe, which the manager closes; any
-// version of systemd does, for it closes what it does not understand.
+// Barrier waits until the manager has processed every message sent before, or
+// until ctx ends; then the error wraps its cause. The message is BARRIER=1 alone
+// with the one end of a pipe, which every version of systemd closes.
 func (n *Notifier) Barrier(ctx context.Context) error {
 	if !n.Enabled() {
 		return nil

@@ -11,12 +11,11 @@ import (
 const maxName = 255
 
 // Store gives the manager copies of descriptors to keep under name (FDSTORE=1,
-// FDNAME=); fds stay the caller's. A name may hold several descriptors and is
-// of at most 255 printable ASCII characters without ':' and '\'; EscapeName makes one
+// FDNAME=); fds stay the caller's. Several descriptors may have one name, which is
+// up to 255 printable ASCII characters without ':' and '\'; EscapeName makes one
 // of any text. The manager drops descriptors on which poll reports a hang-up or
-// an error, and silently ignores the message unless the unit has
-// FileDescriptorStoreMax= with room. Files returns them in the next
-// incarnation.
+// an error, and ignores the message without FileDescriptorStoreMax= in the unit.
+// Files returns them in the next process.
 func (n *Notifier) Store(name string, fds ...int) error {
 	if err := checkStored(name); err != nil {
 		return fmt.Errorf("store descriptors: %w", err)
@@ -62,9 +61,8 @@ func checkPassedName(name string) error {
 }
 
 // EscapeName makes a descriptor name of any text: bytes that a name must not
-// have, and the percent sign, become %NN. The result may be too long. It is
-// not the \xNN of unit names, for systemd takes a backslash in a notification
-// for an escape of its own and drops it.
+// have, and the percent sign, become %NN. The result may be too long. The \xNN of
+// unit names would not do, because systemd drops backslashes of a notification.
 func EscapeName(text string) string {
 	var b strings.Builder
 	for i := range len(text) {
@@ -77,8 +75,8 @@ func EscapeName(text string) string {
 	return b.String()
 }
 
-// UnescapeName undoes EscapeName. What EscapeName did not write is left as it
-// is, for a socket unit's FileDescriptorName= need not have been escaped.
+// UnescapeName undoes EscapeName. It leaves other text as it is, because a socket
+// unit's FileDescriptorName= need not be escaped.
 func UnescapeName(name string) string {
 	var b strings.Builder
 	for len(name) > 0 {

@@ -7,12 +7,11 @@ import (
 	"time"
 )
 
-// WatchdogInterval returns the time within which systemd wants to hear
-// Notifier.Watchdog, again and again, or 0 if it does not watch this process:
-// WATCHDOG_USEC is absent, or WATCHDOG_PID names another. A malformed variable
-// is an *EnvError. The caller should feed it twice an interval, and only
-// if all is well. With unset, both variables are removed from the environment
-// whatever the outcome. As sd_watchdog_enabled(3).
+// WatchdogInterval returns how often, at least, systemd wants Notifier.Watchdog,
+// or 0 if it does not watch this process: WATCHDOG_USEC is absent, or WATCHDOG_PID
+// names another. A malformed variable is an *EnvError. The caller should send it
+// twice an interval, while all is well. With unset, both variables are removed from
+// the environment in any case. As sd_watchdog_enabled(3).
 func WatchdogInterval(unset bool) (time.Duration, error) {
 	interval, err := parseWatchdog(os.LookupEnv, os.Getpid())
 	if unset {
@@ -34,7 +33,7 @@ func parseWatchdog(env lookup, pid int) (time.Duration, error) {
 	if owner, ok := env(envWatchdogPID); ok {
 		n, err := strconv.ParseInt(owner, 10, 32)
 		if err != nil || n < 1 {
-			return 0, &EnvError{Variable: envWatchdogPID, Value: owner, Problem: "it is no process ID",
+			return 0, &EnvError{Variable: envWatchdogPID, Value: owner, Problem: "it is not a process ID",
 				Remedy: "it must be the ID of the process that is watched, or absent"}
 		}
 		if int(n) != pid {
@@ -44,7 +43,7 @@ func parseWatchdog(env lookup, pid int) (time.Duration, error) {
 	const most = math.MaxInt64 / int64(time.Microsecond)
 	usec, err := strconv.ParseInt(value, 10, 64)
 	if err != nil || usec < 1 || usec > most {
-		return 0, &EnvError{Variable: envWatchdogUSec, Value: value, Problem: "it is no number of microseconds",
+		return 0, &EnvError{Variable: envWatchdogUSec, Value: value, Problem: "it is not a number of microseconds",
 			Remedy: "set WatchdogSec= in the unit, or unset the variable"}
 	}
 	return time.Duration(usec) * time.Microsecond, nil

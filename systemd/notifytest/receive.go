@@ -33,9 +33,9 @@ func (r *Recorder) read() {
 	}
 }
 
-// record files one datagram away. The descriptors are dealt with before the
-// message shows, so that a test that has seen it finds them in their place; a
-// barrier's is closed last, for it says that the message was worked through.
+// record records one datagram. The descriptors are stored before the message is
+// visible, so that a test that has seen it finds them. That of a barrier is closed
+// last, because it says that the message was processed.
 func (r *Recorder) record(data, oob []byte, flags int) {
 	m, fds := parse(data, oob, flags)
 	r.mu.Lock()
@@ -109,7 +109,7 @@ func (m *Message) parseControl(oob []byte) (fds []int, err error) {
 	return fds, nil
 }
 
-// check holds the message against what sd_notify(3) says of combinations.
+// check checks the combinations that sd_notify(3) describes.
 func (m *Message) check() error {
 	names := make(map[string]bool, len(m.Fields))
 	for _, f := range m.Fields {
