@@ -58,7 +58,7 @@ func Tree(root int) (time.Duration, error) {
 			break
 		}
 	}
-	return sum, nil // at worst a child short or double: it was busy all the time
+	return sum, nil // one child may be missing or counted twice
 }
 
 // same reports whether the tree still has the same members, none of which has

@@ -12,8 +12,7 @@
 // Nothing helps against SIGTERM.
 //
 // syscall.ForkExec cannot make a child ignore a signal. If the parent ignored it
-// for that moment, as children inherit that, it could miss one of its own. So
-// the child does it, between clone and exec, as syscall.ForkExec does its work
-// there. On architectures for which this package has no assembly the child is
-// started by syscall.ForkExec, without the protection.
+// for that moment, it could miss a signal of its own. So the child does it, between
+// clone and exec. Architectures without assembly in this package use
+// syscall.ForkExec, without the protection.
 package forkexec

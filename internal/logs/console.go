@@ -26,11 +26,11 @@ const (
 
 // console encodes lines for people: time, level, message, then the fields as
 // key=value. A value of several lines, such as a stack, follows below the
-// line, each of its lines behind a bar. Objects and namespaces become keys
-// with dots. An encoder is used by one goroutine at a time, as zap does.
+// line, each of its lines after a bar. Objects and namespaces become keys
+// with dots. One goroutine at a time uses an encoder.
 //
-// A native one makes the datagrams of the journal's native protocol instead:
-// the same text is their MESSAGE, and each field is one of theirs too.
+// A native one makes datagrams of the journal's native protocol: the text is their
+// MESSAGE, and each log field is a field of the journal.
 type console struct {
 	colour bool
 	native string // the SYSLOG_IDENTIFIER of datagrams; "" for lines
@@ -78,7 +78,7 @@ func (e *console) EncodeEntry(entry zapcore.Entry, fields []zapcore.Field) (*buf
 	return line, nil
 }
 
-// text writes what is said, without when and how loudly.
+// text writes the message and the fields, without time and level.
 func (e *console) text(line *buffer.Buffer, entry zapcore.Entry) {
 	if entry.LoggerName != "" {
 		line.AppendString(escape(entry.LoggerName))
@@ -115,7 +115,7 @@ func (e *console) paint(line *buffer.Buffer, colour, text string) {
 	line.AppendString(reset)
 }
 
-// add is where every field ends up.
+// add adds a field to the text, and to the datagram if there is one.
 func (e *console) add(key, value string) {
 	if e.native != "" {
 		e.pair(key, value)

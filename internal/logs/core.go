@@ -10,8 +10,7 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// core is what stands between a logger and its descriptor. Clones made by With
-// share level and out.
+// core writes the entries of a logger. Clones made by With share level and out.
 type core struct {
 	level  zap.AtomicLevel
 	enc    zapcore.Encoder // of lines
@@ -75,9 +74,8 @@ func (c *core) reportLost(now time.Time) {
 	}
 }
 
-// Sync waits a moment until the journal has read what it was sent: of a
-// process that has gone it cannot find out whose line it is. There is nothing
-// else to do, for nothing is buffered.
+// Sync waits a moment until the journal has read all datagrams: it cannot find out
+// the sender of a line after the process has ended. Nothing else is buffered.
 func (c *core) Sync() error {
 	if c.native != nil {
 		c.stream.drain()
@@ -118,8 +116,8 @@ func (c *core) send(entry zapcore.Entry, fields []zapcore.Field) error {
 	return c.stream.send(datagram.Bytes())
 }
 
-// adapt turns durations into seconds for JSON, with the unit in the key. It
-// leaves fields as it is.
+// adapt turns durations into seconds for JSON, with the unit in the key. It does
+// not change fields.
 func (c *core) adapt(fields []zapcore.Field) []zapcore.Field {
 	if !c.json {
 		return fields

@@ -8,10 +8,10 @@
 //	 the file)  └─ native ──────► the journal         MESSAGE=worker ready  slot=2 pid=71
 //	                                                  PRIORITY=6, PREFORK_SLOT=2, PREFORK_PID=71, …
 //
-// The journal is recognised by JOURNAL_STREAM. What is logged goes to its
-// socket, with the fields as the journal's own, so that they can be searched;
-// what the runtime and others write to standard error goes over the stream as
-// ever. Without the socket the lines go there too: <6>{"level":"info",…}.
+// The journal is recognised by JOURNAL_STREAM. Log lines go to its socket, with
+// their fields as fields of the journal that can be searched. Whatever else is
+// written to standard error goes over the stream, as do the lines if there is no
+// socket: <6>{"level":"info",…}.
 //
 // All processes of a server write to one descriptor that they inherit, so the
 // package keeps these promises:
@@ -22,18 +22,16 @@
 //     O_APPEND.
 //   - What is logged cannot forge a line or drive a terminal: control characters
 //     and line breaks in messages, keys and values are escaped or set off.
-//   - A log that nobody reads does not stop the server. A write that cannot go
-//     on waits a moment, then its line is lost; so is each one after it until
-//     the reader is back, when a line says how many were. The same is true of a
-//     file system that does not answer.
-//   - A reader that has gone does not kill the process with SIGPIPE.
+//   - A log that nobody reads does not stop the server. A write that blocks waits
+//     a moment, then its line is lost, and so are the next ones until there is
+//     room again; then a line says how many. The same is true of a file system
+//     that does not answer.
+//   - A reader that has closed its end does not kill the process with SIGPIPE.
 //   - The descriptor may be replaced with dup2(2) at any time, as a log rotation
 //     does: the next line goes to the new file.
 //
-// Durations read as people write them on the console. In JSON they are numbers
-// of seconds, and their keys end in _s, like everything else that the server
-// says in JSON.
+// On the console durations are written as in Go. In JSON they are numbers of
+// seconds, and their keys end in _s, as in all JSON of the server.
 //
-// The package does not rotate, sample, compress or send; it does not decide
-// what is worth a line.
+// The package does not rotate, sample or compress.
 package logs

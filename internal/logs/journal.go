@@ -130,9 +130,8 @@ func (s *stream) sendFileLocked(datagram []byte) error {
 	return s.sendLocked(nil, unix.UnixRights(file))
 }
 
-// drain waits until the journal has worked through all datagrams, or the
-// patience ends. It takes them one by one, so when it has read an empty one,
-// which it ignores, it is done with those before.
+// drain waits until the journal has processed all datagrams, or the patience ends.
+// It processes them in order, so an empty one, which it ignores, is sent last.
 func (s *stream) drain() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -146,7 +145,7 @@ func (s *stream) drain() {
 		if err != nil || unread == 0 || time.Now().After(deadline) {
 			return
 		}
-		time.Sleep(pause) // the kernel tells nobody
+		time.Sleep(pause) // there is no event to wait for
 	}
 }
 
@@ -157,9 +156,9 @@ func newNative(identifier string) *console {
 	return &console{native: identifier}
 }
 
-// datagram makes an entry: the text for people in MESSAGE, the message alone,
-// which is the same each time, in PREFORK_MESSAGE, and each field in one with
-// the same prefix. The time and the sender are added by the journal.
+// datagram makes an entry: the text with its fields is MESSAGE, the constant
+// message PREFORK_MESSAGE, and each field has a name with that prefix. The journal
+// adds the time and the sender.
 func (e *console) datagram(entry zapcore.Entry) *buffer.Buffer {
 	text, out := buffers.Get(), buffers.Get()
 	defer text.Free()
@@ -178,7 +177,7 @@ func (e *console) datagram(entry zapcore.Entry) *buffer.Buffer {
 	return out
 }
 
-// fieldPrefix keeps our fields apart from everybody else's.
+// fieldPrefix begins the names of our fields.
 const fieldPrefix = "PREFORK_"
 
 // maxFieldName is what the journal allows.

@@ -9,9 +9,8 @@ import (
 // is going on, and too few to fill a disk.
 const limitLines = 10
 
-// Limit bounds the lines that somebody outside can cause, such as a client that
-// makes a handler fail again and again, and counts the rest. It may be used from
-// any goroutine.
+// Limit bounds the lines that a client can cause, such as one that makes a handler
+// fail again and again, and counts the rest. It may be used from any goroutine.
 type Limit struct {
 	mu     sync.Mutex // guards what follows
 	begun  time.Time  // of the second that is counted

@@ -19,16 +19,16 @@ const pipeBuf = 4096
 // errStalled is the error of a line that its reader had no room for.
 var errStalled = errors.New("log is not being read")
 
-// stuck is how long a line waits for a write that the kernel said would not
-// wait: that of a file system that does not answer.
+// stuck is how long a line waits for a write that blocks although poll reported
+// room, as on a file system that does not answer.
 const stuck = 2 * patience
 
-// sink writes lines to a descriptor. It does so by its number and not through
-// os.File, whose Write ends the process with SIGPIPE when the reader of
-// standard error has gone, and waits for a slow one without limit.
+// sink writes lines to a descriptor. It does not use os.File, whose Write ends the
+// process with SIGPIPE when the reader of standard error has closed, and waits for
+// a slow reader without limit.
 //
-// A write to a file may wait as well, and nothing can end it. It therefore has a
-// goroutine of its own, which whoever logs leaves alone after a while.
+// A write to a file may block as well, and cannot be interrupted. So it has a
+// goroutine of its own, for which the logger waits for a limited time.
 type sink struct {
 	raw  syscall.RawConn
 	sys  func(fd int, b []byte) (int, error) // write(2), except in a test
@@ -49,8 +49,8 @@ func newSink(raw syscall.RawConn) *sink {
 	return &sink{raw: raw, sys: unix.Write, wrote: make(chan error, 1)}
 }
 
-// is says whether the descriptor is still the stream: it may have been replaced
-// by a log file.
+// is reports whether the descriptor is still the stream, and not a log file that
+// has replaced it.
 func (s *sink) is(stream *stream) bool {
 	same := false
 	err := s.raw.Control(func(fd uintptr) { same = stream.is(int(fd)) })
@@ -58,8 +58,7 @@ func (s *sink) is(stream *stream) bool {
 }
 
 // write writes one line, which ends in a newline. It may be called from any
-// goroutine; lines do not mix. One that takes too long counts as lost, although
-// it may arrive in the end.
+// goroutine. A line that takes too long counts as lost, although it may arrive.
 func (s *sink) write(line []byte) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -137,8 +136,8 @@ func pieceOf(fd, n int) int {
 	return pipeBuf
 }
 
-// awaitRoom waits until fd can be written to. It is asked even of a blocking
-// descriptor: a terminal stopped with Ctrl-S would hold the process.
+// awaitRoom waits until fd can be written to, even if it is blocking: a terminal
+// that was stopped with Ctrl-S would block the process.
 func awaitRoom(fd int, deadline time.Time) error {
 	for {
 		pfd := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}

@@ -2,8 +2,7 @@
 // tables, text that is cleaned, cut and wrapped, and colours where they are
 // wanted.
 //
-// A figure has the digits that matter and no more, and never outgrows the
-// columns that its function promises. What a state of a server or a worker
-// looks like is said here alone. A [Painter] that is off leaves words as
-// they are, so that no caller asks twice whether there is a terminal.
+// A figure is never wider than its function promises. The colours of the states of
+// servers and workers are defined here. A [Painter] that is off does not change
+// text, so callers need not check for a terminal.
 package human

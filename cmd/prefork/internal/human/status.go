@@ -1,11 +1,11 @@
 package human
 
-// SilentAlarm is the silence of a worker, in seconds, from which on it is shown
-// in red: ten times what its loop allows itself.
+// SilentAlarm is the time without a heartbeat, in seconds, after which a worker is
+// shown in red: ten times the interval of its loop.
 const SilentAlarm = 5
 
-// StateStyle is the colour of a state of a server or a worker: green serves,
-// yellow is between two states, red is ending by force.
+// StateStyle is the colour of a state of a server or a worker: green while it
+// serves, red while it is killed or has ended, yellow otherwise.
 func StateStyle(state string) Style {
 	switch state {
 	case "running", "ready", "busy":

@@ -2,7 +2,7 @@ package human
 
 import "strings"
 
-// Cell is a word of a table and how it looks.
+// Cell is the text of a table's cell and its style.
 type Cell struct {
 	Text  string
 	Style Style
@@ -17,7 +17,7 @@ func Cells(texts ...string) []Cell {
 	return row
 }
 
-// Table aligns columns, to the right unless it is told otherwise.
+// Table aligns columns, to the right by default.
 type Table struct {
 	p     Painter
 	flush map[int]bool // to the left
@@ -25,8 +25,7 @@ type Table struct {
 	notes map[int][]string // lines that follow a row, outside the columns
 }
 
-// NewTable returns a table with a header, and with the columns of these numbers
-// to the left.
+// NewTable returns a table with a header. The columns left are aligned to the left.
 func NewTable(p Painter, header []string, left ...int) *Table {
 	t := &Table{p: p, flush: map[int]bool{}, notes: map[int][]string{}}
 	row := Cells(header...)

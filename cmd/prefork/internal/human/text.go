@@ -6,11 +6,10 @@ import (
 	"unicode/utf8"
 )
 
-// Clean returns text as a terminal may be given it. Text that comes from a
-// server, a worker, a client or a file may hold escape sequences, which would
-// move the cursor, change the title or hide what follows: everything that does
-// not print becomes U+FFFD, bytes that are not UTF-8 too. Line breaks and tabs
-// stay.
+// Clean makes text safe for a terminal. Text from a server, a worker, a client or a
+// file may have escape sequences that move the cursor, change the title or hide
+// what follows: unprintable runes and bytes that are not UTF-8 become U+FFFD. Line
+// breaks and tabs stay.
 func Clean(text string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsPrint(r) || r == '\n' || r == '\t' {

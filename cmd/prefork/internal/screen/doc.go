@@ -1,6 +1,5 @@
-// Package screen draws lines of text on a terminal and reads its keys: as much
-// of a terminal as a full-screen view needs, by escape sequences that every
-// terminal of the last decades knows (ECMA-48, and xterm's alternate screen).
+// Package screen draws lines of text on a terminal and reads its keys, with escape
+// sequences that all current terminals know (ECMA-48, xterm's alternate screen).
 //
 //	Open ─► raw mode, alternate screen, no cursor
 //	Paint ─► the lines that differ from the last ones, in one write
@@ -9,13 +8,12 @@
 //
 // Invariants:
 //
-//   - After Close the terminal is as Open found it, whatever happened between;
-//     Close may be called twice.
-//   - No text reaches the terminal that Clean has not seen: what cannot be
-//     printed is replaced, so that nobody's text moves the cursor.
-//   - A line never wraps, even if it has wide runes, which count as one column:
-//     what is too long is lost at the edge.
+//   - After Close the terminal is as Open found it. Close may be called twice.
+//   - All text is cleaned: unprintable runes are replaced, so that no text moves
+//     the cursor.
+//   - A line never wraps. Wide runes count as one column, so the end of such a line
+//     may be cut off.
 //
-// What it does not do: widgets, mice, or terminals that need a terminfo entry.
-// It brings nothing to the start of a process that does not use it.
+// It has no widgets, no mouse and no terminfo, and no package initialisation, which
+// each start of a worker would pay for.
 package screen

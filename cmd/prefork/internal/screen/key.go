@@ -2,10 +2,10 @@ package screen
 
 import "unicode/utf8"
 
-// Key is a key that was pressed: a rune, or one of the names below.
+// Key is a key that was pressed: a rune, or one of the constants below.
 type Key rune
 
-// The keys that are no runes, and the control characters that have a meaning.
+// The keys that are not runes, and the control characters that have a meaning.
 const (
 	KeyUp Key = -1 - iota
 	KeyDown
@@ -15,7 +15,7 @@ const (
 	KeyPageDown
 	KeyHome
 	KeyEnd
-	KeyOther // a sequence of no meaning here
+	KeyOther // an unknown sequence
 
 	KeyCtrlC  Key = 3
 	KeyCtrlL  Key = 12
@@ -23,11 +23,11 @@ const (
 	KeyEscape Key = 27
 )
 
-// maxSequence bounds an escape sequence; a longer one is taken for noise.
+// maxSequence bounds an escape sequence; a longer one is ignored.
 const maxSequence = 32
 
-// Decoder makes keys of what a terminal sends. Sequences may be split over
-// reads. Its zero value is ready; it belongs to one goroutine.
+// Decoder decodes what a terminal sends. Sequences may be split over reads. The
+// zero value is ready; one goroutine uses it.
 type Decoder struct{ rest []byte }
 
 // Feed takes bytes and returns the keys that are complete.
@@ -51,8 +51,7 @@ func (d *Decoder) Feed(b []byte) []Key {
 // Begun says whether a sequence is begun and not complete.
 func (d *Decoder) Begun() bool { return len(d.rest) > 0 }
 
-// Flush ends the sequence that is begun, for nothing followed in time: a lone
-// ESC is the key of that name.
+// Flush ends a sequence of which no more came in time: ESC alone is a key.
 func (d *Decoder) Flush() []Key {
 	if len(d.rest) == 0 {
 		return nil

@@ -11,9 +11,8 @@ import (
 // follow. A key sends its bytes at once; only a slow line takes them apart.
 const escapePause = 50
 
-// Keys reads keys and gives each to f, until Close or until f returns false,
-// which is no error. It is io.EOF if the terminal has hung up. It must be
-// called once, for it lets go of what it waits on.
+// Keys reads keys and calls f with each, until Close or until f returns false. The
+// error is io.EOF if the terminal has hung up. It must be called once.
 func (t *Terminal) Keys(f func(Key) bool) error {
 	defer unix.Close(t.stop[0])
 	var d Decoder

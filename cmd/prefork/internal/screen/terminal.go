@@ -17,8 +17,8 @@ const (
 	leave = "\x1b[0m\x1b[?7h\x1b[?25h\x1b[?1049l"
 )
 
-// Terminal is a terminal that is taken over. Paint belongs to one goroutine;
-// Keys may run on another; Close may be called from any.
+// Terminal is a terminal in raw mode. One goroutine may call Paint, another Keys,
+// any Close.
 type Terminal struct {
 	in, out int
 	saved   *term.State
@@ -33,8 +33,8 @@ type Terminal struct {
 // IsTerminal says whether f is one.
 func IsTerminal(f *os.File) bool { return term.IsTerminal(descriptor(f)) }
 
-// descriptor is f.Fd without its side effect: that one makes the open file
-// blocking, which others may share. The caller keeps f open.
+// descriptor is f.Fd without its side effect, which makes the open file blocking
+// for all who share it. The caller keeps f open.
 func descriptor(f *os.File) int {
 	fd := -1
 	if raw, err := f.SyscallConn(); err == nil {
@@ -64,7 +64,7 @@ func Open(in, out *os.File, styles bool) (*Terminal, error) {
 	return t, nil
 }
 
-// Close gives the terminal back as it was and ends Keys. Once is enough.
+// Close restores the terminal and ends Keys.
 func (t *Terminal) Close() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -74,15 +74,14 @@ func (t *Terminal) Close() error {
 	t.closed = true
 	unix.Close(t.stop[1])
 	err := t.write(leave)
-	_ = unix.IoctlSetInt(t.in, unix.TCFLSH, unix.TCIFLUSH) // keys that nobody read are not the shell's
+	_ = unix.IoctlSetInt(t.in, unix.TCFLSH, unix.TCIFLUSH) // unread keys are not for the shell
 	if e := term.Restore(t.in, t.saved); e != nil && err == nil {
 		err = fmt.Errorf("restore terminal: %w", e)
 	}
 	return err
 }
 
-// Size returns the columns and rows. A terminal that does not know has 80 by
-// 24.
+// Size returns the columns and rows, 80 and 24 if they are unknown.
 func (t *Terminal) Size() (columns, rows int) { return size(t.out) }
 
 // Columns returns the columns of f, as Size does.
@@ -116,8 +115,8 @@ func (t *Terminal) Paint(lines []Line) error {
 		if i < len(t.shown) && t.shown[i] == now[i] || i >= len(t.shown) && now[i] == "" {
 			continue
 		}
-		// The line is erased first: after its last column the cursor stands
-		// on that, and erasing to the right would take it away.
+		// The line is erased first: after a full line the cursor is on its last
+		// column, which erasing to the right would delete.
 		b.WriteString("\x1b[" + strconv.Itoa(i+1) + ";1H\x1b[2K" + now[i])
 	}
 	if len(lines) < len(t.shown) {
@@ -130,7 +129,7 @@ func (t *Terminal) Paint(lines []Line) error {
 	return t.write(b.String())
 }
 
-// write writes all of s, whatever signals say.
+// write writes all of s, also when signals interrupt it.
 func (t *Terminal) write(s string) error {
 	for b := []byte(s); len(b) > 0; {
 		n, err := unix.Write(t.out, b)
