@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -152,18 +153,13 @@ func (f *loadFlags) measure(ctx context.Context, stderr io.Writer) (*load.Result
 	if err != nil {
 		return nil, err
 	}
-	ended := make(chan struct{})
+	var watching sync.WaitGroup
 	if watch != nil {
-		go func() {
-			defer close(ended)
-			watch.work(ctx, run)
-		}()
-	} else {
-		close(ended)
+		watching.Go(func() { watch.work(ctx, run) })
 	}
 	showProgress(stderr, run)
 	result := run.Wait()
-	<-ended
+	watching.Wait()
 	if err := run.Unreached(); err != nil {
 		return nil, fmt.Errorf("%w, and that for %v; does the server run? --wait gives it longer", err, f.options.Wait)
 	}

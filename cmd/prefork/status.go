@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -36,13 +35,7 @@ loop.`,
 				}
 				out := cmd.OutOrStdout()
 				if asJSON {
-					var indented bytes.Buffer
-					if err := json.Indent(&indented, bytes.TrimSpace(raw), "", "  "); err != nil {
-						return fmt.Errorf("status: read answer: %w", err)
-					}
-					indented.WriteByte('\n')
-					_, err := out.Write(indented.Bytes())
-					return err
+					return printJSON(out, json.RawMessage(raw))
 				}
 				_, err = io.WriteString(out, renderStatus(s, time.Now(), painterFor(out)))
 				return err

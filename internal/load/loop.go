@@ -102,9 +102,11 @@ func (l *loop) work() {
 	defer l.close()
 	l.nextFlush = math.MaxInt64
 	now := l.clock()
-	if err := l.prepare(); err != nil {
-		l.fail(&l.conns[0], OtherFailed, now, "prepare thread: %v", err)
-		l.stop(now)
+	if prepare := l.plan.OnThread; prepare != nil {
+		if err := prepare(); err != nil {
+			l.fail(&l.conns[0], OtherFailed, now, "prepare thread: %v", err)
+			l.stop(now)
+		}
 	}
 	l.openMore(now)
 	l.turned = l.clock()
@@ -191,13 +193,6 @@ func (l *loop) wake() int64 {
 		at = min(at, l.run.windowBegins)
 	}
 	return at
-}
-
-func (l *loop) prepare() error {
-	if l.plan.OnThread == nil {
-		return nil
-	}
-	return l.plan.OnThread()
 }
 
 // expire runs the timers that are due, and fails what has timed out.

@@ -69,23 +69,36 @@ func table(path string) []string {
 	return lines[1:]
 }
 
-// tcpInodes finds the sockets that listen for an address (proc_net_tcp(5)).
-func tcpInodes(lines []string, want netip.AddrPort) []string {
-	const listens = "0A"
-	var inodes []string
+// inodes returns the column of the lines that match.
+func inodes(lines []string, column int, match func(fields []string) bool) []string {
+	var found []string
 	for _, line := range lines {
-		f := strings.Fields(line)
-		if len(f) < 10 || f[3] != listens {
-			continue
-		}
-		host, port, _ := strings.Cut(f[1], ":")
-		n, err := strconv.ParseUint(port, 16, 16)
-		a, ok := parseHex(host)
-		if err == nil && ok && uint16(n) == want.Port() && (a.IsUnspecified() || a == want.Addr().Unmap()) {
-			inodes = append(inodes, f[9])
+		if f := strings.Fields(line); len(f) > 7 && len(f) > column && match(f) {
+			found = append(found, f[column])
 		}
 	}
-	return inodes
+	return found
+}
+
+// tcpInodes finds the sockets that listen for an address (proc_net_tcp(5)).
+func tcpInodes(lines []string, want netip.AddrPort) []string {
+	const address, state, inode = 1, 3, 9
+	return inodes(lines, inode, func(f []string) bool {
+		host, port, _ := strings.Cut(f[address], ":")
+		n, err := strconv.ParseUint(port, 16, 16)
+		a, ok := parseHex(host)
+		return f[state] == "0A" && err == nil && ok && uint16(n) == want.Port() && (a.IsUnspecified() || a == want.Addr().Unmap())
+	})
+}
+
+// unixInodes finds the sockets that listen at a path.
+func unixInodes(lines []string, path string) []string {
+	const flags, inode, name = 3, 6, 7
+	const accepts = 1 << 16 // __SO_ACCEPTCON
+	return inodes(lines, inode, func(f []string) bool {
+		n, err := strconv.ParseUint(f[flags], 16, 32)
+		return f[name] == path && err == nil && n&accepts != 0
+	})
 }
 
 // parseHex reads an address as the table has it: words of four bytes, each
@@ -100,22 +113,6 @@ func parseHex(text string) (netip.Addr, bool) {
 	}
 	a, ok := netip.AddrFromSlice(raw)
 	return a.Unmap(), ok
-}
-
-func unixInodes(lines []string, path string) []string {
-	const accepts = 1 << 16 // __SO_ACCEPTCON
-	var inodes []string
-	for _, line := range lines {
-		// Num RefCount Protocol Flags Type St Inode Path
-		f := strings.Fields(line)
-		if len(f) < 8 || f[7] != path {
-			continue
-		}
-		if flags, err := strconv.ParseUint(f[3], 16, 32); err == nil && flags&accepts != 0 {
-			inodes = append(inodes, f[6])
-		}
-	}
-	return inodes
 }
 
 // holders returns the processes that have one of the sockets open.

@@ -2,7 +2,7 @@ package human
 
 import "strings"
 
-// Cell is the text of a table's cell and its style.
+// Cell is a piece of a table or of a line, and its style.
 type Cell struct {
 	Text  string
 	Style Style

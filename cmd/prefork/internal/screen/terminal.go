@@ -9,6 +9,8 @@ import (
 
 	"golang.org/x/sys/unix"
 	"golang.org/x/term"
+
+	"prefork/cmd/prefork/internal/human"
 )
 
 const (
@@ -104,7 +106,7 @@ func (t *Terminal) Clear() { t.shown = nil }
 
 // Paint shows the lines from the top of the screen on. The caller has fitted
 // them into it.
-func (t *Terminal) Paint(lines []Line) error {
+func (t *Terminal) Paint(lines []human.Line) error {
 	var b strings.Builder
 	if t.shown == nil {
 		b.WriteString("\x1b[0m\x1b[2J")

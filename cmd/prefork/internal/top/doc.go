@@ -1,7 +1,7 @@
 // Package top is what `prefork top` knows and shows: a model that is fed with
 // what the master's stream tells and with keys, and that draws itself as lines.
 //
-//	control.Item ─► Feed ─►┐            ┌─► Frame ─► screen.Line
+//	control.Item ─► Feed ─►┐            ┌─► Frame ─► human.Line
 //	screen.Key ──► Press ─►┤   Model    ├─► Text      (--once)
 //	a verdict ───► Say ───►┘            └─► Wish: quit, or a command to send
 //

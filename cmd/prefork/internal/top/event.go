@@ -9,7 +9,6 @@ import (
 
 	"prefork"
 	"prefork/cmd/prefork/internal/human"
-	"prefork/cmd/prefork/internal/screen"
 )
 
 // firstFields are the fields that an operator looks for, in that order. The
@@ -22,16 +21,16 @@ func firstFields() []string {
 func hiddenFields() []string { return []string{"role", "stack", "evidence"} }
 
 // events are the lines of the last n events, the oldest first.
-func (m *Model) events(n int, now time.Time) []screen.Line {
+func (m *Model) events(n int, now time.Time) []human.Line {
 	all := m.shown().events
-	var lines []screen.Line
+	var lines []human.Line
 	for _, e := range all[max(0, len(all)-n):] {
 		lines = append(lines, eventLine(&e, now.Location()))
 	}
 	return lines
 }
 
-func eventLine(e *prefork.Event, zone *time.Location) screen.Line {
+func eventLine(e *prefork.Event, zone *time.Location) human.Line {
 	style := human.Style(0)
 	switch e.Level {
 	case "warn":
@@ -40,14 +39,14 @@ func eventLine(e *prefork.Event, zone *time.Location) screen.Line {
 	default:
 		style = human.Red
 	}
-	l := screen.Line{
+	l := human.Line{
 		{Text: e.At.In(zone).Format(time.TimeOnly) + " ", Style: human.Dim},
 		{Text: fmt.Sprintf("%-5s ", e.Level), Style: style},
 		{Text: oneLine(e.Message)},
 	}
 	for _, key := range fieldNames(e.Fields) {
 		name, value := fieldText(key, e.Fields[key])
-		l = append(l, screen.Span{Text: " " + name + "=", Style: human.Dim}, screen.Span{Text: value})
+		l = append(l, human.Cell{Text: " " + name + "=", Style: human.Dim}, human.Cell{Text: value})
 	}
 	return l
 }

@@ -8,6 +8,7 @@ import (
 
 	"prefork"
 	"prefork/cmd/prefork/internal/control"
+	"prefork/cmd/prefork/internal/human"
 	"prefork/cmd/prefork/internal/screen"
 	"prefork/ipc"
 	"prefork/master"
@@ -83,7 +84,7 @@ func press(m *Model, keys ...screen.Key) (w Wish) {
 	return w
 }
 
-func plain(lines []screen.Line) string {
+func plain(lines []human.Line) string {
 	var b strings.Builder
 	for _, l := range lines {
 		b.WriteString(l.Plain() + "\n")

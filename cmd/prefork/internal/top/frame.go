@@ -8,7 +8,6 @@ import (
 
 	"prefork"
 	"prefork/cmd/prefork/internal/human"
-	"prefork/cmd/prefork/internal/screen"
 )
 
 // eventsOnce is how many events Text has.
@@ -17,17 +16,17 @@ const eventsOnce = 10
 // Frame draws the view for a screen of that size: as many lines as it has
 // rows, each no longer than it has columns. now is the time by the server's
 // clock and zone as far as the client knows it.
-func (m *Model) Frame(width, height int, now time.Time) []screen.Line {
-	var lines []screen.Line
+func (m *Model) Frame(width, height int, now time.Time) []human.Line {
+	var lines []human.Line
 	switch {
 	case m.help:
 		lines = helpLines()
 	case m.shown().now == nil:
-		lines = []screen.Line{{{Text: "waiting for the server's first word ..."}}}
+		lines = []human.Line{{{Text: "waiting for the server's first word ..."}}}
 	default:
 		lines = m.body(width, height-1, now)
 	}
-	lines = append(lines[:min(len(lines), max(height-1, 0))], make([]screen.Line, max(0, height-1-len(lines)))...)
+	lines = append(lines[:min(len(lines), max(height-1, 0))], make([]human.Line, max(0, height-1-len(lines)))...)
 	lines = append(lines, m.footer())
 	lines = lines[max(0, len(lines)-height):]
 	for i := range lines {
@@ -38,7 +37,7 @@ func (m *Model) Frame(width, height int, now time.Time) []screen.Line {
 
 // Text draws the view for a file or a script: all workers, the last events,
 // and nothing that only a person at the keys needs.
-func (m *Model) Text(width int, now time.Time) []screen.Line {
+func (m *Model) Text(width int, now time.Time) []human.Line {
 	if m.shown().now == nil {
 		return nil
 	}
@@ -63,11 +62,11 @@ func (m *Model) Text(width int, now time.Time) []screen.Line {
 	return lines
 }
 
-var noWorkers = screen.Line{{Text: "no workers", Style: human.Dim}}
+var noWorkers = human.Line{{Text: "no workers", Style: human.Dim}}
 
 // body shares the rows out: the head, the table, the last events. The table
 // gets two thirds of what the head leaves, or what it needs.
-func (m *Model) body(width, height int, now time.Time) []screen.Line {
+func (m *Model) body(width, height int, now time.Time) []human.Line {
 	head := m.head(now)
 	if least := 4; height < len(head)+least {
 		head = head[:max(1, min(len(head), height-least))]
@@ -81,19 +80,19 @@ func (m *Model) body(width, height int, now time.Time) []screen.Line {
 	}
 	lines := append(head, m.table(rows, width, room-told)...)
 	if told > 1 {
-		lines = append(lines, make([]screen.Line, max(0, height-told-len(lines)))...)
-		lines = append(lines, screen.Line{{Text: "EVENTS", Style: human.Dim}})
+		lines = append(lines, make([]human.Line, max(0, height-told-len(lines)))...)
+		lines = append(lines, human.Line{{Text: "EVENTS", Style: human.Dim}})
 		lines = append(lines, m.events(told-1, now)...)
 	}
 	return lines
 }
 
 // table is the header and so many rows, the selected one among them.
-func (m *Model) table(rows []row, width, room int) []screen.Line {
+func (m *Model) table(rows []row, width, room int) []human.Line {
 	selected := m.position(rows)
 	m.page = max(1, room)
 	if selected < 0 {
-		return []screen.Line{noWorkers}
+		return []human.Line{noWorkers}
 	}
 	m.scroll = min(m.scroll, selected, max(0, len(rows)-room))
 	m.scroll = max(m.scroll, selected-room+1, 0)
@@ -103,7 +102,7 @@ func (m *Model) table(rows []row, width, room int) []screen.Line {
 		t.arrow = "↓"
 	}
 	t.fit()
-	lines := []screen.Line{t.header()}
+	lines := []human.Line{t.header()}
 	for i := m.scroll; i < min(len(rows), m.scroll+room); i++ {
 		lines = append(lines, t.worker(&rows[i], i == selected))
 	}
@@ -111,30 +110,30 @@ func (m *Model) table(rows []row, width, room int) []screen.Line {
 }
 
 // head is what is said of the server as a whole.
-func (m *Model) head(now time.Time) []screen.Line {
+func (m *Model) head(now time.Time) []human.Line {
 	v := m.shown()
 	s := v.now
-	first := screen.Line{
+	first := human.Line{
 		{Text: "prefork ", Style: human.Bold}, {Text: s.Version + "  pid " + strconv.Itoa(s.PID) + "  "},
 		{Text: s.State, Style: human.StateStyle(s.State)},
 		{Text: fmt.Sprintf("  generation %d  %s  up %s", s.Generation, human.WorkersText(s.Target), human.Age(s.UptimeS))},
 	}
 	if m.frozen != nil {
-		first = append(screen.Line{{Text: " paused ", Style: human.Reverse}, {Text: " "}}, first...)
+		first = append(human.Line{{Text: " paused ", Style: human.Reverse}, {Text: " "}}, first...)
 	}
-	lines := []screen.Line{first, v.rates(), v.load(), v.latencies(), v.history(now)}
+	lines := []human.Line{first, v.rates(), v.load(), v.latencies(), v.history(now)}
 	if s.Degraded != "" {
-		lines = append(lines, screen.Line{{Text: "degraded  ", Style: human.Red | human.Bold}, {Text: oneLine(s.Degraded)}})
+		lines = append(lines, human.Line{{Text: "degraded  ", Style: human.Red | human.Bold}, {Text: oneLine(s.Degraded)}})
 	}
 	return lines
 }
 
 // label begins a line of the head.
-func label(text string) screen.Span {
-	return screen.Span{Text: fmt.Sprintf("%-10s", text), Style: human.Dim}
+func label(text string) human.Cell {
+	return human.Cell{Text: fmt.Sprintf("%-10s", text), Style: human.Dim}
 }
 
-func (v *view) rates() screen.Line {
+func (v *view) rates() human.Line {
 	figure := func(of func(*prefork.Status) uint64, write func(float64) string, unit string) string {
 		n, ok := v.perSecond(of)
 		if !ok {
@@ -142,7 +141,7 @@ func (v *view) rates() screen.Line {
 		}
 		return write(n) + unit
 	}
-	return screen.Line{label("rate"), {Text: strings.Join([]string{
+	return human.Line{label("rate"), {Text: strings.Join([]string{
 		figure(func(s *prefork.Status) uint64 { return s.Totals.Handled }, count, " conn/s"),
 		figure(answers, count, " answers/s"),
 		figure(func(s *prefork.Status) uint64 { return s.Totals.BytesIn }, size, "/s in"),
@@ -157,7 +156,7 @@ func answers(s *prefork.Status) (n uint64) {
 	return n
 }
 
-func (v *view) load() screen.Line {
+func (v *view) load() human.Line {
 	t := v.now.Totals
 	queued := 0
 	for _, l := range v.now.Listeners {
@@ -169,7 +168,7 @@ func (v *view) load() screen.Line {
 	}
 	failing := v.before != nil && t.Failed > v.before.Totals.Failed
 	rejecting := v.before != nil && t.Rejected > v.before.Totals.Rejected
-	return screen.Line{
+	return human.Line{
 		label("load"), {Text: fmt.Sprintf("%d active  ", t.Active)},
 		{Text: fmt.Sprintf("%d queued", queued), Style: when(queued > 0, human.Yellow)},
 		{Text: fmt.Sprintf("  cpu %s  %s handled  ", cpu, count(float64(t.Handled)))},
@@ -178,7 +177,7 @@ func (v *view) load() screen.Line {
 	}
 }
 
-func (v *view) latencies() screen.Line {
+func (v *view) latencies() human.Line {
 	h, total := v.latency()
 	p := func(q float64) string {
 		if total == 0 {
@@ -190,25 +189,25 @@ func (v *view) latencies() screen.Line {
 		}
 		return human.Brief(seconds)
 	}
-	return screen.Line{label("latency"), {Text: fmt.Sprintf("p50 %s  p99 %s", p(0.5), p(0.99))}}
+	return human.Line{label("latency"), {Text: fmt.Sprintf("p50 %s  p99 %s", p(0.5), p(0.99))}}
 }
 
 // history is what went wrong so far, and the last reload.
-func (v *view) history(now time.Time) screen.Line {
+func (v *view) history(now time.Time) human.Line {
 	restarting := v.before != nil && v.now.Totals.Restarts > v.before.Totals.Restarts
-	l := screen.Line{
+	l := human.Line{
 		label("restarts"), {Text: strconv.FormatUint(v.now.Totals.Restarts, 10), Style: when(restarting, human.Red)},
 		{Text: "  reload "},
 	}
 	r := v.now.LastReload
 	if r.At == nil {
-		return append(l, screen.Span{Text: "none yet"})
+		return append(l, human.Cell{Text: "none yet"})
 	}
 	ago := ", " + human.Age(now.Sub(*r.At).Seconds()) + " ago"
 	if r.OK {
-		return append(l, screen.Span{Text: "ok", Style: human.Green}, screen.Span{Text: ago})
+		return append(l, human.Cell{Text: "ok", Style: human.Green}, human.Cell{Text: ago})
 	}
-	return append(l, screen.Span{Text: "failed", Style: human.Red}, screen.Span{Text: ago + ": " + oneLine(r.Error)})
+	return append(l, human.Cell{Text: "failed", Style: human.Red}, human.Cell{Text: ago + ": " + oneLine(r.Error)})
 }
 
 // oneLine writes a text of several lines in one.

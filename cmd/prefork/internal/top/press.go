@@ -21,18 +21,10 @@ type Wish struct {
 	Slot    int    // of the worker that it is about
 }
 
-func (w Wish) verb() string {
-	if w.Command == "recycle" {
-		return "recycle"
-	}
-	return "drain"
-}
+func (w Wish) verb() string { return strings.TrimSuffix(w.Command, "-worker") }
 
 func (w Wish) done() string {
-	if w.Command == "recycle" {
-		return "recycled"
-	}
-	return "drained"
+	return map[string]string{"recycle": "recycled", "drain": "drained"}[w.verb()]
 }
 
 // Press takes a key.
@@ -171,15 +163,15 @@ func (m *Model) lives(slot, pid int) bool {
 
 // footer is the last line: a question, a verdict, what the selected worker is
 // doing, or the keys.
-func (m *Model) footer() screen.Line {
+func (m *Model) footer() human.Line {
 	switch {
 	case m.question != nil:
 		text := fmt.Sprintf(" %s the worker in slot %d (pid %d)? y/n ", m.question.verb(), m.question.Slot, m.about)
-		return screen.Line{{Text: text, Style: human.Reverse | human.Bold}}
+		return human.Line{{Text: text, Style: human.Reverse | human.Bold}}
 	case m.help:
-		return screen.Line{{Text: "any key goes back", Style: human.Dim}}
+		return human.Line{{Text: "any key goes back", Style: human.Dim}}
 	case m.said != "":
-		return screen.Line{{Text: oneLine(m.said), Style: when(m.bad, human.Red)}}
+		return human.Line{{Text: oneLine(m.said), Style: when(m.bad, human.Red)}}
 	}
 	rows := m.rows()
 	if at := m.position(rows); at >= 0 && m.moved {
@@ -188,12 +180,12 @@ func (m *Model) footer() screen.Line {
 		if r.Doing != "" {
 			doing = "for " + human.Brief(r.DoingS) + ": " + r.Doing
 		}
-		return screen.Line{{Text: fmt.Sprintf("%d of %d, slot %d  ", at+1, len(rows), r.Slot), Style: human.Dim}, {Text: doing}}
+		return human.Line{{Text: fmt.Sprintf("%d of %d, slot %d  ", at+1, len(rows), r.Slot), Style: human.Dim}, {Text: doing}}
 	}
-	return screen.Line{{Text: "q quit  ? help  s sort  i reverse  p pause  ↑↓ choose  r recycle  d drain", Style: human.Dim}}
+	return human.Line{{Text: "q quit  ? help  s sort  i reverse  p pause  ↑↓ choose  r recycle  d drain", Style: human.Dim}}
 }
 
-func helpLines() []screen.Line {
+func helpLines() []human.Line {
 	var letters []string
 	for _, c := range columns {
 		letters = append(letters, string(c.key)+" "+c.name)
@@ -216,9 +208,9 @@ func helpLines() []screen.Line {
 		"CONN/S  connections handled a second",
 		"ERR     connections that failed         DOING  its longest answer under way",
 	}
-	lines := []screen.Line{{{Text: "prefork top", Style: human.Bold}}}
+	lines := []human.Line{{{Text: "prefork top", Style: human.Bold}}}
 	for _, t := range text {
-		lines = append(lines, screen.Line{{Text: t}})
+		lines = append(lines, human.Line{{Text: t}})
 	}
 	return lines
 }

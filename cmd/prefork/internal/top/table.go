@@ -4,7 +4,6 @@ import (
 	"strings"
 
 	"prefork/cmd/prefork/internal/human"
-	"prefork/cmd/prefork/internal/screen"
 )
 
 // leastDoing is the room that the last column needs to be of use.
@@ -88,7 +87,7 @@ func (t *table) title(i int) string {
 	return columns[i].name
 }
 
-func (t *table) header() screen.Line {
+func (t *table) header() human.Line {
 	return t.line(" ", func(i int) (string, human.Style) {
 		if i == t.sorted {
 			return t.title(i), human.Bold
@@ -97,7 +96,7 @@ func (t *table) header() screen.Line {
 	})
 }
 
-func (t *table) worker(r *row, selected bool) screen.Line {
+func (t *table) worker(r *row, selected bool) human.Line {
 	mark := " "
 	if selected {
 		mark = ">"
@@ -109,7 +108,7 @@ func (t *table) worker(r *row, selected bool) screen.Line {
 		return columns[i].cell(r), columns[i].style(r)
 	})
 	if selected {
-		l = append(l, screen.Span{Text: strings.Repeat(" ", max(0, t.columns-l.Width()))})
+		l = append(l, human.Cell{Text: strings.Repeat(" ", max(0, t.columns-l.Width()))})
 		for i := range l {
 			l[i].Style |= human.Reverse
 		}
@@ -117,10 +116,10 @@ func (t *table) worker(r *row, selected bool) screen.Line {
 	return l
 }
 
-func (t *table) line(mark string, cell func(i int) (string, human.Style)) screen.Line {
-	var l screen.Line
+func (t *table) line(mark string, cell func(i int) (string, human.Style)) human.Line {
+	var l human.Line
 	if t.mark {
-		l = append(l, screen.Span{Text: mark})
+		l = append(l, human.Cell{Text: mark})
 	}
 	for n, i := range t.at {
 		text, style := cell(i)
@@ -132,11 +131,11 @@ func (t *table) line(mark string, cell func(i int) (string, human.Style)) screen
 		}
 		switch {
 		case !columns[i].left:
-			l = append(l, screen.Span{Text: gap + pad}, screen.Span{Text: text, Style: style})
+			l = append(l, human.Cell{Text: gap + pad}, human.Cell{Text: text, Style: style})
 		case n == len(t.at)-1:
-			l = append(l, screen.Span{Text: gap}, screen.Span{Text: text, Style: style})
+			l = append(l, human.Cell{Text: gap}, human.Cell{Text: text, Style: style})
 		default:
-			l = append(l, screen.Span{Text: gap}, screen.Span{Text: text, Style: style}, screen.Span{Text: pad})
+			l = append(l, human.Cell{Text: gap}, human.Cell{Text: text, Style: style}, human.Cell{Text: pad})
 		}
 	}
 	return l.Fit(t.columns)

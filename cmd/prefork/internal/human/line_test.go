@@ -1,9 +1,7 @@
-package screen
+package human
 
 import (
 	"testing"
-
-	"prefork/cmd/prefork/internal/human"
 )
 
 func TestNoTextMovesTheCursor(t *testing.T) {
@@ -19,7 +17,7 @@ func TestNoTextMovesTheCursor(t *testing.T) {
 }
 
 func TestALineIsCutAtTheEdge(t *testing.T) {
-	l := Line{{"abc", human.Bold}, {"dé", 0}, {"f", human.Red}}
+	l := Line{{"abc", Bold}, {"dé", 0}, {"f", Red}}
 	for columns, want := range map[int]string{-1: "", 0: "", 1: "…", 2: "a…", 3: "ab…", 4: "abc…", 5: "abcd…", 6: "abcdéf", 9: "abcdéf"} {
 		got := l.Fit(columns)
 		if got.Plain() != want || got.Width() > max(columns, 0) {
@@ -29,7 +27,7 @@ func TestALineIsCutAtTheEdge(t *testing.T) {
 }
 
 func TestStylesAreWrittenAndEnded(t *testing.T) {
-	l := Line{{"a", human.Bold | human.Red}, {"b", 0}, {"", human.Dim}, {"c", human.Reverse}}
+	l := Line{{"a", Bold | Red}, {"b", 0}, {"", Dim}, {"c", Reverse}}
 	if got, want := l.ANSI(true), "\x1b[1;31ma\x1b[0mb\x1b[7mc\x1b[0m"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}

@@ -1,25 +1,17 @@
-package screen
+package human
 
 import (
 	"strings"
-
-	"prefork/cmd/prefork/internal/human"
 )
 
-// Span is a piece of a line.
-type Span struct {
-	Text  string
-	Style human.Style
-}
-
 // Line is one line of the screen, from left to right.
-type Line []Span
+type Line []Cell
 
 // Width returns the number of columns, one for each rune.
 func (l Line) Width() int {
 	n := 0
 	for _, s := range l {
-		n += human.Width(s.Text)
+		n += Width(s.Text)
 	}
 	return n
 }
@@ -36,9 +28,9 @@ func (l Line) Fit(columns int) Line {
 	var out Line
 	room := columns - 1
 	for _, s := range l {
-		n := human.Width(s.Text)
+		n := Width(s.Text)
 		if n > room {
-			return append(out, Span{string([]rune(s.Text)[:room]) + "…", s.Style})
+			return append(out, Cell{string([]rune(s.Text)[:room]) + "…", s.Style})
 		}
 		out = append(out, s)
 		room -= n
@@ -47,7 +39,7 @@ func (l Line) Fit(columns int) Line {
 }
 
 // Plain returns the line without styles and without spaces at its end.
-func (l Line) Plain() string { return strings.TrimRight(l.paint(human.Painter{}), " ") }
+func (l Line) Plain() string { return strings.TrimRight(l.paint(Painter{}), " ") }
 
 // ANSI returns the line with escape sequences, or Plain if styles are not
 // wanted.
@@ -55,13 +47,13 @@ func (l Line) ANSI(styles bool) string {
 	if !styles {
 		return l.Plain()
 	}
-	return l.paint(human.Painter{On: true})
+	return l.paint(Painter{On: true})
 }
 
-func (l Line) paint(p human.Painter) string {
+func (l Line) paint(p Painter) string {
 	var b strings.Builder
 	for _, s := range l {
-		b.WriteString(p.Paint(s.Style, human.CleanLine(s.Text)))
+		b.WriteString(p.Paint(s.Style, CleanLine(s.Text)))
 	}
 	return b.String()
 }
