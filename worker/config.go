@@ -18,7 +18,7 @@ const (
 	Forking    Mode = "forking"    // a fresh process per connection
 )
 
-// Disabled, as a duration of a Config, is no limit or never. 0 is the default.
+// Disabled is no limit or never, as a duration of a Config. 0 is the default.
 const Disabled = -1
 
 // Config is what a worker must know that its own program does not tell it. It

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"strings"
 	"testing"
 
@@ -204,7 +203,7 @@ func TestContextsComeFromTheHooks(t *testing.T) {
 		Handler: HandlerFunc(func(ctx context.Context, c *Conn) error { <-ctx.Done(); return nil }),
 		Hooks:   Hooks{BaseContext: func(WorkerInfo) context.Context { return base }},
 	})
-	var c net.Conn = r.dial(0)
+	c := r.dial(0)
 	r.hasActive(1)
 	cut(errors.New("the program's reason"))
 	expectEOF(t, c)
