@@ -50,31 +50,9 @@ func topLive(ctx context.Context, c *control.Client, patience time.Duration) err
 		items: make(chan control.Item, 64), keys: make(chan screen.Key), verdicts: make(chan verdict),
 		streamed: make(chan error, 1), failed: make(chan error, 1),
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	go v.guard(func() error { v.streamed <- v.follow(ctx); return nil })
-	// A server that does not answer is reported before the screen is taken over.
-	select {
-	case item := <-v.items:
-		v.model.Feed(item)
-	case err := <-v.streamed:
-		return v.end(err)
-	case err := <-v.failed:
+	err := v.run(ctx)
+	if !errors.Is(err, errServerEnded) {
 		return err
-	case <-ctx.Done():
-		return fmt.Errorf("top: %w", context.Cause(ctx))
-	}
-	err := v.show(ctx)
-	if errors.Is(err, errServerEnded) {
-		return v.end(nil)
-	}
-	return err
-}
-
-// end returns the outcome of a stream that has ended.
-func (v *topView) end(err error) error {
-	if err != nil {
-		return fmt.Errorf("top: %w", err)
 	}
 	if err := topEnded(v.model); err != nil {
 		return err
@@ -113,29 +91,8 @@ func (v *topView) guard(f func() error) {
 	err = f()
 }
 
-// errServerEnded is what show returns when the stream has ended.
+// errServerEnded is what run returns when the stream has ended.
 var errServerEnded = errors.New("the server has ended")
-
-// show owns the terminal. The deferred Close restores it even in a panic.
-func (v *topView) show(ctx context.Context) (err error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	resized := make(chan os.Signal, 1)
-	signal.Notify(resized, syscall.SIGWINCH, syscall.SIGCONT)
-	defer signal.Stop(resized)
-	if v.terminal, err = screen.Open(os.Stdin, os.Stdout, painterFor(os.Stdout).On); err != nil {
-		return fmt.Errorf("top: %w", err)
-	}
-	defer func() {
-		if e := v.terminal.Close(); e != nil && err == nil && ctx.Err() == nil {
-			err = fmt.Errorf("top: %w", e)
-		}
-	}()
-	go v.guard(func() error { return v.read(ctx) })
-	timer := time.NewTimer(0) // paints at once
-	defer timer.Stop()
-	return v.loop(ctx, timer, resized)
-}
 
 // read passes keys to the owner of the model.
 func (v *topView) read(ctx context.Context) error {
@@ -153,40 +110,51 @@ func (v *topView) read(ctx context.Context) error {
 	return err
 }
 
-// loop is the owner of the model.
-func (v *topView) loop(ctx context.Context, timer *time.Timer, resized <-chan os.Signal) error {
-	dirty := true
-	soon := func() {
-		if !dirty {
-			dirty = true
-			timer.Reset(repaint)
+// run is the owner of the model and of the terminal, which it restores even in a
+// panic. A server that does not answer is reported before the screen is taken over.
+func (v *topView) run(ctx context.Context) (err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	resized := make(chan os.Signal, 1)
+	signal.Notify(resized, syscall.SIGWINCH, syscall.SIGCONT)
+	defer signal.Stop(resized)
+	timer := time.NewTimer(repaint)
+	defer timer.Stop()
+	defer func() {
+		if v.terminal == nil {
+			return
 		}
-	}
-	for {
+		if e := v.terminal.Close(); e != nil && err == nil && ctx.Err() == nil {
+			err = fmt.Errorf("top: %w", e)
+		}
+	}()
+	go v.guard(func() error { v.streamed <- v.follow(ctx); return nil })
+	for dirty := false; ; {
+		changed := true
 		select {
 		case item := <-v.items:
 			v.model.Feed(item)
-			soon()
+			if v.terminal == nil {
+				if v.terminal, err = screen.Open(os.Stdin, os.Stdout, painterFor(os.Stdout).On); err != nil {
+					return fmt.Errorf("top: %w", err)
+				}
+				go v.guard(func() error { return v.read(ctx) })
+			}
 		case k := <-v.keys:
-			wish := v.model.Press(k)
-			if wish.Quit {
+			if quit := v.press(ctx, k); quit {
 				return nil
 			}
-			if wish.Redraw {
-				v.terminal.Clear()
-			}
-			if wish.Command != "" {
-				go v.guard(func() error { v.send(ctx, wish); return nil })
-			}
-			soon()
 		case done := <-v.verdicts:
 			v.model.Say(done.wish, done.err)
-			soon()
 		case <-resized:
-			v.terminal.Clear()
-			soon()
+			if v.terminal != nil {
+				v.terminal.Clear()
+			}
 		case <-timer.C:
-			dirty = false
+			dirty, changed = false, false
+			if v.terminal == nil {
+				continue
+			}
 			columns, rows := v.terminal.Size()
 			if err := v.terminal.Paint(v.model.Frame(columns, rows, time.Now())); err != nil {
 				return fmt.Errorf("top: %w", err)
@@ -198,7 +166,22 @@ func (v *topView) loop(ctx context.Context, timer *time.Timer, resized <-chan os
 		case <-ctx.Done():
 			return fmt.Errorf("top: %w", context.Cause(ctx))
 		}
+		if changed && !dirty {
+			dirty = true
+			timer.Reset(repaint)
+		}
 	}
+}
+
+func (v *topView) press(ctx context.Context, k screen.Key) (quit bool) {
+	wish := v.model.Press(k)
+	if wish.Redraw {
+		v.terminal.Clear()
+	}
+	if wish.Command != "" {
+		go v.guard(func() error { v.send(ctx, wish); return nil })
+	}
+	return wish.Quit
 }
 
 // last takes the items that came before the end of the stream.
