@@ -10,9 +10,9 @@ import (
 	"prefork/cmd/prefork/internal/human"
 )
 
-// A server passes on what its workers and its clients say: the reason for a
-// failure, what a handler does. This is the one place where such text enters
-// the command, so it is cleaned here, and whoever prints it need not think of it.
+// A server passes on text of its workers and clients: the reason for a failure,
+// what a handler does. All such text enters the command here, so it is cleaned
+// here, once.
 
 // decode is json.Unmarshal with every text in the result cleaned. v is a pointer.
 func decode(data []byte, v any) error {
@@ -61,8 +61,8 @@ func clean(v reflect.Value) {
 	}
 }
 
-// escaped returns JSON with everything escaped that does not print: outside of
-// its texts JSON has nothing of the kind but line breaks and tabs.
+// escaped returns JSON with everything escaped that does not print. Outside of
+// texts JSON has only line breaks and tabs of that kind.
 func escaped(data []byte) []byte {
 	out := make([]byte, 0, len(data))
 	for _, r := range string(data) {

@@ -20,8 +20,8 @@ import (
 	"prefork"
 )
 
-// Client asks one server. It may be used from several goroutines. Close lets
-// go of its descriptors.
+// Client talks to one server. It may be used from several goroutines. Close closes
+// its descriptors.
 type Client struct {
 	path string
 	http *http.Client
@@ -52,8 +52,8 @@ func (c *Client) Close() {
 	}
 }
 
-// dial connects, and takes hold of the process on the other side before it is
-// told anything that could end it.
+// dial connects, and opens the process on the other side before it is sent anything
+// that could end it.
 func (c *Client) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	conn, err := connect(ctx, c.path)
 	if err != nil {
@@ -93,41 +93,23 @@ func connect(ctx context.Context, path string) (net.Conn, error) {
 // about 2 MB.
 const maxAnswer = 16 << 20
 
-// Status returns what the server says of itself, and the JSON as it came, but
-// with what does not print escaped.
+// Status returns the server's status, and the JSON as it came, but with what does
+// not print escaped.
 func (c *Client) Status(ctx context.Context) (prefork.Status, []byte, error) {
 	var s prefork.Status
-	code, body, err := c.do(ctx, http.MethodGet, "/v1/status", nil)
-	if err != nil {
-		return s, nil, err
-	}
-	if code != http.StatusOK {
-		return s, nil, refusal(code, body)
-	}
-	if err := decode(body, &s); err != nil {
-		return s, nil, fmt.Errorf("read status: %w", err)
-	}
-	return s, escaped(body), nil
+	body, err := c.call(ctx, http.MethodGet, "status", nil, &s)
+	return s, escaped(body), err
 }
 
 // Command sends a command and waits for its outcome. The error is the server's
 // reason if it refused or failed.
 func (c *Client) Command(ctx context.Context, name string, query url.Values) (prefork.Answer, error) {
 	var a prefork.Answer
-	code, body, err := c.do(ctx, http.MethodPost, "/v1/"+name, query)
-	if err != nil {
-		return a, err
+	body, err := c.call(ctx, http.MethodPost, name, query, &a)
+	if err == nil && !a.OK {
+		err = refusal(http.StatusOK, body)
 	}
-	if code != http.StatusOK {
-		return a, refusal(code, body)
-	}
-	if err := decode(body, &a); err != nil {
-		return a, fmt.Errorf("read answer: %w", err)
-	}
-	if !a.OK {
-		return a, refusal(code, body)
-	}
-	return a, nil
+	return a, err
 }
 
 // End sends drain or stop and waits until the server's process is gone.
@@ -150,8 +132,7 @@ func (c *Client) End(ctx context.Context, name string) error {
 	return nil
 }
 
-// LostError says that the server took the request and went away without an
-// answer.
+// LostError says that the server took the request and ended without an answer.
 type LostError struct{ Err error }
 
 // Error describes the loss.
@@ -162,28 +143,34 @@ func (e *LostError) Error() string {
 // Unwrap returns the cause.
 func (e *LostError) Unwrap() error { return e.Err }
 
-func (c *Client) do(ctx context.Context, method, path string, query url.Values) (int, []byte, error) {
-	u := url.URL{Scheme: "http", Host: "prefork", Path: path, RawQuery: query.Encode()}
+// call makes a request and decodes the answer into v.
+func (c *Client) call(ctx context.Context, method, name string, query url.Values, v any) ([]byte, error) {
+	u := url.URL{Scheme: "http", Host: "prefork", Path: "/v1/" + name, RawQuery: query.Encode()}
 	req, err := http.NewRequestWithContext(ctx, method, u.String(), http.NoBody)
 	if err != nil {
-		return 0, nil, fmt.Errorf("make request: %w", err)
+		return nil, fmt.Errorf("make request: %w", err)
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return 0, nil, c.explain(ctx, err)
+		return nil, c.explain(ctx, err)
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
-	if err != nil {
-		return 0, nil, c.explain(ctx, err)
+	switch {
+	case err != nil:
+		return nil, c.explain(ctx, err)
+	case len(body) > maxAnswer:
+		return nil, fmt.Errorf("the answer has more than %d bytes", maxAnswer)
+	case resp.StatusCode != http.StatusOK:
+		return nil, refusal(resp.StatusCode, body)
 	}
-	if len(body) > maxAnswer {
-		return 0, nil, fmt.Errorf("the answer has more than %d bytes", maxAnswer)
+	if err := decode(body, v); err != nil {
+		return nil, fmt.Errorf("read answer: %w", err)
 	}
-	return resp.StatusCode, body, nil
+	return body, nil
 }
 
-// explain says in an operator's words why there is no answer.
+// explain says why there is no answer.
 func (c *Client) explain(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -225,9 +212,9 @@ func refusal(code int, body []byte) error {
 	return fmt.Errorf("the server answered %d %s: %q", code, http.StatusText(code), text)
 }
 
-// peer takes hold of the process that listens on the other side: the kernel
-// notes who called listen (SO_PEERCRED in unix(7)). It returns nil if that is
-// out of sight, as in another PID namespace.
+// peer opens the process that listens on the other side: the one that called listen
+// (SO_PEERCRED in unix(7)). It returns nil if that is invisible, as in another PID
+// namespace.
 func peer(conn net.Conn) *process {
 	uc, ok := conn.(*net.UnixConn)
 	if !ok {
@@ -243,7 +230,7 @@ func peer(conn net.Conn) *process {
 			pid = int(cred.Pid)
 		}
 	}); err != nil || pid <= 0 || pid == os.Getpid() {
-		return nil // nobody can wait for their own end
+		return nil // a process cannot wait for its own end
 	}
 	return openProcess(pid)
 }

@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// Find returns the control socket of the one server that runs. With several or
-// none the error says where it looked and how to go on.
+// Find returns the control socket of the one server that runs. If there are several
+// or none, the error says where it looked and what to do.
 func Find(ctx context.Context) (string, error) {
 	var s search
 	for _, dir := range places() {
@@ -78,7 +78,7 @@ func (s *search) directory(ctx context.Context, dir directory) {
 	}
 }
 
-// believe notes a place and reports whether sockets in it can be trusted.
+// believe notes a place and reports whether its sockets can be trusted.
 func (s *search) believe(dir directory) bool {
 	note := ""
 	defer func() { s.looked = append(s.looked, dir.path+note) }()
@@ -101,8 +101,8 @@ func (s *search) believe(dir directory) bool {
 // either works at once or waits for a queue that a dead server does not empty.
 const probeTimeout = 2 * time.Second
 
-// try notes the socket if a server is behind it. A file that nobody listens on
-// is what a killed server leaves; it is passed over.
+// try notes the socket if a server listens on it. A killed server leaves a file,
+// which is skipped.
 func (s *search) try(ctx context.Context, path string) bool {
 	d := net.Dialer{Timeout: probeTimeout}
 	conn, err := d.DialContext(ctx, "unix", path)
