@@ -14,12 +14,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// endpoint is what a TCP socket is bound to, however the address is written
-// that stands for it. It is comparable.
+// endpoint is what a TCP socket is bound to, however the address was written.
+// It is comparable.
 type endpoint struct {
-	ip   netip.Addr // a zone is the interface's number
+	ip   netip.Addr // a zone is an interface number
 	port int        // 0: the kernel chooses
-	both bool       // [::] that takes IPv4 as well
+	both bool       // [::] that accepts IPv4 as well
 }
 
 // String writes the endpoint as a listen address.
@@ -33,15 +33,15 @@ func (e endpoint) String() string {
 
 func (e endpoint) hostPort() string { return netip.AddrPortFrom(e.ip, uint16(e.port)).String() }
 
-// covers says whether a socket at e is bound to every address that one at o is
-// bound to. The kernel lets only one of them listen.
+// covers reports whether a socket at e is bound to every address of one at o. The
+// kernel lets only one of them listen.
 func (e endpoint) covers(o endpoint) bool {
 	return e.port == o.port && e.port != 0 && e.ip.IsUnspecified() && (e.both || e.ip.Is4() == o.ip.Is4())
 }
 
 func (e endpoint) overlaps(o endpoint) bool { return e.covers(o) || o.covers(e) }
 
-// endpoint returns what a stands for, and false if only a name server knows.
+// endpoint returns what a means, and false if that needs a name server.
 func (a Address) endpoint() (e endpoint, known bool, err error) {
 	e.port = a.Port
 	if a.Host == "" || a.Host == "::" && a.Network == "tcp" {
@@ -62,7 +62,7 @@ func (a Address) endpoint() (e endpoint, known bool, err error) {
 	return e, true, nil
 }
 
-// numbered replaces the name of a zone by the interface's number.
+// numbered replaces the name of a zone by the interface number.
 func (e endpoint) numbered() (endpoint, error) {
 	if e.ip.Zone() == "" {
 		return e, nil
@@ -78,16 +78,16 @@ func (e endpoint) numbered() (endpoint, error) {
 	return e, nil
 }
 
-// sockaddr returns the endpoint, whose zone is a number, as bind wants it.
+// sockaddr returns the endpoint for bind. Its zone must be a number.
 func (e endpoint) sockaddr() (family int, sa unix.Sockaddr) {
 	if e.ip.Is4() {
 		return unix.AF_INET, &unix.SockaddrInet4{Port: e.port, Addr: e.ip.As4()}
 	}
-	zone, _ := strconv.ParseUint(e.ip.Zone(), 10, 32) // none is 0
+	zone, _ := strconv.ParseUint(e.ip.Zone(), 10, 32) // "" is 0
 	return unix.AF_INET6, &unix.SockaddrInet6{Port: e.port, Addr: e.ip.As16(), ZoneId: uint32(zone)}
 }
 
-// boundTo returns where a TCP socket is bound.
+// boundTo returns the endpoint of a TCP socket.
 func boundTo(fd int) (endpoint, error) {
 	sa, err := unix.Getsockname(fd)
 	if err != nil {
@@ -108,8 +108,8 @@ func boundTo(fd int) (endpoint, error) {
 	return endpoint{}, fmt.Errorf("%T is no address of TCP", sa)
 }
 
-// CheckAddresses returns every problem of a list of listen addresses that shows
-// without a name server and without a bind: what cannot be read, and what
+// CheckAddresses returns all problems of a list of listen addresses that can be
+// found without a name server and without binding: invalid ones, and ones that
 // cannot be served together.
 func CheckAddresses(listen []string) []error {
 	var problems []error
@@ -134,7 +134,7 @@ func CheckAddresses(listen []string) []error {
 	return problems
 }
 
-// conflict says why a cannot be served beside o, if that shows.
+// conflict returns why a cannot be served together with o, if that can be known.
 func (a Address) conflict(o Address) error {
 	same := a.Name == o.Name
 	if a.Path != "" && o.Path != "" {
@@ -165,32 +165,32 @@ func overlapError(a, o Address) error {
 	return &ConfigError{fmt.Errorf("listen address %q: it overlaps %q, and only one of them can listen", a.Name, o.Name)}
 }
 
-// hostsMemory is how long package net remembers the hosts file without a look
-// whether it has changed; and a little more.
+// hostsCacheTime is how long package net caches the hosts file, and a little
+// more.
 const hostsCacheTime = 5*time.Second + 20*time.Millisecond
 
-// lastLookup is when this process last may have read the hosts file, in
-// nanoseconds of the Unix time. The memory of package net is the process's too.
+// lastLookup is when this process may last have read the hosts file, as Unix
+// time in nanoseconds. It is global, as the cache of package net is.
 var lastLookup atomic.Int64
 
-// lookup resolves a host name. A change of the hosts file that came just before
-// a reload is a reason to wait: else the reload would succeed and serve what the
-// file said before.
+// lookup resolves a host name. If the hosts file has just changed, it waits
+// until package net reads it again: otherwise a reload would succeed with the
+// old addresses.
 func lookup(ctx context.Context, network, host string) ([]netip.Addr, error) {
 	if info, err := os.Stat("/etc/hosts"); err == nil {
 		wait := time.NewTimer(hostsDelay(time.Unix(0, lastLookup.Load()), info.ModTime(), time.Now()))
 		defer wait.Stop()
 		select {
 		case <-wait.C:
-		case <-ctx.Done(): // and the lookup says so
+		case <-ctx.Done(): // the lookup returns its error
 		}
 	}
 	lastLookup.Store(time.Now().UnixNano())
 	return net.DefaultResolver.LookupNetIP(ctx, network, host)
 }
 
-// hostsDelay returns how long to wait for package net to see a file that was
-// changed then.
+// hostsDelay returns how long to wait until package net reads a file that was
+// changed at that time.
 func hostsDelay(looked, changed, now time.Time) time.Duration {
 	if changed.Before(looked.Add(-10 * time.Millisecond)) { // the time of a file is that of a tick
 		return 0

@@ -2,8 +2,9 @@ package master
 
 import "context"
 
-// await runs f on a goroutine of its own and waits for it until ctx ends, whose
-// cause is then the error. A value that f returns after that goes to drop.
+// await runs f on its own goroutine and waits until it returns or ctx ends;
+// then the error is the cause of ctx, and drop gets the value that f returns
+// later.
 func await[T any](ctx context.Context, f func() (T, error), drop func(T)) (value T, err error) {
 	type result struct {
 		value T

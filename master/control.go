@@ -18,7 +18,7 @@ import (
 )
 
 // controlSocket is the master's control socket. Each request waits on its own
-// goroutine for the owner loop, which answers at once.
+// goroutine for the owner loop.
 type controlSocket struct {
 	*UnixSocket
 	server  *http.Server
@@ -57,7 +57,7 @@ func (m *Master) keepControl(c *controlSocket) (stop func()) {
 	})
 }
 
-// shutdown closes the socket, and lets answers that are under way go out first.
+// shutdown closes the socket after the answers that are on their way.
 func (c *controlSocket) shutdown() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
@@ -67,14 +67,13 @@ func (c *controlSocket) shutdown() {
 	<-c.ended
 }
 
-// peerKey is the context's key for the credentials of the peer.
+// peerKey and connKey are the keys of the peer's credentials and of the
+// connection in a request's context.
 type peerKey struct{}
 
-// connKey is for the connection itself.
 type connKey struct{}
 
-// withPeer stores the control connection of a request, and the user of its
-// client, in the request's context.
+// withPeer stores the connection and the credentials of its client.
 func withPeer(ctx context.Context, c net.Conn) context.Context {
 	cc, ok := c.(*controlConn)
 	if !ok {
@@ -87,7 +86,8 @@ func withPeer(ctx context.Context, c net.Conn) context.Context {
 	return ctx
 }
 
-// allowed says whether the peer may command the server: its own user and root.
+// allowed reports whether the peer may command the server: only its own user and
+// root may.
 func allowed(r *http.Request) bool {
 	cred, ok := r.Context().Value(peerKey{}).(*unix.Ucred)
 	return ok && (cred.Uid == 0 || int(cred.Uid) == os.Geteuid())
@@ -169,7 +169,7 @@ func (m *Master) controlHandler() http.Handler {
 	})
 }
 
-// controlScale reads n=4, n=+1 or n=-1. A bare + in a query means a space.
+// controlScale reads n=4, n=+1 or n=-1. In a query + means a space.
 func (m *Master) controlScale(r *http.Request) (Answer, error) {
 	text := r.FormValue("n")
 	if rest, ok := strings.CutPrefix(text, " "); ok {
@@ -192,7 +192,6 @@ func (m *Master) controlScale(r *http.Request) (Answer, error) {
 	})
 }
 
-// controlRecycle reads slot=N.
 func (m *Master) controlRecycle(r *http.Request, now bool) (Answer, error) {
 	slot, err := strconv.Atoi(r.FormValue("slot"))
 	if err != nil {
@@ -206,5 +205,5 @@ func writeJSON(w http.ResponseWriter, code int, v any) {
 	w.WriteHeader(code)
 	enc := json.NewEncoder(w)
 	enc.SetIndent("", "  ")
-	_ = enc.Encode(v) // the client has left: nobody to tell
+	_ = enc.Encode(v) // an error means that the client has left
 }

@@ -11,36 +11,34 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The limits of the control socket. Whoever may connect to it may command the
-// server, but a client that is broken must not cost the master its descriptors,
-// nor keep an operator out.
+// The limits of the control socket. Its clients may command the server, but a
+// broken one must neither use up the master's descriptors nor keep an operator
+// out.
 const (
 	maxControlClients = 64
 	controlBody       = 16 << 10         // bytes of a request's body
-	controlPatience   = 10 * time.Second // for a request to come in, and for each write of an answer
+	controlPatience   = 10 * time.Second // for a request to arrive, and for each write of an answer
 )
 
 // controlClients are the connections of the control socket. If there are too
-// many a new one takes the place of another: of the process that has the most
-// connections, the one that is idle or, if none is, the oldest. A process that
-// floods the socket loses its own connections, not those of others.
+// many, a new one replaces another one of the process with the most
+// connections: an idle one, else the oldest. So a process that floods the
+// socket loses its own connections.
 type controlClients struct {
 	mu   sync.Mutex
 	open []*controlConn // oldest first
 }
 
-// controlListener accepts them.
 type controlListener struct {
 	net.Listener
 	clients *controlClients
 }
 
-// controlConn is the connection of one client.
 type controlConn struct {
 	net.Conn
 	clients *controlClients
-	peer    *unix.Ucred // nil if the kernel does not say
-	waits   bool        // for the master to answer; guarded by clients.mu
+	peer    *unix.Ucred // nil if unknown
+	waits   bool        // for an answer of the master; guarded by clients.mu
 }
 
 // Accept implements net.Listener.
@@ -56,8 +54,7 @@ func (l *controlListener) Accept() (net.Conn, error) {
 	return c, nil
 }
 
-// add registers c. It returns the client that must be closed to make room, or
-// nil.
+// add adds c. It returns the client to close to make room, or nil.
 func (l *controlClients) add(c *controlConn) (evicted *controlConn) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -68,7 +65,7 @@ func (l *controlClients) add(c *controlConn) (evicted *controlConn) {
 	return evicted
 }
 
-// victim chooses the client that is to make room. The caller holds mu.
+// victim chooses the client to close. The caller holds mu.
 func (l *controlClients) victim() *controlConn {
 	count := map[int32]int{}
 	for _, c := range l.open {
@@ -105,15 +102,15 @@ func (c *controlConn) Close() error {
 	return c.Conn.Close()
 }
 
-// answering notes whether the client waits for an answer, or the master for the
-// client.
+// answering records whether the client waits for an answer.
 func (c *controlConn) answering(on bool) {
 	c.clients.mu.Lock()
 	c.waits = on
 	c.clients.mu.Unlock()
 }
 
-// peerOf asks the kernel who is at the other end of c; nil if it does not say.
+// peerOf returns the credentials of c's peer, or nil if the kernel does not
+// know them.
 func peerOf(c net.Conn) *unix.Ucred {
 	uc, ok := c.(*net.UnixConn)
 	if !ok {
@@ -133,8 +130,8 @@ func peerOf(c net.Conn) *unix.Ucred {
 	return cred
 }
 
-// patiently serves next only once the whole request is there, within
-// controlPatience, and bounds the time of each write of the answer.
+// patiently calls next when the whole request has arrived, within
+// controlPatience, and limits the time of each write.
 func patiently(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		rc := http.NewResponseController(w)
@@ -155,7 +152,7 @@ func patiently(next http.Handler) http.Handler {
 	})
 }
 
-// patientWriter gives each write of an answer its own deadline.
+// patientWriter has a deadline for each write.
 type patientWriter struct {
 	http.ResponseWriter
 	rc *http.ResponseController

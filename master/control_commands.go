@@ -9,7 +9,7 @@ import (
 	"prefork/master/policy"
 )
 
-// ask is a request from another goroutine, run on the owner loop.
+// ask is a function that another goroutine wants the owner loop to run.
 type ask func(m *Master)
 
 // ErrStopped is returned by requests to a master that has ended.
@@ -29,8 +29,8 @@ func (m *Master) do(ctx context.Context, f func(m *Master)) error {
 	}
 }
 
-// command feeds an event to the policy and waits for the answer. An error of event, which runs on the
-// owner loop, is the answer.
+// command feeds an event to the policy and waits for the answer. event runs on
+// the owner loop; its error is the answer.
 func (m *Master) command(ctx context.Context, event func(r policy.Request) (policy.Event, error)) (Answer, error) {
 	answer := make(chan Answer, 1) // the owner loop never waits for a client that has left
 	var r policy.Request
@@ -60,8 +60,8 @@ func (m *Master) command(ctx context.Context, event func(r policy.Request) (poli
 	}
 }
 
-// recycle asks for the worker in a slot to be replaced, by one that comes first
-// or, if now, that comes later, and waits until it is gone.
+// recycle replaces the worker in a slot and waits until it is gone. If now, the
+// replacement comes after that.
 func (m *Master) recycle(ctx context.Context, slot int, now bool) (Answer, error) {
 	return m.command(ctx, func(r policy.Request) (policy.Event, error) {
 		views := m.machine.Workers()

@@ -9,13 +9,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// maxLinks is how many links the kernel follows in a path, too.
+// maxLinks is the kernel's limit as well.
 const maxLinks = 40
 
-// openOwn opens a file of the server's own: a log or the pid file. If the path
-// ends in a symbolic link, the link must be root's or this user's. Otherwise
-// whoever can write to the directory could lead a master that runs as root to
-// any file.
+// openOwned opens a file of the server, such as a log or the pid file. If it is
+// a symbolic link, root or this user must own the link: otherwise somebody who
+// can write to the directory could make a master that runs as root write to any
+// file.
 func openOwned(path string, flags int, perm uint32) (int, error) {
 	name := path
 	for range maxLinks {
@@ -44,9 +44,9 @@ func openOwned(path string, flags int, perm uint32) (int, error) {
 	return -1, &os.PathError{Op: "open", Path: path, Err: unix.ELOOP}
 }
 
-// followOwn returns where the link at path leads, if its owner may lead there.
-// kernels says that only the kernel can follow it: it is in /proc, where
-// /dev/stdout leads, and where nobody can put another.
+// resolveLink returns the target of the link at path if its owner is allowed to
+// set it. kernels means that it is a link in /proc, such as the target of
+// /dev/stdout, which only the kernel can follow and nobody can replace.
 func resolveLink(path string) (target string, kernels bool, err error) {
 	err = withFile(path, func(fd int, st *unix.Stat_t) error {
 		if st.Mode&unix.S_IFMT != unix.S_IFLNK {
@@ -77,11 +77,11 @@ func resolveLink(path string) (target string, kernels bool, err error) {
 	return target, kernels, err
 }
 
-// keep looks after a file by which others find this process, until the returned
-// function is called: a cleaner of /tmp or the end of a login session may remove
-// it. restore makes it anew if it is lost. report hears nil when it was restored,
-// and the error when it could not be, once for each error. Both run on a
-// goroutine of their own: the owner loop waits for no file system.
+// keepFile restores a file that identifies this process, until stop is called:
+// a cleaner of /tmp or the end of a login session may remove it. It calls
+// report with nil after it restored the file, and with each new error once.
+// Both functions run on another goroutine, because the owner loop waits for no
+// file system.
 func keepFile(every time.Duration, restore func() (restored bool, err error), report func(error)) (stop func()) {
 	done, ended := make(chan struct{}), make(chan struct{})
 	go func() {

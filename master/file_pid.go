@@ -11,12 +11,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// pidFile is a locked file that holds the master's process id. The lock, not
-// the file, says that a master runs: a file left by a crash is taken over.
+// pidFile is a locked file with the master's process ID. The lock means that a
+// master runs; a file without a lock is taken over.
 //
-// The lock is an exclusive one of fcntl(2), which needs a descriptor that may
-// write: with flock(2), whoever may read the file could keep a server from
-// starting.
+// It is an exclusive lock of fcntl(2), which needs a writable descriptor: with
+// flock(2), anybody who may read the file could keep a server from starting.
 type pidFile struct {
 	path string
 	file *os.File
@@ -29,8 +28,8 @@ var (
 	errUnlocked = errors.New("its lock has just gone")
 )
 
-// lockPIDFile creates path or takes over one that no master holds. If another
-// master holds it the error says which.
+// lockPIDFile creates path, or takes over a file that no master has locked. The
+// error names the master that has.
 func lockPIDFile(path string) (*pidFile, error) {
 	for range 10 {
 		// Others may read a new file only once it is locked: see writePID.
@@ -40,8 +39,8 @@ func lockPIDFile(path string) (*pidFile, error) {
 		}
 		f := os.NewFile(uintptr(fd), path)
 		err = lockFile(f)
-		// The holder before us may have removed the file between our open and
-		// our lock: then the lock guards a name that no longer exists.
+		// The last holder may have removed the file between our open and our
+		// lock: then another file has the name.
 		named := sameFile(f, path)
 		if err == nil && named {
 			if err = writePID(f); err == nil {
@@ -49,8 +48,8 @@ func lockPIDFile(path string) (*pidFile, error) {
 			}
 		}
 		if errors.Is(err, errReadLock) && named {
-			// A master's lock is exclusive, so that this is what a dead one left,
-			// locked by somebody who may read it. A new file is out of his reach.
+			// A master's lock is exclusive, so this file is a dead one's, and
+			// another process has locked it for reading. It cannot lock a new file.
 			if err = os.Remove(path); err == nil {
 				err = errUnlocked
 			}
@@ -64,10 +63,10 @@ func lockPIDFile(path string) (*pidFile, error) {
 			return nil, fmt.Errorf("lock pid file %s: %w", path, err)
 		}
 	}
-	return nil, fmt.Errorf("pid file %s changes under our hands", path)
+	return nil, fmt.Errorf("pid file %s changes all the time", path)
 }
 
-// lockFile locks a regular file against every other lock.
+// lockFile locks a regular file exclusively.
 func lockFile(f *os.File) error {
 	info, err := f.Stat()
 	if err != nil {
@@ -122,7 +121,8 @@ func writePID(f *os.File) error {
 	return nil
 }
 
-// restore makes the file anew, or takes it over, if it was removed or replaced.
+// restore creates the file again, or takes it over, if it was removed or
+// replaced.
 func (p *pidFile) restore() (restored bool, err error) {
 	if sameFile(p.file, p.path) {
 		return false, nil
@@ -136,8 +136,8 @@ func (p *pidFile) restore() (restored bool, err error) {
 	return true, nil
 }
 
-// remove removes the file, then lets go of the lock: in this order nobody can
-// lock a file that is about to vanish without noticing.
+// remove removes the file and then unlocks it. In the other order somebody
+// could lock a file that is about to vanish.
 func (p *pidFile) remove() {
 	if sameFile(p.file, p.path) { // not another master's, after ours was deleted
 		_ = os.Remove(p.path)

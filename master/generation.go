@@ -18,10 +18,10 @@ type generation struct {
 	number    int
 	config    Generation
 	listeners []*listener
-	as        map[*listener]served // as this generation knows and wants them
+	as        map[*listener]served // how this generation names and configures them
 }
 
-// wire lists the listeners as a Hello names them.
+// describe lists the listeners for a Hello.
 func (g *generation) describe() []ipc.Listener {
 	out := make([]ipc.Listener, len(g.listeners))
 	for i, l := range g.listeners {
@@ -30,7 +30,6 @@ func (g *generation) describe() []ipc.Listener {
 	return out
 }
 
-// serves says whether the generation has the listener.
 func (g *generation) has(l *listener) bool {
 	for _, have := range g.listeners {
 		if have == l {
@@ -40,8 +39,8 @@ func (g *generation) has(l *listener) bool {
 	return false
 }
 
-// refit gives the listeners what g wants of them and an earlier generation may
-// have wanted otherwise, and calls them as g does.
+// applyConfig gives the listeners the name, file mode and queue length that g
+// configures, and reopens those that an earlier generation had quiesced.
 func (m *Master) applyConfig(g *generation) {
 	for _, l := range g.listeners {
 		want := g.as[l].Address
@@ -66,7 +65,7 @@ func (m *Master) applyConfig(g *generation) {
 	}
 }
 
-// listen makes the sockets of a generation listen.
+// listen lets the sockets of a generation accept connections.
 func (m *Master) listen(number int) {
 	g := m.generations[number]
 	if g == nil {
@@ -93,7 +92,7 @@ func (m *Master) listen(number int) {
 	m.step(ev)
 }
 
-// rivals lists the listeners that have l's port.
+// samePort lists the other listeners with l's port.
 func (m *Master) samePort(l *listener) []*listener {
 	var rivals []*listener
 	for o := range m.sockets() {
@@ -104,7 +103,7 @@ func (m *Master) samePort(l *listener) []*listener {
 	return rivals
 }
 
-// sockets are the listeners of all generations.
+// sockets returns the listeners of all generations.
 func (m *Master) sockets() map[*listener]bool {
 	all := map[*listener]bool{}
 	for _, g := range m.generations {
@@ -115,7 +114,7 @@ func (m *Master) sockets() map[*listener]bool {
 	return all
 }
 
-// retire forgets a generation and closes what no other one has.
+// retire forgets a generation and closes the listeners that only it had.
 func (m *Master) retire(number int) {
 	g := m.generations[number]
 	if g == nil {
@@ -127,8 +126,8 @@ func (m *Master) retire(number int) {
 	}
 }
 
-// release closes l unless a generation still has it, or the loader may be
-// about to give it to one.
+// release closes l, unless a generation has it or a load may still give it to
+// one.
 func (m *Master) release(l *listener) {
 	if _, pinned := m.loading[l]; pinned {
 		return
@@ -141,8 +140,8 @@ func (m *Master) release(l *listener) {
 	m.closeListener(l)
 }
 
-// adopt makes what was loaded the next generation. If the policy does not want
-// it any more it retires it, and with it what it opened.
+// addGeneration makes a loaded configuration the next generation. The policy
+// retires it if it is not wanted any more.
 func (m *Master) addGeneration(got loaded) *generation {
 	g := &generation{number: m.machine.NextGeneration(), config: got.config, listeners: got.all, as: got.as}
 	m.generations[g.number] = g
@@ -190,7 +189,7 @@ func (m *Master) noteAddrs() {
 	}
 }
 
-// startTimeout is that of the generation that serves.
+// startTimeout is the StartTimeout of the generation that serves.
 func (m *Master) startTimeout() time.Duration {
 	if t := m.current.config.Policy.StartTimeout; t > 0 {
 		return t

@@ -25,7 +25,7 @@ func (m *Master) applyDrain(a policy.DrainWorker) {
 		}
 	}
 	if a.TakeQueued && len(d.Own) > 0 {
-		d.GraceMS = max(1, min(grace, a.Timeout/2).Milliseconds()) // 0 says that nothing was quiesced
+		d.GraceMS = max(1, min(grace, a.Timeout/2).Milliseconds()) // 0 means that nothing was quiesced
 	}
 	m.send(w, d)
 }
@@ -50,15 +50,15 @@ func (m *Master) applyQuiesce(number int) {
 	awaitHandshakes(own)
 }
 
-// relieved says whether the serving generation listens to l's address too, on
-// another socket.
+// hasSuccessor reports whether another listener of the serving generation covers
+// l's address.
 func (m *Master) hasSuccessor(l *listener) bool {
 	return !m.machine.Ending() && l.network == "tcp" && slices.ContainsFunc(m.current.listeners, func(o *listener) bool {
 		return o != l && o.listening && !o.quiesced && o.bound.covers(l.bound)
 	})
 }
 
-// own lists the listeners of g that only g will go on serving.
+// ownListeners lists the listeners that close when g drains.
 func (m *Master) ownListeners(g *generation) (own []*listener) {
 	for _, l := range g.listeners {
 		if m.machine.Closes(g.number, l.external, m.current.has(l)) {

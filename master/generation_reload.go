@@ -10,7 +10,7 @@ import (
 	"prefork/master/policy"
 )
 
-// startLoad reads the next configuration off the owner loop.
+// startLoad loads the next configuration on another goroutine.
 func (m *Master) startLoad() {
 	if m.loading != nil {
 		// One at a time: the program's own function may not be ready for more.
@@ -29,7 +29,7 @@ func (m *Master) startLoad() {
 	}()
 }
 
-// finishLoad takes what the loader brought, unless it was given up.
+// finishLoad takes a loaded configuration, unless the load was given up.
 func (m *Master) finishLoad(got loaded) {
 	kept, givenUp := m.loading, m.giveUpLoad == nil
 	m.loading, m.giveUpLoad = nil, nil
@@ -50,8 +50,7 @@ func (m *Master) finishLoad(got loaded) {
 	}
 }
 
-// applyVerdict ends a reload for those who wait for it. A loader that is still
-// at work has lost its reload.
+// applyVerdict records how a reload ended, and gives up a load that still runs.
 func (m *Master) applyVerdict(a policy.Verdict) {
 	if m.giveUpLoad != nil {
 		m.giveUpLoad()
@@ -66,7 +65,7 @@ func (m *Master) applyVerdict(a policy.Verdict) {
 	}
 }
 
-// loaded is what the loader's goroutine hands to the owner loop.
+// loaded is what the loader passes to the owner loop.
 type loaded struct {
 	config  Generation
 	all     []*listener
@@ -75,8 +74,8 @@ type loaded struct {
 	err     error
 }
 
-// discard closes what was opened for a generation that will not be. kept is
-// what the loader was given.
+// discard closes what was opened for a generation that is not wanted. kept are
+// the listeners that were open before.
 func (got *loaded) discard(kept map[*listener]keptListener) {
 	for _, l := range got.all {
 		if _, old := kept[l]; !old {
@@ -85,8 +84,8 @@ func (got *loaded) discard(kept map[*listener]keptListener) {
 	}
 }
 
-// load reads a configuration and binds what it adds. It runs on a goroutine
-// of its own; kept is a copy made for it.
+// load reads a configuration and binds its new addresses. It runs on its own
+// goroutine; kept is a copy made for it.
 func (m *Master) load(ctx context.Context, kept map[*listener]keptListener) loaded {
 	config := m.base
 	if m.options.Load != nil {
@@ -108,8 +107,8 @@ func (m *Master) bind(ctx context.Context, config Generation, kept map[*listener
 	return loaded{config: config, all: all, as: b.as, skipped: b.skipped, err: err}
 }
 
-// CheckSize says whether what a worker must be told of a generation fits into
-// one message.
+// CheckSize returns an error if what a worker has to know about a generation
+// does not fit into one message.
 func CheckSize(g Generation) error {
 	hello := &ipc.Hello{Config: g.Worker}
 	for _, s := range g.Listen {
@@ -127,7 +126,6 @@ func CheckSize(g Generation) error {
 	return err
 }
 
-// known describes the open listeners to a loader.
 func (m *Master) keptListeners() map[*listener]keptListener {
 	all := map[*listener]keptListener{}
 	for l := range m.sockets() {

@@ -10,31 +10,31 @@ import (
 	"go.uber.org/zap"
 )
 
-// The owner loop is asked for a sign of life at every pulseInterval. If it has
-// not answered after lateAfter of them it is late: a call on it waits, which is a
-// fault of this program. A machine that is suspended stops both sides, so an
-// absence (see clock) does not count.
+// The owner loop is asked for a sign of life every pingInterval. If it has not
+// answered lateAfter times in a row, some call blocks it: a bug in this
+// program. A suspended machine stops both sides, so an absence (see clock) does
+// not count.
 const (
 	pingInterval = 500 * time.Millisecond
 	lateAfter    = 2
 	lagMemory    = 30 * time.Second
 )
 
-// pulse is what other goroutines know of the owner loop without asking it.
+// loopMonitor has what other goroutines know about the owner loop.
 type loopMonitor struct {
 	pings    chan time.Time // has room for one
-	answered atomic.Uint64  // how many the loop has answered
+	answered atomic.Uint64  // number of pings that the loop has answered
 
 	running atomic.Bool // the loop has begun
-	ending  atomic.Bool // the server is on its way out
+	ending  atomic.Bool // the server drains or stops
 	late    atomic.Bool
 
-	// The owner loop owns the rest.
+	// longest delay of a ping, since rotated and in the lagMemory before
 	worst   [2]time.Duration // that an event waited, since turned and in the lagMemory before
 	rotated time.Time
 }
 
-// answer notes how long a question has waited for the loop.
+// answer records how long a ping waited.
 func (p *loopMonitor) answer(asked, now time.Time) {
 	if now.Sub(p.rotated) > lagMemory {
 		p.worst[1], p.worst[0], p.rotated = p.worst[0], 0, now
@@ -44,10 +44,10 @@ func (p *loopMonitor) answer(asked, now time.Time) {
 	p.answered.Add(1)
 }
 
-// lag is the longest that an event has waited lately.
+// lag is the longest recent delay.
 func (p *loopMonitor) lag() time.Duration { return max(p.worst[0], p.worst[1]) }
 
-// unhealthy returns why the server's health is bad, or "".
+// unhealthy returns why /healthz fails, or "".
 func (m *Master) unhealthy() string {
 	select {
 	case <-m.done:
@@ -65,7 +65,7 @@ func (m *Master) unhealthy() string {
 	return ""
 }
 
-// watchPulse asks the owner loop for signs of life until it has ended.
+// monitorLoop pings the owner loop until it has ended.
 func (m *Master) monitorLoop() {
 	tick := time.NewTicker(pingInterval)
 	defer tick.Stop()
@@ -95,8 +95,7 @@ func (m *Master) monitorLoop() {
 	}
 }
 
-// ownerStack returns the functions that the owner loop is in, the innermost
-// first.
+// ownerStack returns the functions on the owner loop's stack, innermost first.
 func ownerStack() string {
 	const room, most = 1 << 20, 16
 	buf := make([]byte, room)

@@ -11,32 +11,32 @@ import (
 	"prefork/ipc"
 )
 
-// listener is one listening socket that the master holds. It is bound on the
-// loader's goroutine and belongs to the owner loop afterwards.
+// listener is a listening socket of the master. It is bound on the loader's
+// goroutine, and then belongs to the owner loop.
 type listener struct {
-	name       string // as the serving generation writes it, for people
-	loggedName string // the name under which the log has it
+	name       string // as the serving generation writes it
+	loggedName string // the name in the last log line "listening"
 	network    string // "tcp" or "unix"
 	address    string // as bound
 	fd         int
 	external   bool // passed by the service manager, which keeps it open
-	stored     bool // in the service manager's store: our end does not end it
+	stored     bool // in the service manager's store, which keeps it open after us
 
-	bound, requested endpoint // of TCP: where it is bound, and what was asked for, maybe any port
+	bound, requested endpoint // of TCP: where it is bound, and what was requested (port 0 for any)
 
 	listening bool
 	quiesced  bool
-	diverted  bool // quiesced for another listener to have the handshakes
+	diverted  bool // quiesced so that another listener gets the handshakes
 	backlog   int  // listen(2)'s argument
 	expected  listenerState
 
-	graceUntil time.Time // if quiesced: when an empty queue will stay so
+	graceUntil time.Time // if quiesced: until when the queue may still grow
 
-	path     string // of a unix socket's file; "" if there is none to remove
-	dev, ino uint64 // of that file as bound: another's is not removed
+	path     string // of a Unix socket's file; "" if there is none to remove
+	dev, ino uint64 // of that file when it was bound
 }
 
-// is says whether l is the socket that w asks for.
+// matches reports whether l is the socket that w asks for.
 func (l *listener) matches(w socketSpec) bool {
 	if l.network == "tcp" {
 		return w.Path == "" && (l.bound == w.at || l.requested == w.at)
@@ -56,15 +56,15 @@ func (l *listener) addr() net.Addr {
 	return net.TCPAddrFromAddrPort(netip.AddrPortFrom(l.bound.ip, uint16(l.bound.port)))
 }
 
-// hasFile says whether clients of a Unix socket still find it: its file may have
-// been removed or replaced.
+// hasFile reports whether the socket's file still exists and is the one that was
+// bound.
 func (l *listener) hasFile() bool {
 	var st unix.Stat_t
 	return unix.Lstat(l.path, &st) == nil && st.Dev == l.dev && st.Ino == l.ino
 }
 
-// key names the listener in the service manager's store: no two listeners that
-// are open have the same.
+// storeKey names the listener in the service manager's store. It is unique
+// among open listeners.
 func (l *listener) storeKey() string {
 	switch {
 	case l.network == "unix":
@@ -75,8 +75,7 @@ func (l *listener) storeKey() string {
 	return l.bound.String()
 }
 
-// listen lets clients connect. Those of ours that are bound to the same port
-// must not stand in the way.
+// listen lets clients connect. rivals are our listeners on the same port.
 func (l *listener) listen(backlog int, rivals []*listener) error {
 	if l.listening {
 		return nil
@@ -89,9 +88,9 @@ func (l *listener) listen(backlog int, rivals []*listener) error {
 	return nil
 }
 
-// close closes the socket and removes its file. Whoever has a copy of the
-// descriptor, a process that a worker has left behind, must not keep the
-// address answering; but what the service manager stores serves on there.
+// close closes the socket and removes its file. The shutdown ends the socket
+// for processes that have a copy of the descriptor, such as children of
+// workers. What the service manager stores goes on.
 func (l *listener) close() {
 	if l.external {
 		return // a later reload may name it again
@@ -109,13 +108,12 @@ func (l *listener) close() {
 	briefly(func() { _ = unix.Close(l.fd) })
 }
 
-// brief is the most that the owner loop waits for a file system, and for a close
-// that a client can delay. Usually it is done at once, and the next step finds
-// the address free.
+// shortWait is how long the owner loop waits for a file system, or for a close
+// that a client can delay. Usually both are immediate, and the address is free
+// in the next step.
 const shortWait = 50 * time.Millisecond
 
-// briefly runs f on a goroutine of its own, and waits for it no longer than
-// that.
+// briefly runs f on its own goroutine and waits at most a shortWait for it.
 func briefly(f func()) {
 	done := make(chan struct{})
 	go func() {
@@ -125,7 +123,7 @@ func briefly(f func()) {
 	sleep(shortWait, done)
 }
 
-// unlink removes a unix socket's file if it is still the one that was bound.
+// unlink removes a Unix socket's file if it is the one that was bound.
 func (l *listener) unlink() {
 	if l.path == "" {
 		return
@@ -139,13 +137,13 @@ func (l *listener) unlink() {
 	l.path = ""
 }
 
-// reusable says whether a reload may keep the listener, if it asks for it.
+// reusable reports whether a reload may keep the listener.
 func (l *listener) reusable() bool {
 	return l.expected.broken == "" && !l.diverted && (!l.quiesced || l.network == "tcp")
 }
 
-// queued returns how many connections wait to be accepted, or -1 if the
-// kernel does not say (it does for TCP alone).
+// queued returns the number of connections that wait to be accepted, or -1 if
+// the kernel does not say. It says so for TCP only.
 func (l *listener) queued() int {
 	if l.network != "tcp" {
 		return -1
@@ -157,8 +155,7 @@ func (l *listener) queued() int {
 	return int(info.Unacked) // for a listening socket: the length of its accept queue
 }
 
-// wire describes the listener to a worker, under the name that its generation
-// has for it.
+// describe describes the listener to a worker, under its generation's name.
 func (l *listener) describe(name string) ipc.Listener {
 	return ipc.Listener{Name: name, Network: l.network, Address: l.address}
 }
@@ -170,7 +167,7 @@ func (m *Master) closeListeners() {
 	}
 }
 
-// closeListener closes a listener, and says so if connections were waiting: they
+// closeListener closes a listener. It logs connections that were waiting: they
 // are lost.
 func (m *Master) closeListener(l *listener) {
 	if n := l.queued(); n > 0 && !l.external {
@@ -182,7 +179,6 @@ func (m *Master) closeListener(l *listener) {
 // DefaultBacklog is that of listen(2); the kernel caps it at net.core.somaxconn.
 const DefaultBacklog = 4096
 
-// orDefault returns listen(2)'s argument for a configured one.
 func orDefault(n int) int {
 	if n <= 0 {
 		return DefaultBacklog

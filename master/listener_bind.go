@@ -9,30 +9,29 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// binder finds or opens the sockets of one generation. They are bound and do
-// not listen yet, but for those that are kept. It runs off the owner loop, and
-// is for one call of bind.
+// binder finds or opens the sockets of a generation. New ones are bound and do
+// not listen yet. It runs outside the owner loop, and is for one call of bind.
 type binder struct {
 	noReuse bool
-	kept    map[*listener]keptListener // open ones
+	kept    map[*listener]keptListener // open listeners
 	passed  *passedSockets
 
-	all, opened []*listener // found so far; those of them that were opened
+	all, opened []*listener // found so far; opened are the new ones among them
 	as          map[*listener]served
 	problems    []error
 	skipped     []skipped
 }
 
-// known is what the owner loop knew of a listener when the load began.
+// keptListener is a copy of a listener from when the load began.
 type keptListener struct {
 	listener
 	reusable bool
 }
 
-// served is what one generation calls a listener, and wants of it.
+// served is how a generation names and configures a listener.
 type served struct {
 	Address
-	key string // tells it from the others of the generation
+	key string // unique in the generation
 }
 
 // skipped is an address of a host name that this machine does not have.
@@ -41,11 +40,11 @@ type skipped struct {
 	err               error
 }
 
-// want is one socket that a configuration asks for.
+// socketSpec is one socket that a configuration asks for.
 type socketSpec struct {
 	served
-	at   endpoint  // of TCP
-	unit *listener // of systemd
+	at   endpoint  // for TCP
+	unit *listener // for systemd
 }
 
 // String names the socket in an error.
@@ -60,10 +59,9 @@ func newBinder(noReuse bool, kept map[*listener]keptListener, passed *passedSock
 	return &binder{noReuse: noReuse, kept: kept, passed: passed, as: map[*listener]served{}}
 }
 
-// bind returns the listeners for the addresses, in order: those that are open
-// already where there are such, new ones elsewhere. A socket is known by what
-// it is bound to. All problems are reported at once, and then nothing new stays
-// open.
+// bind returns the listeners for the addresses, in order. It keeps sockets that
+// are already bound to an address, and opens the others. It reports all
+// problems together, and then leaves nothing new open.
 func (b *binder) bind(ctx context.Context, addresses []string) ([]*listener, error) {
 	for _, s := range addresses {
 		a, err := ParseAddress(s)
@@ -87,8 +85,8 @@ func (b *binder) bind(ctx context.Context, addresses []string) ([]*listener, err
 	return b.all, nil
 }
 
-// resolve lists the sockets that one address stands for: a host name may have
-// several addresses, a systemd name several sockets. Names are asked for at
+// resolve lists the sockets for one address: a host name may have several
+// addresses, and a systemd name several sockets. Host names are resolved at
 // each reload.
 func (b *binder) resolve(ctx context.Context, a Address) ([]socketSpec, error) {
 	switch a.Network {
@@ -120,7 +118,7 @@ func (b *binder) resolve(ctx context.Context, a Address) ([]socketSpec, error) {
 			return nil, fmt.Errorf("bind %s at %s: %w", a.Name, ip, err)
 		}
 		if slices.ContainsFunc(wants, func(w socketSpec) bool { return w.at == at }) {
-			continue // a hosts file may say it twice
+			continue // the hosts file may have it twice
 		}
 		wants = append(wants, socketSpec{served: served{a, a.Name + "#" + at.ip.String()}, at: at})
 	}
@@ -130,9 +128,9 @@ func (b *binder) resolve(ctx context.Context, a Address) ([]socketSpec, error) {
 	return wants, nil
 }
 
-// open finds or opens the sockets of one address. A name may have addresses
-// that this machine does not: ::1 in the hosts file where IPv6 is off. Those
-// are left out, unless that leaves none.
+// open finds or opens the sockets of one address. A host name may have
+// addresses that this machine does not have, such as ::1 without IPv6. They are
+// skipped, unless no other is left.
 func (b *binder) open(wants []socketSpec) {
 	var skippedHere []skipped
 	var errs []error
@@ -158,12 +156,12 @@ func (b *binder) open(wants []socketSpec) {
 	b.skipped = append(b.skipped, skippedHere...)
 }
 
-// notHere says that the machine does not have the address.
+// addressMissing reports whether the machine does not have the address.
 func addressMissing(err error) bool {
 	return errors.Is(err, unix.EADDRNOTAVAIL) || errors.Is(err, unix.EAFNOSUPPORT)
 }
 
-// add takes l in as w, unless something else in the configuration has it.
+// add adds l for w, unless the configuration already has it.
 func (b *binder) add(l *listener, w socketSpec) error {
 	if !slices.Contains(b.all, l) {
 		b.all, b.as[l] = append(b.all, l), w.served
@@ -172,7 +170,7 @@ func (b *binder) add(l *listener, w socketSpec) error {
 	return duplicateError(w.Address, b.as[l].Address)
 }
 
-// find returns the socket that w asks for: one that is open, or a new one.
+// find returns an open socket for w, or a new one.
 func (b *binder) find(w socketSpec) (*listener, error) {
 	if w.unit != nil {
 		return w.unit, nil
@@ -209,7 +207,7 @@ func (b *binder) find(w socketSpec) (*listener, error) {
 	return l, nil
 }
 
-// conflict says whether w is, or overlaps, what was found before.
+// conflict returns an error if w is or overlaps an earlier socket.
 func (b *binder) conflict(w socketSpec) error {
 	for _, l := range b.all {
 		have := l

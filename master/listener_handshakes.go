@@ -8,23 +8,22 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A client whose SYN was answered before the quiesce believes that it is
-// connected, and may have sent its request, up to a round trip before its ACK
-// is here. Until then the kernel keeps a half-open connection, which goes with
+// A client whose SYN was answered before the quiesce is connected from its own
+// point of view, and may have sent its request, up to a round trip before its
+// ACK arrives. Until then the kernel has a half-open connection, which ends with
 // the listener.
 const (
-	// quiesceGrace is how long a listener is accepted from at the least, once no
-	// more handshakes begin.
+	// quiesceGrace is for how long workers accept at least, after a quiesce.
 	quiesceGrace = 100 * time.Millisecond
 
-	// handshakeGrace is the same where handshakes were under way, or where the
-	// kernel does not say. It covers a round trip of a second, and that the
-	// kernel's answer was lost: it is repeated after a second.
+	// handshakeGrace is the same if there are half-open connections, or if that
+	// is unknown. It covers a round trip of a second, and a SYN-ACK that was lost:
+	// the kernel repeats it after a second.
 	handshakeGrace = 2 * time.Second
 )
 
-// awaitHandshakes decides for how long listeners that were just quiesced are
-// accepted from.
+// awaitHandshakes sets for how long workers accept from listeners that were
+// just quiesced.
 func awaitHandshakes(quiesced []*listener) {
 	grace := quiesceGrace
 	ports := map[uint16]bool{}
@@ -59,9 +58,9 @@ const (
 	stateSynRecv    = 3  // TCP_SYN_RECV
 )
 
-// halfOpen says whether a TCP handshake with one of the local ports is under
-// way in this network namespace. The kernel looks at its whole table of
-// connections, which takes milliseconds, and waits for nobody.
+// halfOpen reports whether a TCP handshake with one of the local ports has begun
+// and not ended, in this network namespace. The kernel searches its whole table
+// of connections, which takes milliseconds.
 func halfOpen(family byte, ports map[uint16]bool) (bool, error) {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_SOCK_DIAG)
 	if err != nil {
@@ -85,7 +84,7 @@ func halfOpen(family byte, ports map[uint16]bool) (bool, error) {
 			continue
 		}
 		if err != nil {
-			return false, fmt.Errorf("hear of handshakes: %w", err)
+			return false, fmt.Errorf("read handshakes: %w", err)
 		}
 		if found, done, err := diagnose(answer[:n], ports); found || done || err != nil {
 			return found, err
@@ -93,8 +92,8 @@ func halfOpen(family byte, ports map[uint16]bool) (bool, error) {
 	}
 }
 
-// diagnose reads one datagram of the kernel's answer: messages whose body is a
-// struct inet_diag_msg, with the local port after four bytes.
+// diagnose reads one datagram of the kernel's answer: messages with a struct
+// inet_diag_msg each, in which the local port follows after four bytes.
 func diagnose(p []byte, ports map[uint16]bool) (found, done bool, err error) {
 	native := binary.NativeEndian
 	for len(p) >= 16 {

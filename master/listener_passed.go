@@ -14,19 +14,19 @@ import (
 	"prefork/systemd"
 )
 
-// storePrefix marks the descriptors that a master put into the service
-// manager's store, beside those of socket units.
+// storePrefix marks the descriptors that a master has put into the service
+// manager's store.
 const storePrefix = "prefork "
 
-// passedSockets are the listening sockets that the service manager passed: by
-// the name of a socket unit, or out of its store, where an earlier master left
-// them. It does not change after receiveSockets.
+// passedSockets are the listening sockets that the service manager passed:
+// those of socket units, by name, and those that an earlier master has stored.
+// It does not change after receiveSockets.
 type passedSockets struct {
 	units  map[string][]*listener // by FileDescriptorName
 	stored map[string]*listener   // by key
 }
 
-// receiveSockets takes what systemd passed to this process.
+// receiveSockets takes the sockets that systemd passed to this process.
 func receiveSockets() (*passedSockets, error) {
 	files, err := systemd.Files(true)
 	if err != nil {
@@ -39,7 +39,7 @@ func receiveSockets() (*passedSockets, error) {
 			return nil, fmt.Errorf("passed descriptor %q: %w", f.Name, err)
 		}
 		if !socket.Listens && strings.HasPrefix(systemd.UnescapeName(f.Name), storePrefix) {
-			_ = unix.Close(f.FD) // ours, and shut down: the first generation opens another
+			_ = unix.Close(f.FD) // stored, and shut down since
 			continue
 		}
 		if !socket.Stream() {
@@ -71,13 +71,12 @@ func receiveSockets() (*passedSockets, error) {
 	return p, nil
 }
 
-// unnamed is how a socket that was passed under no name is asked for, as it is
-// if none of them came with names.
+// unnamed is systemd's name for sockets that were passed without names.
 const unnamed = "unknown"
 
-// listen returns the addresses to serve: those that are configured, else every
-// socket that a unit has opened, for nothing else will answer whoever connects
-// to it, else the default.
+// addresses returns the configured addresses. Without any, these are all
+// sockets of units, since nobody else would answer their clients, or the
+// default.
 func (p *passedSockets) addresses(configured []string) []string {
 	if len(configured) > 0 {
 		return configured
@@ -92,8 +91,7 @@ func (p *passedSockets) addresses(configured []string) []string {
 	return all
 }
 
-// adoptStored takes back a socket that an earlier master of this service
-// bound, with the file it may have.
+// adoptStored takes a socket that an earlier master stored, with its file.
 func (p *passedSockets) adoptStored(l *listener, key string) {
 	l.name, l.stored = key, true
 	if a, err := ParseAddress(key); err == nil && l.network == "tcp" {
@@ -106,16 +104,16 @@ func (p *passedSockets) adoptStored(l *listener, key string) {
 	if l.network == "unix" && !strings.HasPrefix(l.address, "@") {
 		var st unix.Stat_t
 		if unix.Lstat(l.address, &st) != nil {
-			_ = unix.Close(l.fd) // nobody can reach it any more
+			_ = unix.Close(l.fd) // no client can reach it
 			return
 		}
 		l.path, l.dev, l.ino = l.address, st.Dev, st.Ino
 	}
-	l.quiesced = l.network == "tcp" // by a master that died while it drained, perhaps
+	l.quiesced = l.network == "tcp" // perhaps, by a master that died in a drain
 	p.stored[key] = l
 }
 
-// kept returns the stored sockets, for the first generation to claim.
+// kept returns the stored sockets, which the first generation may take.
 func (p *passedSockets) kept() map[*listener]keptListener {
 	kept := map[*listener]keptListener{}
 	for _, l := range p.stored {
@@ -124,12 +122,12 @@ func (p *passedSockets) kept() map[*listener]keptListener {
 	return kept
 }
 
-// claimed forgets the stored sockets once the first generation has taken its
-// own, and closes those that it had no use for. It returns their keys.
+// claimed closes the stored sockets that the first generation does not have,
+// and returns their keys.
 func (p *passedSockets) claimed(by *generation) (unused []string) {
 	for key, l := range p.stored {
 		if !by.has(l) {
-			l.stored = false // not for long
+			l.stored = false
 			l.close()
 			unused = append(unused, key)
 		}
@@ -139,7 +137,7 @@ func (p *passedSockets) claimed(by *generation) (unused []string) {
 	return unused
 }
 
-// named lists the sockets of one socket unit.
+// byName lists the sockets of a socket unit.
 func (p *passedSockets) byName(a Address) ([]socketSpec, error) {
 	list := p.units[a.Label]
 	if len(list) == 0 {
@@ -160,8 +158,8 @@ func (p *passedSockets) byName(a Address) ([]socketSpec, error) {
 	return wants, nil
 }
 
-// at returns the socket unit's socket that w asks for by its address, or nil:
-// who configures an address wants it served, by whoever opened it.
+// byAddress returns the unit's socket that is bound to w's address, or nil. An
+// address in the configuration may have been opened by systemd.
 func (p *passedSockets) byAddress(w socketSpec) *listener {
 	for _, list := range p.units {
 		for _, l := range list {
@@ -181,7 +179,7 @@ func (p *passedSockets) byAddress(w socketSpec) *listener {
 	return nil
 }
 
-// samePath says whether two paths of sockets, or two abstract names, are one.
+// samePath reports whether two socket paths or abstract names are the same.
 func samePath(a, b string) bool {
 	if a == b {
 		return true
@@ -190,8 +188,8 @@ func samePath(a, b string) bool {
 	return a != "" && a[0] == '/' && b[0] == '/' && unix.Lstat(a, &x) == nil && unix.Lstat(b, &y) == nil && x.Dev == y.Dev && x.Ino == y.Ino
 }
 
-// onPort returns a socket unit's TCP socket with this port, and how to ask for
-// it; or nil.
+// byPort returns a unit's TCP socket with this port, and how to configure it;
+// or nil.
 func (p *passedSockets) byPort(port int) (l *listener, address string) {
 	for _, name := range slices.Sorted(maps.Keys(p.units)) {
 		for _, l := range p.units[name] {
@@ -207,8 +205,7 @@ func (p *passedSockets) byPort(port int) (l *listener, address string) {
 	return nil, ""
 }
 
-// close closes the socket units' sockets when the master ends: the service
-// manager has its own copies.
+// close closes the sockets of units. The service manager has copies.
 func (p *passedSockets) close() {
 	for _, list := range p.units {
 		for _, l := range list {

@@ -57,7 +57,7 @@ func TestASocketIsNotServedTwice(t *testing.T) {
 }
 
 // Clients of a socket that was passed wait in its queue: it is served unless
-// somebody says what to serve.
+// somebody returns what to serve.
 func TestWithoutAddressesEveryPassedSocketIsServed(t *testing.T) {
 	p := passedFrom(t, "tcp://127.0.0.1:0", "tcp://127.0.0.1:0")
 	l := bindOne(t, "tcp://127.0.0.1:0")

@@ -8,10 +8,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// synFilter drops a TCP segment that opens a handshake (SYN without ACK) and
-// lets everything else pass, so that handshakes that have begun still end. A
-// filter on a TCP socket sees the segment from its TCP header on; the flags
-// are byte 13.
+// synFilter drops TCP segments that open a handshake (SYN without ACK), so that
+// handshakes that have begun still complete. A filter on a TCP socket sees the
+// segment from its TCP header on; the flags are byte 13.
 var synFilter = []unix.SockFilter{
 	{Code: unix.BPF_LD | unix.BPF_B | unix.BPF_ABS, K: 13},
 	{Code: unix.BPF_ALU | unix.BPF_AND | unix.BPF_K, K: 0x12},
@@ -20,11 +19,10 @@ var synFilter = []unix.SockFilter{
 	{Code: unix.BPF_RET | unix.BPF_K, K: 0xffffffff},
 }
 
-// quiesce stops new connections from entering the queue while those in it can
-// still be accepted: without it, a connection whose handshake completed
-// between the last accept and the close would be reset. A client whose SYN was
-// dropped tries again a second later and finds the port closed, or a
-// successor.
+// quiesce lets no new connection into the queue, while those in it can still be
+// accepted. Without it, a connection that completes between the last accept and
+// the close would be reset. A client whose SYN was dropped tries again after a
+// second, and finds the port closed or the next server.
 func (l *listener) quiesce() error {
 	if l.external || l.quiesced {
 		return nil
@@ -35,7 +33,7 @@ func (l *listener) quiesce() error {
 		return nil
 	}
 	err := l.filterSYN()
-	if errors.Is(err, unix.EPERM) { // some kernels want CAP_NET_ADMIN for it
+	if errors.Is(err, unix.EPERM) { // some kernels require CAP_NET_ADMIN
 		err = l.limitHops(maxHops)
 	}
 	if err != nil {
@@ -44,12 +42,11 @@ func (l *listener) quiesce() error {
 	return nil
 }
 
-// divert is quiesce for a listener beside which another of ours listens to all
-// addresses of its port: new connections are the other's, at once, where a SYN
-// that is dropped would wait for the client's second one. The kernel looks for a
-// listener of the interface that a SYN came from, and there is none of this
-// number; handshakes that have begun, and the queue, belong to the listener for
-// good. It cannot be undone without CAP_NET_RAW.
+// divert is quiesce for a listener whose address another one of ours covers:
+// new connections go to that one at once, without the client's second SYN. The
+// kernel looks for a listener on the interface of a SYN, and no interface has
+// this number. The queue and handshakes that have begun stay with the listener.
+// It cannot be undone without CAP_NET_RAW.
 func (l *listener) divert() error {
 	if l.quiesced {
 		return nil
@@ -68,15 +65,16 @@ func (l *listener) filterSYN() error {
 	return unix.SetsockoptSockFprog(l.fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &prog)
 }
 
-// maxHops is a hop limit that no client's segment arrives with: systems send
-// with 64 or 128. The 255 of some routers would only be accepted as ever.
+// maxHops is a hop limit with which no client's segment arrives: systems send
+// with 64 or 128. Segments from routers that send with 255 are accepted as
+// before.
 const maxHops = 255
 
-// limitHops does what filterSYN does, without any privilege: the kernel drops
-// segments with fewer hops left (IP_MINTTL of ip(7), IPV6_MINHOPCOUNT). It
-// asks the listener about a SYN but not about the ACK of a handshake that has
+// limitHops does the same as filterSYN without any privilege: the kernel drops
+// segments with fewer hops left (IP_MINTTL in ip(7), IPV6_MINHOPCOUNT). It
+// checks SYNs against the listener, but not the ACK of a handshake that has
 // begun. A connection that such an ACK completes inherits the limit, and its
-// worker lifts it; until then the client's kernel sends again.
+// worker removes it; until then the client's kernel sends again.
 func (l *listener) limitHops(hops int) error {
 	if err := unix.SetsockoptInt(l.fd, unix.IPPROTO_IP, unix.IP_MINTTL, hops); err != nil {
 		return err
@@ -88,14 +86,14 @@ func (l *listener) limitHops(hops int) error {
 	return unix.SetsockoptInt(l.fd, unix.IPPROTO_IPV6, unix.IPV6_MINHOPCOUNT, hops)
 }
 
-// reopen undoes quiesce on a TCP listener that a reload brings back, or that
-// an earlier master left in the service manager's store.
+// reopen undoes quiesce on a TCP listener, for a reload that brings it back or
+// after an earlier master stored it.
 func (l *listener) reopen() error {
 	if !l.quiesced || l.network != "tcp" {
 		return nil
 	}
 	err := unix.SetsockoptInt(l.fd, unix.SOL_SOCKET, unix.SO_DETACH_FILTER, 0)
-	if errors.Is(err, unix.ENOENT) { // there is none
+	if errors.Is(err, unix.ENOENT) { // no filter
 		err = nil
 	}
 	if err := errors.Join(err, l.limitHops(0)); err != nil {
@@ -105,7 +103,7 @@ func (l *listener) reopen() error {
 	return nil
 }
 
-// filterLength returns how many instructions the filter of a socket has.
+// filterLength returns the number of instructions in a socket's filter.
 func filterLength(fd int) (int, error) {
 	var n uint32
 	_, _, errno := unix.Syscall6(unix.SYS_GETSOCKOPT, uintptr(fd), unix.SOL_SOCKET, unix.SO_GET_FILTER,

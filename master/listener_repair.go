@@ -14,19 +14,18 @@ import (
 	"prefork/master/policy"
 )
 
-// upkeep is what the master knows of a listener that it does not want to be
-// changed. The socket is shared: a worker, or a library in it that writes to a
-// wrong descriptor, can shut it down, put a filter on it, shorten its queue or
-// make it blocking, for all.
+// listenerState is what a listener should be. Workers share the socket: one of
+// them, or a library in it that uses a wrong descriptor, can shut it down, put
+// a filter on it, shorten its queue or make it blocking, for all.
 type listenerState struct {
-	depth   int            // of the queue, as the kernel has it
-	options map[string]int // by the name in sharedOptions; one that the kernel does not know is absent
+	depth   int            // of the queue, from the kernel
+	options map[string]int // by name in sharedOptions; unknown to the kernel if absent
 	broken  string         // why it cannot be repaired
 }
 
 // sharedOptions are the options of a TCP listener that decide who can connect,
-// and those that each connection inherits and a client would feel. What is not
-// here costs speed at the most, or cannot be read.
+// and those that connections inherit and clients would notice. The others only
+// affect speed, or cannot be read.
 var sharedOptions = []struct {
 	name          string
 	level, option int
@@ -47,7 +46,7 @@ var sharedOptions = []struct {
 	{"TCP_USER_TIMEOUT", unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT},
 }
 
-// readOption returns an option as one number.
+// readOption returns an option as a number.
 func readOption(fd, level, option int) (int, error) {
 	if option != unix.SO_LINGER || level != unix.SOL_SOCKET {
 		return unix.GetsockoptInt(fd, level, option)
@@ -59,7 +58,7 @@ func readOption(fd, level, option int) (int, error) {
 	return int(l.Linger), nil
 }
 
-// writeOption sets what readOption has returned.
+// writeOption sets a value from readOption.
 func writeOption(fd, level, option, value int) error {
 	if option != unix.SO_LINGER || level != unix.SOL_SOCKET {
 		return unix.SetsockoptInt(fd, level, option, value)
@@ -73,7 +72,7 @@ func writeOption(fd, level, option, value int) error {
 
 const lingerOff = -1
 
-// expect notes what the listener is when it begins to listen.
+// recordState records the listener's state when it begins to listen.
 func (l *listener) recordState() {
 	l.recordDepth()
 	if l.network != "tcp" {
@@ -87,7 +86,7 @@ func (l *listener) recordState() {
 	}
 }
 
-// expectDepth notes how long the queue is.
+// recordDepth records the length of the queue.
 func (l *listener) recordDepth() {
 	l.expected.depth = l.backlog
 	if l.network != "tcp" {
@@ -98,7 +97,7 @@ func (l *listener) recordDepth() {
 	}
 }
 
-// refit changes what a reload may change, the file aside.
+// update applies a new configuration, except to the file.
 func (l *listener) update(a Address, backlog int) error {
 	if l.external {
 		return nil
@@ -106,25 +105,24 @@ func (l *listener) update(a Address, backlog int) error {
 	if l.network == "tcp" {
 		info, err := unix.GetsockoptTCPInfo(l.fd, unix.IPPROTO_TCP, unix.TCP_INFO)
 		if err == nil && info.State != unix.BPF_TCP_LISTEN {
-			err = errors.New("it does not listen") // and would at another port; the next sample repairs it
+			err = errors.New("it does not listen") // and would do so at another port; the next sample repairs it
 		}
 		if err != nil {
 			return err
 		}
 	}
-	if err := unix.Listen(l.fd, backlog); err != nil { // only changes the length of the queue
+	if err := unix.Listen(l.fd, backlog); err != nil { // changes only the length of the queue
 		return err
 	}
 	l.backlog = backlog
-	l.recordDepth() // nothing else: a worker may have changed it since the last sample
+	l.recordDepth() // not the options: a worker may have changed them
 	if l.path != "" {
 		l.path, l.address = a.Path, a.Path // the same file, perhaps by another way
 	}
 	return nil
 }
 
-// repairListeners looks at all listeners and undoes what the master has not
-// done itself.
+// repairListeners undoes changes to listeners that the master did not make.
 func (m *Master) repairListeners() {
 	closed, replace := false, false
 	for l := range m.sockets() {
@@ -146,7 +144,7 @@ func (m *Master) repairListeners() {
 			m.log.Warn("listener repaired", zap.String("listener", l.name), zap.String("error", strings.Join(wrong, ", ")))
 		}
 		if slices.Contains(wrong, wasShut) {
-			delete(m.stored, l.storeKey()) // a service manager forgets a socket that hangs up
+			delete(m.stored, l.storeKey()) // systemd removes a socket that hangs up
 			closed = true
 		}
 	}
@@ -158,8 +156,8 @@ func (m *Master) repairListeners() {
 	}
 }
 
-// socketFiles lists the listeners of the serving generation that clients find by
-// a file, each with a copy for a goroutine that looks whether it is there.
+// socketFiles returns the serving generation's listeners that have a file, each
+// with a copy for another goroutine to check.
 func (m *Master) socketFiles() map[*listener]*listener {
 	files := map[*listener]*listener{}
 	for _, l := range m.current.listeners {
@@ -171,15 +169,15 @@ func (m *Master) socketFiles() map[*listener]*listener {
 	return files
 }
 
-// lostFiles takes note of listeners whose files were removed or replaced, but not
-// during a reload, which may be what replaces them.
+// lostFiles marks listeners whose files were removed or replaced. It does
+// nothing during a reload, which may be what replaces them.
 func (m *Master) lostFiles(lost map[*listener]*listener) {
 	if m.machine.State() != policy.Running {
 		return
 	}
 	replace := false
 	for l, file := range lost {
-		// It may have been left or renamed meanwhile.
+		// Another generation may serve by now.
 		if m.current.has(l) && l.path == file.path && !l.quiesced && l.expected.broken == "" {
 			l.expected.broken = "its file was removed or replaced"
 			m.log.Error("listener cannot be repaired", zap.String("listener", l.name), zap.String("error", l.expected.broken))
@@ -191,12 +189,12 @@ func (m *Master) lostFiles(lost map[*listener]*listener) {
 	}
 }
 
-// replaceInterval is how often a reload may replace broken listeners. A worker
-// that breaks each new one must not make the server reload without end.
+// replaceInterval limits how often a reload replaces broken listeners: a worker
+// may break each new one.
 const replaceInterval = time.Minute
 
-// replaceListeners asks for a reload, whose generation gets new sockets in the
-// place of broken ones.
+// replaceListeners requests a reload, whose generation gets new sockets instead
+// of broken ones.
 func (m *Master) replaceListeners() {
 	if !m.lastReplace.IsZero() && time.Since(m.lastReplace) < replaceInterval {
 		m.log.Error("listener not replaced, reload to replace it", zap.Duration("duration", replaceInterval))
@@ -207,7 +205,7 @@ func (m *Master) replaceListeners() {
 	m.step(policy.Reload{})
 }
 
-// degraded says which listener of the serving generation is broken.
+// degraded returns which listener of the serving generation is broken.
 func (m *Master) degraded() string {
 	for _, l := range m.current.listeners {
 		switch {
@@ -221,19 +219,18 @@ func (m *Master) degraded() string {
 	return ""
 }
 
-// What repair finds.
+// Repairs, for the log:
 const (
 	wasShut      = "it did not listen, and what was queued is lost"
 	wasFiltered  = "a filter was on it"
 	wasChanged   = "was changed" // after the option's name
 	wasShortened = "its queue had another length"
 	wasBlocking  = "it was blocking"
-	wasOpen      = "it took descriptors from clients"
+	wasOpen      = "it accepted descriptors from clients"
 )
 
-// repair makes the listener again what the master made of it, and says what was
-// wrong. An error is of what cannot be undone. rivals are the listeners of ours
-// that have the port.
+// repair restores the listener and says what was wrong. An error is something
+// that cannot be undone.
 func (l *listener) repair(rivals func(*listener) []*listener) (wrong []string, err error) {
 	flags, err := unix.FcntlInt(uintptr(l.fd), unix.F_GETFL, 0)
 	if err != nil {
@@ -281,8 +278,8 @@ func (l *listener) repair(rivals func(*listener) []*listener) (wrong []string, e
 func (l *listener) relisten(rivals []*listener) error {
 	_, sa := l.bound.sockaddr()
 	return sharePort(l.fd, rivals, func() error {
-		// A port that the kernel chose is given back by a shutdown, any other
-		// is still bound, which is EINVAL.
+		// After a shutdown the socket is still bound (EINVAL), unless the kernel
+		// had chosen the port.
 		if err := unix.Bind(l.fd, sa); err != nil && !errors.Is(err, unix.EINVAL) {
 			return err
 		}
@@ -291,16 +288,15 @@ func (l *listener) relisten(rivals []*listener) error {
 }
 
 func (l *listener) removeFilter() (string, error) {
-	// Asked for no instruction, the kernel says how many there are. EACCES is
-	// a program that it does not give away.
+	// EACCES means a program that cannot be read.
 	n, err := filterLength(l.fd)
 	if n == 0 && !errors.Is(err, unix.EACCES) {
-		return "", nil // or a kernel that cannot say
+		return "", nil // or the kernel does not know the option
 	}
 	return wasFiltered, unix.SetsockoptInt(l.fd, unix.SOL_SOCKET, unix.SO_DETACH_FILTER, 0)
 }
 
-// restoreOptions gives the options the values that they had.
+// restoreOptions sets the options back to their values.
 func (l *listener) restoreOptions() (wrong []string, err error) {
 	for _, o := range sharedOptions {
 		want, known := l.expected.options[o.name]
@@ -319,7 +315,7 @@ func (l *listener) restoreOptions() (wrong []string, err error) {
 	return wrong, nil
 }
 
-// repairUnix sets the length of the queue, which the kernel does not tell.
+// repairUnix sets the length of the queue, which the kernel does not show.
 func (l *listener) repairUnix() error {
 	poll := []unix.PollFd{{Fd: int32(l.fd), Events: unix.POLLRDHUP}}
 	if _, err := unix.Poll(poll, 0); err == nil && poll[0].Revents&(unix.POLLRDHUP|unix.POLLHUP) != 0 {

@@ -6,7 +6,8 @@ import (
 	"prefork/systemd"
 )
 
-// claim ends the first generation's taking of stored sockets.
+// claim reports stored sockets and sockets of units that the first generation
+// does not use.
 func (m *Master) claim() {
 	unused := m.passed.claimed(m.current)
 	for _, key := range unused {
@@ -25,24 +26,23 @@ func (m *Master) claim() {
 	}
 }
 
-// syncStore makes the service manager's store hold the listeners of the
-// serving generation and no others, so that a master that is killed leaves its
-// sockets, and the connections queued on them, to its successor.
+// syncStore puts the serving generation's listeners, and no others, into the
+// service manager's store. If the master is killed, the next one gets them with
+// the connections in their queues.
 func (m *Master) syncStore() {
 	failed := map[string]bool{} // the next sample tries again
 	defer func() { m.storeFailed = failed }()
 	complain := func(what, key string, err error) {
-		if !m.storeFailed[key] { // said once
+		if !m.storeFailed[key] { // logged once
 			m.log.Warn(what, zap.String("listener", key), zap.Error(err))
 		}
 		failed[key] = true
 	}
 	want := map[string]*listener{}
 	for _, l := range m.current.listeners {
-		// In an orderly end a Unix listener has lost its name, and must not
-		// come back. A TCP listener may: it is closed to new handshakes until
-		// the master of a restart opens it again, for clients who then are
-		// merely late, or until the unit has stopped and systemd closes it.
+		// In a drain a Unix listener has lost its file. A TCP listener stays: it
+		// refuses handshakes until the next master opens it, or until the unit has
+		// stopped and systemd closes it.
 		if !l.external && l.listening && (l.network == "tcp" || !m.machine.Ending()) {
 			want[l.storeKey()] = l
 		}
@@ -59,7 +59,7 @@ func (m *Master) syncStore() {
 		l.stored = false
 	}
 	for key, l := range want {
-		if m.stored[key] != nil { // or its predecessor could not be removed yet
+		if m.stored[key] != nil { // perhaps one that could not be removed
 			continue
 		}
 		if err := m.notify.Store(storeName(key), l.fd); err != nil {

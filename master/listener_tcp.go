@@ -8,9 +8,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// bindTCP opens a socket that w asks for. What is ours on the same port may
-// stay: from one address to all of them, or back, the generation that listens
-// already goes on until the next one has taken over.
+// bindTCP opens a socket for w. Our own sockets on the same port may stay: when
+// a reload changes from one address to all of them, or back, the old generation
+// goes on until the new one has taken over.
 func (b *binder) bindTCP(w socketSpec) (*listener, error) {
 	at := b.bindAddress(w)
 	family, sa := at.sockaddr()
@@ -39,8 +39,8 @@ func (b *binder) bindTCP(w socketSpec) (*listener, error) {
 	return &listener{name: w.Name, network: "tcp", address: at.hostPort(), fd: fd, bound: at, requested: w.at}, nil
 }
 
-// chosen returns where to bind. A broken socket that has a port of the kernel's
-// choice is replaced at that port, because clients know it.
+// bindAddress returns where to bind. A broken socket whose port the kernel had
+// chosen is replaced at that port, because clients know it.
 func (b *binder) bindAddress(w socketSpec) endpoint {
 	for _, k := range b.kept {
 		if w.at.port == 0 && !k.reusable && k.matches(w) {
@@ -50,7 +50,7 @@ func (b *binder) bindAddress(w socketSpec) endpoint {
 	return w.at
 }
 
-// bindTCPError says who is in the way, if that is known.
+// bindTCPError says who has the address, if that is known.
 func (b *binder) bindTCPError(w socketSpec, rivals []*listener, err error) error {
 	if !errors.Is(err, unix.EADDRINUSE) {
 		return bindError(&w, err)
@@ -66,8 +66,8 @@ func (b *binder) bindTCPError(w socketSpec, rivals []*listener, err error) error
 	return bindError(&w, err)
 }
 
-// setupTCP sets the options that accepted sockets inherit (no delay and keep
-// alive: the worker saves two system calls a connection).
+// setupTCP sets options that accepted sockets inherit, which saves the worker
+// system calls.
 func (b *binder) setupTCP(fd, family int, v6only bool) error {
 	type option struct{ level, name, value int }
 	options := []option{
@@ -94,17 +94,16 @@ func (b *binder) setupTCP(fd, family int, v6only bool) error {
 	return nil
 }
 
-// rivals says whether the listener may keep another of ours from at.
+// mayBlock reports whether l may keep another of our listeners from binding at.
 func (l *listener) mayBlock(at endpoint) bool {
 	return l.network == "tcp" && !l.external && at.port != 0 && l.bound.port == at.port
 }
 
-// sharePort calls f, which binds fd or lets it listen. If the address is in use
-// it tries again while SO_REUSEPORT is set on fd and on those listeners of ours
-// that have the port: the kernel then lets both listen. It asks for the option
-// on both sides when the second one binds and listens, at no other time, so
-// afterwards nobody else can join. Between two that listen the one with the
-// more specific address has the connections.
+// sharePort calls f, which binds fd or makes it listen. If the address is in
+// use, it tries again with SO_REUSEPORT set on fd and on our listeners with
+// that port: then the kernel lets both listen. The kernel checks the option
+// only at bind and listen, so nobody else can join later. Of two that listen,
+// the one with the more specific address gets the connections.
 func sharePort(fd int, rivals []*listener, f func() error) error {
 	err := f()
 	if !errors.Is(err, unix.EADDRINUSE) || len(rivals) == 0 {

@@ -15,21 +15,20 @@ import (
 	"prefork/ipc"
 )
 
-// bindUnix opens a socket that w asks for.
 func (b *binder) bindUnix(w socketSpec) (*listener, error) {
 	var ours []*listener
 	for l, k := range b.kept {
 		if !k.reusable && k.matches(w) {
-			_ = unix.Unlink(w.Path) // nobody can reach it
+			_ = unix.Unlink(w.Path) // no client can reach it
 		}
 		ours = append(ours, l)
 	}
 	return bindUnix(w.Address, ours...)
 }
 
-// bindUnix binds a stream socket, which does not listen yet. A file that a dead
-// server left is replaced; one whose server lives, or that is no socket, is not.
-// Our own sockets, which may have had the path before, are no other server's.
+// bindUnix binds a stream socket, which does not listen yet. It replaces a file
+// that a dead server left, but no socket of a live one and no other file. ours
+// are our own sockets, which may have had the path before.
 func bindUnix(a Address, ours ...*listener) (*listener, error) {
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -39,8 +38,8 @@ func bindUnix(a Address, ours ...*listener) (*listener, error) {
 	l := &listener{name: a.Name, network: "unix", address: a.Path, fd: fd}
 	abstract := a.Path[0] == '@'
 	if a.HasMode && !abstract {
-		// On Linux the file takes its mode from the socket at bind, so there
-		// is no moment at which it is open to more than it should be.
+		// On Linux the file gets the socket's mode at bind, so it never has
+		// another one.
 		err = unix.Fchmod(fd, a.Mode)
 	}
 	if err == nil {
@@ -56,9 +55,9 @@ func bindUnix(a Address, ours ...*listener) (*listener, error) {
 	return l, nil
 }
 
-// bindPath binds fd to path, in place of a file that a dead server has left. Of
-// several servers that start at once one has it: to look, to remove and to bind
-// is one step under the directory's lock.
+// bindPath binds fd to path and replaces a dead server's file. It holds a lock
+// on the directory from the look to the bind, so that of several servers that
+// start at once one gets the path.
 func bindPath(fd int, path string, ours []*listener) error {
 	bind := func() error { return unix.Bind(fd, &unix.SockaddrUnix{Name: path}) }
 	if path[0] == '@' {
@@ -71,13 +70,13 @@ func bindPath(fd int, path string, ours []*listener) error {
 	return bind()
 }
 
-// lockPatience is how long the holder of a directory's lock is waited for: a
-// server needs it for less than a millisecond.
+// lockPatience is how long to wait for the lock on a directory. Servers hold it
+// for less than a millisecond.
 const lockPatience = 200 * time.Millisecond
 
-// lockDirectory locks a directory against other servers, and returns what
-// unlocks it. There is no lock where the directory cannot be read, nor against
-// a process that holds it for long, which anybody may who can read it.
+// lockDirectory locks a directory against other servers and returns the unlock
+// function. There is no lock if the directory cannot be read, or if somebody
+// else holds it for long, as anybody may who can read it.
 func lockDirectory(path string) (unlock func()) {
 	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -91,8 +90,8 @@ func lockDirectory(path string) (unlock func()) {
 	return func() { _ = unix.Close(fd) }
 }
 
-// removeStale removes the socket of a server that is gone. It returns an error
-// if anything else is there.
+// removeStale removes the socket of a dead server. Anything else there is an
+// error.
 func removeStale(path string, ours []*listener) error {
 	info, err := os.Lstat(path)
 	if errors.Is(err, os.ErrNotExist) {
@@ -127,8 +126,8 @@ func removeStale(path string, ours []*listener) error {
 	return fmt.Errorf("probe %s: %w", path, err)
 }
 
-// boundToPath says whether another server has a socket that was bound to path
-// and does not listen yet. Where /proc is hidden from a service nobody knows.
+// boundToPath reports whether another server has bound a socket to path that does
+// not listen yet. If /proc is hidden, the answer is no.
 func boundToPath(path string, ours []*listener) bool {
 	f, err := os.Open("/proc/self/net/unix")
 	if err != nil {
@@ -160,20 +159,19 @@ func boundToPath(path string, ours []*listener) bool {
 // dead server's workers still serve has the path as well, and so has its socket
 // that is shut down.
 const (
-	neverListened = "00000000" // no __SO_ACCEPTCON
+	neverListened = "00000000" // These are the values in /proc/net/unix of a socket that is only bound. Connections of a dead server's workers have the path as well, and so has its socket that was shut down.
 	unconnected   = "01"
 )
 
-// errFileReplaced is the error of a Unix socket whose file is not the one that
-// was bound.
+// errFileReplaced means that the file of a Unix socket is not the one that was
+// bound.
 var errFileReplaced = errors.New("the file is not the one that was bound")
 
-// takeFile makes the file that bind has just created the listener's own and
-// gives it its owner and mode.
+// takeFile records the file that bind has created, and sets its owner and mode.
 func (l *listener) takeFile(a Address) error {
 	return withFile(a.Path, func(fd int, st *unix.Stat_t) error {
-		// The path may already name another file than the one that bind made.
-		// A socket of this user's is the most that can be asked for here.
+		// The file may already have been replaced. It is only known that it must
+		// be a socket of this user.
 		if st.Mode&unix.S_IFMT != unix.S_IFSOCK || int(st.Uid) != os.Geteuid() {
 			return fmt.Errorf("%s: %w", a.Path, errFileReplaced)
 		}
@@ -182,7 +180,7 @@ func (l *listener) takeFile(a Address) error {
 	})
 }
 
-// setFile gives the socket's file the owner and mode that a asks for.
+// setFile sets the owner and mode of the socket's file.
 func (l *listener) setFile(a Address) error {
 	return withFile(l.path, func(fd int, st *unix.Stat_t) error {
 		if st.Dev != l.dev || st.Ino != l.ino {
@@ -192,9 +190,9 @@ func (l *listener) setFile(a Address) error {
 	})
 }
 
-// withFile looks the path up once and hands f what it finds there. Whoever may
-// write to the directory can put another file or a link there at any moment,
-// also between two steps of f, which therefore uses the descriptor alone.
+// withFile opens path once and calls f with the descriptor. Somebody who can
+// write to the directory may replace the file at any time, so f must not use
+// the path.
 func withFile(path string, f func(fd int, st *unix.Stat_t) error) error {
 	fd, err := unix.Open(path, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -208,18 +206,17 @@ func withFile(path string, f func(fd int, st *unix.Stat_t) error) error {
 	return f(fd, &st)
 }
 
-// changeFile changes owner and mode of the file behind fd if they are not what
-// a asks for.
+// changeFile changes owner and mode of the file behind fd to what a configures.
 func (l *listener) changeFile(fd int, st *unix.Stat_t, a Address) error {
 	chown := a.UID >= 0 && uint32(a.UID) != st.Uid || a.GID >= 0 && uint32(a.GID) != st.Gid
-	chmod := a.HasMode && a.Mode != st.Mode&0o7777 // the umask may have taken bits away
+	chmod := a.HasMode && a.Mode != st.Mode&0o7777 // the umask may have removed bits
 	if chown {
 		if err := unix.Fchownat(fd, "", a.UID, a.GID, unix.AT_EMPTY_PATH); err != nil {
 			return fmt.Errorf("change owner of %s: %w", l.path, err)
 		}
 	}
 	if chmod {
-		// fchmod(2) takes no O_PATH descriptor, its link in /proc does it.
+		// fchmod(2) refuses an O_PATH descriptor.
 		if err := unix.Chmod("/proc/self/fd/"+strconv.Itoa(fd), a.Mode); err != nil {
 			return fmt.Errorf("change mode of %s: %w", l.path, err)
 		}

@@ -13,8 +13,8 @@ import (
 	"prefork/master/policy"
 )
 
-// applyNote writes a line of the policy's to the log, with what only the
-// master knows of the worker it is about.
+// applyNote logs a line of the policy, with what only the master knows about
+// the worker.
 func (m *Master) applyNote(a policy.Note) {
 	ce := m.log.Check(levels[a.Level], a.Message)
 	if ce == nil {
@@ -47,8 +47,8 @@ var levels = [...]zapLevel{
 
 type zapLevel = zapcore.Level
 
-// noteFailures limits what is logged of the failures of workers that serve once:
-// each of them could log its own, as often as a client likes to cause one.
+// limitFailureLog limits log lines about failures in mode forking: each process
+// could log its own, as often as a client causes one.
 func (m *Master) limitFailureLog(w *worker) {
 	g := m.generations[w.generation]
 	if g == nil || !g.config.Policy.OneShot || w.counted.failed == 0 {
@@ -60,7 +60,7 @@ func (m *Master) limitFailureLog(w *worker) {
 	}
 }
 
-// beQuiet tells the workers whether to log what clients can cause.
+// setQuiet tells the workers whether to log what clients can cause.
 func (m *Master) setQuiet(quiet uint32) {
 	if m.quiet == quiet {
 		return
@@ -71,7 +71,8 @@ func (m *Master) setQuiet(quiet uint32) {
 	}
 }
 
-// logUnsaid says how many failures were not logged, and lets the next ones be.
+// logSuppressed logs how many failures were not logged, and lets workers log
+// again.
 func (m *Master) logSuppressed() {
 	if m.suppressed > 0 {
 		m.log.Warn("failures not logged", zap.Uint64("count", m.suppressed))
@@ -80,7 +81,7 @@ func (m *Master) logSuppressed() {
 	m.setQuiet(0)
 }
 
-// reopenLog opens the log file afresh, here and in every worker.
+// reopenLog opens the log file again, here and in every worker.
 func (m *Master) reopenLog() {
 	if m.logFile.path == "" {
 		if m.access.path == "" {
@@ -98,10 +99,9 @@ func (m *Master) reopenLog() {
 	})
 }
 
-// level returns the level of the log, as workers are told it.
 func (m *Master) level() string { return m.options.Level.Level().String() }
 
-// setLevel sets the level of the log, here and in every worker.
+// setLevel sets the log level, here and in every worker.
 func (m *Master) setLevel(name string) error {
 	if name == "" {
 		return errors.New("no log level given; want debug, info, warn or error")
@@ -119,8 +119,7 @@ func (m *Master) setLevel(name string) error {
 	return nil
 }
 
-// formatAll writes actions for the debug log, notes aside: they are lines of
-// their own.
+// formatAll formats actions for the debug log. Notes have their own lines.
 func formatAll(actions []policy.Action) []string {
 	out := make([]string, 0, len(actions))
 	for _, a := range actions {

@@ -11,11 +11,9 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// maxEvents bounds the events that are kept for those who ask later.
 const maxEvents = 256
 
-// Event is one line of the master's log of level info or above: a transition
-// that an operator would care about.
+// Event is a line of the master's log, at level info or above.
 type Event struct {
 	Seq     uint64         `json:"seq"` // counts from 1
 	At      time.Time      `json:"at"`
@@ -24,17 +22,17 @@ type Event struct {
 	Fields  map[string]any `json:"fields,omitempty"` // as in the JSON log: durations are seconds, in keys that end in _s
 }
 
-// events is the memory of the log. It takes what any goroutine writes.
+// eventLog keeps the last lines of the log. Any goroutine may use it.
 type eventLog struct {
 	mu      sync.Mutex // guards what follows
-	kept    []Event    // the last maxEvents, oldest first
+	kept    []Event    // the last 256, oldest first
 	seq     uint64     // of the last one
 	changed chan struct{}
 }
 
 func newEventLog() *eventLog { return &eventLog{changed: make(chan struct{})} }
 
-// add keeps e and wakes those who wait.
+// add keeps e and wakes those that wait.
 func (l *eventLog) add(e Event) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -48,8 +46,8 @@ func (l *eventLog) add(e Event) {
 	l.changed = make(chan struct{})
 }
 
-// after returns the events that are later than seq, as far as they are kept,
-// and a channel that is closed when there is another one.
+// after returns the kept events later than seq, and a channel that is closed
+// when there is another one.
 func (l *eventLog) after(seq uint64) ([]Event, <-chan struct{}) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -65,10 +63,10 @@ func (l *eventLog) after(seq uint64) ([]Event, <-chan struct{}) {
 	return slices.Clone(l.kept[i:]), l.changed
 }
 
-// Events returns the log's lines of level info or above whose Seq is greater
-// than after, oldest first, as far as they are kept: the last 256 are. It waits
-// until there is one; its error is ctx's, or ErrStopped once the master has
-// ended and all is told. It may be called from any goroutine.
+// Events returns the log lines at level info or above whose Seq is greater than
+// after, oldest first. The last 256 are kept. It waits until there is one; its
+// error is that of ctx, or ErrStopped after the master's last line. It may be
+// called from any goroutine.
 func (m *Master) Events(ctx context.Context, after uint64) ([]Event, error) {
 	for {
 		es, changed := m.eventLog.after(after)
@@ -88,21 +86,20 @@ func (m *Master) Events(ctx context.Context, after uint64) ([]Event, error) {
 	}
 }
 
-// remember returns a log that also writes to l.
+// tee returns a logger that also writes to l.
 func (l *eventLog) tee(log *zap.Logger) *zap.Logger {
 	return log.WithOptions(zap.WrapCore(func(core zapcore.Core) zapcore.Core {
 		return zapcore.NewTee(core, &eventCore{LevelEnabler: zapcore.InfoLevel, events: l})
 	}))
 }
 
-// eventCore turns log entries into events.
+// eventCore is a zapcore.Core that turns log lines into events.
 type eventCore struct {
 	zapcore.LevelEnabler
 	events *eventLog
 	fields []zapcore.Field // of With
 }
 
-// With implements zapcore.Core, as do the methods below.
 func (c *eventCore) With(fields []zapcore.Field) zapcore.Core {
 	return &eventCore{c.LevelEnabler, c.events, slices.Concat(c.fields, fields)}
 }

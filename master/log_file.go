@@ -13,26 +13,26 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// openPatience is how long a log file's open may take at the start, and when
-// the log tells of one that takes longer at USR1.
+// openPatience limits how long opening a log file may take at the start. On
+// USR1 a longer wait is logged.
 const openPatience = 10 * time.Second
 
-// logFile is a file that logs go to: the one that takes the place of standard
-// error, or the access log. An open may wait for a file system that does not
-// answer, so that it has a goroutine of its own. The owner loop owns the value.
+// logFile is the file that replaces standard error, or the access log. Opening
+// it may wait for a file system that does not respond, so it happens on its own
+// goroutine. The owner loop owns the value.
 type logFile struct {
 	name   string // for errors
-	path   string // "" if there is none
+	path   string // "" if unused
 	open   func(path string) (int, error)
-	stderr bool // it takes the place of standard error
+	stderr bool // it replaces standard error
 
-	opening bool // off the owner loop
-	again   bool // asked for meanwhile
+	opening bool // on its own goroutine
+	again   bool // another open was requested meanwhile
 
-	retry func() // at the next sample: the master lacked what an open needs; nil if it did not
+	retry func() // for the next sample, if the last open failed for lack of a resource
 }
 
-// openFirst opens the file at the start of the master.
+// openFirst opens the file when the master starts.
 func (l *logFile) openFirst(ctx context.Context) (int, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, openPatience,
 		fmt.Errorf("%s: no answer within %v; does its file system hang?", l.path, openPatience))
@@ -44,10 +44,10 @@ func (l *logFile) openFirst(ctx context.Context) (int, error) {
 	return fd, nil
 }
 
-// reopen opens the file afresh, off the owner loop, and hands it to done, on the
-// owner loop. The file that is open stays in use until then, and after an error.
-// Orders that come meanwhile become one. While the master lacks descriptors or
-// memory the file is opened again at each sample, and done hears of that once.
+// reopen opens the file again on another goroutine, and calls done on the owner
+// loop. Until then, and after an error, the old file stays in use. Requests
+// that come meanwhile are merged. While the master lacks descriptors or memory
+// it tries again at each sample, and calls done once.
 func (m *Master) reopen(l *logFile, done func(m *Master, fd int, err error)) {
 	if l.opening {
 		l.again = true
@@ -60,7 +60,7 @@ func (m *Master) reopen(l *logFile, done func(m *Master, fd int, err error)) {
 		})
 		fd, err := l.open(l.path)
 		if err == nil && l.stderr {
-			// Here, for the end of the old file may have to wait as well.
+			// Here, because closing the old file may block as well.
 			fd, err = 2, replaceStderr(fd)
 		}
 		late.Stop()
@@ -85,8 +85,7 @@ func (m *Master) reopen(l *logFile, done func(m *Master, fd int, err error)) {
 	}()
 }
 
-// retryLogs opens the log files again that could not be opened for a lack of
-// descriptors or memory.
+// retryLogs opens log files that could not be opened for lack of a resource.
 func (m *Master) retryLogs() {
 	for _, l := range []*logFile{&m.logFile, &m.access.logFile} {
 		if l.retry != nil && !l.opening {
@@ -95,8 +94,8 @@ func (m *Master) retryLogs() {
 	}
 }
 
-// lacks says whether err is of what this process or the machine lacks for the
-// moment.
+// isShortage reports whether err means that the process or the machine lacks
+// descriptors or memory.
 func isShortage(err error) bool {
 	for _, errno := range []unix.Errno{unix.EMFILE, unix.ENFILE, unix.ENOMEM, unix.ENOBUFS} {
 		if errors.Is(err, errno) {
@@ -106,10 +105,9 @@ func isShortage(err error) bool {
 	return false
 }
 
-// openLog opens a file for appending, and makes it if there is none. It does
-// not wait for a reader, neither now nor in a write: a named pipe that nobody
-// reads is an error here, and one that nobody empties is one in the write. To a
-// regular file O_NONBLOCK means nothing.
+// openLog opens or creates a file for appending. It never waits for the reader
+// of a named pipe: if nobody reads, the open fails; if the pipe is full, the
+// write fails.
 func openLog(path string) (int, error) {
 	fd, err := openOwned(path, unix.O_WRONLY|unix.O_APPEND|unix.O_CREAT|unix.O_NONBLOCK|unix.O_NOCTTY, 0o640)
 	if errors.Is(err, unix.ENXIO) {
@@ -118,8 +116,8 @@ func openLog(path string) (int, error) {
 	return fd, err
 }
 
-// replaceStderr puts fd in place of descriptor 2, where the runtime's last words
-// go too, and closes it.
+// replaceStderr makes fd descriptor 2, where the runtime also writes its last
+// words, and closes fd.
 func replaceStderr(fd int) error {
 	defer unix.Close(fd)
 	if err := unix.Dup3(fd, 2, 0); err != nil {
@@ -128,18 +126,17 @@ func replaceStderr(fd int) error {
 	return nil
 }
 
-// accessStdout as Options.AccessLog is the master's standard output.
+// accessStdout as Options.AccessLog means the master's standard output.
 const accessStdout = "-"
 
-// accessLog is the file that the workers append their records to. The master
-// writes nothing there: it opens the file, because a worker may hold no
-// privilege, and hands it out. The owner loop owns it.
+// accessLog is the file that workers append to. The master opens it, because
+// workers may not have the rights, and sends them its descriptor. The owner
+// loop owns it.
 type accessLog struct {
 	logFile
 	fd int // -1 if there is none
 }
 
-// openAccess opens the access log.
 func openAccess(path string) (int, error) {
 	if path == accessStdout {
 		return openStdout()
@@ -148,9 +145,8 @@ func openAccess(path string) (int, error) {
 }
 
 // openStdout returns a descriptor of standard output. A pipe or a terminal is
-// opened anew, for O_NONBLOCK belongs to the description, which others share.
-// Where that is not allowed, and for a file whose offset is shared as well, it
-// is the same description.
+// opened again, because O_NONBLOCK belongs to the shared description. A file is
+// not, because its offset is shared.
 func openStdout() (int, error) {
 	var st unix.Stat_t
 	if err := unix.Fstat(1, &st); err != nil {
@@ -176,7 +172,7 @@ func (a *accessLog) close() {
 	}
 }
 
-// reopenAccess opens the access log afresh, for every worker.
+// reopenAccess opens the access log again, for every worker.
 func (m *Master) reopenAccess() {
 	if m.access.path == "" || m.access.path == accessStdout {
 		return
@@ -188,7 +184,7 @@ func (m *Master) reopenAccess() {
 		}
 		old := m.access.fd
 		m.access.fd = fd
-		go func() { _ = unix.Close(old) }() // may write out what a network file system has not yet
+		go func() { _ = unix.Close(old) }() // may block on a network file system
 		m.giveOrderToAll(ipc.TypeAccessLog)
 		m.log.Info("access log reopened")
 	})

@@ -24,7 +24,7 @@ type Master struct {
 	options     Options
 	base        Generation // the first configuration, for reloads without Load
 	log         *zap.Logger
-	eventLog    *eventLog // what log has said
+	eventLog    *eventLog // the log lines that Events returns
 	monitor     loopMonitor
 	streams     atomic.Int32 // clients of ServeStream
 	statusCache statusCache
@@ -43,48 +43,48 @@ type Master struct {
 	// The owner loop owns the rest.
 	clock            clock
 	board            *ipc.Scoreboard
-	failures         logs.Limit // of workers that serve once, in the log
-	evidences        logs.Limit // likewise, of what is left of those that crashed
+	failures         logs.Limit // limits log lines about failures, in mode forking
+	evidences        logs.Limit // limits evidence of crashes in the log
 	quiet            uint32     // ipc.Slot.Quiet of all workers
-	suppressed       uint64     // failures that were not logged since the last sample
-	peersChanged     bool       // another set of workers serves: see list
+	suppressed       uint64     // failures since the last sample that were not logged
+	peersChanged     bool       // other workers accept now: see updatePeers
 	devNull          int        // /dev/null, the workers' standard input
-	logFile          logFile    // that takes the place of standard error
+	logFile          logFile    // replaces standard error
 	access           accessLog
 	workers          map[policy.ID]*worker
 	generations      map[int]*generation
-	current          *generation                // that serves
-	loading          map[*listener]keptListener // what the loader may keep; nil when none runs
-	giveUpLoad       context.CancelFunc         // nil once the loader was given up
+	current          *generation                // the generation that serves
+	loading          map[*listener]keptListener // listeners that the running load may keep; nil if none runs
+	giveUpLoad       context.CancelFunc         // nil if no load runs, or if it was given up
 	passed           *passedSockets
 	stored           map[string]*listener // in the service manager's store
-	storeFailed      map[string]bool      // keys of changes to it that failed
+	storeFailed      map[string]bool      // keys of changes to the store that failed
 	leftovers        leftovers            // of an earlier master
 	notify           *systemd.Notifier
-	watchdog         time.Duration // feed it this often; 0 never
+	watchdog         time.Duration // half the watchdog's interval; 0 if there is no watchdog
 	lastFed          time.Time
-	unsent           []policy.Notify  // what the service manager had no room for, oldest first
-	notifyFailing    bool             // the last message to it was lost
-	policyStatus     string           // the policy's last status line
-	sentStatus       string           // the service manager's last one
-	totals           Totals           // of workers that are gone
-	latency          tally            // likewise
-	age              tally            // likewise
-	slots            map[int]*SlotRow // by slot, of workers that are gone; one for each slot that was used
+	unsent           []policy.Notify // messages that the service manager had no room for, oldest first
+	notifyFailing    bool            // the last message to the service manager was lost
+	policyStatus     string          // the policy's last status line
+	sentStatus       string          // the last status line that was sent
+	totals           Totals          // of workers that are gone, as latency and age
+	latency          tally
+	age              tally
+	slots            map[int]*SlotRow // of workers that are gone; one for each slot that was used
 	reloads          Reloads
 	lastReload       LastReload
-	requests         policy.Request // the last one
+	requests         policy.Request // the last number
 	waiting          map[policy.Request]chan<- Answer
-	readProcess      func(pid int) process // /proc
-	readingProcesses bool                  // of it is under way
+	readProcess      func(pid int) process // reads /proc
+	readingProcesses bool                  // on another goroutine
 	lastOrder        uint64                // number of the last order to a worker
-	lastReplace      time.Time             // when a reload was last asked for to replace a listener
-	sendsWait        bool                  // messages to workers wait for what the master lacks, and the log knows
-	queue            []policy.Event        // that actions gave rise to
+	lastReplace      time.Time             // when a reload was last requested to replace a listener
+	sendsWait        bool                  // messages to workers wait because the master lacks a resource
+	queue            []policy.Event        // events that applying actions produced
 	result           *policy.Exit
 }
 
-// event is a fact that a goroutine posts to the owner loop: it runs there.
+// event is a function that another goroutine posts to the owner loop.
 type event func(m *Master)
 
 // New returns a Master for o, which must not change afterwards.
@@ -121,9 +121,9 @@ func New(o Options) *Master {
 }
 
 // Run binds the sockets, starts the workers, and serves until a signal, a
-// command or the end of ctx asks for a drain. It returns nil after an orderly
-// drain or stop, *ConfigError for a configuration that cannot work, and
-// *ExitError if the server could not start or workers had to be killed.
+// command or the end of ctx ends it. It returns nil after a drain or a stop,
+// *ConfigError for a configuration that cannot work, and *ExitError if the
+// server could not start or workers had to be killed.
 func (m *Master) Run(ctx context.Context) error {
 	defer m.close()
 	m.started = time.Now()
@@ -136,7 +136,7 @@ func (m *Master) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if m.result == nil { // nobody has ended the start
+	if m.result == nil { // the start was not ended
 		if os.Geteuid() == 0 {
 			m.log.Warn("handlers run as root")
 		}
@@ -203,10 +203,9 @@ func (m *Master) run(ctx context.Context) {
 	for _, answer := range m.waiting {
 		answer <- Answer{Error: ErrStopped.Error(), Generation: m.machine.Generation()}
 	}
-	m.close() // before the control socket waits for its clients, who wait for us
+	m.close() // the control socket then waits for its clients, which wait for this
 }
 
-// arm sets the timer to the policy's next deadline.
 func (m *Master) arm(timer *time.Timer) {
 	at, ok := m.machine.Wake()
 	if !ok {
@@ -216,12 +215,12 @@ func (m *Master) arm(timer *time.Timer) {
 	timer.Reset(max(0, at-m.now()))
 }
 
-// step feeds one event to the policy and applies its actions, and then those
-// events that the actions gave rise to, in order.
+// step feeds an event to the policy and applies its actions, and then the
+// events that applying them produced.
 func (m *Master) step(ev policy.Event) {
 	m.queue = append(m.queue, ev)
 	if len(m.queue) > 1 {
-		return // an outer step is at work and will come to it
+		return // an outer step will handle it
 	}
 	for len(m.queue) > 0 {
 		ev := m.queue[0]
@@ -237,15 +236,14 @@ func (m *Master) step(ev policy.Event) {
 		m.queue = m.queue[1:]
 	}
 	m.queue = nil
-	// Where a worker serves once, the set changes with every connection and
-	// nobody waits for a sibling: the next sample is soon enough.
+	// In mode forking the set changes with every connection, and workers do not
+	// wait for each other: the next sample does this.
 	if m.peersChanged && !m.current.config.Policy.OneShot {
 		m.updatePeers()
 	}
 }
 
-// post hands an event to the owner loop from another goroutine. It reports
-// false if the loop has ended and will not take it.
+// post gives an event to the owner loop. It is false if the loop has ended.
 func (m *Master) post(e event) bool {
 	select {
 	case m.events <- e:
@@ -255,7 +253,7 @@ func (m *Master) post(e event) bool {
 	}
 }
 
-// apply carries out one action. What goes wrong becomes an event.
+// apply carries out one action. An error becomes an event.
 func (m *Master) apply(a policy.Action) {
 	switch a := a.(type) {
 	case policy.Load:
@@ -291,7 +289,7 @@ func (m *Master) apply(a policy.Action) {
 	case policy.Notify:
 		m.applyNotify(a)
 		if a.State == policy.NotifyStopping {
-			m.syncStore() // what is about to be closed must not come back
+			m.syncStore() // what closes must not be stored
 		}
 	case policy.Answer:
 		m.applyAnswer(a)

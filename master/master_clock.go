@@ -8,31 +8,26 @@ import (
 	"prefork/ipc"
 )
 
-// clock is the policy's: the time that the master has run. It stands still in
-// an absence, when the master did not run for a while: the machine or its
-// virtual CPU was suspended, a container was paused, somebody sent SIGSTOP. The
-// workers did not run then either, or their messages were not read, so nobody's
-// deadline may pass in it.
+// clock is the policy's clock: the time for which the master has run. It stops
+// while the master does not run, for example because the machine or the
+// container was suspended, or after SIGSTOP. The workers did not run either, or
+// their messages were not read, so no deadline may pass in that time.
 //
-// An absence is found by the owner loop, which reads the clock at every sample
-// at the latest: what is much longer between two readings is one. Where the
-// loop itself is slow at every turn the deadlines come late, too.
-//
-// The owner loop owns it. The zero value begins at the first reading, and knows
-// no absence until most is set.
+// The owner loop owns it, and reads it at every sample at the latest. A much
+// longer time between two readings is an absence. The zero value starts at the
+// first reading, and knows no absence until most is set.
 type clock struct {
-	most     time.Duration // between two readings of a master that runs
+	most     time.Duration // longest time between two readings while the master runs
 	read     time.Time     // when it was read last
 	ran      time.Duration
-	absent   time.Duration // in the last absence, until somebody takes note of it
+	absent   time.Duration // the last absence, until it is logged
 	returned int64         // ipc.Now at the end of the last absence
 }
 
-// lateness is how late a master that runs may read its clock: the processors
-// may be busy.
+// lateness is how late the owner loop may read the clock on a busy machine.
 const lateness = 500 * time.Millisecond
 
-// now returns the time that the master has run, given the time of day.
+// now returns how long the master has run, at the time t.
 func (c *clock) now(t time.Time) time.Duration {
 	if c.read.IsZero() {
 		c.read = t
@@ -48,8 +43,8 @@ func (c *clock) now(t time.Time) time.Duration {
 	return c.ran
 }
 
-// silence is how long a heartbeat is overdue; 0 before the first. What was
-// before the end of the last absence does not count.
+// silence is the time since a heartbeat, 0 if there was none. Time before the
+// end of the last absence does not count.
 func (c *clock) silence(beat int64) time.Duration {
 	if beat == 0 {
 		return 0
@@ -57,10 +52,9 @@ func (c *clock) silence(beat int64) time.Duration {
 	return max(0, time.Duration(ipc.Now()-max(beat, c.returned)))
 }
 
-// now is the policy's clock.
 func (m *Master) now() time.Duration { return m.clock.now(time.Now()) }
 
-// noteAbsence writes down that the master did not run.
+// noteAbsence logs that the master did not run.
 func (m *Master) noteAbsence() {
 	if absent := m.clock.absent; absent > 0 {
 		m.clock.absent = 0

@@ -5,7 +5,7 @@ import (
 	"errors"
 )
 
-// verdict is what Run returns.
+// exitError is what Run returns.
 func (m *Master) exitError() error {
 	switch m.result.Code {
 	case 0:
@@ -46,5 +46,4 @@ func request(c chan<- struct{}) {
 	}
 }
 
-// close ends every wait for the owner loop.
 func (m *Master) close() { m.ended.Do(func() { close(m.done) }) }

@@ -15,14 +15,13 @@ import (
 	"prefork/master/policy"
 )
 
-// startGrace is how long the end of a start waits for a step that does not
-// heed its context, such as an open of a file.
+// startGrace is how long the end of a start waits for a step that ignores its
+// context.
 const startGrace = time.Second
 
-// start acquires what the master needs to run, and may be ended meanwhile: a
-// host name may take long to resolve. A reload or another command that comes
-// in this time waits for the owner loop. The returned function releases what
-// was acquired.
+// start acquires what the master needs. A signal or ctx can end it: resolving a
+// host name may take long. Other commands wait for the owner loop. The returned
+// function releases what was acquired.
 func (m *Master) start(ctx context.Context, acquire func(context.Context) ([]func(), error)) (release func(), err error) {
 	acquiring, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -49,7 +48,7 @@ func (m *Master) start(ctx context.Context, acquire func(context.Context) ([]fun
 		if a.err == nil || ctx.Err() == nil {
 			return a.release, a.err
 		}
-		go func() { done <- a }() // it has heard of the end before us
+		go func() { done <- a }() // it saw the end of ctx first
 	case s := <-m.signals[queueEnd]:
 		m.received(s)
 	case <-m.drains:
@@ -57,7 +56,7 @@ func (m *Master) start(ctx context.Context, acquire func(context.Context) ([]fun
 	case <-ctx.Done():
 	}
 	cancel()
-	// The machine belongs to acquire.
+	// Not by the machine, which acquire may be using.
 	m.result = &policy.Exit{Leftovers: m.options.Generation.Policy.WithDefaults().LeftoverTime() - m.now()}
 	m.log.Info("stopped", zap.Int("exit_code", 0), zap.Duration("duration", m.now()))
 	select {
@@ -69,12 +68,12 @@ func (m *Master) start(ctx context.Context, acquire func(context.Context) ([]fun
 	}
 }
 
-// acquire acquires what the master holds for its whole life, in order. The
+// acquire opens everything that the master holds for its whole life. The
 // returned functions release it, in reverse order, also after an error.
 func (m *Master) acquire(ctx context.Context) (closers []func(), err error) {
 	o := &m.options
-	// What whoever started this process left open is not for the workers.
-	// Kernels before 5.11 do not know the flag.
+	// Descriptors that this process inherited are not for the workers. Kernels
+	// before 5.11 do not know the flag.
 	_ = unix.CloseRange(3, ^uint(0)>>1, unix.CLOSE_RANGE_CLOEXEC)
 	var pid *pidFile
 	if o.PIDFile != "" {
@@ -135,7 +134,7 @@ func (m *Master) acquire(ctx context.Context) (closers []func(), err error) {
 		closers = append(closers, m.access.close)
 	}
 	if m.logFile.path != "" {
-		// Last: until here whoever started the server should see what fails.
+		// Last: errors so far belong on the standard error of the caller.
 		fd, err := m.logFile.openFirst(ctx)
 		if err == nil {
 			err = replaceStderr(fd)

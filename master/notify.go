@@ -12,8 +12,8 @@ import (
 	"prefork/systemd"
 )
 
-// openNotifier connects to the service manager, if there is one. A manager
-// that cannot be reached is no reason not to serve.
+// openNotifier connects to the service manager, if there is one. The server
+// starts even if it cannot be reached.
 func (m *Master) openNotifier() error {
 	interval, err := systemd.WatchdogInterval(false)
 	if err != nil {
@@ -28,12 +28,12 @@ func (m *Master) openNotifier() error {
 	return nil
 }
 
-// notifyWait is how long the owner loop waits for a manager whose queue is
-// full. It reads the queue within microseconds unless it is in trouble itself.
+// notifyWait is how long the owner loop waits while the manager's queue is
+// full.
 const notifyWait = 5 * time.Millisecond
 
-// closeNotifier waits until the manager has read what it was told last, so
-// that the end of this process does not overtake it.
+// closeNotifier waits until the manager has read the last message, so that it
+// sees it before the end of this process.
 func (m *Master) closeNotifier() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
@@ -43,8 +43,8 @@ func (m *Master) closeNotifier() {
 	_ = m.notify.Close()
 }
 
-// applyNotify passes a transition on to the service manager, behind those that
-// it had no room for.
+// applyNotify sends a transition to the service manager, after those that still
+// wait.
 func (m *Master) applyNotify(a policy.Notify) {
 	if a.State == policy.NotifyReady {
 		m.noteAddrs()
@@ -54,15 +54,15 @@ func (m *Master) applyNotify(a policy.Notify) {
 	m.flushNotify()
 }
 
-// queueNotify adds what is to be said to what could not be said yet. The order
-// is kept, for under Type=notify-reload systemd waits for RELOADING and then
-// for READY; what is over meanwhile is left out, so that at most three wait.
+// queueNotify adds a message to those that could not be sent. It keeps the
+// order, because with Type=notify-reload systemd waits for RELOADING and then
+// READY, and drops what is outdated: at most three wait.
 func queueNotify(queue []policy.Notify, a policy.Notify) []policy.Notify {
 	last := len(queue) - 1
 	switch {
 	case last < 0:
 		return []policy.Notify{a}
-	case a.State == policy.NotifyStatus: // newer words for the same state
+	case a.State == policy.NotifyStatus: // a newer text for the same state
 		queue[last].Status = a.Status
 		return queue
 	case queue[last].State == policy.NotifyStatus:
@@ -77,8 +77,8 @@ func queueNotify(queue []policy.Notify, a policy.Notify) []policy.Notify {
 	return append(queue, a)
 }
 
-// flush tells the service manager what it has not heard yet, until it has no
-// room: then the next sample tries again.
+// flushNotify sends waiting messages until the manager has no room. The next
+// sample tries again.
 func (m *Master) flushNotify() {
 	for len(m.unsent) > 0 {
 		err := m.sendNotify(m.unsent[0])
@@ -102,8 +102,8 @@ func (m *Master) sendNotify(a policy.Notify) error {
 	return m.notify.Status(m.statusText(a.Status))
 }
 
-// heard logs that the service manager cannot be told things, or can be again:
-// not each message that was lost.
+// noteNotified logs the first message that cannot be sent, and the first one
+// that can be sent again.
 func (m *Master) noteNotified(err error) {
 	switch {
 	case err != nil && !m.notifyFailing:
@@ -114,7 +114,8 @@ func (m *Master) noteNotified(err error) {
 	m.notifyFailing = err != nil
 }
 
-// headline is the status line: what the policy says, and how busy it is.
+// statusText is the status line: the policy's text and the number of
+// connections.
 func (m *Master) statusText(status string) string {
 	active := 0
 	for _, w := range m.workers {
@@ -123,8 +124,8 @@ func (m *Master) statusText(status string) string {
 	return fmt.Sprintf("%s, %d active", status, active)
 }
 
-// tell keeps the service manager's view current: the status line, the store,
-// and the time that what is under way may take. It runs at every sample.
+// notifyProgress runs at every sample. It updates the status line and the
+// store, and asks for more time.
 func (m *Master) notifyProgress() {
 	if !m.notify.Enabled() {
 		return
@@ -150,14 +151,13 @@ func (m *Master) notifyProgress() {
 	m.noteNotified(err)
 }
 
-// extension is how much longer the service manager is asked to wait, each
-// second anew.
+// extension is how much more time the service manager is asked for, again at
+// every sample.
 const extension = 10 * time.Second
 
-// feed feeds the service manager's watchdog, if its time has come and enough
-// workers have a heartbeat. The manager restarts a service that does not.
+// feed feeds the watchdog if it is time and enough workers have a heartbeat.
 func (m *Master) feed() {
-	m.now() // or the first look after an absence would find nobody well
+	m.now() // so that an absence is noticed before the heartbeats are read
 	if time.Since(m.lastFed) < m.watchdog-m.watchdogCheck() || !m.quorum() {
 		return
 	}

@@ -23,13 +23,13 @@ type Options struct {
 	// again.
 	Load func(ctx context.Context) (Generation, error)
 
-	Control        string       // path of the control socket; "" none
+	Control        string       // path of the control socket; "" for none
 	ControlHandler http.Handler // answers on the control socket what is not below /v1/; nil: 404
-	PIDFile        string       // "" none
-	LogFile        string       // takes the place of standard error, reopened on USR1; "" none
+	PIDFile        string       // "" for none
+	LogFile        string       // replaces standard error, reopened on USR1; "" for none
 
 	// AccessLog is the file that workers write their access log to, reopened on
-	// USR1; "-" is standard output, "" none. What they write is Worker's to say.
+	// USR1; "-" is standard output, "" is none. Worker configures what they write.
 	AccessLog string
 
 	// Ready is called once, on a goroutine of its own, when the first generation
@@ -37,7 +37,7 @@ type Options struct {
 	Ready func(addrs []net.Addr)
 
 	LogFormat string          // for the workers
-	Log       *zap.Logger     // nil: none
+	Log       *zap.Logger     // nil for none
 	Level     zap.AtomicLevel // of Log; a reload and the control socket set it
 
 	Build string // the program's version
@@ -49,7 +49,7 @@ const DefaultListen = "tcp://127.0.0.1:9999"
 
 // Generation is what a reload can change.
 type Generation struct {
-	Listen         []string // addresses, as ParseAddress reads them; none: see DefaultListen
+	Listen         []string // addresses for ParseAddress; without any see DefaultListen
 	Backlog        int      // listen(2)'s; 0 is 4096
 	NoReuseAddress bool     // do not set SO_REUSEADDR
 	Mode           string   // for status
@@ -59,8 +59,8 @@ type Generation struct {
 	Worker json.RawMessage // handed to each worker in its Hello
 }
 
-// ConfigError marks an error that another try with the same configuration
-// would meet again: the process should exit 78 (EX_CONFIG).
+// ConfigError is an error that trying again with the same configuration cannot
+// avoid: the process should exit with 78 (EX_CONFIG).
 type ConfigError struct{ Err error }
 
 // Error returns the cause's text.
@@ -69,8 +69,7 @@ func (e *ConfigError) Error() string { return e.Err.Error() }
 // Unwrap returns the cause.
 func (e *ConfigError) Unwrap() error { return e.Err }
 
-// ExitError is returned by Run when the master ends otherwise than by an
-// orderly drain.
+// ExitError is returned by Run if the master did not end in order.
 type ExitError struct {
 	Code   int // exit status for the process
 	Reason string

@@ -13,17 +13,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// leftovers are pidfds of processes that an earlier master of this service left
-// in the service's cgroup. They see that their master is gone, finish what they
-// have and exit; under KillMode=process systemd would not end one that hangs. The
-// owner loop owns the value.
+// leftovers are pidfds of processes in the service's cgroup that an earlier
+// master of the service has started. When their master dies, they finish their
+// connections and exit. If one hangs, nobody else ends it: with
+// KillMode=process, systemd does not. The owner loop owns the value.
 type leftovers []int
 
-// findLeftovers looks for them, which makes sense only before this master has
-// started anything, and only in the main process of a service: then all else
-// in its cgroup is older. Who they were cannot be asked, for with PrivateUsers=
-// each start of the service has a user namespace, and the processes of the one
-// before do not show in /proc.
+// findLeftovers must be called before the master starts a process, and works
+// only in the main process of a service: then all others in the cgroup are
+// older. With PrivateUsers= they are not in /proc, because each start of the
+// service has a new user namespace.
 func findLeftovers() (l leftovers) {
 	if os.Getenv("SYSTEMD_EXEC_PID") != strconv.Itoa(os.Getpid()) { // systemd 248 and later
 		return l
@@ -40,8 +39,8 @@ func findLeftovers() (l leftovers) {
 	return l
 }
 
-// serviceCgroup returns the directory of this process's cgroup, or "" if that
-// is not a service's.
+// serviceCgroup returns the directory of this process's cgroup if it is a
+// service's, or "".
 func serviceCgroup() string {
 	text, err := os.ReadFile("/proc/self/cgroup")
 	if err != nil {
@@ -69,8 +68,7 @@ func serviceCgroup() string {
 	return ""
 }
 
-// processes lists the processes of a cgroup. One that it cannot read, or that
-// belongs to another PID namespace, is left out.
+// processes lists the processes of a cgroup that are in our PID namespace.
 func processes(cgroup string) []int {
 	if cgroup == "" {
 		return nil
@@ -88,7 +86,7 @@ func processes(cgroup string) []int {
 	return pids
 }
 
-// killLeftovers ends those that are still there.
+// killLeftovers kills those that are still there.
 func (m *Master) killLeftovers() {
 	killed := 0
 	for _, p := range m.leftovers.living() {
@@ -104,9 +102,8 @@ func (m *Master) killLeftovers() {
 	m.leftovers.close()
 }
 
-// closeLeftovers ends the wait with the master: an orderly end lets them
-// finish, for nobody would be left to end them. A master that could not start
-// leaves them to the next one.
+// closeLeftovers waits for them in an orderly end, since nobody else could end
+// them later. A master that could not start leaves them to the next one.
 func (m *Master) closeLeftovers() {
 	defer m.leftovers.close()
 	if m.result == nil {
@@ -121,7 +118,6 @@ func (m *Master) closeLeftovers() {
 	m.killLeftovers()
 }
 
-// wait returns when all have ended or the deadline has come.
 func (l leftovers) wait(deadline time.Time) {
 	for left := time.Until(deadline); left > 0; left = time.Until(deadline) {
 		living := l.living()
@@ -133,7 +129,7 @@ func (l leftovers) wait(deadline time.Time) {
 	}
 }
 
-// living returns those that have not ended.
+// living returns those that have not exited.
 func (l leftovers) living() (living []unix.PollFd) {
 	for _, fd := range l {
 		one := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}

@@ -14,26 +14,23 @@ import (
 )
 
 // As PID 1 or as a subreaper the master becomes the parent of processes whose
-// own parent has ended, and must reap them. It must not reap a child that some
-// other part of the program started and waits for: exec.Cmd.Wait would fail
-// with ECHILD. The kernel does not tell the two apart. The reaper does so by
-// two facts:
+// own parent has exited, and must reap them, but not children that another part
+// of the program waits for: exec.Cmd.Wait would fail with ECHILD. It tells them
+// apart by two facts:
 //
-//   - os/exec and the master hold a pidfd of each child that they started, until
-//     they have waited for it. A child of which this process holds a pidfd is not
-//     an orphan.
-//   - Whoever waits without a pidfd (syscall.ForkExec, C code) waits at once. So
-//     an orphan is a process that is still a zombie after orphanGrace.
+//   - os/exec and the master have a pidfd of each child until they have waited
+//     for it.
+//   - Other code (syscall.ForkExec, C) waits at once. So a child without a pidfd
+//     that is still a zombie after orphanGrace is an orphan.
 //
-// A program that starts a child without a pidfd and waits for it later than that
-// loses its exit status.
+// Code that waits for a child without a pidfd after that loses its exit status.
 const (
 	orphanInterval = time.Second // between two looks
 	orphanGrace    = 2 * time.Second
 )
 
-// inheritsOrphans says whether processes that lose their parent become ours:
-// in the first process of a PID namespace and in a subreaper.
+// inheritsOrphans reports whether this process becomes the parent of processes
+// that lose theirs: as the first process of a PID namespace, or as a subreaper.
 func inheritsOrphans() bool {
 	if os.Getpid() == 1 {
 		return true
@@ -43,10 +40,10 @@ func inheritsOrphans() bool {
 	return err == nil && on != 0
 }
 
-// reaper reaps orphans. One goroutine owns it, beside the owner loop.
+// reaper reaps orphans. One goroutine owns it.
 type reaper struct {
 	proc  string            // /proc/self
-	seen  map[int]time.Time // zombies that may be orphans, and when they were first seen
+	seen  map[int]time.Time // zombies that may be orphans, and when each was first seen
 	grace time.Duration
 }
 
@@ -67,7 +64,7 @@ func reapOrphans(log *zap.Logger, done <-chan struct{}) {
 	}
 }
 
-// reap reaps what has been an orphan for long enough.
+// reap reaps zombies that have been orphans for long enough.
 func (r *reaper) reap(now time.Time) (reaped []int) {
 	if !isZombie(unix.P_ALL, 0) {
 		r.seen = nil
@@ -75,7 +72,7 @@ func (r *reaper) reap(now time.Time) (reaped []int) {
 	}
 	ours, err := r.waitedFor()
 	if err != nil {
-		return nil // better a zombie than a lost exit
+		return nil // a zombie is better than a lost exit status
 	}
 	seen := map[int]time.Time{}
 	for _, pid := range r.children() {
@@ -98,7 +95,8 @@ func (r *reaper) reap(now time.Time) (reaped []int) {
 	return reaped
 }
 
-// isZombie says whether the child, or any, has ended and was not waited for.
+// isZombie reports whether the child, or any child, has exited and was not waited
+// for.
 func isZombie(kind, pid int) bool {
 	for {
 		var info unix.Siginfo
@@ -109,12 +107,12 @@ func isZombie(kind, pid int) bool {
 	}
 }
 
-// children lists the children of all threads. If the kernel has no such list
-// (CONFIG_PROC_CHILDREN) it is the first zombie.
+// children lists the children of all threads. Without CONFIG_PROC_CHILDREN it
+// is the first zombie.
 func (r *reaper) children() (pids []int) {
 	files, _ := filepath.Glob(r.proc + "/task/*/children")
 	for _, file := range files {
-		list, _ := os.ReadFile(file) // a thread that has gone has handed its children on
+		list, _ := os.ReadFile(file) // when a thread exits, another one gets its children
 		for _, field := range strings.Fields(string(list)) {
 			if pid, err := strconv.Atoi(field); err == nil {
 				pids = append(pids, pid)
@@ -130,7 +128,7 @@ func (r *reaper) children() (pids []int) {
 	return pids
 }
 
-// waitedFor lists the processes of which this process holds a pidfd.
+// waitedFor lists the processes of which this process has a pidfd.
 func (r *reaper) waitedFor() (map[int]bool, error) {
 	entries, err := os.ReadDir(r.proc + "/fdinfo")
 	if err != nil {
@@ -140,7 +138,7 @@ func (r *reaper) waitedFor() (map[int]bool, error) {
 	for _, e := range entries {
 		info, err := os.ReadFile(r.proc + "/fdinfo/" + e.Name())
 		if errors.Is(err, os.ErrNotExist) {
-			continue // closed meanwhile
+			continue // closed since
 		}
 		if err != nil {
 			return nil, err
@@ -156,8 +154,8 @@ func (r *reaper) waitedFor() (map[int]bool, error) {
 	return pids, nil
 }
 
-// siginfoPID reads si_pid, which x/sys leaves in the padding: it follows
-// si_signo, si_errno and si_code, aligned to a word.
+// siginfoPID reads si_pid, which x/sys has in the padding: it follows si_signo,
+// si_errno and si_code, aligned to a word.
 func siginfoPID(info *unix.Siginfo) int {
 	const offset = (3*4 + unsafe.Sizeof(uintptr(0)) - 1) &^ (unsafe.Sizeof(uintptr(0)) - 1)
 	return int(*(*int32)(unsafe.Add(unsafe.Pointer(info), offset)))

@@ -10,8 +10,8 @@ import (
 	"prefork/master/policy"
 )
 
-// signalTable is all that signals mean to a master. A nil event is handled by
-// the mechanism itself. A signal in queue ignored is only caught, because its
+// signalTable defines all signals to a master. Those without an event are
+// handled in Master.signal. Those in queueIgnored are caught only because their
 // default action would end the master.
 var signalTable = map[os.Signal]struct {
 	does  string
@@ -26,12 +26,12 @@ var signalTable = map[os.Signal]struct {
 	unix.SIGTTIN: {"one worker more", policy.Scale{By: +1}, queueOther},
 	unix.SIGTTOU: {"one worker fewer", policy.Scale{By: -1}, queueOther},
 	unix.SIGUSR2: {"nothing", nil, queueOther},
-	unix.SIGPIPE: {"nothing", nil, queueIgnored}, // of a broken standard error
+	unix.SIGPIPE: {"nothing", nil, queueIgnored}, // from a broken standard error
 }
 
 // signalQueue says where a signal waits for the owner loop. os/signal drops
-// what a channel has no room for, so no command may share one with a signal
-// that can come in numbers.
+// signals when the channel is full, so a command never shares one with signals
+// that can come in large numbers.
 type signalQueue int
 
 const (
@@ -39,16 +39,16 @@ const (
 	queueReload                     // one that waits stands for all
 	queueReopen                     // one that waits stands for all
 	queueOther                      // each counts
-	queueIgnored                    // nobody reads it
+	queueIgnored                    // never read
 
 	signalQueues = iota
 )
 
-// signals are the channels by signalQueue. A channel that is full loses
-// nothing that matters: its signals are repetitions of what waits in it.
+// signals has a channel for each signalQueue. A full channel loses only
+// repetitions.
 type signals [signalQueues]chan os.Signal
 
-// notifySignals starts delivery. notify is signal.Notify, or a test's.
+// notifySignals starts delivery. notify is signal.Notify, except in tests.
 func notifySignals(notify func(chan<- os.Signal, ...os.Signal)) *signals {
 	s := &signals{
 		queueEnd:     make(chan os.Signal, 64),
@@ -63,22 +63,20 @@ func notifySignals(notify func(chan<- os.Signal, ...os.Signal)) *signals {
 	return s
 }
 
-// stop ends delivery.
 func (s *signals) stop() {
 	for _, c := range s {
 		signal.Stop(c)
 	}
 }
 
-// received logs a signal and returns what the policy is to be told of it, or
-// nil.
+// received logs a signal and returns its event, or nil.
 func (m *Master) received(s os.Signal) policy.Event {
 	entry := signalTable[s]
 	m.log.Info("signal received", zap.String("signal", s.String()), zap.String("does", entry.does))
 	return entry.event
 }
 
-// signal acts on a signal to the master.
+// signal handles a signal.
 func (m *Master) signal(s os.Signal) {
 	ev := m.received(s)
 	switch {
@@ -90,9 +88,9 @@ func (m *Master) signal(s os.Signal) {
 	}
 }
 
-// drainOnce drains the server, unless it ends already. The program may have
-// ended the context or called Shutdown at a signal that waits here, too, as
-// signal.NotifyContext does: that is one request, and a second one would cut the
+// drainOnce drains the server, unless it is ending. The program may have ended
+// the context, or called Shutdown, because of a signal that also waits here, as
+// signal.NotifyContext does. Both are one request: a second one would cut the
 // drain short.
 func (m *Master) drainOnce() {
 	if m.machine.Ending() {

@@ -5,27 +5,26 @@ import (
 	"slices"
 )
 
-// Socket is a listening socket that Sockets has opened.
+// Socket is a listening socket from Sockets.Open.
 type Socket struct {
 	Name string
 	FD   int
 }
 
 // Sockets are the listening sockets of a process that serves without a Master.
-// The zero value is ready for Open. It is for one goroutine at a time.
+// The zero value is ready to use, by one goroutine at a time.
 //
-// What the service manager passed is taken over at the first Open and stays
-// open until the process ends, for it is passed only once.
+// Sockets that the service manager passed are taken at the first Open, since it
+// passes them only once, and stay open until the process ends.
 type Sockets struct {
 	passed *passedSockets // nil before the first Open
 	open   []*listener
 }
 
-// Open opens the sockets for the addresses, or without any those that
-// DefaultListen tells of, with all problems reported at once
-// and nothing new left open then. A backlog of 0 is 4096. The descriptors are
-// non-blocking and close-on-exec; they stay the Sockets' own. There must be a
-// Close between two calls that succeed.
+// Open opens the sockets for the addresses; without any see DefaultListen. It
+// reports all problems together, and then leaves nothing new open. A backlog of
+// 0 is 4096. The descriptors are non-blocking and close-on-exec, and belong to
+// s. Close must be called before the next Open.
 func (s *Sockets) Open(ctx context.Context, addresses []string, backlog int, noReuseAddress bool) ([]Socket, error) {
 	if s.passed == nil {
 		passed, err := receiveSockets()
@@ -39,7 +38,7 @@ func (s *Sockets) Open(ctx context.Context, addresses []string, backlog int, noR
 	if err != nil {
 		return nil, err
 	}
-	// Of the stored sockets those in use are ours now, and nobody wants the rest.
+	// Stored sockets that are not in use are closed.
 	for _, l := range s.passed.stored {
 		if !slices.Contains(all, l) {
 			l.stored = false
@@ -62,9 +61,9 @@ func (s *Sockets) Open(ctx context.Context, addresses []string, backlog int, noR
 	return sockets, nil
 }
 
-// Close closes the sockets and removes the files of Unix ones. Those that the
-// service manager passed stay open: it, too, keeps them, and clients wait in
-// their queues for the next Open.
+// Close closes the sockets and removes the files of Unix sockets. Sockets from
+// the service manager stay open, because clients wait in their queues for the
+// next Open.
 func (s *Sockets) Close() {
 	for _, l := range s.open {
 		l.close()

@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// UnixSocket is a net.Listener for clients of the master, on a Unix socket
-// whose file can be restored. It may be used from any goroutine.
+// UnixSocket is a net.Listener on a Unix socket whose file can be restored. Any
+// goroutine may use it.
 type UnixSocket struct {
 	address Address
 
@@ -21,8 +21,8 @@ type UnixSocket struct {
 	closed  bool
 }
 
-// ListenUnix binds a socket whose file has that mode. A file that a dead server
-// left is replaced. The error has unix.EADDRINUSE if another server is there.
+// ListenUnix binds a socket and gives its file that mode. It replaces a dead
+// server's file. The error wraps unix.EADDRINUSE if another server is there.
 func ListenUnix(path string, mode os.FileMode) (*UnixSocket, error) {
 	address, err := ParseAddress("unix://" + path)
 	if err != nil {
@@ -33,7 +33,7 @@ func ListenUnix(path string, mode os.FileMode) (*UnixSocket, error) {
 	return u, u.bind()
 }
 
-// bind replaces the socket, if there is one, by a new one.
+// bind makes a new socket, instead of the old one if there is one.
 func (u *UnixSocket) bind() error {
 	u.mu.Lock()
 	old := u.socket
@@ -64,9 +64,9 @@ func (u *UnixSocket) bind() error {
 	return nil
 }
 
-// Keep restores the socket when its file was removed or replaced, until the
-// returned function is called. report hears nil when it was restored, and the
-// error when it could not be, once for each error. There must be one Keep.
+// Keep restores the socket if its file is removed or replaced, until stop is
+// called. It calls report with nil after that, and with each new error once.
+// Call Keep once.
 func (u *UnixSocket) Keep(every time.Duration, report func(error)) (stop func()) {
 	return keepFile(every, u.restore, report)
 }
@@ -78,8 +78,8 @@ func (u *UnixSocket) restore() (restored bool, err error) {
 	if reachable {
 		return false, nil
 	}
-	// The end of a login session takes the directory away as well.
-	_ = os.Mkdir(filepath.Dir(u.address.Path), 0o700) // bind says why if it fails and is needed
+	// The end of a login session removes the directory as well.
+	_ = os.Mkdir(filepath.Dir(u.address.Path), 0o700) // bind returns the error
 	err = u.bind()
 	return err == nil, err
 }
@@ -119,8 +119,8 @@ func (u *UnixSocket) Close() error {
 // Addr implements net.Listener.
 func (u *UnixSocket) Addr() net.Addr { return &net.UnixAddr{Net: "unix", Name: u.address.Path} }
 
-// netListener wraps a copy of the descriptor for code that wants a
-// net.Listener. The caller closes both.
+// netListener returns a net.Listener for a copy of the descriptor. The caller
+// closes both.
 func (l *listener) netListener() (net.Listener, error) {
 	fd, err := unix.FcntlInt(uintptr(l.fd), unix.F_DUPFD_CLOEXEC, 3)
 	if err != nil {

@@ -10,37 +10,37 @@ type Status struct {
 	Generation int           `json:"generation"`
 	UptimeS    float64       `json:"uptime_s"`
 	Mode       string        `json:"mode"`
-	Target     string        `json:"target"` // "4", or "2-8" when dynamic
+	Target     string        `json:"target"` // "4", or "2-8" if the pool is dynamic
 	Listeners  []ListenerRow `json:"listeners"`
 	Totals     Totals        `json:"totals"`
 	Workers    []WorkerRow   `json:"workers"`
-	Slots      []SlotRow     `json:"slots"` // those that have had a worker
+	Slots      []SlotRow     `json:"slots"` // that have had a worker
 	Reloads    Reloads       `json:"reloads"`
 	LastReload LastReload    `json:"last_reload"`
 
-	// HandlerLatency is how long handlers took to answer, from the bytes that
-	// they read to the end of their first write after them. ConnectionAge is
-	// how long handled connections were in hand.
+	// HandlerLatency is the time that handlers took to answer, from the bytes
+	// that they read to the end of their first write after them. ConnectionAge
+	// is how long handled connections were open.
 	HandlerLatency Histogram `json:"handler_latency"`
 	ConnectionAge  Histogram `json:"connection_age"`
 
 	// MasterLoopLagS is the longest that something has waited for the master's
-	// owner loop in the last half a minute or more.
+	// owner loop in the last 30 seconds or more.
 	MasterLoopLagS float64 `json:"master_loop_lag_s"`
 
-	CPUS float64 `json:"cpu_s"` // processor time of the master and of all workers that ever lived
+	CPUS float64 `json:"cpu_s"` // processor time of the master and of all workers so far
 
-	Degraded string `json:"degraded,omitempty"` // why: the crash budget is spent, or a listener is broken
+	Degraded string `json:"degraded,omitempty"` // why: the crash budget is used up, or a listener is broken
 }
 
 // ListenerRow is one listening socket.
 type ListenerRow struct {
 	Name    string `json:"name"`
 	Address string `json:"address"`
-	Queued  int    `json:"queued"` // connections that wait to be accepted; -1 if the kernel does not say
+	Queued  int    `json:"queued"` // connections that wait to be accepted; -1 if unknown
 }
 
-// Totals counts over all workers that ever lived.
+// Totals are the sums over all workers so far.
 type Totals struct {
 	Accepted uint64 `json:"accepted"`
 	Active   int    `json:"active"`
@@ -52,7 +52,7 @@ type Totals struct {
 	Restarts uint64 `json:"restarts"` // unexpected exits
 }
 
-// WorkerRow is one living worker.
+// WorkerRow is a living worker.
 type WorkerRow struct {
 	Slot       int     `json:"slot"`
 	PID        int     `json:"pid"`
@@ -73,16 +73,15 @@ type WorkerRow struct {
 	BytesIn    uint64  `json:"bytes_in"`
 	BytesOut   uint64  `json:"bytes_out"`
 
-	// Doing names the answer that has been under way for the longest time:
-	// the client's address, and what the handler says that it does; DoingS
-	// says for how long. They are as old as the worker's last report, a second
-	// at most, and empty if all was answered.
+	// Doing describes the oldest unanswered request, with the client's address
+	// and what the handler has said, and DoingS is its age. They are from the
+	// worker's last report, at most a second old, and empty if there is no such
+	// request.
 	Doing  string  `json:"doing,omitempty"`
 	DoingS float64 `json:"doing_s,omitempty"`
 }
 
-// SlotRow counts over all workers that a slot ever had, so that its counters
-// never go back.
+// SlotRow has sums over all workers of a slot so far, which never go back.
 type SlotRow struct {
 	Slot     int     `json:"slot"`
 	Accepted uint64  `json:"accepted"`
@@ -92,32 +91,32 @@ type SlotRow struct {
 	Answers  uint64  `json:"answers"` // that HandlerLatency counts
 	BytesIn  uint64  `json:"bytes_in"`
 	BytesOut uint64  `json:"bytes_out"`
-	Workers  uint64  `json:"workers"` // that it has had
+	Workers  uint64  `json:"workers"` // so far
 	CPUS     float64 `json:"cpu_s"`
 }
 
-// Histogram is a distribution of durations. Counts has one more element than
-// BoundsS: what was longer than the last bound. Counts are of each bucket alone.
+// Histogram is a distribution of durations. Counts are of each bucket alone,
+// and have one element more than BoundsS, for longer durations.
 type Histogram struct {
 	BoundsS []float64 `json:"bounds_s"`
 	Counts  []uint64  `json:"counts"`
 	SumS    float64   `json:"sum_s"`
 }
 
-// Reloads counts the reloads that have ended.
+// Reloads counts the reloads that ended.
 type Reloads struct {
 	OK     uint64 `json:"ok"`
 	Failed uint64 `json:"failed"`
 }
 
-// LastReload is the last one that ended; At is nil if there was none.
+// LastReload is the last reload that ended; At is nil if there was none.
 type LastReload struct {
 	OK    bool       `json:"ok"`
 	Error string     `json:"error"`
 	At    *time.Time `json:"at"`
 }
 
-// Answer is what the control socket replies to a command.
+// Answer is the control socket's answer to a command.
 type Answer struct {
 	OK         bool   `json:"ok"`
 	Error      string `json:"error,omitempty"`

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// status is Status on the owner loop.
+// status is Status, on the owner loop.
 func (m *Master) status() Status {
 	s := Status{
 		PID:        os.Getpid(),
@@ -69,7 +69,7 @@ func (m *Master) status() Status {
 	return s
 }
 
-// row describes one worker, its state aside.
+// row describes a worker, except for its state.
 func (m *Master) row(w *worker) WorkerRow {
 	return WorkerRow{
 		Slot:       w.slot,
@@ -94,14 +94,13 @@ func (m *Master) row(w *worker) WorkerRow {
 	}
 }
 
-// statusCache lets requests share an answer: the owner loop makes one for all that
-// came before it began.
+// statusCache lets requests share an answer: one for all that came before the
+// owner loop began it.
 type statusCache struct {
 	mu    sync.Mutex
-	asked *statusRequest // which the owner loop has not begun to answer; guarded by mu
+	asked *statusRequest // the owner loop has not begun it; guarded by mu
 }
 
-// statusRequest is shared by those who wait for its answer.
 type statusRequest struct {
 	done   chan struct{}
 	status Status
@@ -128,8 +127,8 @@ func (m *Master) Status(ctx context.Context) (Status, error) {
 	}
 }
 
-// answer answers a request on the owner loop. Who asks after it has begun must
-// see what has happened since, and has another answer.
+// answer answers r on the owner loop. A request that comes after it has begun
+// gets another answer, because it must see what happened since.
 func (m *Master) answer(r *statusRequest) {
 	begin := func() {
 		m.statusCache.mu.Lock()

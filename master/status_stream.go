@@ -8,13 +8,12 @@ import (
 	"time"
 )
 
-// maxStreams bounds the clients of ServeStream at once.
 const maxStreams = 64
 
-// streamTick is how often a stream tells the status.
+// streamTick is how often a stream sends the status.
 const streamTick = time.Second
 
-// streamPatience is how long a client may take to read what it was sent.
+// streamPatience is how long a client may take to read an event.
 const streamPatience = 10 * time.Second
 
 // streamer serves one client of ServeStream.
@@ -26,11 +25,10 @@ type streamer struct {
 	seen   uint64 // the last event that was sent
 }
 
-// ServeStream answers with server-sent events until the client leaves or the
-// master ends: what the log says, as events named "log" with an Event for
-// data, first those that are kept, and once a second the Status, named
-// "status". Who comes back with Last-Event-ID, or ?after=SEQ, is told only what
-// is new. It asks nobody for permission: on the control socket the socket does.
+// ServeStream sends server-sent events until the client leaves or the master
+// ends: log lines as "log" with an Event, first those that are kept; and the
+// Status as "status", once a second. With Last-Event-ID or ?after=SEQ it sends
+// only later log lines. It checks no permission; the control socket does.
 func (m *Master) ServeStream(w http.ResponseWriter, r *http.Request) {
 	if n := m.streams.Add(1); n > maxStreams {
 		m.streams.Add(-1)
@@ -50,7 +48,7 @@ func (m *Master) ServeStream(w http.ResponseWriter, r *http.Request) {
 	s.run()
 }
 
-// resume finds out what the client has seen.
+// resume reads what the client has seen.
 func (s *streamer) resume() error {
 	after := s.r.Header.Get("Last-Event-ID")
 	if v := s.r.FormValue("after"); v != "" {

@@ -10,43 +10,44 @@ import (
 	"prefork/master/policy"
 )
 
-// about returns the fields that name a worker in the log, before more.
+// about returns the log fields for a worker, and more.
 func (m *Master) about(w *worker, more ...zap.Field) []zap.Field {
 	return append([]zap.Field{
 		zap.Int("slot", w.slot), zap.Int("pid", w.pid), zap.Int("generation", w.generation),
 	}, more...)
 }
 
-// worker is what the master holds of one process that it started. The owner loop owns it; the
-// reader and the exit watcher use only the channel and the pidfd.
+// worker is a process that the master has started. The owner loop owns it; the
+// goroutines that read its channel and wait for its exit use only the channel
+// and the pidfd.
 type worker struct {
 	id            policy.ID
 	slot          int
 	generation    int
 	pid           int
 	started       time.Time
-	startedMono   int64 // the same in ipc.Now's time
-	serving       bool  // told to accept, and not to drain since
+	startedMono   int64 // the same as ipc.Now
+	serving       bool  // was told to accept, and not to drain since
 	memory        *ipc.Slot
-	counted       counters // what is believed of memory's
+	counted       counters // the plausible counters
 	countedAt     time.Time
-	implausible   bool // the log has said that the counters are impossible
+	implausible   bool // the log has a line about its counters
 	channel       *ipc.Channel
 	outbox        outbox
-	crash         int      // memfd with the runtime's last words
-	pidfd         *os.File // non-blocking: waits in the netpoller
+	crash         int      // memfd for the runtime's last words
+	pidfd         *os.File // non-blocking, in the netpoller
 	report        ipc.Report
 	helloReceived bool
-	stopped       bool        // told to stop
-	drained       bool        // it has said so
-	cut           int         // connections that it closed at its end, as it said
-	process       process     // as it was seen last
-	lastBeat      int64       // likewise
-	exitFields    []zap.Field // for the log line of its exit
+	stopped       bool        // was told to stop
+	drained       bool        // has reported that it drained
+	cut           int         // connections that it closed at its end, as reported
+	process       process     // from the last sample
+	lastBeat      int64       // at the last sample
+	exitFields    []zap.Field // for the log line "worker exited"
 }
 
-// list tells the workers which siblings take connections, so that they wait for
-// no others. The workers of one generation share the listeners.
+// updatePeers tells the workers which others of their generation accept, so
+// that they do not wait for the rest.
 func (m *Master) updatePeers() {
 	m.peersChanged = false
 	words := (m.board.Len() + 63) / 64

@@ -20,20 +20,20 @@ import (
 // sends more than this it is read slowly: its channel fills up, and the worker
 // cannot send.
 const (
-	messageBurst    = 256                   // messages that may come at once
+	messageBurst    = 256                   // A worker sends a few messages in its life and one report a second. One that sends more is read slowly, until its channel is full.
 	messageInterval = 50 * time.Millisecond // between those after them
 )
 
-// hear passes the worker's messages on to the owner loop. Receive closes the
-// descriptors that a worker may send, which can take as long as the worker
-// likes: nothing waits for this goroutine.
+// readChannel passes messages to the owner loop. Receive closes descriptors
+// that the worker may have sent, which can take as long as the worker likes;
+// nothing waits for this goroutine.
 func (m *Master) readChannel(w *worker, heard chan<- struct{}, ended <-chan struct{}) {
 	pace := rateLimit{burst: messageBurst, interval: messageInterval}
 	flooded := false
 	for {
 		msg, fds, err := w.channel.Receive()
 		for _, fd := range fds {
-			_ = unix.Close(fd) // no message of this protocol brings any
+			_ = unix.Close(fd) // no message has any
 		}
 		var bad *ipc.ProtocolError
 		switch {
@@ -51,18 +51,19 @@ func (m *Master) readChannel(w *worker, heard chan<- struct{}, ended <-chan stru
 				flooded = true
 				m.log.Warn("worker sends too many messages", m.about(w)...)
 			}
-			sleep(wait, ended) // what is left after its end is bounded
+			sleep(wait, ended) // what is left after its exit is limited
 		}
 	}
 }
 
-// heardAll waits for the worker's exit, which follows the end of its channel.
+// channelClosed tells the policy that the channel is closed, unless the worker
+// exits now.
 func (m *Master) channelClosed(w *worker, err error, ended <-chan struct{}) {
 	if !errors.Is(err, io.EOF) && !errors.Is(err, os.ErrClosed) {
 		m.post(func(m *Master) { m.unfit(w, err.Error()) })
 		return
 	}
-	sleep(shortWait, ended) // usually it is gone by then
+	sleep(shortWait, ended) // usually the process has exited by then
 	select {
 	case <-ended:
 	default:
@@ -84,16 +85,14 @@ func sleep(d time.Duration, done <-chan struct{}) {
 	}
 }
 
-// pace bounds how often something may happen: room times at once, and once an
-// interval in the long run.
+// rateLimit allows burst events at once, and one per interval in the long run.
 type rateLimit struct {
 	burst    int
 	interval time.Duration
-	due      time.Time // when all that has happened is paid for
+	due      time.Time // when the events so far are paid for
 }
 
-// next notes that it has happened, and returns how long to wait before the next
-// time.
+// next counts an event and returns how long to wait before the next one.
 func (p *rateLimit) next(now time.Time) time.Duration {
 	if p.due.Before(now) {
 		p.due = now
@@ -102,7 +101,7 @@ func (p *rateLimit) next(now time.Time) time.Duration {
 	return max(0, p.due.Sub(now)-time.Duration(p.burst)*p.interval)
 }
 
-// follow starts the two goroutines that watch a worker. Both end with it.
+// watchWorker starts the two goroutines that end with the worker.
 func (m *Master) watchWorker(w *worker) {
 	heard := make(chan struct{}) // closed at the end of the channel
 	ended := make(chan struct{}) // closed at the end of the process
@@ -116,7 +115,7 @@ func (m *Master) unfit(w *worker, why string) {
 	}
 }
 
-// message acts on what a worker said.
+// onMessage handles a message from a worker.
 func (m *Master) onMessage(w *worker, msg ipc.Message) {
 	if m.workers[w.id] != w {
 		return
@@ -168,12 +167,11 @@ func (m *Master) onMessage(w *worker, msg ipc.Message) {
 	}
 }
 
-// longestReason is how much of a worker's reason for its failure is passed on, in
-// bytes.
+// longestReason limits the error of a worker that failed to start, in bytes.
 const longestReason = 4 << 10
 
-// reason returns why a worker failed as it may be printed: the text becomes the
-// error of Run, which a program writes to its terminal.
+// reason makes such an error safe to print: it becomes the error of Run, which
+// programs write to terminals.
 func reason(text string) string {
 	if len(text) > longestReason {
 		text = strings.ToValidUTF8(text[:longestReason], "") + "…"

@@ -9,10 +9,7 @@ import (
 	"prefork/ipc"
 )
 
-// The books of what workers have done, which must not lose anything when one
-// is gone.
-
-// account returns the books of a slot, which a worker is about to take.
+// slotRow returns the sums of a slot, for a new worker.
 func (m *Master) slotRow(slot int) *SlotRow {
 	row := m.slots[slot]
 	if row == nil {
@@ -22,28 +19,27 @@ func (m *Master) slotRow(slot int) *SlotRow {
 	return row
 }
 
-// bury enters a worker that is gone in the books, with the processor time that
-// it has used.
+// addExited adds the counters and the processor time of a worker that has
+// exited to the sums, which must never go back.
 func (m *Master) addExited(w *worker, cpu time.Duration) {
 	m.totals.add(&w.counted)
 	m.latency.add(&w.counted.latency)
 	m.age.add(&w.counted.age)
 	row := m.slots[w.slot]
 	row.add(&w.counted)
-	// The exit's figure is finer than what status has shown of it, which must
-	// not go back.
+	// The kernel's figure at the exit is finer than the one in /proc.
 	row.CPUS += max(w.process.cpu, cpu).Seconds()
 }
 
-// figures are a worker's counters.
+// counters are what a worker counts.
 type counters struct {
 	accepted, handled, failed, rejected uint64
 	bytesIn, bytesOut                   uint64
 	latency, age                        tally
 }
 
-// readFigures reads what the worker has counted. The sums are read before the
-// counts, for the worker adds to them after.
+// readCounters reads them. Sums are read before counts, because the worker
+// updates them after.
 func readCounters(slot *ipc.Slot) counters {
 	f := counters{
 		accepted: slot.Accepted.Load(), handled: slot.Handled.Load(), failed: slot.Failed.Load(), rejected: slot.Rejected.Load(),
@@ -57,13 +53,13 @@ func readCounters(slot *ipc.Slot) counters {
 // What one process cannot exceed, with much room. The figures of a worker that
 // lies grow by no more than this.
 const (
-	mostConnections = 1e6     // accepted, or ended, in a second
+	mostConnections = 1e6     // What no process can exceed. The counters of a worker that lies grow at this rate at most.
 	mostAnswers     = 1e8     // in a second
 	mostBytes       = 1e12    // in a second
 	mostActive      = 1 << 20 // at once: nr_open's default
 )
 
-// follow says whether f can be what a worker has counted a time after it had
+// plausibleAfter reports whether a worker can have counted f a time after it had
 // counted before. lived is its age.
 func (f *counters) plausibleAfter(before *counters, after, lived time.Duration) bool {
 	s := after.Seconds()
@@ -82,16 +78,16 @@ func (f *counters) plausibleAfter(before *counters, after, lived time.Duration) 
 	return f.latency.plausibleAfter(&before.latency, mostAnswers*s, lived) && f.age.plausibleAfter(&before.age, mostConnections*s, lived)
 }
 
-// doubtAfter is how long the counters of a worker may be impossible before the
-// log says so: bytes are counted in lumps.
+// implausibleAfter is how long counters may be implausible before it is logged:
+// bytes are counted in lumps.
 const implausibleAfter = 2 * time.Second
 
-// count takes over what the worker has counted, if that can be. If not, all its
-// figures stay as they were until they can be right again.
+// count accepts the worker's counters if they are plausible. If not, all of
+// them stay as they were until they are plausible again.
 func (m *Master) count(w *worker) {
 	begun := time.Now()
 	said := readCounters(w.memory)
-	after := time.Since(w.countedAt) // more than lies between the two readings
+	after := time.Since(w.countedAt) // a little more than between the two readings
 	switch {
 	case said.plausibleAfter(&w.counted, after, time.Since(w.started)):
 		w.counted, w.countedAt = said, begun
@@ -101,25 +97,25 @@ func (m *Master) count(w *worker) {
 	}
 }
 
-// active is how many connections the worker says that it has in hand, as far as
-// that can be.
+// active is the number of connections that the worker says it has, as far as
+// plausible.
 func (w *worker) active() int { return min(max(0, int(w.memory.Active.Load())), w.unfinished()) }
 
-// unended is how many connections the worker has taken and not ended, as of the
-// last count. Those that it has rejected are among them.
+// unfinished is how many connections the worker has accepted and not ended,
+// rejected ones included, as of the last count.
 func (w *worker) unfinished() int {
 	f := &w.counted
 	return int(min(f.accepted-min(f.accepted, f.handled+f.failed), mostActive))
 }
 
-// lost is how many connections a worker that is gone has taken along.
+// lost is how many connections a worker had when it exited.
 func (w *worker) lost() int { return w.active() }
 
-// heartbeat is when the worker's loop turned last, in ipc.Now's time; 0 before
-// the first turn. A beat that is yet to come is taken for none since the worker's start.
+// heartbeat is the last turn of the worker's loop, as ipc.Now; 0 before the
+// first. A time in the future counts as the worker's start.
 func (w *worker) heartbeat() int64 {
 	switch beat := w.memory.Beat.Load(); {
-	case beat < 0: // before the machine started
+	case beat < 0: // invalid
 		return 1
 	case beat > ipc.Now()+int64(time.Second):
 		return w.startedMono
@@ -128,8 +124,8 @@ func (w *worker) heartbeat() int64 {
 	}
 }
 
-// silence is the time since a worker's last heartbeat; 0 before the first,
-// when the start timeout watches over it.
+// silence is the time since the last heartbeat; 0 before the first, when the
+// start timeout applies.
 func (w *worker) silence() time.Duration {
 	beat := w.heartbeat()
 	if beat == 0 {
@@ -138,7 +134,6 @@ func (w *worker) silence() time.Duration {
 	return max(0, time.Duration(ipc.Now()-beat))
 }
 
-// add counts what a worker has done.
 func (t *Totals) add(f *counters) {
 	t.Accepted += f.accepted
 	t.Handled += f.handled
@@ -148,7 +143,6 @@ func (t *Totals) add(f *counters) {
 	t.BytesOut += f.bytesOut
 }
 
-// add counts what a worker has done.
 func (r *SlotRow) add(f *counters) {
 	r.Accepted += f.accepted
 	r.Handled += f.handled
@@ -162,7 +156,7 @@ func (r *SlotRow) add(f *counters) {
 // tally is a sum of ipc.Histograms.
 type tally struct {
 	counts [ipc.Buckets]uint64
-	sumNS  uint64 // whole, because sums of fractions of a second go back
+	sumNS  uint64 // in whole nanoseconds, because a sum of fractions can go back
 }
 
 func (t *tally) read(h *ipc.Histogram) {
@@ -186,9 +180,9 @@ func (t *tally) count() (n uint64) {
 	return n
 }
 
-// follow says whether t can come after before: with at most so many durations
-// more, none of which is longer than the worker has lived. As many as there can
-// be connections may be counted and not yet summed up.
+// plausibleAfter reports whether t can follow before: with at most this many more
+// durations, none longer than the worker has lived. Some may be counted and not
+// yet in the sum.
 func (t *tally) plausibleAfter(before *tally, most float64, lived time.Duration) bool {
 	more := 0.0
 	for i := range t.counts {
@@ -204,7 +198,7 @@ func (t *tally) plausibleAfter(before *tally, most float64, lived time.Duration)
 	return more <= most && longer <= (more+mostActive)*lived.Seconds()
 }
 
-// histogram is the tally as status shows it.
+// histogram is the tally for the status.
 func (t *tally) histogram() Histogram {
 	h := Histogram{Counts: t.counts[:], SumS: float64(t.sumNS) / 1e9}
 	for i := range ipc.Buckets - 1 {

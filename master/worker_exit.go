@@ -22,24 +22,24 @@ func (m *Master) applyKill(id policy.ID) {
 	}
 }
 
-// partingTime bounds a wait that is over at once unless
-// something is wrong: for its last messages after its exit, and for its exit
-// after it closed the channel.
+// lastMessagesTime limits the wait for a worker's last messages after its exit.
+// They are there at once, unless another process has its end of the channel.
 const lastMessagesTime = 2 * time.Second
 
-// attend waits for the worker's end. The exit is told after the last message,
-// which may be the reason for it.
+// watchExit waits for the worker's exit. It is reported after the last message,
+// which may say why.
 func (m *Master) watchExit(w *worker, heard <-chan struct{}, ended chan<- struct{}) {
 	e, err := w.watch()
 	close(ended)
 	select {
 	case <-heard:
-	case <-time.After(lastMessagesTime): // something else holds the other end
+	case <-time.After(lastMessagesTime): // another process has the other end
 	}
 	m.post(func(m *Master) { m.exited(w, e, err) })
 }
 
-// exited accounts for a worker that is gone and tells the policy.
+// exited adds up the counters of a worker that has exited, and tells the
+// policy.
 func (m *Master) exited(w *worker, e exit, err error) {
 	if err != nil {
 		m.log.Error("exit not seen", m.about(w, zap.Error(err))...)
@@ -47,8 +47,9 @@ func (m *Master) exited(w *worker, e exit, err error) {
 	}
 	m.count(w)
 	clean := e.signal == 0 && e.code == 0
-	// What it has cut it has counted as failed. What it held besides it took along,
-	// also with exit status 0: a handler may call os.Exit.
+	// The worker has counted connections that it closed itself as failed. Those
+	// that it still had are lost, also with exit status 0: a handler may call
+	// os.Exit.
 	lost := w.lost()
 	m.totals.Failed += uint64(lost)
 	m.slots[w.slot].Failed += uint64(lost)
@@ -63,18 +64,18 @@ func (m *Master) exited(w *worker, e exit, err error) {
 	m.board.Peer(w.slot).Reset()
 	m.step(policy.Exited{ID: w.id, Code: e.code, Signal: e.signal, Lost: lost})
 	delete(m.workers, w.id)
-	go w.close() // the owner loop does not wait for what a worker has left behind
+	go w.close() // off the owner loop: see close
 }
 
-// exit is how a worker ended.
+// exit is how a process ended.
 type exit struct {
 	code   int
 	signal int
-	cpu    time.Duration // that the process has used
+	cpu    time.Duration // its processor time
 }
 
-// watch waits for the worker's end and reaps it. It uses no thread: a pidfd is
-// pollable, and Wait4 with WNOHANG is asked only once it is ready.
+// watch waits for the exit and reaps the process. It uses no thread: the pidfd
+// is in the netpoller, and Wait4 does not block.
 func (w *worker) watch() (exit, error) {
 	raw, err := w.pidfd.SyscallConn()
 	if err != nil {
@@ -105,8 +106,8 @@ func (w *worker) watch() (exit, error) {
 	return exit{code: status.ExitStatus(), cpu: cpu}, nil
 }
 
-// kill sends SIGKILL through the pidfd, so that it can never reach a process
-// that took the number since.
+// kill sends SIGKILL through the pidfd, which cannot reach another process with
+// the same number.
 func (w *worker) kill() error {
 	raw, err := w.pidfd.SyscallConn()
 	if err != nil {
@@ -121,11 +122,11 @@ func (w *worker) kill() error {
 	return killErr
 }
 
-// maxEvidence bounds what is logged of a worker's last words, in bytes.
+// maxEvidence limits the evidence in the log, in bytes.
 const maxEvidence = 16 << 10
 
-// evidence returns what the runtime wrote before the worker died: a panic, a
-// fatal error or a goroutine dump. It must be called after the exit.
+// evidence returns what the runtime wrote before the exit: a panic, a fatal
+// error or the stacks of the goroutines.
 func (w *worker) evidence() string {
 	text, err := ipc.ReadCrashFile(w.crash, maxEvidence)
 	if err != nil {
@@ -134,9 +135,9 @@ func (w *worker) evidence() string {
 	return text
 }
 
-// close releases what the master holds of a worker that is gone. It may wait for
-// as long as the worker wanted: descriptors that the worker has sent are closed
-// with the channel, and Close waits for a Receive that closes others.
+// close frees what the master has of a worker that is gone. It may take long:
+// the channel's end closes descriptors that the worker has sent, and Receive
+// may be closing others.
 func (w *worker) close() {
 	_ = w.pidfd.Close()
 	_ = unix.Close(w.crash)

@@ -13,28 +13,28 @@ import (
 	"prefork/master/policy"
 )
 
-// What keeps a message from a worker is one of three things. The worker has
-// gone: its exit is on its way. The worker does not read: its channel is full,
-// which is evidence against it if it lasts. Or the master lacks something, such
-// as descriptors or memory, for which no worker is to blame: the message waits.
+// There are three reasons why a message cannot be sent. The worker has exited. Or
+// it does not read and its channel is full: if that lasts, it is unfit. Or the
+// master lacks descriptors or memory, which is not the worker's fault: the
+// message waits.
 
 const (
-	resendAfter  = 2  // samples without an acknowledgement, after which an order is repeated; then doubled
-	resendAtMost = 64 // samples between two times
-	orderTries   = 5  // after which the log says so
+	resendAfter  = 2  // samples without an acknowledgement until an order is sent again; doubled each time
+	resendAtMost = 64 // the most samples between two times
+	orderTries   = 5  // until it is logged
 )
 
-// outbox is what one worker has yet to be told. The owner loop owns it.
+// outbox is what one worker has not received yet. The owner loop owns it.
 type outbox struct {
-	queue  []ipc.Message // oldest first; one of each type, the latest
+	queue  []ipc.Message // oldest first; the latest of each type
 	orders map[ipc.Type]*order
 	full   bool          // the channel was full at the last try
-	since  time.Duration // on the policy's clock: since when it is full
+	since  time.Duration // when that began, on the policy's clock
 }
 
-// order is a message that a worker acknowledges once it has done what it says.
-// What it carries, such as a descriptor, is looked up when it is sent: a repeated
-// order brings the latest.
+// order is a message that the worker acknowledges when it is done. Its
+// contents, such as a descriptor, are looked up at each send, so a repeated
+// order has the latest ones.
 type order struct {
 	number  uint64
 	sent    bool
@@ -42,7 +42,7 @@ type order struct {
 	tries   int
 }
 
-// send sends one message to a worker, after those that wait.
+// send sends a message to a worker, after those that wait.
 func (m *Master) send(w *worker, msg ipc.Message) {
 	w.outbox.queue = slices.DeleteFunc(w.outbox.queue, func(q ipc.Message) bool { return q.Type() == msg.Type() })
 	w.outbox.queue = append(w.outbox.queue, msg)
@@ -55,7 +55,7 @@ func (m *Master) sendTo(id policy.ID, msg ipc.Message) {
 	}
 }
 
-// flushQueue sends what waits, until something cannot be sent.
+// flushQueue sends waiting messages until one cannot be sent.
 func (m *Master) flushQueue(w *worker) (all bool) {
 	for len(w.outbox.queue) > 0 {
 		msg := w.outbox.queue[0]
@@ -69,7 +69,7 @@ func (m *Master) flushQueue(w *worker) (all bool) {
 	return true
 }
 
-// instruct gives a worker the order of type t, in place of an earlier one.
+// giveOrder gives a worker an order, and drops an earlier one of this type.
 func (m *Master) giveOrder(w *worker, t ipc.Type) {
 	m.lastOrder++
 	if w.outbox.orders == nil {
@@ -79,7 +79,6 @@ func (m *Master) giveOrder(w *worker, t ipc.Type) {
 	m.sendOrder(w, t)
 }
 
-// instructAll gives every worker the order.
 func (m *Master) giveOrderToAll(t ipc.Type) {
 	for _, w := range m.workers {
 		m.giveOrder(w, t)
@@ -103,8 +102,8 @@ func (m *Master) sendOrder(w *worker, t ipc.Type) bool {
 	return o.sent
 }
 
-// acknowledged notes that a worker has followed an order. One that was replaced
-// meanwhile is none any more.
+// acknowledged removes an order that was done, unless a later one has replaced
+// it.
 func (w *worker) acknowledged(number uint64) {
 	for t, o := range w.outbox.orders {
 		if o.number == number {
@@ -113,13 +112,13 @@ func (w *worker) acknowledged(number uint64) {
 	}
 }
 
-// remind sends again what the workers have not been told or have not
-// acknowledged. It runs at every sample.
+// resend sends what could not be sent or was not acknowledged. It runs at every
+// sample.
 func (m *Master) resend() {
 	waiting := false
 	for _, w := range m.workers {
 		if w.process.suspended {
-			continue // it is told once it runs again
+			continue // until it runs again
 		}
 		if !m.flushQueue(w) || !m.resendOrders(w) {
 			waiting = true
@@ -147,7 +146,8 @@ func (m *Master) resendOrders(w *worker) (all bool) {
 	return all
 }
 
-// trySend sends a message and says whether it need not be sent again.
+// trySend sends a message, and reports whether that is done: if not, it must be
+// sent again.
 func (m *Master) trySend(w *worker, msg ipc.Message, fds ...int) bool {
 	err := w.channel.Send(msg, fds...)
 	full := errors.Is(err, ipc.ErrStuck)

@@ -13,11 +13,11 @@ import (
 	"prefork/master/policy"
 )
 
-// uneasy is the silence after which it matters whether a worker is suspended:
-// twice what an idle one needs.
+// suspiciousSilence is twice the heartbeat interval of an idle worker. A longer
+// silence may be that of a suspended process.
 const suspiciousSilence = time.Second
 
-// takeSample tells the policy how the workers fare.
+// takeSample tells the policy how the workers are.
 func (m *Master) takeSample() {
 	m.resend()
 	samples := make([]policy.Sample, 0, len(m.workers))
@@ -48,7 +48,7 @@ func (m *Master) takeSample() {
 	m.notifyProgress()
 }
 
-// connectionsWait says whether a connection waits at one of the listeners.
+// connectionsWait reports whether a connection waits to be accepted.
 func (m *Master) connectionsWait() bool {
 	fds := make([]unix.PollFd, 0, len(m.current.listeners))
 	for _, l := range m.current.listeners {
@@ -58,9 +58,9 @@ func (m *Master) connectionsWait() bool {
 	return err == nil && n > 0
 }
 
-// sample looks at the workers, and first at their processes and at the files of
-// the listeners: off the owner loop, for a file system may keep a reader waiting.
-// If it still does at the next sample the policy is told what was last seen.
+// sample reads /proc and looks for the files of listeners on another goroutine,
+// because a file system may block, and then takes the sample. If that goroutine
+// has not returned by the next sample, the old values are used.
 func (m *Master) sample() {
 	m.repairListeners()
 	m.logSuppressed()
@@ -93,9 +93,8 @@ func (m *Master) sample() {
 	}()
 }
 
-// look reads what the kernel says of a worker that has just become ready, so
-// that the status has its figures before the next sample. One that serves one
-// connection is not worth it.
+// readProcessOf reads the process of a worker that has just become ready, so
+// that the status need not wait for the next sample.
 func (m *Master) readProcessOf(w *worker) {
 	if g := m.generations[w.generation]; g == nil || g.config.Policy.OneShot {
 		return
@@ -111,36 +110,36 @@ func (m *Master) readProcessOf(w *worker) {
 	}()
 }
 
-// see notes what the kernel says of the worker's process, unless it is gone or
-// the number is another's by now.
+// setProcess records what the kernel says about the worker's process, unless
+// that is gone or another process has its number.
 func (w *worker) setProcess(p process) {
 	if p.started == 0 || w.process.started != 0 && p.started != w.process.started {
 		return
 	}
-	p.cpu = max(p.cpu, w.process.cpu) // it never goes back
+	p.cpu = max(p.cpu, w.process.cpu) // never less than before
 	w.process = p
 }
 
-// process is what the kernel says of a worker's process.
+// process is what the kernel says about a worker's process.
 type process struct {
 	rss       uint64        // resident bytes
 	cpu       time.Duration // processor time, user and system
-	suspended bool          // stopped by a signal or held by a tracer: it cannot run
-	started   uint64        // in ticks since the machine's start; tells it from a later one of the same number
+	suspended bool          // by a signal or a debugger
+	started   uint64        // ticks after the machine's start; another process with this number has another value
 }
 
-// tick is the unit of the times in /proc/PID/stat: the kernel's USER_HZ is 100
-// on every architecture that Go runs on.
+// tick is the unit of times in /proc/PID/stat. USER_HZ is 100 on all
+// architectures of Go.
 const tick = 10 * time.Millisecond
 
-// readProcess reads proc_pid_stat(5); all is zero if the process is gone.
+// readProcess reads proc_pid_stat(5). All is zero if the process is gone.
 func readProcess(pid int) process {
 	data, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 	if err != nil {
 		return process{}
 	}
-	// The second field is the name in parentheses, and may hold anything. What
-	// the manual page calls field n is fields[n-3].
+	// The second field is the name in parentheses, with any characters. Field n
+	// of the manual page is fields[n-3].
 	fields := bytes.Fields(data[bytes.LastIndexByte(data, ')')+1:])
 	if len(fields) < 22 {
 		return process{}

@@ -14,8 +14,8 @@ import (
 	"prefork/systemd"
 )
 
-// environment returns the workers' environment: ours, marked, without what the
-// service manager meant for the master alone.
+// environment returns the environment of workers: ours, marked, without the
+// service manager's variables.
 func environment() []string {
 	var env []string
 	for _, kv := range systemd.Environ(os.Environ()) {
@@ -26,12 +26,12 @@ func environment() []string {
 	return append(env, ipc.WorkerVariable+"=1")
 }
 
-// image is the running program itself, even if its file was replaced since: a
-// half-finished deployment never mixes versions inside a generation.
+// image is the running program, even if its file was replaced since. So a
+// generation never mixes versions.
 const image = "/proc/self/exe"
 
-// spawn starts a worker of generation g with the running image. The call takes
-// as long as vfork and exec do, about a millisecond.
+// spawn starts a worker of g. It takes as long as vfork and exec, about a
+// millisecond.
 func (m *Master) spawn(id policy.ID, slot int, g *generation) (*worker, error) {
 	crash, err := ipc.NewCrashFile()
 	if err != nil {
@@ -54,8 +54,8 @@ func (m *Master) spawn(id policy.ID, slot int, g *generation) (*worker, error) {
 	for _, l := range g.listeners {
 		files = append(files, l.fd)
 	}
-	// In a process group of its own, for Ctrl-C reaches the foreground group: the
-	// master decides, not each worker.
+	// The worker has its own process group: Ctrl-C signals the foreground group,
+	// and only the master should react.
 	pid, pidfd, err := forkexec.Start(image, os.Args, environment(), files)
 	if err != nil {
 		_ = unix.Close(ours)
@@ -92,8 +92,8 @@ func (w *worker) open(channel, pidfd int) error {
 	return nil
 }
 
-// abandon ends and reaps a worker that cannot be watched. It has run for less
-// than a millisecond and holds no connection.
+// abandon kills and reaps a worker that cannot be watched. It has run for less
+// than a millisecond and has no connections.
 func abandon(pid, pidfd int) {
 	_ = unix.Kill(pid, unix.SIGKILL)
 	_, _ = unix.Wait4(pid, nil, 0, nil)

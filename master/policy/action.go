@@ -6,13 +6,13 @@ import (
 )
 
 // Action is something that the master must do, in the order in which Step
-// returned it. An action never fails in the machine's eyes: what goes wrong
-// comes back as an event.
+// returned it. The machine does not expect it to fail: errors come back as
+// events.
 type Action interface{ action() }
 
-// Load reads the configuration and binds what listeners it adds. It has the
-// StartTimeout of the generation that serves. Loaded follows, unless a Verdict
-// ends the reload before: that one gives the load up.
+// Load reads the configuration and binds new listeners, within the StartTimeout
+// of the generation that serves. Loaded follows, unless a Verdict ends the
+// reload before that: then the load is given up.
 type Load struct{}
 
 // Spawn starts a worker; Spawned or SpawnFailed follows.
@@ -22,17 +22,16 @@ type Spawn struct {
 	Generation int
 }
 
-// Listen makes the sockets of Generation listen, which so far are only bound:
-// from here on clients can connect. Listening follows, and no worker of
-// Generation is told to accept before.
+// Listen makes the sockets of Generation listen. Until then they are only
+// bound. Listening follows, and no worker of Generation accepts before that.
 type Listen struct{ Generation int }
 
 // Accept lets a worker take connections, for the first time or again.
 type Accept struct{ ID ID }
 
-// DrainWorker makes a worker stop accepting. With Hold it stays warm; without
-// it finishes within Timeout and exits. With Empty it first takes what is
-// queued on the listeners that no newer generation serves.
+// DrainWorker makes a worker stop accepting. With Hold it may have to accept
+// again; without, it finishes within Timeout and exits. With TakeQueued it
+// first takes what is queued on listeners that no newer generation serves.
 type DrainWorker struct {
 	ID         ID
 	Hold       bool
@@ -40,34 +39,34 @@ type DrainWorker struct {
 	Timeout    time.Duration
 }
 
-// LameDuck tells a worker that the whole server is going to end, so that it can
-// say so to whoever asks for its health. It serves on as before.
+// LameDuck tells a worker that the server is going to end, so that its health
+// checks fail. It goes on serving.
 type LameDuck struct{ ID ID }
 
-// StopWorker tells a worker over its channel to exit at once.
+// StopWorker makes a worker exit at once.
 type StopWorker struct{ ID ID }
 
 // Kill ends a worker with SIGKILL.
 type Kill struct{ ID ID }
 
-// Dump makes a worker write its goroutines down before it is killed.
+// Dump makes a worker write the stacks of its goroutines into its crash file.
 type Dump struct{ ID ID }
 
-// Quiesce stops new handshakes on those listeners of Generation that no
-// generation will go on serving: in an orderly end all of them, else those that
-// the committed generation does not have. DrainWorker with Empty follows.
+// Quiesce stops new handshakes on the listeners that close with Generation:
+// when the server ends all of them, else those that the committed generation
+// does not have. DrainWorker with TakeQueued follows.
 type Quiesce struct{ Generation int }
 
-// Commit makes Generation the one that serves. What it does not share with its
-// predecessor stays open until Retire.
+// Commit makes Generation the one that serves. Listeners that only its
+// predecessor has stay open until Retire.
 type Commit struct{ Generation int }
 
-// Retire closes the listeners that only Generation had: it does not serve, and
-// its last worker has gone. It comes once for each generation but the one that
-// serves at the end.
+// Retire closes the listeners that only Generation had, after its last worker
+// has exited. It comes once for each generation, except the last one that
+// serves.
 type Retire struct{ Generation int }
 
-// Notify tells the service manager.
+// Notify is a message to the service manager.
 type Notify struct {
 	State  NotifyState
 	Status string // one line for people
@@ -76,10 +75,10 @@ type Notify struct {
 // String writes n as a line of the script.
 func (n Notify) String() string { return fmt.Sprintf("notify %s %q", notifyNames[n.State], n.Status) }
 
-// NotifyState is what the service manager is told.
+// NotifyState is the state in a Notify.
 type NotifyState uint8
 
-// The states of Notify. NotifyStatus changes only the status line.
+// The states of a Notify. NotifyStatus changes only the status line.
 const (
 	NotifyStatus NotifyState = iota
 	NotifyReady
@@ -104,8 +103,8 @@ type Verdict struct {
 	Err        string
 }
 
-// Note is a line of the log. The last one about a worker is "worker exited",
-// with the reason in the field event.
+// Note is a log line. The last one about a worker is "worker exited", with the
+// cause in the field event.
 type Note struct {
 	Level   Level
 	Message string // constant
@@ -129,11 +128,10 @@ func (n Note) String() string {
 	return line
 }
 
-// Level is the weight of a Note.
+// Level is the level of a Note.
 type Level uint8
 
-// The levels, as an operator reads them: Info is a transition, Warn is
-// degraded service, Error needs a person.
+// Info is a transition, Warn is degraded service, Error needs a person.
 const (
 	Debug Level = iota
 	Info
@@ -154,11 +152,10 @@ type Field struct {
 type Exit struct {
 	Code      int `script:"always"`
 	Err       string
-	Leftovers time.Duration // how long those that an earlier master left may still take
+	Leftovers time.Duration // how long workers of an earlier master may still take
 }
 
-// KillLeftovers ends the workers of an earlier master that have not finished in
-// time.
+// KillLeftovers kills the workers of an earlier master that have not finished.
 type KillLeftovers struct{}
 
 func (Load) action()          {}

@@ -7,32 +7,32 @@ import (
 	"time"
 )
 
-// brake slows the replacement of workers that crash. It has two parts: the
-// streak, which doubles the delay with each fast death in a row, and the
-// score, a count of crashes in which each weighs half after every half-life.
-// Past the budget the service is degraded: every replacement waits the cap.
+// brake delays the replacement of workers that crash, by two counts. Each fast
+// death in a row doubles the delay. The score counts crashes, each for half
+// after every half-life; above the budget the service is degraded, and every
+// replacement waits the maximum.
 //
-// A degraded service recovers at half the budget, not at the budget, so that
-// one crash more or less does not toggle it.
+// A degraded service recovers at half the budget, so that it does not change
+// with every crash.
 type brake struct {
-	streak   int
-	lastFast time.Duration // when the streak last grew
+	fastDeaths int
+	lastFast   time.Duration // the last fast death
 
 	score    float64
 	scoredAt time.Duration
 
 	degraded   bool
-	recoversAt time.Duration // if degraded: when it will no longer be
+	recoversAt time.Duration // if degraded
 }
 
-// crash counts one and returns how long the replacement waits, and whether
-// the budget has just been spent.
+// crash counts a crash. It returns how long the replacement waits, and whether
+// the budget is used up by this crash.
 func (b *brake) crash(now time.Duration, fast bool, c *Config, r *random) (delay time.Duration, spent bool) {
 	age := float64(now-b.scoredAt) / float64(c.CrashHalfLife)
 	b.score = b.score*math.Exp2(-age) + 1
 	b.scoredAt = now
 	if fast {
-		delay = b.prolong(now, c)
+		delay = b.lengthenStreak(now, c)
 	}
 	if !b.degraded && b.score > c.CrashBudget {
 		b.degraded, spent = true, true
@@ -45,7 +45,7 @@ func (b *brake) crash(now time.Duration, fast bool, c *Config, r *random) (delay
 	return r.around(delay), spent
 }
 
-// backoff is BackoffBase, doubled that many times, up to BackoffCap.
+// backoff is BackoffBase, doubled that many times, and BackoffCap at most.
 func (c *Config) backoff(doublings int) time.Duration {
 	if shift := min(doublings, 32); c.BackoffBase <= c.BackoffCap>>shift {
 		return c.BackoffBase << shift
@@ -53,34 +53,33 @@ func (c *Config) backoff(doublings int) time.Duration {
 	return c.BackoffCap
 }
 
-// prolong adds one to the streak and returns the delay that it has come to.
-func (b *brake) prolong(now time.Duration, c *Config) time.Duration {
-	delay := c.backoff(b.streak)
-	b.streak++
+// lengthenStreak counts a fast death and returns the delay.
+func (b *brake) lengthenStreak(now time.Duration, c *Config) time.Duration {
+	delay := c.backoff(b.fastDeaths)
+	b.fastDeaths++
 	b.lastFast = now
 	return delay
 }
 
-// early counts a worker that left soon after its Ready, which was no crash and
-// costs no budget, and returns how long the replacement waits: whoever makes
-// workers leave as fast as they come must not make the machine spin.
+// delayEarly counts a worker that left soon after its Ready without a crash,
+// and returns how long its replacement waits.
 func (b *brake) delayEarly(now time.Duration, c *Config, r *random) time.Duration {
-	delay := b.prolong(now, c)
+	delay := b.lengthenStreak(now, c)
 	if b.degraded {
 		delay = c.BackoffCap
 	}
 	return r.around(delay)
 }
 
-// survived tells the brake that a worker lived through its first FastDeath at
-// the given time: if that was after the last fast death, the streak is over.
+// survived tells the brake when a worker outlived FastDeath. A later time than
+// the last fast death ends the row.
 func (b *brake) survived(at time.Duration) {
-	if b.streak > 0 && at > b.lastFast {
-		b.streak = 0
+	if b.fastDeaths > 0 && at > b.lastFast {
+		b.fastDeaths = 0
 	}
 }
 
-// calm says whether the service has just recovered.
+// recover reports whether the service is no longer degraded.
 func (b *brake) recover(now time.Duration) bool {
 	if !b.degraded || now < b.recoversAt {
 		return false
@@ -89,7 +88,7 @@ func (b *brake) recover(now time.Duration) bool {
 	return true
 }
 
-// String says why the service is degraded, or nothing.
+// String returns why the service is degraded, or nothing.
 func (b *brake) String() string {
 	if !b.degraded {
 		return ""
@@ -97,8 +96,8 @@ func (b *brake) String() string {
 	return fmt.Sprintf("workers keep crashing (score %.0f): replacements are slowed down", b.score)
 }
 
-// random is a small generator (SplitMix64, by Steele, Lea and Flood): what the
-// machine does must depend on its seed alone.
+// random is a small generator (SplitMix64, by Steele, Lea and Flood). The
+// machine must depend on its seed alone.
 type random struct{ state uint64 }
 
 func (r *random) next() uint64 {
@@ -109,20 +108,20 @@ func (r *random) next() uint64 {
 	return z ^ z>>31
 }
 
-// below returns a number in [0, n), or 0 if n is 0. Its bias is of no account
-// at the sizes used here.
+// below returns a number in [0, n), or 0 if n is 0. Its bias does not matter
+// for the numbers used here.
 func (r *random) below(n uint64) uint64 {
 	hi, _ := bits.Mul64(r.next(), n)
 	return hi
 }
 
-// around returns d give or take a fifth.
+// around returns d, up to a fifth more or less.
 func (r *random) around(d time.Duration) time.Duration {
 	fifth := d / 5
 	return d - fifth + time.Duration(r.below(uint64(2*fifth)+1))
 }
 
-// delay makes w's place wait for its replacement, if it must wait.
+// delayReplacement counts a crash of w and delays its replacement if necessary.
 func (m *Machine) delayReplacement(w *worker) {
 	g := w.gen
 	c := &g.config
@@ -135,9 +134,10 @@ func (m *Machine) delayReplacement(w *worker) {
 	m.postpone(w, wait)
 }
 
-// delayLeft delays the replacement of a worker that leaves without an order: if
-// it left soon after its Ready, and if more of them than the pool has places are
-// still there. Otherwise workers that say so and stay would fill the machine.
+// delayAfterLeaving delays the replacement of a worker that leaves without an
+// order, if it left soon after its Ready, or if more such workers than the pool
+// has places have not exited. Otherwise workers that leave and do not exit
+// would fill the machine.
 func (m *Machine) delayAfterLeaving(w *worker) {
 	g := w.gen
 	if w.served || !m.maintained(g) {
@@ -154,7 +154,7 @@ func (m *Machine) delayAfterLeaving(w *worker) {
 	m.postpone(w, wait)
 }
 
-// short says whether w's life was so short that its replacement must wait.
+// shortLived reports whether w died so early that its replacement must wait.
 func (m *Machine) shortLived(w *worker) bool {
 	m.noteSurvivors(w.gen)
 	limit := w.gen.config.FastDeath
@@ -172,10 +172,10 @@ func (m *Machine) postpone(w *worker, wait time.Duration) {
 	}
 	w.gen.pending = append(w.gen.pending, m.now+wait)
 	m.note(Info, "replacement delayed", nil, Field{"slot", w.slot}, Field{"generation", w.gen.number},
-		Field{"backoff", wait}, Field{"attempt", m.brake.streak})
+		Field{"backoff", wait}, Field{"attempt", m.brake.fastDeaths})
 }
 
-// observe tells the brake who of g has survived its first moments.
+// noteSurvivors tells the brake which workers of g have outlived FastDeath.
 func (m *Machine) noteSurvivors(g *generation) {
 	for _, w := range g.members {
 		if at := w.readyAt + g.config.FastDeath; w.everReady && at <= m.now {

@@ -148,5 +148,5 @@ func (c Config) conflicts() []error {
 	return errs
 }
 
-// dynamic says whether the pool grows and shrinks by its spares.
+// dynamic reports whether the pool grows and shrinks by its spares.
 func (c Config) dynamic() bool { return !c.OneShot && c.Max > c.Min }

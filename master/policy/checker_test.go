@@ -134,7 +134,7 @@ func (c *checker) step(now time.Duration, ev Event) ([]Action, error) {
 	return actions, nil
 }
 
-// aboutWorker says whether a is an order to a worker, who may be in any state
+// aboutWorker reports whether a is an order to a worker, who may be in any state
 // if the events were wild.
 func aboutWorker(a Action) bool {
 	switch a.(type) {
@@ -144,7 +144,7 @@ func aboutWorker(a Action) bool {
 	return false
 }
 
-// breaksProbation says whether ev is the death of a worker that should have
+// breaksProbation reports whether ev is the death of a worker that should have
 // proven its generation.
 func (c *checker) breaksProbation(ev Event) bool {
 	e, ok := ev.(Exited)

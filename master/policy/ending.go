@@ -5,16 +5,16 @@ import (
 	"time"
 )
 
-// leftoverGrace is what a worker whose master died may take beyond its drain
-// timeout: it then cuts its connections and waits a second for its handlers.
+// leftoverGrace is how long a worker whose master died may take after its drain
+// timeout: it closes its connections then, and waits a second for its handlers.
 const leftoverGrace = 5 * time.Second
 
-// LeftoverTime is how long after the start of the master workers of an earlier
-// one may take. They see that their master is gone, finish what they have and
-// exit; one that has not by then hangs, and nobody else would end it.
+// LeftoverTime is how long after its start a master waits for workers of an
+// earlier one. They finish their connections and exit; one that has not by then
+// hangs.
 func (c Config) LeftoverTime() time.Duration { return c.DrainTimeout + leftoverGrace }
 
-// onDrain begins the orderly end, or, the second time, ends it.
+// onDrain begins a drain. During a drain a second signal ends it.
 func (m *Machine) onDrain(r Request) {
 	add(&m.ends, r)
 	if r != 0 && m.Ending() {
@@ -29,15 +29,15 @@ func (m *Machine) onDrain(r Request) {
 		return
 	case Booting:
 		if m.serving.listens == listensNot {
-			m.onStop() // nobody could connect
+			m.onStop() // there are no clients
 			return
 		}
 	}
 	m.note(Info, "draining", nil, Field{"state", m.state.String()}, Field{"duration", m.serving.config.DrainTimeout})
 	m.do(Notify{State: NotifyStopping, Status: "draining"})
 	lameDuck := m.serving.config.LameDuck
-	m.abandonReload(Draining)
-	m.announceEnd()
+	m.cancelReload(Draining)
+	m.lameDuckAll()
 	if lameDuck > 0 {
 		m.lameDuck, m.lameUntil = true, m.now+lameDuck
 		return
@@ -45,8 +45,8 @@ func (m *Machine) onDrain(r Request) {
 	m.beginDrain()
 }
 
-// announceEnd tells everyone whom a client may still ask that the server ends.
-func (m *Machine) announceEnd() {
+// lameDuckAll tells all workers with connections that the server ends.
+func (m *Machine) lameDuckAll() {
 	for _, g := range m.generations {
 		for _, w := range g.members {
 			if w.mayHaveConnections() {
@@ -56,7 +56,7 @@ func (m *Machine) announceEnd() {
 	}
 }
 
-// onStop ends everything at once.
+// onStop stops everything at once.
 func (m *Machine) onStop() {
 	if m.state == Killing {
 		return
@@ -68,7 +68,7 @@ func (m *Machine) onStop() {
 	m.killAll()
 }
 
-// abort gives up a boot that cannot succeed.
+// abort ends a start that cannot succeed.
 func (m *Machine) abort(code int, why string) {
 	m.note(Error, "boot failed", nil, Field{"error", why})
 	m.do(Notify{State: NotifyStopping, Status: "boot failed: " + why})
@@ -76,9 +76,9 @@ func (m *Machine) abort(code int, why string) {
 	m.killAll()
 }
 
-// abandonReload ends a reload that runs, and whatever waits for one, on the
-// way into the given state.
-func (m *Machine) abandonReload(to State) {
+// cancelReload ends the reload and those that wait, on the way to another
+// state.
+func (m *Machine) cancelReload(to State) {
 	running := m.state == Reloading || m.state == Probation
 	m.state = to
 	if g := m.coming; g != nil {
@@ -95,7 +95,7 @@ func (m *Machine) abandonReload(to State) {
 	}
 }
 
-// beginDrain drains everyone, the held as well as those who serve.
+// beginDrain drains all workers, also those that are held.
 func (m *Machine) beginDrain() {
 	c := &m.serving.config
 	m.lameDuck = false
@@ -113,7 +113,7 @@ func (m *Machine) beginDrain() {
 	}
 }
 
-// overrun ends a drain whose time is over.
+// overrun ends a drain that took too long.
 func (m *Machine) overrun() {
 	m.state = Killing
 	for _, g := range m.generations {
@@ -144,9 +144,9 @@ func (m *Machine) overrunText() string {
 	return fmt.Sprintf("%d workers had to be killed", m.overran)
 }
 
-// killAll stops everyone.
+// killAll stops all workers.
 func (m *Machine) killAll() {
-	m.abandonReload(Killing)
+	m.cancelReload(Killing)
 	m.lameDuck = false
 	m.held = nil
 	for _, g := range m.generations {
@@ -154,7 +154,7 @@ func (m *Machine) killAll() {
 	}
 }
 
-// finish ends the machine when nobody is left.
+// finish ends the machine when no worker is left.
 func (m *Machine) finish() {
 	if m.state != Killing && m.state != Draining || m.lameDuck {
 		return

@@ -7,43 +7,43 @@ import (
 	"prefork/internal/script"
 )
 
-// generation is one configuration with its pool.
+// generation is a configuration with its pool.
 type generation struct {
 	number  int
 	config  Config
 	members []*worker // by ID
 	listens listens
 
-	// The size: what the configuration says, moved by Scale and, for a dynamic
-	// pool, by its spares.
+	// min is the size of the pool: as configured, and changed by Scale and, in
+	// a dynamic pool, by its spares.
 	min, max int
 	size     int // workers to keep; not for one-shot
 	spare    int // one-shot workers to keep ready
 	spares   spares
 
-	pending      []time.Duration // places that wait for their replacement until then
-	everReady    int             // workers that were once
-	completeBy   time.Duration   // coming: when every worker must have a slot
-	noSlotLogged bool            // it was said that there is no free slot
-	strays       int             // deaths by a signal at the start, not long ago
-	strayAt      time.Duration   // the last of them
+	pending      []time.Duration // places whose replacement waits, and until when
+	everReady    int             // workers that have ever been ready
+	completeBy   time.Duration   // if coming: when every worker must have a slot
+	noSlotLogged bool
+	strays       int           // recent deaths by a signal at the start
+	strayAt      time.Duration // the last of them
 
-	// A generation that is emptying keeps somebody who takes what is queued
-	// although it drains: its worker may crash, or have been starting. A one-shot
-	// one keeps its spares, because more connections may be queued than it had.
-	// It stops at the first worker that found nothing more, or at drainBy.
+	// A generation that is takingQueued keeps a worker that takes queued
+	// connections although it drains: that one may crash, or may have been
+	// starting. A one-shot generation keeps its spares, because more
+	// connections may be queued than it had workers. This ends with the first
+	// worker that finds the queue empty, or at drainBy.
 	takingQueued bool
 	drainBy      time.Duration
-	failed       int // workers that crashed meanwhile
+	crashes      int // while takingQueued
 }
 
-// mustEmpty says whether a held generation may need workers that it does not have
-// to take what is queued for it alone.
+// mustTakeQueued reports whether a held generation needs more workers to take what
+// is queued for it alone.
 func (g *generation) mustTakeQueued() bool {
 	return g.config.OneShot || g.count((*worker).serves) == 0
 }
 
-// listens says whether a generation's sockets listen.
 type listens uint8
 
 const (
@@ -52,7 +52,7 @@ const (
 	listensNow
 )
 
-// newGeneration makes the generation after the newest.
+// newGeneration makes the next generation.
 func (m *Machine) newGeneration(c Config) *generation {
 	m.lastGeneration++
 	g := &generation{
@@ -75,7 +75,7 @@ func (g *generation) places() int {
 	return g.size
 }
 
-// count returns how many members satisfy f.
+// count counts the workers for which f is true.
 func (g *generation) count(f func(*worker) bool) int {
 	n := 0
 	for _, w := range g.members {
@@ -86,14 +86,14 @@ func (g *generation) count(f func(*worker) bool) int {
 	return n
 }
 
-// missing is how many places are empty.
+// missing is how many places have no worker.
 func (g *generation) missing() int {
 	return max(0, g.places()-g.count((*worker).hasPlace))
 }
 
 // room is how many more workers the generation may have. Only one-shot pools
-// are bounded by their processes: the others by their places, to which a
-// replacement is added while its predecessor still serves.
+// have a maximum: others have places, and a replacement may start while its
+// predecessor still serves.
 func (g *generation) room() int {
 	if g.config.OneShot {
 		return max(0, g.max-len(g.members))
@@ -101,8 +101,8 @@ func (g *generation) room() int {
 	return MaxSlots
 }
 
-// complete says whether every place is filled by a worker that has become
-// ready. Since one-shot workers leave again, all that ever were are counted.
+// complete reports whether every place has a worker that has become ready.
+// One-shot workers leave again, so all that ever were ready count.
 func (g *generation) complete() bool {
 	if g.config.OneShot {
 		return g.everReady >= g.spare
@@ -110,13 +110,13 @@ func (g *generation) complete() bool {
 	return g.count((*worker).serves) >= g.size
 }
 
-// peopled says whether g is to be kept at its size.
+// maintained reports whether g is kept at its size.
 func (m *Machine) maintained(g *generation) bool {
 	return g == m.serving && m.keepsServing() || g == m.coming || g.takingQueued
 }
 
-// maintain spawns what g is short of, but for the places that wait, and lets
-// go of what it has too much.
+// maintain starts missing workers, except those that wait, and drains surplus
+// ones.
 func (m *Machine) maintain(g *generation) {
 	if g.takingQueued && m.now >= g.drainBy {
 		g.takingQueued = false
@@ -141,8 +141,8 @@ func (m *Machine) maintain(g *generation) {
 	g.noSlotLogged = false
 }
 
-// shed lets the surplus go: first who never served, then who has the least in
-// hand, and among equals the newest.
+// shrink drains surplus workers: first those that are starting, then those with
+// the fewest connections, and of equal ones the newest.
 func (m *Machine) shrink(g *generation) {
 	surplus := g.count(func(w *worker) bool { return w.alive() && w.hasPlace() }) - g.places()
 	for ; surplus > 0; surplus-- {
@@ -156,7 +156,7 @@ func (m *Machine) shrink(g *generation) {
 	}
 }
 
-// before says whether w is to be let go rather than the newer worker o.
+// drainsBefore reports whether w is drained before the newer worker o.
 func (w *worker) drainsBefore(o *worker) bool {
 	if (w.state == WorkerStarting) != (o.state == WorkerStarting) {
 		return w.state == WorkerStarting
@@ -164,7 +164,7 @@ func (w *worker) drainsBefore(o *worker) bool {
 	return w.active < o.active
 }
 
-// spawn starts a worker in the lowest free slot, if there is one.
+// spawn starts a worker in the lowest free slot.
 func (m *Machine) spawn(g *generation) bool {
 	slot := slices.Index(m.slots, 0)
 	if slot < 0 {
@@ -179,7 +179,7 @@ func (m *Machine) spawn(g *generation) bool {
 	c := &g.config
 	w := &worker{id: m.lastID, slot: slot, gen: g, started: m.now, since: m.now}
 	if n := c.RecycleConnections; n > 0 {
-		w.recycleAt = n + m.random.below(n/10+1)
+		w.recycleConnections = n + m.random.below(n/10+1)
 	}
 	if d := c.RecycleAge; d > 0 {
 		w.recycleAge = d + time.Duration(m.random.below(uint64(d/10)+1))
@@ -200,14 +200,14 @@ func (m *Machine) remove(w *worker) {
 	g.members = slices.DeleteFunc(g.members, func(o *worker) bool { return o == w })
 }
 
-// drainGeneration drains all of g that does not drain yet, and what is queued
-// for it alone. It becomes leaving unless it serves.
+// drainGeneration drains g's workers, which take what is queued for g alone. g
+// is leaving then, unless it serves.
 func (m *Machine) drainGeneration(g *generation, why cause, by time.Duration) {
 	m.do(Quiesce{Generation: g.number})
 	g.drainBy = by
 	accepting := g.count((*worker).serves) > 0
 	for _, w := range g.members {
-		// A start is awaited only if nobody else could empty the queue.
+		// Wait for a starting worker only if no other can take what is queued.
 		if w.state == WorkerStarting && (g.takingQueued && g.config.OneShot || !accepting) {
 			continue
 		}
@@ -215,7 +215,6 @@ func (m *Machine) drainGeneration(g *generation, why cause, by time.Duration) {
 	}
 }
 
-// stopGeneration stops all of g.
 func (m *Machine) stopGeneration(g *generation, why cause) {
 	g.takingQueued = false
 	for _, w := range g.members {
@@ -223,12 +222,12 @@ func (m *Machine) stopGeneration(g *generation, why cause) {
 	}
 }
 
-// leaving says whether g neither serves nor will.
+// leaving reports whether g neither serves nor will.
 func (m *Machine) leaving(g *generation) bool {
 	return g != m.serving && g != m.coming && g != m.held
 }
 
-// capOld stops the oldest generation that still drains if there are too many.
+// capOld stops the oldest draining generations if there are too many.
 func (m *Machine) capOld() {
 	if m.state == Draining || m.state == Killing {
 		return
@@ -246,7 +245,7 @@ func (m *Machine) capOld() {
 	}
 }
 
-// retire lets go of generations that are over.
+// retire removes generations whose workers are gone.
 func (m *Machine) retire() {
 	m.generations = slices.DeleteFunc(m.generations, func(g *generation) bool {
 		over := m.leaving(g) && len(g.members) == 0 && !g.takingQueued
@@ -258,9 +257,9 @@ func (m *Machine) retire() {
 	})
 }
 
-// listen says whether g's sockets listen, and asks for it if nobody has: they
-// do so as soon as somebody can accept, and no sooner, so that a generation
-// that never serves has kept no client waiting.
+// listen reports whether g's sockets listen, and requests it if necessary. They
+// begin when a worker can accept, so that a generation that never serves has no
+// clients.
 func (m *Machine) listen(g *generation) bool {
 	if g.listens == listensNot {
 		g.listens = listensAsked
@@ -269,7 +268,7 @@ func (m *Machine) listen(g *generation) bool {
 	return g.listens == listensNow
 }
 
-// onListening lets those accept who have waited for it.
+// onListening lets the workers accept that have waited for it.
 func (m *Machine) onListening(ev Listening) {
 	i := slices.IndexFunc(m.generations, func(g *generation) bool { return g.number == ev.Generation })
 	if i < 0 || m.generations[i].listens != listensAsked {

@@ -33,14 +33,13 @@ func (m *Machine) load() {
 	m.state = Reloading
 	m.loading = true
 	c := &m.serving.config
-	m.loadBy = m.now + c.StartTimeout + c.KillDelay // it ends by itself before
+	m.loadBy = m.now + c.StartTimeout + c.KillDelay // the loader should end before
 	m.note(Info, "reload begun", nil, Field{"generation", m.lastGeneration + 1})
 	m.do(Notify{State: NotifyReloading, Status: fmt.Sprintf("loading generation %d", m.lastGeneration+1)})
 	m.do(Load{})
 	m.reloading, m.reloads = m.reloads, nil
 }
 
-// next begins the reload that was asked for meanwhile, if one was.
 func (m *Machine) startQueuedReload() {
 	if m.reloadQueued {
 		m.reloadQueued = false
@@ -48,11 +47,11 @@ func (m *Machine) startQueuedReload() {
 	}
 }
 
-// awaitsLoad says whether a configuration is being loaded for a reload.
-func (m *Machine) awaitsLoad() bool { return m.loading && m.state == Reloading }
+// waitsForLoad reports whether a reload waits for its configuration.
+func (m *Machine) waitsForLoad() bool { return m.loading && m.state == Reloading }
 
 func (m *Machine) onLoaded(ev Loaded) {
-	awaited := m.awaitsLoad()
+	awaited := m.waitsForLoad()
 	m.loading = false
 	if ev.Err != "" {
 		if awaited {
@@ -62,7 +61,7 @@ func (m *Machine) onLoaded(ev Loaded) {
 	}
 	c := ev.Config.WithDefaults()
 	c.Slots = len(m.slots)
-	g := m.newGeneration(c) // if it is not wanted, settle retires it
+	g := m.newGeneration(c) // settle retires it if it is not wanted
 	if !awaited {
 		m.note(Debug, "loaded in vain", nil, Field{"generation", g.number})
 		return
@@ -72,7 +71,7 @@ func (m *Machine) onLoaded(ev Loaded) {
 		return
 	}
 	if old := m.serving; c.dynamic() && old.config.dynamic() {
-		// It will meet the same load; but it must not wait for slots to begin.
+		// It will have the same load, but must not wait for slots.
 		free := len(m.slots) - len(m.workers)
 		g.size = max(g.min, min(old.size, g.max, free))
 	}
@@ -88,7 +87,7 @@ func (m *Machine) onLoaded(ev Loaded) {
 	m.note(Info, "generation starting", nil, Field{"generation", g.number}, Field{"event", g.pool()})
 }
 
-// refusal says why g cannot be started beside the generation that serves.
+// refusal returns why g cannot start beside the generation that serves.
 func (m *Machine) refusal(g *generation) string {
 	if errs := g.config.Validate(); len(errs) > 0 {
 		return listErrors(errs)
@@ -100,7 +99,7 @@ func (m *Machine) refusal(g *generation) string {
 	return ""
 }
 
-// commit lets the new generation serve and holds the old.
+// commit makes the new generation serve, and holds the old one.
 func (m *Machine) commit() {
 	g, old := m.coming, m.serving
 	m.serving, m.coming, m.held = g, nil, old
@@ -124,7 +123,7 @@ func (m *Machine) commit() {
 	}
 }
 
-// passProbation lets the old generation go.
+// passProbation drains the old generation.
 func (m *Machine) passProbation() {
 	old := m.held
 	m.held = nil
@@ -137,7 +136,7 @@ func (m *Machine) passProbation() {
 	m.endReload("")
 }
 
-// failReload gives up the generation that was to come.
+// failReload stops the new generation, which has not served.
 func (m *Machine) failReload(why string) {
 	g := m.coming
 	m.coming = nil
@@ -145,8 +144,8 @@ func (m *Machine) failReload(why string) {
 	m.endReload(why)
 }
 
-// rollBack lets the old generation serve again. It does so before the new one
-// stops, so that somebody accepts throughout.
+// rollBack makes the old generation serve again. It accepts before the new one
+// stops.
 func (m *Machine) rollBack(why string) {
 	old, bad := m.held, m.serving
 	m.serving, m.held = old, nil
@@ -158,12 +157,12 @@ func (m *Machine) rollBack(why string) {
 	}
 	m.drainGeneration(bad, causeRolledBack, m.now+bad.config.DrainTimeout)
 	for _, w := range bad.members {
-		m.drain(w, causeRolledBack, true, bad.config.DrainTimeout) // who was starting
+		m.drain(w, causeRolledBack, true, bad.config.DrainTimeout) // those that were starting
 	}
 	m.endReload(why)
 }
 
-// endReload tells everyone how the reload ended.
+// endReload reports how the reload ended.
 func (m *Machine) endReload(why string) {
 	m.state = Running
 	m.rescale = nil

@@ -6,20 +6,20 @@ import (
 	"prefork/internal/script"
 )
 
-// Machine is the master's mind. New makes one; Step moves it. It belongs to
-// one goroutine.
+// Machine decides what the master does. New makes one; Step moves it. It
+// belongs to one goroutine.
 type Machine struct {
 	state State
 	now   time.Duration // of the latest Step
-	out   []Action      // of the Step at hand
+	out   []Action      // of the current Step
 
 	lastID         ID
 	workers        map[ID]*worker
-	slots          []ID // by slot: who has it, or 0
+	slots          []ID // the worker in each slot, or 0
 	random         random
 	brake          brake
 	booted         bool
-	lastGeneration int // generation ever made
+	lastGeneration int // the highest number so far
 
 	generations []*generation // all that are not retired, oldest first
 	serving     *generation   // committed
@@ -27,21 +27,21 @@ type Machine struct {
 	held        *generation   // Probation: the predecessor of serving
 
 	loading      bool          // Load has not been answered
-	loadBy       time.Duration // if loading: when it is given up
-	reloadQueued bool          // a reload was asked for during this one
-	rescale      *Scale        // asked for while loading
+	loadBy       time.Duration // if loading: when the load is given up
+	reloadQueued bool          // another reload was requested meanwhile
+	rescale      *Scale        // requested while loading
 	requests
 	probation  time.Duration // when it ends
 	bootFailed int
 
-	lameDuck  bool          // Draining, but serving until lameUntil
-	lameUntil time.Duration //
-	drainBy   time.Duration // Draining: when connections are cut
-	killAt    time.Duration // Draining: when patience ends
+	lameDuck  bool // Draining, but serving until lameUntil
+	lameUntil time.Duration
+	drainBy   time.Duration // Draining: when connections are closed
+	killAt    time.Duration // Draining: when workers are killed
 	overran   int           // workers killed at killAt
-	exit      Exit          // what Stopped will say
+	exit      Exit          // of Stopped
 
-	leftoversBy time.Duration // until when workers of an earlier master may take; 0 if there are none
+	leftoversBy time.Duration // until when workers of an earlier master may take; 0 without any
 
 	restarts uint64
 	fullness fullness
@@ -50,12 +50,12 @@ type Machine struct {
 // New returns a machine that waits for Boot.
 func New() *Machine { return &Machine{workers: map[ID]*worker{}} }
 
-// Step takes one event that happened at now, a time since the master's start
-// which must not go back, and returns what to do about it, in order. The
-// slice is the caller's. Events that make no sense any more are ignored.
+// Step handles an event that happened at now, the time for which the master has
+// run, and returns what to do, in order. The slice is the caller's. Events that
+// make no sense any more are ignored.
 //
-// now counts only time in which the master ran: all deadlines then wait for
-// workers that were frozen with it.
+// now must not go back, and stops while the master does not run: then no
+// deadline passes for workers that were frozen with it.
 func (m *Machine) Step(now time.Duration, ev Event) []Action {
 	m.now = max(m.now, now)
 	m.out = nil
@@ -74,8 +74,8 @@ func (m *Machine) Step(now time.Duration, ev Event) []Action {
 	return m.out
 }
 
-// Wake returns when the machine next wants a Tick, which is after the latest
-// Step, and whether it wants one.
+// Wake returns when the machine next wants a Tick, always later than the last
+// Step, and false if never.
 func (m *Machine) Wake() (at time.Duration, ok bool) {
 	soonest := func(t time.Duration) {
 		if !ok || t < at {
@@ -92,7 +92,7 @@ func (m *Machine) Wake() (at time.Duration, ok bool) {
 		soonest(m.lameUntil)
 	case m.state == Draining:
 		soonest(m.killAt)
-	case m.awaitsLoad():
+	case m.waitsForLoad():
 		soonest(m.loadBy)
 	case m.coming != nil && m.coming.missing() > 0:
 		soonest(m.coming.completeBy)
@@ -124,13 +124,13 @@ func (m *Machine) Wake() (at time.Duration, ok bool) {
 	return at, ok
 }
 
-// beforeBoot answers what comes before the first configuration.
+// beforeBoot handles events before the first configuration.
 func (m *Machine) beforeBoot(ev Event) {
 	switch ev := ev.(type) {
 	case Boot:
 		m.boot(ev)
 	case Drain, Interrupt, Stop:
-		m.abandonReload(Stopped)
+		m.cancelReload(Stopped)
 		m.do(Exit{})
 		m.afterStop(ev)
 	case Reload:
@@ -142,7 +142,7 @@ func (m *Machine) beforeBoot(ev Event) {
 	}
 }
 
-// afterStop answers what comes after the end.
+// afterStop handles events after the end.
 func (m *Machine) afterStop(ev Event) {
 	switch ev := ev.(type) {
 	case Reload:
@@ -158,7 +158,6 @@ func (m *Machine) afterStop(ev Event) {
 	}
 }
 
-// requestOf returns the request of a command that needs a pool, or 0.
 func requestOf(ev Event) Request {
 	switch ev := ev.(type) {
 	case Scale:
@@ -175,7 +174,7 @@ func (m *Machine) boot(ev Boot) {
 	m.booted = true
 	m.random.state = c.Seed
 	if errs := c.Validate(); len(errs) > 0 {
-		m.abandonReload(Stopped)
+		m.cancelReload(Stopped)
 		m.do(Exit{Code: exitConfig, Err: listErrors(errs)})
 		return
 	}
@@ -190,7 +189,7 @@ func (m *Machine) boot(ev Boot) {
 // exitConfig is EX_CONFIG of sysexits(3): another try would fail as well.
 const exitConfig = 78
 
-// handle gives the event to whom it concerns.
+// handle calls the handler of an event.
 func (m *Machine) handle(ev Event) {
 	switch ev := ev.(type) {
 	case Spawned:
@@ -245,8 +244,8 @@ func (m *Machine) handle(ev Event) {
 	}
 }
 
-// withWorker calls f if the worker lives. Events about those that do not are
-// late, not wrong.
+// withWorker calls f if the worker is alive. Otherwise the event is late, which
+// is normal.
 func (m *Machine) withWorker(id ID, ev Event, f func(*worker)) {
 	if w := m.workers[id]; w != nil {
 		f(w)
@@ -255,13 +254,13 @@ func (m *Machine) withWorker(id ID, ev Event, f func(*worker)) {
 	m.note(Debug, "event ignored", nil, Field{"event", script.Name(ev)})
 }
 
-// advance makes the one transition of the server that time or a pool's
-// completion has brought about, and says whether there was one.
+// advance makes one transition that is due, by time or because a pool is
+// complete, and reports whether there was one.
 func (m *Machine) advance() bool {
 	switch {
 	case m.state == Booting && m.serving.complete() && m.listen(m.serving):
 		m.run()
-	case m.awaitsLoad() && m.now >= m.loadBy:
+	case m.waitsForLoad() && m.now >= m.loadBy:
 		m.loading = false
 		m.endReload("the configuration was not loaded within " + m.serving.config.StartTimeout.String())
 	case m.state == Reloading && m.coming != nil && m.coming.complete() && m.listen(m.coming):
@@ -283,7 +282,7 @@ func (m *Machine) advance() bool {
 	return true
 }
 
-// run ends the boot.
+// run ends the start.
 func (m *Machine) run() {
 	m.state = Running
 	m.note(Info, "running", nil, Field{"generation", m.serving.number}, Field{"duration", m.now})
@@ -291,7 +290,7 @@ func (m *Machine) run() {
 	m.startQueuedReload()
 }
 
-// settle brings every pool towards its size and lets go of what is over.
+// settle brings every pool towards its size and removes what is over.
 func (m *Machine) settle() {
 	for _, g := range m.generations {
 		m.maintain(g)
@@ -309,7 +308,7 @@ func (m *Machine) settle() {
 	m.finish()
 }
 
-// serves says whether the committed generation is to be kept whole.
+// keepsServing reports whether the committed generation is kept at its size.
 func (m *Machine) keepsServing() bool {
 	switch m.state {
 	case Booting, Running, Reloading, Probation:
@@ -323,7 +322,7 @@ func (m *Machine) keepsServing() bool {
 // do appends an action.
 func (m *Machine) do(a Action) { m.out = append(m.out, a) }
 
-// note appends a line for the log, about w if it is not nil.
+// note adds a log line, about w if it is not nil.
 func (m *Machine) note(level Level, message string, w *worker, fields ...Field) {
 	n := Note{Level: level, Message: message, Fields: fields}
 	if w != nil {

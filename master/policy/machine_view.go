@@ -8,15 +8,15 @@ import (
 	"time"
 )
 
-// WorkerView is one living worker as status shows it. Times are on the
-// machine's clock.
+// WorkerView is a living worker, for the status. Times are on the machine's
+// clock.
 type WorkerView struct {
 	ID         ID
 	Slot       int
 	PID        int // 0 before Spawned
 	Generation int
 	State      WorkerState
-	Held       bool // Draining, but only until the probation ends
+	Held       bool // draining only until the probation ends
 	Started    time.Duration
 	Since      time.Duration // in State
 }
@@ -24,8 +24,7 @@ type WorkerView struct {
 // State returns what the server is doing.
 func (m *Machine) State() State { return m.state }
 
-// Generation returns the number of the generation that serves: 1 from Boot
-// on.
+// Generation returns the number of the generation that serves, from Boot on.
 func (m *Machine) Generation() int {
 	if m.serving == nil {
 		return 0
@@ -33,16 +32,15 @@ func (m *Machine) Generation() int {
 	return m.serving.number
 }
 
-// NextGeneration returns the number that the next Loaded without Err gets: one
-// more than any before.
+// NextGeneration returns the number of the next Loaded without an error.
 func (m *Machine) NextGeneration() int { return m.lastGeneration + 1 }
 
-// Ending says whether the server is on its way out.
+// Ending reports whether the server drains or stops.
 func (m *Machine) Ending() bool { return m.state >= Draining }
 
-// Target says how many workers there should be: "4", "2-8" for a dynamic pool,
-// "2 spare" for one-shot workers. While a generation is being started it is that
-// one's target.
+// Target returns how many workers there should be: "4", "2-8" for a dynamic pool,
+// "2 spare" for one-shot workers. During a reload these are the new
+// generation's.
 func (m *Machine) Target() string {
 	g := cmp.Or(m.coming, m.serving)
 	switch {
@@ -75,16 +73,16 @@ func (m *Machine) Workers() []WorkerView {
 	return views
 }
 
-// Closes says whether a generation's listener closes when the generation drains:
-// all do when the server ends, and else those that the committed one does not
-// share. An external one stays open in the service manager, and what is queued
-// there waits for the next server.
+// Closes reports whether a listener closes when its generation drains: all of them
+// when the server ends, else those that the serving generation does not share.
+// An external one stays open in the service manager, and its queue waits for
+// the next server.
 func (m *Machine) Closes(generation int, external, shared bool) bool {
 	return !external && (m.Ending() || generation != m.Generation() && !shared)
 }
 
-// Shown is the state as status shows it: by what the worker has in hand now, for
-// the machine knows that from a sample. A one-shot worker is busy for good.
+// Shown is the state for the status. It uses the current number of connections,
+// because the machine's is from the last sample. A one-shot worker stays busy.
 func (s WorkerState) Shown(active int, oneShot bool) WorkerState {
 	switch {
 	case s == WorkerReady && active > 0:
@@ -95,13 +93,13 @@ func (s WorkerState) Shown(active int, oneShot bool) WorkerState {
 	return s
 }
 
-// Degraded says why the service is degraded; it is empty while it is not.
+// Degraded returns why the service is degraded, or nothing.
 func (m *Machine) Degraded() string { return m.brake.String() }
 
-// Restarts returns how many workers have exited unexpectedly so far.
+// Restarts returns how many workers have exited unexpectedly.
 func (m *Machine) Restarts() uint64 { return m.restarts }
 
-// status is the line that the service manager shows.
+// status is the service manager's status line.
 func (m *Machine) status() string {
 	line := fmt.Sprintf("%s, generation %d", m.serving.pool(), m.serving.number)
 	if m.brake.degraded {
@@ -110,7 +108,7 @@ func (m *Machine) status() string {
 	return line
 }
 
-// pool describes the size that g should have.
+// pool describes the size of g's pool.
 func (g *generation) pool() string {
 	switch {
 	case g.config.OneShot:

@@ -6,20 +6,20 @@ import "time"
 // line when connections wait for longer, because clients are slow, or there are
 // too few workers.
 const (
-	fullSamples = 3  // samples in a row until the log says so
-	roomSamples = 10 // and until it says that it is over
+	fullSamples = 3  // A pool may be full for a moment. If connections wait for longer, clients are slow or there are too few workers, and that is worth a log line.
+	roomSamples = 10 // and until the end is logged
 )
 
-// fullness is whether the serving pool has room, as the samples showed it.
+// fullness is whether the serving pool is full.
 type fullness struct {
-	logged  bool          // the log has said that it is full
-	samples int           // samples in a row that speak for the contrary
+	logged  bool          // as full
+	samples int           // in a row, that contradict logged
 	since   time.Duration // when it became full
 	until   time.Duration // when it had room again
 }
 
-// look takes in one sample, and says whether the pool has become full or has
-// room again, and for how long it was full.
+// look takes a sample. It says whether the pool has become full or has room
+// again, and how long it was full.
 func (f *fullness) look(now time.Duration, full bool) (changed bool, lasted time.Duration) {
 	if full == f.logged {
 		f.samples = 0
@@ -39,8 +39,7 @@ func (f *fullness) look(now time.Duration, full bool) (changed bool, lasted time
 	return true, f.until - f.since
 }
 
-// full says whether no worker of g can take a connection: each serves as many as
-// it may, and of one-shot workers there are as many as there may be.
+// full reports whether no worker of g can take a connection.
 func (g *generation) full() bool {
 	if g.config.OneShot {
 		return g.room() == 0 && g.count(func(w *worker) bool { return w.state == WorkerStarting || w.serves() && !w.served }) == 0
@@ -49,7 +48,7 @@ func (g *generation) full() bool {
 	return serving > 0 && serving == g.count(func(w *worker) bool { return w.serves() && w.full })
 }
 
-// noteFull logs that connections wait and no worker has room, and the end of it.
+// noteFull logs when connections wait for a full pool, and when that ends.
 func (m *Machine) noteFull(waiting bool) {
 	changed, lasted := m.fullness.look(m.now, waiting && m.serving.full())
 	switch {

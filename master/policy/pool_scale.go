@@ -25,7 +25,7 @@ func (m *Machine) onScale(s Scale) {
 	m.scale(cmp.Or(m.coming, m.serving), s)
 }
 
-// then returns one request for what s, which may be nil, and next ask for.
+// then combines s, which may be nil, and a later request.
 func (s *Scale) then(next Scale) *Scale {
 	next.To, next.By = bound(next.To), bound(next.By)
 	switch {
@@ -40,8 +40,7 @@ func (s *Scale) then(next Scale) *Scale {
 // bound keeps sums of requests far from overflow.
 func bound(n int) int { return max(-2*MaxSlots, min(n, 2*MaxSlots)) }
 
-// outOfBounds says why the pool cannot have the size that s asks for, if it
-// cannot.
+// outOfBounds returns why the pool cannot have the size of s, if it cannot.
 func (m *Machine) outOfBounds(s Scale) string {
 	_, want, most, _ := m.sizes(cmp.Or(m.coming, m.serving), s)
 	if want >= 1 && want <= most {
@@ -54,8 +53,8 @@ func (m *Machine) outOfBounds(s Scale) string {
 	return fmt.Sprintf("cannot scale %s: the pool has %s, and may have 1 to %d", asked, m.Target(), most)
 }
 
-// sizes returns what the pool of g has, should have and may have, and how far
-// a dynamic one may grow beyond that.
+// sizes returns what the pool of g has, should have and may have at most, and
+// by how much a dynamic pool may grow beyond that.
 func (m *Machine) sizes(g *generation, s Scale) (have, want, limit, width int) {
 	have, limit = g.min, m.limit(g)
 	switch {
@@ -71,8 +70,8 @@ func (m *Machine) sizes(g *generation, s Scale) (have, want, limit, width int) {
 	return have, want, limit, width
 }
 
-// scale moves the size of g until the next configuration does. It says why g
-// cannot have the size that was asked for, if it cannot.
+// scale changes the size of g until the next configuration. If the size is out
+// of bounds, it uses the nearest and says why.
 func (m *Machine) scale(g *generation, s Scale) (clamped string) {
 	have, want, limit, width := m.sizes(g, s)
 	n := max(1, min(want, limit))
@@ -96,8 +95,8 @@ func (m *Machine) scale(g *generation, s Scale) (clamped string) {
 	return clamped
 }
 
-// limit is how far g may be scaled: so far that a reload to its configuration
-// still finds slots for a second pool.
+// limit is the maximum of Scale. It leaves slots for a reload to start a second
+// pool.
 func (m *Machine) limit(g *generation) int {
 	if g.config.OneShot {
 		return g.max

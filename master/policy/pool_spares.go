@@ -4,25 +4,25 @@ package policy
 // Apache's MAX_SPAWN_RATE and php-fpm's FPM_MAX_SPAWN_RATE do.
 const maxSpawnRate = 32
 
-// spares decides how a dynamic pool grows and shrinks, once a sample. It is
-// the algorithm of Apache's prefork MPM and php-fpm's pm=dynamic: grow by a rate
-// that doubles while workers are short, and shrink by one at a time.
+// spares decides once a sample how a dynamic pool grows and shrinks, as
+// Apache's prefork MPM and php-fpm's pm=dynamic do: it grows at a rate that
+// doubles while there are too few idle workers, and shrinks by one.
 type spares struct {
-	rate      int  // how many to add at once when next short
-	maxLogged bool // the pool has reached its maximum while short
+	rate      int // how many to add next time
+	maxLogged bool
 }
 
-// load is what a sample says of a pool.
+// load is the state of a pool in a sample.
 type load struct {
 	idle   int // workers without a connection
-	coming int // places whose worker has not become ready; they count as idle
+	coming int // places whose worker is not ready yet; they count as idle
 	size   int
 	min    int
 	max    int
 }
 
-// decide returns by how many workers to change the size, at least -1, and
-// whether to say that the maximum is reached.
+// decide returns the change of the size, at least -1, and whether to log that
+// the maximum is reached.
 func (s *spares) decide(l load, minSpare, maxSpare int) (change int, full bool) {
 	idle := l.idle + l.coming
 	if idle >= minSpare {
@@ -43,7 +43,7 @@ func (s *spares) decide(l load, minSpare, maxSpare int) (change int, full bool) 
 	return change, false
 }
 
-// adjust lets the spares of the serving generation decide, if it is dynamic.
+// adjustSpares grows or shrinks the serving generation's pool if it is dynamic.
 func (m *Machine) adjustSpares(g *generation) {
 	if g.config.OneShot || g.max <= g.min {
 		return

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// requests are the commands whose outcome is not known yet. Those for a worker
-// to be recycled are with the worker.
+// requests are the commands without an answer. Requests to recycle a worker are
+// in the worker.
 type requests struct {
 	reloads   []Request // for the reload after the one that runs
 	reloading []Request // for the one that runs
@@ -15,21 +15,20 @@ type requests struct {
 	scales    []scaling
 }
 
-// scaling waits for the pool that serves to have its size.
+// scaling is a request for another size of the pool.
 type scaling struct {
 	request Request
-	by      time.Duration // when it is given up
-	clamped string        // why the pool cannot have the size that was asked for
+	by      time.Duration // when it fails
+	clamped string        // why the pool cannot have that size
 }
 
-// add appends r, if somebody waits.
 func add(to *[]Request, r Request) {
 	if r != 0 {
 		*to = append(*to, r)
 	}
 }
 
-// answer answers all of these requests.
+// answer answers requests and forgets them.
 func (m *Machine) answer(rs *[]Request, err string) {
 	for _, r := range *rs {
 		m.do(Answer{Request: r, Err: err})
@@ -37,15 +36,15 @@ func (m *Machine) answer(rs *[]Request, err string) {
 	*rs = nil
 }
 
-// refuse answers a single request that cannot be followed.
+// refuse answers one request, if there is one, with an error.
 func (m *Machine) refuse(r Request, format string, args ...any) {
 	if r != 0 {
 		m.do(Answer{Request: r, Err: fmt.Sprintf(format, args...)})
 	}
 }
 
-// onCancel forgets a request: clients may come and leave faster than what they
-// ask for ends.
+// onCancel forgets a request. Clients may come and leave faster than commands
+// end.
 func (m *Machine) onCancel(r Request) {
 	for _, rs := range []*[]Request{&m.reloads, &m.reloading, &m.ends} {
 		*rs = slices.DeleteFunc(*rs, func(o Request) bool { return o == r })
@@ -56,7 +55,8 @@ func (m *Machine) onCancel(r Request) {
 	}
 }
 
-// answerScales answers those whose pool has its size, or has it too late.
+// answerScales answers requests whose pool has its size, and those whose time
+// is over.
 func (m *Machine) answerScales() {
 	if len(m.scales) == 0 {
 		return
@@ -82,9 +82,9 @@ func (m *Machine) answerScales() {
 	})
 }
 
-// sized counts the workers that serve, and says whether they are as many as
-// there should be. One-shot workers come and go: they are never all ready at
-// once, so that those which start count as well.
+// sized counts the workers that serve, and reports whether the pool has its size.
+// One-shot workers come and go and are never all ready, so that starting ones
+// count as well.
 func (m *Machine) sized() (serving int, reached bool) {
 	g := m.serving
 	starting := g.count(func(w *worker) bool { return w.state == WorkerStarting })
@@ -98,8 +98,8 @@ func (m *Machine) sized() (serving int, reached bool) {
 	return serving, starting == 0 && serving >= g.min && serving <= g.max
 }
 
-// unrecyclable says why w cannot be recycled, if it cannot. One that leaves
-// already is waited for.
+// unrecyclable returns why w cannot be recycled, if it cannot. One that already
+// leaves can: the request waits for its exit.
 func (m *Machine) unrecyclable(w *worker) string {
 	switch {
 	case w.state == WorkerStarting:

@@ -57,7 +57,7 @@ func play(t *testing.T, seed uint64, limit int) *world {
 	return w
 }
 
-// tally says what the simulation has seen, so that a world in which nothing
+// tally returns what the simulation has seen, so that a world in which nothing
 // happens does not pass for a proof.
 type tally struct {
 	events, spawns, generations, retired, restarts, degraded, exits, orderly, emptied, recovered, unloaded int

@@ -2,12 +2,12 @@ package policy
 
 import "fmt"
 
-// State is what the server as a whole is doing.
+// State is the state of the server.
 type State uint8
 
 // The states of a Machine. A lame duck is already Draining.
 const (
-	Booting   State = iota // the first generation starts
+	Booting   State = iota // The states of a Machine. During the lame-duck time it is Draining.
 	Running                // one generation serves
 	Reloading              // another is being loaded and started
 	Probation              // the other serves, its predecessor is held
@@ -18,7 +18,7 @@ const (
 
 var stateNames = [...]string{"booting", "running", "reloading", "probation", "draining", "killing", "stopped"}
 
-// String returns the name that status shows.
+// String returns the name in the status.
 func (s State) String() string {
 	if int(s) < len(stateNames) {
 		return stateNames[s]
@@ -26,7 +26,7 @@ func (s State) String() string {
 	return fmt.Sprintf("state(%d)", uint8(s))
 }
 
-// WorkerState is how far a worker has come.
+// WorkerState is the state of a worker.
 type WorkerState uint8
 
 // The states of a worker.
@@ -41,7 +41,7 @@ const (
 
 var workerStateNames = [...]string{"starting", "ready", "busy", "draining", "exiting", "gone"}
 
-// String returns the name that status shows.
+// String returns the name in the status.
 func (s WorkerState) String() string {
 	if int(s) < len(workerStateNames) {
 		return workerStateNames[s]

@@ -219,7 +219,7 @@ func contains(states []State, s State) bool {
 	return false
 }
 
-// breaksContract says whether the master must not send ev now.
+// breaksContract reports whether the master must not send ev now.
 func (c *checker) breaksContract(ev Event) bool {
 	switch ev := ev.(type) {
 	case Spawned:
@@ -258,7 +258,7 @@ func (c *checker) oneShot(id ID) bool {
 	return w != nil && w.gen.config.OneShot
 }
 
-// needs says whether the worker lives and is not spawned, or, if fresh is
+// needs reports whether the worker lives and is not spawned, or, if fresh is
 // wanted, is ready.
 func (c *checker) needs(id ID, fresh bool) bool {
 	w := c.workers[id]

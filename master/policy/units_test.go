@@ -165,9 +165,9 @@ func TestRecyclingIsSpreadOverAPool(t *testing.T) {
 	p.do("boot min=64 recycle-connections=1000 recycle-age=100s", "up")
 	seen := map[uint64]bool{}
 	for _, w := range p.c.m.workers {
-		seen[w.recycleAt] = true
-		if w.recycleAt < 1000 || w.recycleAt > 1100 || w.recycleAge < 100*time.Second || w.recycleAge > 110*time.Second {
-			t.Errorf("recycled at %d connections or %v", w.recycleAt, w.recycleAge)
+		seen[w.recycleConnections] = true
+		if w.recycleConnections < 1000 || w.recycleConnections > 1100 || w.recycleAge < 100*time.Second || w.recycleAge > 110*time.Second {
+			t.Errorf("recycled at %d connections or %v", w.recycleConnections, w.recycleAge)
 		}
 	}
 	if len(seen) < 20 {

@@ -2,10 +2,10 @@ package policy
 
 import "time"
 
-// Quorum says whether the service manager's watchdog may be fed: at least half
-// of the serving workers have been silent for less than half the watchdog's
-// interval, and never less than a healthy one may be. Without any worker it may:
-// a pool that is being replaced is no hang.
+// Quorum reports whether the service manager's watchdog may be fed: at least half
+// of the serving workers have a heartbeat that is younger than half the
+// watchdog's interval, and than MinWorkerTimeout. Without workers it may,
+// because a pool that is being replaced is not hung.
 func Quorum(silent []time.Duration, half time.Duration) bool {
 	limit := max(half, MinWorkerTimeout)
 	alive := 0
@@ -17,14 +17,14 @@ func Quorum(silent []time.Duration, half time.Duration) bool {
 	return 2*alive >= len(silent)
 }
 
-// WatchdogCheck is how often to look whether the watchdog can be fed: at every
-// sample, unless half its interval is so short that two looks would not fit.
+// WatchdogCheck is how often to check that: at every sample, or more often if
+// half the interval has no room for two checks.
 func WatchdogCheck(half, sample time.Duration) time.Duration {
 	const least = 10 * time.Millisecond // an absurd WatchdogSec= must not be all that the loop does
 	return max(least, min(sample, half/2))
 }
 
-// NeedsTime says whether the service manager waits for something that the
-// machine will end in its own time: a boot, a reload, a drain. TimeoutStartSec=
-// bounds a reload too.
+// NeedsTime reports whether the service manager should wait longer for a start, a
+// reload or a drain, which all end by themselves. TimeoutStartSec= is the limit
+// of a reload as well.
 func (m *Machine) NeedsTime() bool { return m.state != Running }

@@ -2,8 +2,7 @@ package policy
 
 import "time"
 
-// worker is what the machine knows of one worker. The Machine that made it
-// owns it.
+// worker is what the machine knows about a worker. The Machine owns it.
 type worker struct {
 	id    ID
 	slot  int
@@ -17,50 +16,49 @@ type worker struct {
 
 	spawned     bool // the process runs
 	everReady   bool
-	held        bool // stopped accepting, may be told to go on
-	served      bool // one-shot: has had its connection
+	held        bool // does not accept, and may have to again
+	served      bool // one-shot: has taken its connection
 	retiring    bool // accepts until its replacement does
-	terminated  bool // to leave, by SIGTERM
-	leaving     bool // was told to go, so its exit is no surprise
+	terminated  bool // got SIGTERM
+	leaving     bool // was ordered to leave, so its exit is expected
 	stopped     bool // was sent StopWorker or Kill
 	killed      bool // was sent Kill
-	takesQueued bool // drains, and takes what is queued first
+	takesQueued bool // drains, and takes queued connections first
 
 	requests []Request // for it to be recycled
 
-	cause  cause  // why it goes
-	detail string // what an operator should read of a failure
+	cause   cause  // why it leaves
+	failure string // for the operator
 
-	due    time.Duration // a deadline, if dueFor is not noDue
+	due    time.Duration // the deadline of dueFor
 	dueFor dueKind
 
-	silent      time.Duration // without a heartbeat, while the master ran
-	silentSince time.Duration // when silent was measured
-	suspended   bool          // somebody stopped the process
-	suspendedAt time.Duration // when it was last seen so
-	hung        bool          // was silent for too long, and was made to dump
+	silent      time.Duration // since its last heartbeat, while the master ran
+	silentAsOf  time.Duration // when silent was updated
+	suspended   bool          // by a signal or a debugger
+	suspendedAt time.Duration // when it was last suspended
+	hung        bool          // was silent for too long, and got a Dump
 	hungAt      time.Duration
 
-	active     int // from the last Sampled, as the next three
-	connected  uint64
-	rss        uint64
-	full       bool
-	recycleAge time.Duration // jittered; 0 is never
-	recycleAt  uint64        // connections, jittered; 0 is never
+	active             int // from the last sample, as the next three
+	connected          uint64
+	rss                uint64
+	full               bool
+	recycleAge         time.Duration // with jitter; 0 is never
+	recycleConnections uint64        // with jitter; 0 is never
 }
 
-// dueKind is what happens at a worker's deadline.
+// dueKind is the meaning of a worker's deadline.
 type dueKind uint8
 
 const (
 	noDue    dueKind = iota
-	dueStart         // it should have been ready
-	dueKill          // it should have gone
-	dueExit          // it has closed its channel and should have gone
+	dueStart         // when it should be ready
+	dueKill          // when it should have exited
+	dueExit          // when it should have exited after it closed its channel
 )
 
-// cause is why a worker goes. It is the field event of the note about its
-// exit.
+// cause is why a worker leaves: the field event of "worker exited".
 type cause string
 
 // The causes that the machine intends, and those that it does not.
@@ -74,9 +72,9 @@ const (
 	causeDrain      cause = "drained"
 	causeStop       cause = "stopped"
 	causeServed     cause = "served"        // one-shot
-	causeLeaving    cause = "told to leave" // not by the machine
+	causeLeaving    cause = "told to leave" // not an order of the machine
 
-	causeFailed  cause = "failed"    // it said so before Ready
+	causeFailed  cause = "failed"    // reported before Ready
 	causeSlow    cause = "not ready" // in time
 	causeHung    cause = "hung"
 	causeUnfit   cause = "unfit"
@@ -86,7 +84,7 @@ const (
 	causeLost    cause = "connection lost" // one-shot, with its connection
 )
 
-// intended says whether the machine wanted the worker to go for this cause.
+// intended reports whether the machine wanted the exit.
 func (c cause) intended() bool {
 	switch c {
 	case causeScaled, causeIdle, causeRecycled, causeReplaced, causeRolledBack, causeTooOld, causeDrain, causeStop, causeServed, causeLeaving:
@@ -95,25 +93,23 @@ func (c cause) intended() bool {
 	return false
 }
 
-// alive says whether the worker is of use to the pool, now or soon.
+// alive reports whether the worker serves or starts.
 func (w *worker) alive() bool {
 	return w.state == WorkerStarting || w.serves()
 }
 
-// serves says whether the worker takes or could take connections.
+// serves reports whether the worker accepts or could.
 func (w *worker) serves() bool {
 	return w.state == WorkerReady || w.state == WorkerBusy
 }
 
-// holds says whether the worker may have connections in hand.
 func (w *worker) mayHaveConnections() bool { return w.serves() || w.state == WorkerDraining }
 
-// idle says whether the worker had nothing to do at the last sample.
+// idle reports whether the worker had nothing to do at the last sample.
 func (w *worker) idle() bool { return w.serves() && w.active == 0 && !w.served }
 
-// fills says whether the worker has a place in its pool. One that is dying of
-// itself keeps it until it is gone, when the brake decides about the
-// replacement.
+// hasPlace reports whether the worker has a place in its pool. One that is dying
+// keeps it until its exit, when the brake decides about the replacement.
 func (w *worker) hasPlace() bool {
 	switch {
 	case w.retiring || w.served:
@@ -126,8 +122,7 @@ func (w *worker) hasPlace() bool {
 	return true
 }
 
-// enter changes the state of w and drops its deadline, which belonged to the
-// former one.
+// enter changes the state of w, and removes the deadline of the former state.
 func (m *Machine) enter(w *worker, s WorkerState) {
 	w.state, w.since = s, m.now
 	if w.dueFor != dueExit || !w.serves() {
@@ -137,7 +132,7 @@ func (m *Machine) enter(w *worker, s WorkerState) {
 
 func (w *worker) deadline(at time.Duration, kind dueKind) { w.due, w.dueFor = at, kind }
 
-// accept lets w take connections, for the first time or again.
+// accept lets w accept connections.
 func (m *Machine) accept(w *worker) {
 	w.held = false
 	m.do(Accept{ID: w.id})
@@ -149,8 +144,8 @@ func (m *Machine) hold(w *worker) {
 	m.do(DrainWorker{ID: w.id, Hold: true})
 }
 
-// drain asks w to finish what it has and go. One that is not ready has
-// nothing to finish and is stopped.
+// drain makes w finish its connections and exit. A worker that is not ready is
+// stopped.
 func (m *Machine) drain(w *worker, why cause, empty bool, timeout time.Duration) {
 	switch {
 	case w.state == WorkerStarting || timeout <= 0:
@@ -163,7 +158,7 @@ func (m *Machine) drain(w *worker, why cause, empty bool, timeout time.Duration)
 	}
 }
 
-// stop tells w to exit at once. If its exit is due already, that is enough.
+// stop makes w exit at once.
 func (m *Machine) stop(w *worker, why cause) {
 	if w.state == WorkerExiting {
 		return
@@ -175,40 +170,36 @@ func (m *Machine) stop(w *worker, why cause) {
 	}
 }
 
-// sendStop is the part of stop that needs a process.
 func (m *Machine) sendStop(w *worker) {
 	w.stopped = true
 	w.deadline(m.now+w.gen.config.KillDelay, dueKill)
 	m.do(StopWorker{ID: w.id})
 }
 
-// condemn marks w as dying of a cause that the machine did not intend.
+// markDying marks w as dying for a cause that the machine did not intend.
 func (m *Machine) markDying(w *worker, why cause, detail string) {
 	m.enter(w, WorkerExiting)
-	w.held, w.cause, w.detail = false, why, detail
+	w.held, w.cause, w.failure = false, why, detail
 	w.deadline(m.now+w.gen.config.KillDelay, dueKill)
 }
 
-// dumpAndKill ends a worker that does not move, after it had a chance to say
-// where it stands.
+// dumpAndKill ends a worker that does not respond, after it could write its
+// stacks.
 func (m *Machine) dumpAndKill(w *worker, why cause, detail string) {
 	m.markDying(w, why, detail)
 	w.deadline(m.now+w.gen.config.DumpDelay, dueKill)
 	m.dump(w)
 }
 
-// dump makes w write down where it stands.
 func (m *Machine) dump(w *worker) { m.do(Dump{ID: w.id}) }
 
-// kill ends w.
 func (m *Machine) kill(w *worker) {
 	w.dueFor = noDue
 	w.stopped, w.killed = true, true
 	m.do(Kill{ID: w.id})
 }
 
-// expire acts on the deadlines of workers that have passed, and says whether
-// there were any.
+// expire handles one deadline that has passed, and reports whether there was one.
 func (m *Machine) expire() bool {
 	for _, g := range m.generations {
 		for _, w := range g.members {

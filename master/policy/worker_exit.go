@@ -6,42 +6,42 @@ import (
 	"time"
 )
 
-// onExited notes the exit, once, and acts on it.
+// onExited logs the exit and decides what follows.
 func (m *Machine) onExited(w *worker, ev Exited) {
 	if !w.spawned {
-		return // SpawnFailed is what ends such a one
+		return // SpawnFailed follows
 	}
 	clean := ev.Code == 0 && ev.Signal == 0
 	stray := m.strayed(w, ev)
 	if stray {
 		w.cause = causeStray
 	}
-	// A handler that calls os.Exit(0) has not served its connection.
+	// After os.Exit(0) in a handler the connection was not served.
 	why := w.exitCause(clean && (ev.Lost == 0 || w.cause != "" || !w.served))
 	emptied := w.state == WorkerDraining && w.takesQueued && !w.served && clean
 	draining := w.state == WorkerDraining || w.leaving
 	m.noteExit(w, ev, why)
 	m.remove(w)
 	if emptied {
-		w.gen.takingQueued = false // it found the queue empty
+		w.gen.takingQueued = false // the queue is empty
 	}
 	if why.intended() {
 		return
 	}
 	m.restarts++
 	if stray {
-		return // its place is free, and nothing is held against its generation
+		return // its place is free, and its generation is not blamed
 	}
-	if w.detail == "" {
-		w.detail = exitDetail(w, ev)
+	if w.failure == "" {
+		w.failure = exitDetail(w, ev)
 	}
 	switch {
 	case w.served || why == causeLost:
-		// It cost its connection and nothing else.
+		// Only its connection is lost.
 	case w.cause == causeLeaving && w.gen == m.serving && m.state == Probation:
-		m.rollBack(w.reason()) // it went because it had failed
+		m.rollBack(w.reason()) // it left because it had failed
 	case draining && !w.gen.takingQueued:
-		// Its place was given up before.
+		// Its place was free before.
 	default:
 		if m.state == Booting && !w.everReady && ev.Code == exitConfig {
 			m.abort(exitConfig, w.reason())
@@ -51,26 +51,26 @@ func (m *Machine) onExited(w *worker, ev Exited) {
 	}
 }
 
-// straySignals end a program that does not handle them yet, and are sent by
-// somebody else: a crash has other signals, and the kernel's OOM killer and the
-// machine send SIGKILL.
+// straySignals end a program that does not handle them yet, and come from
+// outside. Crashes have other signals, and the kernel's OOM killer sends
+// SIGKILL.
 var straySignals = []int{1, 2, 3, 10, 12, 14, 15} // HUP INT QUIT USR1 USR2 ALRM TERM
 
 const (
 	// strayTime is how long after Ready a worker may still die of a signal that
-	// came before: Go's runtime yields the processor while it ends the process.
+	// came before: Go's runtime yields while it ends the process.
 	strayTime = time.Second
 
-	// mostStrays bounds such deaths, beside two for each place, until none has
-	// come for strayCalm.
+	// mostStrays limits such deaths, with two more for each place, until there
+	// was none for strayCalm.
 	mostStrays = 16
 	strayCalm  = time.Minute
 )
 
-// strayed says whether w died of a signal that a worker does not die of once it
-// is ready. No program can handle signals from its first instruction on, so one
-// that goes to all processes of the server may hit a worker before that. The
-// death says nothing about the program.
+// strayed reports whether w died of a signal that came before it could handle it.
+// No program can handle signals from its first instruction on, so a signal to
+// all processes of the server may kill a worker that starts. That is not the
+// program's fault.
 func (m *Machine) strayed(w *worker, ev Exited) bool {
 	early := w.state == WorkerStarting || w.serves() && !w.served && m.now-w.readyAt <= strayTime
 	if !early || !slices.Contains(straySignals, ev.Signal) {
@@ -85,7 +85,7 @@ func (m *Machine) strayed(w *worker, ev Exited) bool {
 	return g.strays <= mostStrays+2*g.places()
 }
 
-// end names what brought w's exit about.
+// exitCause is why w exited.
 func (w *worker) exitCause(clean bool) cause {
 	switch {
 	case w.cause != "" && (!w.cause.intended() || clean || w.stopped):
@@ -132,13 +132,12 @@ func exitDetail(w *worker, ev Exited) string {
 	return s
 }
 
-// afterCrash decides what a death that nobody wanted means for the worker's
-// generation. The worker is gone.
+// afterCrash decides what a crash means for the worker's generation.
 func (m *Machine) afterCrash(w *worker) {
 	g := w.gen
 	switch {
 	case g.takingQueued:
-		if g.failed++; g.failed >= g.config.BootTries {
+		if g.crashes++; g.crashes >= g.config.BootTries {
 			g.takingQueued = false // it will not get better in the time that is left
 			return
 		}

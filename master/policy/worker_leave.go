@@ -11,7 +11,7 @@ func (m *Machine) onDrained(w *worker) {
 		return
 	case w.state == WorkerDraining:
 		if w.takesQueued && !w.served {
-			w.gen.takingQueued = false // it found the queue empty
+			w.gen.takingQueued = false // the queue is empty
 		}
 		m.enter(w, WorkerExiting)
 		w.deadline(m.now+w.gen.config.KillDelay, dueKill)
@@ -22,8 +22,8 @@ func (m *Machine) onDrained(w *worker) {
 	}
 }
 
-// onLeaving gives away the place of a worker that drains because it cannot go
-// on. It is a recycling whose replacement comes late. One that drains already does so by the machine's word.
+// onLeaving replaces a worker that drains because it cannot continue. It needs
+// no order to drain.
 func (m *Machine) onLeaving(w *worker) {
 	if !w.spawned || !w.alive() {
 		return
@@ -32,7 +32,7 @@ func (m *Machine) onLeaving(w *worker) {
 	c := &w.gen.config
 	patience := c.KillDelay
 	if w.state == WorkerStarting {
-		m.enter(w, WorkerExiting) // it has nothing to finish
+		m.enter(w, WorkerExiting) // it has no connections
 	} else {
 		m.enter(w, WorkerDraining)
 		patience += c.DrainTimeout
@@ -42,12 +42,11 @@ func (m *Machine) onLeaving(w *worker) {
 	m.delayAfterLeaving(w)
 }
 
-// exitTime is how long a worker may take to exit once it has closed its channel:
-// nothing is in its way but the kernel.
+// exitTime is how long a worker may take to exit after it closed its channel.
 const exitTime = 2 * time.Second
 
-// onClosed gives a worker that the master cannot talk to any more its time to
-// exit. One that leaves already has a deadline.
+// onClosed sets a deadline for the exit of a worker that has closed its
+// channel. A worker that leaves has one already.
 func (m *Machine) onClosed(w *worker) {
 	by := m.now + exitTime
 	if w.spawned && w.alive() && (w.dueFor == noDue || w.due > by) {
@@ -55,8 +54,8 @@ func (m *Machine) onClosed(w *worker) {
 	}
 }
 
-// onUnfit ends a worker that the master cannot talk to. One that leaves
-// already has a deadline, and may still finish what it holds.
+// onUnfit stops a worker that the master cannot work with. One that leaves has
+// a deadline, and may still finish its connections.
 func (m *Machine) onUnfit(w *worker, ev Unfit) {
 	if !w.spawned || !w.alive() {
 		return
@@ -67,8 +66,8 @@ func (m *Machine) onUnfit(w *worker, ev Unfit) {
 	m.failGenerationOf(w)
 }
 
-// suspect acts on a worker that will not recover, before it is gone: it
-// speaks against its generation if that is yet to be proven.
+// failGenerationOf fails the reload or the probation of a worker that will not
+// recover.
 func (m *Machine) failGenerationOf(w *worker) {
 	if w.leaving || w.served {
 		return
@@ -83,26 +82,26 @@ func (m *Machine) failGenerationOf(w *worker) {
 	}
 }
 
-// reason says for an operator what became of w.
+// reason returns for the operator what happened to w.
 func (w *worker) reason() string {
-	return fmt.Sprintf("worker in slot %d %s", w.slot, w.detail)
+	return fmt.Sprintf("worker in slot %d %s", w.slot, w.failure)
 }
 
-// onTerminated replaces a worker that was told to leave.
+// onTerminated replaces a worker that got SIGTERM.
 func (m *Machine) onTerminated(w *worker) {
 	if !w.spawned || !w.alive() || w.terminated {
 		return
 	}
 	awaited := w.state == WorkerStarting && m.state == Draining && !m.lameDuck
 	if awaited {
-		return // nobody else can empty the queue; it is drained when it is ready
+		return // no other worker can take what is queued; it drains when it is ready
 	}
 	w.terminated = true
 	c := &w.gen.config
 	switch {
 	case w.state == WorkerStarting:
 		m.note(Info, "worker leaves", w, Field{"event", string(causeLeaving)})
-		m.stop(w, causeLeaving) // it has nothing to finish
+		m.stop(w, causeLeaving) // it has no connections
 	case w.served:
 		m.drain(w, causeLeaving, false, c.DrainTimeout)
 	case !w.retiring:

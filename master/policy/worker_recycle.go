@@ -1,9 +1,9 @@
 package policy
 
-// A worker that is recycled first loses its place, so that the pool misses one
-// and spawns it, and is drained when the pool is complete without it. Until
-// then it accepts as ever. So does one that got SIGTERM: if the whole server got
-// it, the end is next, and this worker is needed to empty the queue. Only one that an operator wants gone now does not wait.
+// A worker that is recycled loses its place first, so that the pool starts
+// another one, and drains when the pool is complete without it. Until then it
+// accepts. A worker that got SIGTERM is treated the same: if all processes of the
+// server got it, the drain is next and this worker must take what is queued.
 
 func (m *Machine) onRecycle(w *worker, ev Recycle) {
 	if ev.Request != 0 {
@@ -17,8 +17,8 @@ func (m *Machine) onRecycle(w *worker, ev Recycle) {
 	case w.gen != m.serving || !m.keepsServing() || !w.serves() || w.served:
 		m.note(Info, "worker not recycled", w, Field{"state", w.state.String()})
 	case ev.Now:
-		// An operator who says so knows why: it may be the last that accepts,
-		// and the queue then waits for the one that follows.
+		// Even if it is the last one that accepts: connections then wait in the
+		// queue for its replacement.
 		m.note(Info, "worker to leave", w, Field{"event", "asked for"})
 		m.drain(w, causeRecycled, false, w.gen.config.DrainTimeout)
 	case !w.retiring:
@@ -31,8 +31,8 @@ func (m *Machine) retireWorker(w *worker, why string) {
 	m.note(Info, "worker to be replaced", w, Field{"event", why})
 }
 
-// recycle picks who has served or grown enough, a quarter of the pool at once
-// at most.
+// recycle replaces workers that have reached a limit, at most a quarter of the
+// pool at once.
 func (m *Machine) recycle(g *generation) {
 	room := max(1, g.places()/4) - g.count(func(w *worker) bool { return w.retiring && w.serves() })
 	for _, w := range g.members {
@@ -49,11 +49,11 @@ func (m *Machine) recycle(g *generation) {
 	}
 }
 
-// worn says why w should be replaced, if it should.
+// recycleReason returns which limit w has reached, if any.
 func (w *worker) recycleReason(m *Machine) string {
 	limit := w.gen.config.RecycleRSS
 	switch {
-	case w.recycleAt > 0 && w.connected >= w.recycleAt:
+	case w.recycleConnections > 0 && w.connected >= w.recycleConnections:
 		return "connections"
 	case w.recycleAge > 0 && m.now-w.started >= w.recycleAge:
 		return "age"
@@ -63,7 +63,7 @@ func (w *worker) recycleReason(m *Machine) string {
 	return ""
 }
 
-// releaseRetiring drains those whose replacement accepts, oldest first.
+// releaseRetiring drains workers whose replacement accepts, oldest first.
 func (m *Machine) releaseRetiring(g *generation) {
 	retiring := g.count(func(w *worker) bool { return w.retiring && w.serves() })
 	if retiring == 0 {

@@ -2,7 +2,7 @@ package policy
 
 import "time"
 
-// onSampled takes in what the workers are doing and acts on it.
+// onSampled handles a sample of all workers.
 func (m *Machine) onSampled(ev Sampled) {
 	samples := ev.Samples
 	known := make(map[ID]*Sample, len(samples))
@@ -19,7 +19,7 @@ func (m *Machine) onSampled(ev Sampled) {
 		}
 	}
 	for _, w := range sampled {
-		// An earlier one may have changed what this one is.
+		// checkSilence may have changed the state of this one, too.
 		if w.mayHaveConnections() {
 			m.checkSilence(w)
 		}
@@ -37,23 +37,22 @@ func (m *Machine) onSampled(ev Sampled) {
 	}
 }
 
-// stuckTime is how long a worker's channel may stay full. Full for a moment is no
-// evidence.
+// stuckTime is how long a worker's channel may stay full.
 const stuckTime = 5 * time.Second
 
-// take copies a sample into w.
+// takeSample copies a sample into w.
 func (m *Machine) takeSample(w *worker, s *Sample) {
 	w.active, w.connected, w.rss, w.full = max(0, s.Active), s.Served, s.RSS, s.Full
-	// The machine's clock stands still while the master does not run: what a
-	// silence is longer than the clock has advanced is not the worker's.
+	// The machine's clock stops while the master does not run: a silence that is
+	// longer than the clock has advanced is not the worker's.
 	if s.Beaten {
 		w.silent = 0
 	}
-	w.silent = min(s.Silent, w.silent+m.now-w.silentSince)
-	w.silentSince = m.now
+	w.silent = min(s.Silent, w.silent+m.now-w.silentAsOf)
+	w.silentAsOf = m.now
 	m.suspend(w, s.Suspended)
 	if w.gen.config.OneShot {
-		return // Busy tells, and sooner
+		return // Busy comes sooner
 	}
 	switch {
 	case w.state == WorkerReady && w.active > 0:
@@ -63,8 +62,8 @@ func (m *Machine) takeSample(w *worker, s *Sample) {
 	}
 }
 
-// suspend notes whether somebody has stopped w's process, which is then silent
-// through no fault of its own.
+// suspend notes whether w's process is suspended. Its silence is then not its
+// fault.
 func (m *Machine) suspend(w *worker, suspended bool) {
 	switch {
 	case suspended && !w.suspended:
@@ -78,14 +77,14 @@ func (m *Machine) suspend(w *worker, suspended bool) {
 	}
 }
 
-// unexcused is how long w has been silent although it could run.
+// silentWhileRunning is how long w has been silent although it could run.
 func (m *Machine) silentWhileRunning(w *worker) time.Duration {
 	return min(w.silent, m.now-w.suspendedAt)
 }
 
-// judge acts on a worker's silence. A worker that is found hung stays what it
-// is until a later sample, at least DumpDelay after, shows it still silent: one
-// that beats again meanwhile has recovered.
+// checkSilence acts on a worker's silence. A hung worker keeps its state until
+// a later sample, at least DumpDelay after, finds it still silent: then it is
+// killed. One with a new heartbeat has recovered.
 func (m *Machine) checkSilence(w *worker) {
 	limit := w.gen.config.WorkerTimeout
 	if limit <= 0 {
@@ -97,20 +96,21 @@ func (m *Machine) checkSilence(w *worker) {
 		m.markHung(w)
 	case silent && m.now-w.hungAt >= w.gen.config.DumpDelay:
 		m.note(Warn, "worker killed", w, Field{"event", string(causeHung)}, Field{"state", w.state.String()})
-		m.markDying(w, causeHung, w.detail)
+		m.markDying(w, causeHung, w.failure)
 		m.kill(w)
 	case !silent && w.hung:
-		w.hung, w.detail = false, ""
+		w.hung, w.failure = false, ""
 		if !w.suspended {
 			m.note(Info, "worker recovered", w, Field{"duration", m.now - w.hungAt})
 		}
 	}
 }
 
-// hang marks a worker whose loop stands still, and lets it say where.
+// markHung marks a worker whose loop stands still, and lets it write its
+// stacks.
 func (m *Machine) markHung(w *worker) {
 	w.hung, w.hungAt = true, m.now
-	w.detail = "hung for " + w.silent.String()
+	w.failure = "hung for " + w.silent.String()
 	m.note(Warn, "worker hung", w, Field{"duration", w.silent}, Field{"state", w.state.String()})
 	m.dump(w)
 	m.failGenerationOf(w)

@@ -6,14 +6,15 @@ func (m *Machine) onSpawned(w *worker, ev Spawned) {
 	}
 	w.spawned, w.pid = true, ev.PID
 	if w.state == WorkerExiting {
-		m.sendStop(w) // it was given up before it existed
+		m.sendStop(w) // it was stopped before it existed
 		return
 	}
 	m.note(Debug, "worker spawned", w)
 	w.deadline(m.now+w.gen.config.StartTimeout, dueStart)
 }
 
-// onSpawnFailed treats a worker that never was as one that died at once.
+// onSpawnFailed handles a process that could not be started, like one that died
+// at once.
 func (m *Machine) onSpawnFailed(w *worker, ev SpawnFailed) {
 	if w.spawned {
 		return
@@ -21,9 +22,9 @@ func (m *Machine) onSpawnFailed(w *worker, ev SpawnFailed) {
 	m.remove(w)
 	m.note(Warn, "worker not spawned", nil,
 		Field{"slot", w.slot}, Field{"generation", w.gen.number}, Field{"error", ev.Err})
-	w.detail = "could not be spawned: " + ev.Err
+	w.failure = "could not be spawned: " + ev.Err
 	if m.state == Probation && w.gen == m.serving {
-		m.delayReplacement(w) // the kernel's refusal says nothing about the generation
+		m.delayReplacement(w) // not the generation's fault
 		return
 	}
 	m.afterCrash(w)
@@ -35,7 +36,7 @@ func (m *Machine) onReady(w *worker) {
 	}
 	m.enter(w, WorkerReady)
 	w.readyAt, w.everReady = m.now, true
-	w.silent, w.silentSince = 0, m.now // until here StartTimeout watched over it
+	w.silent, w.silentAsOf = 0, m.now // until now it had a StartTimeout
 	g := w.gen
 	g.everReady++
 	level := Info
@@ -44,15 +45,15 @@ func (m *Machine) onReady(w *worker) {
 	}
 	m.note(level, "worker ready", w, Field{"duration", m.now - w.started})
 	if m.state == Draining {
-		m.do(LameDuck{ID: w.id}) // before it can be asked
+		m.do(LameDuck{ID: w.id}) // before a health check
 	}
 	switch {
-	case g == m.coming: // waits for commit
+	case g == m.coming: // waits for the commit
 	case g == m.serving && m.keepsServing():
 		if m.listen(g) {
 			m.accept(w)
 		}
-	case m.now < g.drainBy && g.listens == listensNow: // it came to help empty a queue
+	case m.now < g.drainBy && g.listens == listensNow: // it was started to take what is queued
 		m.accept(w)
 		m.drain(w, causeDrain, true, g.drainBy-m.now)
 	default:
@@ -77,8 +78,9 @@ func (m *Machine) onFailed(w *worker, ev Failed) {
 	m.failGenerationOf(w)
 }
 
-// onBusy no longer counts the worker as a spare. One that has no connection is
-// unfit: its replacement would come at once, and the next one's, without end.
+// onBusy no longer counts the worker as a spare. One without a connection is
+// unfit: otherwise it would be replaced at once, and the next one as well,
+// without end.
 func (m *Machine) onBusy(w *worker, ev Busy) {
 	if !w.gen.config.OneShot {
 		return
@@ -89,7 +91,7 @@ func (m *Machine) onBusy(w *worker, ev Busy) {
 	}
 	w.served = true
 	if w.state == WorkerReady {
-		w.retiring = false // it leaves by itself
+		w.retiring = false // it leaves after its connection
 		m.enter(w, WorkerBusy)
 		if w.terminated {
 			m.drain(w, causeLeaving, false, w.gen.config.DrainTimeout)

@@ -36,7 +36,7 @@ type world struct {
 	reloadSince   time.Duration // when Reloading or Probation began
 }
 
-// profile says how things go in a world; each field is a probability, but for
+// profile returns how things go in a world; each field is a probability, but for
 // those that say otherwise.
 type profile struct {
 	spawnFails, failsStart, fatal, diesStarting, neverReady         float64
