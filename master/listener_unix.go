@@ -155,11 +155,10 @@ func boundToPath(path string, ours []*listener) bool {
 	return false
 }
 
-// What /proc/net/unix says of a socket that is only bound. A connection that a
-// dead server's workers still serve has the path as well, and so has its socket
-// that is shut down.
+// What /proc/net/unix has for a socket that is only bound. Connections of a dead
+// server's workers have the path as well, and so has its socket after a shutdown.
 const (
-	neverListened = "00000000" // These are the values in /proc/net/unix of a socket that is only bound. Connections of a dead server's workers have the path as well, and so has its socket that was shut down.
+	neverListened = "00000000" // no __SO_ACCEPTCON
 	unconnected   = "01"
 )
 

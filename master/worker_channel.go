@@ -16,12 +16,11 @@ import (
 	"prefork/master/policy"
 )
 
-// A worker sends a handful of messages in its life and one report a second. If it
-// sends more than this it is read slowly: its channel fills up, and the worker
-// cannot send.
+// A worker sends a few messages in its life and one report a second. One that
+// sends more is read slowly, until its channel is full.
 const (
-	messageBurst    = 256                   // A worker sends a few messages in its life and one report a second. One that sends more is read slowly, until its channel is full.
-	messageInterval = 50 * time.Millisecond // between those after them
+	messageBurst    = 256                   // at once
+	messageInterval = 50 * time.Millisecond // between later ones
 )
 
 // readChannel passes messages to the owner loop. Receive closes descriptors

@@ -2,11 +2,10 @@ package policy
 
 import "time"
 
-// A pool that is full for a moment is a pool that is used well. It is worth a
-// line when connections wait for longer, because clients are slow, or there are
-// too few workers.
+// A pool may be full for a moment. If connections wait for longer, clients are
+// slow or there are too few workers, and that is worth a log line.
 const (
-	fullSamples = 3  // A pool may be full for a moment. If connections wait for longer, clients are slow or there are too few workers, and that is worth a log line.
+	fullSamples = 3  // samples in a row until it is logged
 	roomSamples = 10 // and until the end is logged
 )
 
