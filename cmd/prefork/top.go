@@ -78,7 +78,7 @@ const endlessLine = 1 << 20
 // topOnce prints the picture of one interval.
 func topOnce(ctx context.Context, c *control.Client, out io.Writer) error {
 	m := top.New()
-	err := c.Stream(ctx, 0, func(item control.Item) error {
+	err := c.Stream(ctx, func(item control.Item) error {
 		if m.Feed(item); m.Complete() {
 			return errEnough
 		}

@@ -63,7 +63,7 @@ func topLive(ctx context.Context, c *control.Client, patience time.Duration) err
 
 // follow passes the items of the stream to the owner of the model.
 func (v *topView) follow(ctx context.Context) error {
-	return v.client.Stream(ctx, 0, func(item control.Item) error {
+	return v.client.Stream(ctx, func(item control.Item) error {
 		select {
 		case v.items <- item:
 			return nil

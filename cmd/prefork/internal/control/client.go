@@ -143,8 +143,9 @@ func (e *LostError) Error() string {
 // Unwrap returns the cause.
 func (e *LostError) Unwrap() error { return e.Err }
 
-// call makes a request and decodes the answer into v.
-func (c *Client) call(ctx context.Context, method, name string, query url.Values, v any) ([]byte, error) {
+// request makes a request and returns an answer with status 200. The caller closes
+// its body.
+func (c *Client) request(ctx context.Context, method, name string, query url.Values) (*http.Response, error) {
 	u := url.URL{Scheme: "http", Host: "prefork", Path: "/v1/" + name, RawQuery: query.Encode()}
 	req, err := http.NewRequestWithContext(ctx, method, u.String(), http.NoBody)
 	if err != nil {
@@ -154,6 +155,20 @@ func (c *Client) call(ctx context.Context, method, name string, query url.Values
 	if err != nil {
 		return nil, c.explain(ctx, err)
 	}
+	if resp.StatusCode != http.StatusOK {
+		defer resp.Body.Close()
+		body, _ := io.ReadAll(io.LimitReader(resp.Body, maxAnswer)) // what came of it is shown
+		return nil, refusal(resp.StatusCode, body)
+	}
+	return resp, nil
+}
+
+// call makes a request and decodes the answer into v.
+func (c *Client) call(ctx context.Context, method, name string, query url.Values, v any) ([]byte, error) {
+	resp, err := c.request(ctx, method, name, query)
+	if err != nil {
+		return nil, err
+	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
 	switch {
@@ -161,8 +176,6 @@ func (c *Client) call(ctx context.Context, method, name string, query url.Values
 		return nil, c.explain(ctx, err)
 	case len(body) > maxAnswer:
 		return nil, fmt.Errorf("the answer has more than %d bytes", maxAnswer)
-	case resp.StatusCode != http.StatusOK:
-		return nil, refusal(resp.StatusCode, body)
 	}
 	if err := decode(body, v); err != nil {
 		return nil, fmt.Errorf("read answer: %w", err)

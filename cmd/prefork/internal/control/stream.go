@@ -8,7 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"strconv"
+	"net/url"
 
 	"prefork"
 )
@@ -19,24 +19,14 @@ type Item struct {
 	Event  *prefork.Event  // a line of the master's log
 }
 
-// Stream follows the server from the event after on, and calls f for each item,
-// until f fails, ctx ends, or the server ends the stream, which is no error:
-// it has ended, or is about to.
-func (c *Client) Stream(ctx context.Context, after uint64, f func(Item) error) error {
-	url := "http://prefork/v1/stream?after=" + strconv.FormatUint(after, 10)
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
+// Stream follows the server and calls f for each item, until f fails, ctx ends, or
+// the server ends the stream. That is no error: it has ended, or is about to.
+func (c *Client) Stream(ctx context.Context, f func(Item) error) error {
+	resp, err := c.request(ctx, http.MethodGet, "stream", url.Values{"after": {"0"}})
 	if err != nil {
-		return fmt.Errorf("make request: %w", err)
-	}
-	resp, err := c.http.Do(req)
-	if err != nil {
-		return c.explain(ctx, err)
+		return err
 	}
 	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		body, _ := io.ReadAll(io.LimitReader(resp.Body, maxAnswer)) // what came of it is shown
-		return refusal(resp.StatusCode, body)
-	}
 	err = items(resp.Body, f)
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
