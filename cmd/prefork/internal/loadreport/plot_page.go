@@ -1,6 +1,7 @@
 package loadreport
 
 import (
+	_ "embed" // for the style
 	"fmt"
 	"html"
 	"strings"
@@ -10,26 +11,10 @@ import (
 	"prefork/internal/load"
 )
 
-// pageStyle colours the page and, in the dark, the drawing too.
-const pageStyle = `
-:root{color-scheme:light dark;--paper:#ffffff;--ink:#1f2328;--faint:#656d76;--rule:#d8dee4;--warn:#9a4b00;--warn-paper:#fff4e5;--bad:#c1121f}
-body{margin:0 auto;max-width:1000px;padding:16px 20px 40px;background:var(--paper);color:var(--ink);font:14px/1.5 system-ui,"Segoe UI","DejaVu Sans",Helvetica,Arial,sans-serif}
-svg{display:block;width:100%;height:auto;margin:0 0 24px}
-h2{font-size:15px;margin:28px 20px 8px}.wide{overflow-x:auto;margin:0 20px}p.faint{margin:8px 20px}
-table{border-collapse:collapse;font-variant-numeric:tabular-nums}
-th,td{padding:4px 14px 4px 0;border-bottom:1px solid var(--rule);text-align:right;font-weight:400;white-space:nowrap}
-th{color:var(--faint)}th:first-child,td:first-child{text-align:left}
-td.words{text-align:left;white-space:normal;overflow-wrap:anywhere}
-.warning{background:var(--warn-paper);color:var(--warn);border-left:4px solid var(--warn);padding:8px 12px;margin:8px 0;font-weight:600}
-.bad{color:var(--bad)}.faint{color:var(--faint)}
-@media (prefers-color-scheme:dark){
-:root{--paper:#0d1117;--ink:#e6edf3;--faint:#9198a1;--rule:#30363d;--warn:#f0b072;--warn-paper:#2b1d0e;--bad:#ff7b72}
-svg text{fill:#c4ccd4}svg .paper{fill:#0d1117}svg .title,svg .head,svg .strong,svg .name{fill:#e6edf3}svg .faint{fill:#9198a1}svg .warn{fill:#f0b072}
-svg .grid{stroke:#21262d}svg .axis{stroke:#656d76}svg .corrected,svg .p99{stroke:#58a6ff}svg .uncorrected{stroke:#f0883e}
-svg .name{stroke:#0d1117}svg .rate{stroke:#3fb950}svg .rate-area{fill:#3fb950}svg .errors{fill:#ff7b72}
-svg .mark{stroke:#b392f0}svg .badge{fill:#8957e5}svg .badge-text{fill:#ffffff}svg .mark-bad{stroke:#ff7b72}svg .badge-bad{fill:#da3633}
-}
-`
+// pageStyle colours the page, and in dark mode the drawing too.
+//
+//go:embed plot_page.css
+var pageStyle string
 
 // htmlFile is a page: the warnings, the drawing, and the figures as tables. Its
 // policy forbids it to load or run anything.
@@ -46,7 +31,8 @@ func htmlFile(r *load.Result) (string, error) {
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>load on %s</title>
-<style>%s</style>
+<style>
+%s</style>
 </head>
 <body>
 `, escape(r.Target, 200), pageStyle)

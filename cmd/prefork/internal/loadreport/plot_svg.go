@@ -1,6 +1,7 @@
 package loadreport
 
 import (
+	_ "embed" // for the style
 	"fmt"
 	"html"
 	"strings"
@@ -18,20 +19,11 @@ const (
 	lineLetters = 139 // that fit the page
 )
 
-// svgStyle is dark on light. Classes rather than attributes, so that a page
-// around the drawing can say otherwise in the dark.
-const svgStyle = `
-text{font:12px system-ui,"Segoe UI","DejaVu Sans",Helvetica,Arial,sans-serif;fill:#3d444d}
-.paper{fill:#ffffff}.title{font-size:17px;font-weight:600;fill:#1f2328}.head{font-size:13px;font-weight:600;fill:#1f2328}
-.strong{fill:#1f2328}.faint{fill:#656d76}.warn{fill:#9a4b00;font-weight:600}
-.grid{stroke:#e3e6ea;stroke-width:1}.axis{stroke:#8c959f;stroke-width:1}
-.line{fill:none;stroke-width:2;stroke-linejoin:round}.thin{stroke-width:1.5}
-.name{fill:#1f2328;stroke:#ffffff;stroke-width:4px;stroke-linejoin:round;paint-order:stroke}
-.corrected{stroke:#0b62d6}.uncorrected{stroke:#c2570c;stroke-dasharray:6 4}
-.rate{stroke:#1a7f37}.rate-area{fill:#1a7f37;fill-opacity:.12}.p99{stroke:#0b62d6}.errors{fill:#c1121f}
-.mark{stroke:#7c3aed;stroke-width:1.2;stroke-dasharray:3 3}.mark-bad{stroke:#c1121f;stroke-width:1.2;stroke-dasharray:3 3}
-.badge{fill:#7c3aed}.badge-bad{fill:#c1121f}.badge-text{font-size:10px;font-weight:600;fill:#ffffff}
-`
+// svgStyle is dark on light. It uses classes, so that a page around the drawing can
+// change the colours.
+//
+//go:embed plot_svg.css
+var svgStyle string
 
 // drawing is an SVG that is being written. Its y grows downwards.
 type drawing struct {
@@ -80,7 +72,7 @@ func svg(r *load.Result, warnings bool) (string, error) {
 	var b strings.Builder
 	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %.0f %.0f" width="%.0f" height="%.0f" role="img">`+"\n",
 		pageWidth, height, pageWidth, height)
-	fmt.Fprintf(&b, "<title>load on %s</title>\n<style>%s</style>\n", escape(r.Target, 200), svgStyle)
+	fmt.Fprintf(&b, "<title>load on %s</title>\n<style>\n%s</style>\n", escape(r.Target, 200), svgStyle)
 	fmt.Fprintf(&b, `<rect class="paper" width="%.0f" height="%.0f"/>`+"\n", pageWidth, height)
 	return b.String() + d.b.String() + "</svg>\n", nil
 }
