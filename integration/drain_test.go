@@ -259,7 +259,7 @@ func TestTERMToAWorkerDrainsItAndLeavesNoHole(t *testing.T) {
 	if status, err := s.Status(); err != nil || status.Totals.Restarts != 0 {
 		t.Errorf("%v, %v; nothing has crashed", status, err)
 	}
-	if text := s.Log.Text(); !strings.Contains(text, "told to leave") || strings.Contains(text, "left unasked") {
+	if text := s.Log.Text(); !strings.Contains(text, "told to leave") || strings.Contains(text, "exited by itself") {
 		t.Error("the log does not say why the worker left")
 	}
 }

@@ -105,7 +105,7 @@ func boundTo(fd int) (endpoint, error) {
 		e.both = only == 0 && e.ip.IsUnspecified()
 		return e, err
 	}
-	return endpoint{}, fmt.Errorf("%T is no address of TCP", sa)
+	return endpoint{}, fmt.Errorf("%T is not a TCP address", sa)
 }
 
 // CheckAddresses returns all problems of a list of listen addresses that can be

@@ -24,8 +24,8 @@ type pidFile struct {
 // The reasons for which a file cannot be locked.
 var (
 	errHeld     = errors.New("another process holds it")
-	errReadLock = errors.New("a process that reads it keeps others out")
-	errUnlocked = errors.New("its lock has just gone")
+	errReadLock = errors.New("another process has locked it for reading")
+	errUnlocked = errors.New("its lock was released")
 )
 
 // lockPIDFile creates path, or takes over a file that no master has locked. The

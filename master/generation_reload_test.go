@@ -32,8 +32,8 @@ func TestBadReloadLeavesTheOldGenerationAlone(t *testing.T) {
 		{"worker panics", func() (Generation, error) { return generationOf(1, "panic", "tcp://127.0.0.1:0"), nil }, ""},
 		{"worker is another build", func() (Generation, error) { return generationOf(1, "stranger", "tcp://127.0.0.1:0"), nil }, "another"},
 		{"worker sends rubbish", func() (Generation, error) { return generationOf(1, "corrupt", "tcp://127.0.0.1:0"), nil }, "bad message"},
-		{"worker speaks before its hello", func() (Generation, error) { return generationOf(1, "hasty", "tcp://127.0.0.1:0"), nil }, "out of turn"},
-		{"worker gives orders", func() (Generation, error) { return generationOf(1, "bossy", "tcp://127.0.0.1:0"), nil }, "the master's to say"},
+		{"worker speaks before its hello", func() (Generation, error) { return generationOf(1, "hasty", "tcp://127.0.0.1:0"), nil }, "out of order"},
+		{"worker gives orders", func() (Generation, error) { return generationOf(1, "bossy", "tcp://127.0.0.1:0"), nil }, "only the master may send"},
 		{"worker is never ready", func() (Generation, error) {
 			g := generationOf(1, "silent", "tcp://127.0.0.1:0")
 			g.Policy.StartTimeout = 50 * time.Millisecond

@@ -120,14 +120,14 @@ func (m *Master) onMessage(w *worker, msg ipc.Message) {
 		return
 	}
 	if _, isHello := msg.(*ipc.Hello); isHello == w.helloReceived {
-		m.unfit(w, fmt.Sprintf("said %s out of turn", msg.Type()))
+		m.unfit(w, fmt.Sprintf("sent %s out of order", msg.Type()))
 		return
 	}
 	switch msg := msg.(type) {
 	case *ipc.Hello:
 		w.helloReceived = true
 		if msg.Protocol != ipc.ProtocolVersion || msg.Build != m.options.Build {
-			m.unfit(w, fmt.Sprintf("speaks protocol %d of build %.64q, the master %d of %q",
+			m.unfit(w, fmt.Sprintf("has protocol %d of build %.64q, the master has %d of %q",
 				msg.Protocol, msg.Build, ipc.ProtocolVersion, m.options.Build))
 		}
 	case *ipc.Ready:
@@ -162,7 +162,7 @@ func (m *Master) onMessage(w *worker, msg ipc.Message) {
 	case *ipc.Unknown:
 		m.log.Debug("unknown message", m.about(w, zap.String("event", string(msg.Name)))...)
 	default:
-		m.unfit(w, fmt.Sprintf("sent %s, which is the master's to say", msg.Type()))
+		m.unfit(w, fmt.Sprintf("sent %s, which only the master may send", msg.Type()))
 	}
 }
 

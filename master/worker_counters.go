@@ -50,10 +50,10 @@ func readCounters(slot *ipc.Slot) counters {
 	return f
 }
 
-// What one process cannot exceed, with much room. The figures of a worker that
-// lies grow by no more than this.
+// What no process can exceed. The counters of a worker that lies grow at this
+// rate at most.
 const (
-	mostConnections = 1e6     // What no process can exceed. The counters of a worker that lies grow at this rate at most.
+	mostConnections = 1e6     // accepted, or ended, in a second
 	mostAnswers     = 1e8     // in a second
 	mostBytes       = 1e12    // in a second
 	mostActive      = 1 << 20 // at once: nr_open's default
@@ -93,7 +93,7 @@ func (m *Master) count(w *worker) {
 		w.counted, w.countedAt = said, begun
 	case after > implausibleAfter && !w.implausible:
 		w.implausible = true
-		m.log.Warn("counters not believed", m.about(w, zap.Duration("duration", after))...)
+		m.log.Warn("implausible counters ignored", m.about(w, zap.Duration("duration", after))...)
 	}
 }
 

@@ -63,7 +63,7 @@ func (m *Machine) onLoaded(ev Loaded) {
 	c.Slots = len(m.slots)
 	g := m.newGeneration(c) // settle retires it if it is not wanted
 	if !awaited {
-		m.note(Debug, "loaded in vain", nil, Field{"generation", g.number})
+		m.note(Debug, "loaded configuration not used", nil, Field{"generation", g.number})
 		return
 	}
 	if why := m.refusal(g); why != "" {

@@ -5,9 +5,9 @@ import "fmt"
 // State is the state of the server.
 type State uint8
 
-// The states of a Machine. A lame duck is already Draining.
+// The states of a Machine. During the lame-duck time it is Draining.
 const (
-	Booting   State = iota // The states of a Machine. During the lame-duck time it is Draining.
+	Booting   State = iota // the first generation starts
 	Running                // one generation serves
 	Reloading              // another is being loaded and started
 	Probation              // the other serves, its predecessor is held

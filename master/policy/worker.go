@@ -78,7 +78,7 @@ const (
 	causeSlow    cause = "not ready" // in time
 	causeHung    cause = "hung"
 	causeUnfit   cause = "unfit"
-	causeLeft    cause = "left unasked"
+	causeLeft    cause = "exited by itself"
 	causeCrashed cause = "crashed"
 	causeStray   cause = "signal at the start"
 	causeLost    cause = "connection lost" // one-shot, with its connection

@@ -18,7 +18,7 @@ func (m *Machine) onDrained(w *worker) {
 	case w.served:
 		m.markDying(w, causeServed, "")
 	default:
-		m.markDying(w, causeLeft, "left unasked")
+		m.markDying(w, causeLeft, "exited by itself")
 	}
 }
 

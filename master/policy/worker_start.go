@@ -66,7 +66,7 @@ func (m *Machine) onFailed(w *worker, ev Failed) {
 		return
 	}
 	if w.state != WorkerStarting || !w.spawned {
-		m.onUnfit(w, Unfit{ID: ev.ID, Err: "said failed after ready"})
+		m.onUnfit(w, Unfit{ID: ev.ID, Err: "sent failed after ready"})
 		return
 	}
 	m.note(Warn, "worker failed", w, Field{"exit_code", ev.Code}, Field{"error", ev.Err})

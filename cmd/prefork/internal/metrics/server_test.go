@@ -179,7 +179,7 @@ func TestAUnixSocketReplacesADeadOneAndNothingElse(t *testing.T) {
 	if err := os.WriteFile(path, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := new(Server).Serve(a, log.Default()); err == nil || !strings.Contains(err.Error(), "is no socket") {
+	if err := new(Server).Serve(a, log.Default()); err == nil || !strings.Contains(err.Error(), "is not a socket") {
 		t.Errorf("a file is in the way, and: %v", err)
 	}
 }
