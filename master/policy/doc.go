@@ -1,9 +1,8 @@
 // Package policy decides what the master does. It is a state machine without
-// mechanism: an event goes in, actions come out, and the machine itself has no
-// clock, no descriptor, no goroutine and no randomness but a seeded generator.
-// The same events at the same times give the same actions, so that a log of
-// events can be replayed, and a million invented ones can be run through it in
-// a test.
+// mechanism: an event goes in, actions come out, and the machine has no clock, no
+// descriptor, no goroutine, and no randomness except a seeded generator. The same
+// events at the same times give the same actions, so a log of events can be
+// replayed, and a test can run a million random ones.
 //
 //	             Boot                    Reload                all ready
 //	(new) ─────► booting ────► running ◄────────► reloading ────► probation
@@ -16,11 +15,10 @@
 //	               ▼              ▼ second Drain     ▼
 //	             killing ◄────────┘            ──► stopped
 //
-// A generation is one configuration with its pool of workers. At most one
-// serves (it is committed), one more may be coming, one may be held: that is
-// the predecessor of a generation on probation, which has stopped accepting but
-// is kept whole so that it can take over again at once. All others are leaving,
-// and are retired when their last worker is gone.
+// A generation is a configuration with its pool of workers. At most one serves (it
+// is committed), one may be coming, and one may be held: the predecessor of a
+// generation on probation, which accepts nothing and can take over again at once.
+// All others are leaving, and are retired when their last worker is gone.
 //
 //	coming ──commit──► serving ──commit of another──► held ──► leaving ──► retired
 //	   └── failed ────────┼───────────────────────────────────────▲
@@ -33,31 +31,28 @@
 // # Invariants
 //
 //   - A slot has at most one worker, from Spawn until Exited or SpawnFailed.
-//   - No action names a worker before its Spawned or after its end. Whoever is
-//     to leave before it was spawned is told so when it is.
+//   - No action names a worker before its Spawned or after its end. A worker that
+//     is stopped before its Spawned gets StopWorker after it.
 //   - The serving generation is never held, drained or stopped as a whole before
-//     another is committed or the server ends.
-//   - Whoever is draining or exiting has a deadline, past which it is killed.
+//     another one is committed or the server ends.
+//   - A worker that drains or exits has a deadline, after which it is killed.
 //   - After Step, Wake is in the future: the machine never spins.
-//   - A crash is answered by one replacement, which waits longer the faster and
-//     the more often workers die. Exits that the machine asked for cost nothing.
-//   - A worker that says that it leaves is replaced before it has gone, unless it
-//     left as soon as it came.
+//   - A crash leads to one replacement, which waits longer the faster and the more
+//     often workers die. Exits that the machine wanted cost nothing.
+//   - A worker that leaves is replaced before its exit, unless it left soon after
+//     its start, or too many such workers do not exit.
+//   - Each Request has one Answer, unless it is cancelled.
 //
-// # How it is built
+// # Structure
 //
-// Step hands the event to its handler, then lets time do its work (advance,
-// expire), then settles: every generation that should have workers is brought
-// towards its size, those that are over are retired. Handlers therefore say what
-// has become of one worker and seldom what to do about the pool.
+// Step calls the handler of the event, then handles deadlines (advance, expire),
+// then settles: it brings every generation towards its size and retires those that
+// are over. So a handler changes one worker, and seldom the pool.
 //
-// # What it does not do
-//
-// It knows no listener and no connection: which sockets two generations share is
-// the master's to know, and Quiesce, Commit and Retire name generations only. It
-// trusts the master to answer each Spawn with Spawned or SpawnFailed, each
-// Spawned with one Exited in the end, and each Load with one Loaded at most,
-// before its Verdict.
+// The machine knows no listener and no connection. Quiesce, Commit and Retire name
+// generations, and the master knows which sockets they share. The machine expects
+// the master to answer each Spawn with Spawned or SpawnFailed, each Spawned with
+// one Exited in the end, and each Load with one Loaded at most, before its Verdict.
 //
 // A Machine belongs to one goroutine.
 package policy
