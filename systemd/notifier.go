@@ -68,7 +68,7 @@ func NewNotifierTo(address string) (*Notifier, error) {
 	return &Notifier{address: sa, socket: os.NewFile(uintptr(fd), "notify")}, nil
 }
 
-// Enabled tells whether there is a manager to notify.
+// Enabled reports whether there is a manager to notify.
 func (n *Notifier) Enabled() bool { return n != nil && n.socket != nil }
 
 // Close releases the descriptor. Later notifications fail with os.ErrClosed.
@@ -141,7 +141,7 @@ func (n *Notifier) send(fd int, data, rights []byte) error {
 				return err
 			}
 		case (err == unix.ECONNREFUSED || err == unix.ENOTCONN) && !reconnected:
-			// The manager made its socket anew, at the same address.
+			// The manager has made a new socket at the same address.
 			reconnected = true
 			if err := connect(fd, n.address); err != nil {
 				return fmt.Errorf("connect again: %w", err)

@@ -145,7 +145,7 @@ func TestCompletionKnowsCommandsHandlersAndModes(t *testing.T) {
 		}
 	}
 	for _, c := range []struct{ args, want []string }{
-		{[]string{"rel"}, []string{"reload\tload the configuration anew; nothing is dropped"}},
+		{[]string{"rel"}, []string{"reload\tload the configuration again; nothing is dropped"}},
 		{[]string{"serve", "--mode", ""}, []string{"sequential", "threading", "forking"}},
 		{[]string{"serve", "--handler", ""}, []string{"discard", "echo", "http", "upper"}},
 		{[]string{"serve", "--handler", "upper", "--option", ""}, []string{"max_line="}},

@@ -37,7 +37,7 @@ func newReload() *cobra.Command {
 	t := &target{}
 	return client(t, time.Minute, &cobra.Command{
 		Use:   "reload",
-		Short: "load the configuration anew; nothing is dropped",
+		Short: "load the configuration again; nothing is dropped",
 		Long: `Makes the server read its configuration and start a new generation of workers.
 The old generation serves until the new one is ready, and is kept until it has
 held through its probation. Waits for the outcome: exit 0 if the new generation

@@ -45,7 +45,7 @@ func (f *loadFlags) bind(cmd *cobra.Command) {
 	s.BoolVar(&f.churn, "churn", false, "connect for each request")
 	s.IntVar(&f.idle, "idle", 0, "open so `MANY` connections and only hold them")
 	s.IntVar(&o.Pipeline, "pipeline", 1, "so `MANY` requests in flight on each connection")
-	s.IntVar(&o.PerConn, "per-connection", 0, "hang up after so `MANY` requests, and connect anew")
+	s.IntVar(&o.PerConn, "per-connection", 0, "close after so `MANY` requests, and connect again")
 	s.StringVar(&f.payload, "payload", "", "send this `TEXT`, with \\n and \\xHH")
 	s.StringVar(&f.payloadFile, "payload-file", "", "send what is in this `FILE`")
 	s.StringVar(&f.template, "template", "", "send this `TEXT`, with {n} for a number")

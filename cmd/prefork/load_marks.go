@@ -78,7 +78,7 @@ func (m *marker) look(ctx context.Context, mark func(kind, text string)) {
 	m.last = s
 }
 
-// compareStatus marks what lies between two answers.
+// compareStatus marks what happened between two answers.
 func compareStatus(before, now prefork.Status, mark func(kind, text string)) {
 	if now.PID != before.PID {
 		mark("other", fmt.Sprintf("another server answers, pid %d", now.PID))

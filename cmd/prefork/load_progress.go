@@ -11,7 +11,7 @@ import (
 	"prefork/internal/load"
 )
 
-// redraw is how often the line of progress is written anew.
+// redraw is how often the line of progress is rewritten.
 const redraw = 250 * time.Millisecond
 
 // showProgress keeps a line about the run on w until the run has ended, if w is

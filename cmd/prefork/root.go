@@ -71,8 +71,8 @@ Start one, and talk to it:
 	return root
 }
 
-// flagError turns pflag's error into a usage error, with the nearest flag if
-// there is none of that name.
+// flagError turns pflag's error into a usage error, with the nearest flag if the
+// name is unknown.
 func flagError(cmd *cobra.Command, err error) error {
 	var missing *pflag.NotExistError
 	if errors.As(err, &missing) && missing.GetSpecifiedShortnames() == "" {

@@ -34,9 +34,9 @@ func newUnit() *cobra.Command {
 		Long: `Prints a service unit that serves the configuration with this binary: hardened,
 with a reload that waits for its outcome, a watchdog, and listeners that outlive
 a master that is killed. What the configuration needs beyond that is opened, and
-a comment beside it says why: ports under 1024, sockets and files elsewhere than
-in the unit's own directories, a site in a home directory. What it cannot open
-stands in a comment at the top.
+a comment says why: ports under 1024, sockets and files outside the unit's own
+directories, a site in a home directory. What it cannot open is in a comment at
+the top.
 
 Without --config the unit serves /etc/NAME/NAME.toml, with --user NAME/NAME.toml
 below ~/.config. If that file is there it is read; if not, the unit is one for the

@@ -61,8 +61,7 @@ func Tree(root int) (time.Duration, error) {
 	return sum, nil // one child may be missing or counted twice
 }
 
-// same reports whether the tree still has the same members, none of which has
-// reaped a child.
+// same reports whether the tree has the same members, and no new reaped children.
 func same(tree []int, before, after map[int]process, root int) bool {
 	if len(descendants(after, root)) != len(tree) {
 		return false

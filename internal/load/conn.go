@@ -208,7 +208,7 @@ func (l *loop) shut(k *conn) {
 			l.opening--
 		}
 	}
-	k.age++ // events and timers that are under way find nobody
+	k.age++ // events and timers under way are for an earlier age
 	k.state, k.out = closed, k.out[:0]
 }
 

@@ -32,9 +32,9 @@
 // # Failures
 //
 // An exchange ends with the expected answer or in exactly one Class. A failed
-// connect is a failed exchange. After a failure the connection is opened anew;
-// after one that would come again at once (nobody listens, no more ports) only
-// after a short pause. A server that closes an idle connection fails the next
+// connect is a failed exchange. After a failure the connection is opened again;
+// after one that is likely to repeat (nothing listens, no free port) only after a
+// short pause. A server that closes an idle connection fails the next
 // exchange of a closed loop, which was about to use it. In an open loop the
 // connection is opened anew.
 //

@@ -52,7 +52,7 @@ func parseExpect(text string) (expect, error) {
 	switch word {
 	case "echo", "upper":
 		if text != word {
-			return expect{}, fmt.Errorf("expect: %s stands alone, not as %q", word, cut(text, 40))
+			return expect{}, fmt.Errorf("expect: %s takes no value; not %q", word, cut(text, 40))
 		}
 		return expect{kind: wantReply}, nil
 	case "lines", "bytes":
@@ -106,7 +106,7 @@ func (p *plan) expectation() (expect, error) {
 	if p.target.http && e.kind == wantRegex {
 		e.kind, e.low, e.high = wantHTTP, 200, 299
 		if e.head || p.Reply != "" {
-			return e, errors.New("expect: a regex is for a body, which HEAD has none of, and which a reply gives already")
+			return e, errors.New("expect: a regex is for a body; HEAD has none, and a reply gives it already")
 		}
 	}
 	if p.target.http != (e.kind == wantHTTP) && p.target.network != "" {

@@ -26,8 +26,8 @@ const (
 	untilClose // all that comes
 )
 
-// reply reads one answer of HTTP/1 in whatever pieces it comes. It allocates
-// only for a header that comes in several.
+// reply reads one answer of HTTP/1, in any pieces. It allocates only for a header
+// in several pieces.
 type reply struct {
 	state  int
 	status int

@@ -15,7 +15,7 @@ type Class string
 
 // The classes of errors. No exchange is counted in two.
 const (
-	Refused     Class = "refused"            // nobody listens
+	Refused     Class = "refused"            // nothing listens
 	Reset       Class = "reset"              // RST in place of an answer
 	EOF         Class = "eof_before_reply"   // the server closed and sent nothing
 	Short       Class = "short"              // it closed in the middle of the answer
@@ -135,7 +135,7 @@ type ServerCost struct {
 	PerRequestUS float64 `json:"per_request_us"`
 }
 
-// Generator says how the generator itself fared.
+// Generator is about the generator itself.
 type Generator struct {
 	CPUS      float64  `json:"cpu_s"`
 	BusyShare float64  `json:"busy_share"` // of the busiest loop's time that it did not wait; 1 is a generator at its limit

@@ -160,7 +160,7 @@ func Unescape(text string) ([]byte, error) {
 		}
 		at := strings.IndexByte(from, text[i])
 		if at < 0 {
-			return nil, fmt.Errorf(`unescape %q: \%c stands for nothing; want \n \r \t \0 \\ \" or \xHH`, cut(text, 40), text[i])
+			return nil, fmt.Errorf(`unescape %q: \%c is not an escape; want \n \r \t \0 \\ \" or \xHH`, cut(text, 40), text[i])
 		}
 		out = append(out, to[at])
 	}

@@ -144,11 +144,11 @@ func Start(job Job) (*Process, error) {
 
 func (p *Process) prepare(job Job) error {
 	if job.Control == "" {
-		if err := p.say(job); err != nil {
+		if err := p.send(job); err != nil {
 			return err
 		}
 	}
-	a, err := p.hear()
+	a, err := p.receive()
 	if err == nil && !a.Ready {
 		err = errors.New("load: not ready")
 	}
@@ -157,10 +157,10 @@ func (p *Process) prepare(job Job) error {
 
 // Run gives the word and waits for the report.
 func (p *Process) Run() (Report, error) {
-	if err := p.say("go"); err != nil {
+	if err := p.send("go"); err != nil {
 		return Report{}, err
 	}
-	a, err := p.hear()
+	a, err := p.receive()
 	if err != nil {
 		return Report{}, err
 	}
@@ -179,17 +179,17 @@ func (p *Process) Close() error {
 	return nil
 }
 
-func (p *Process) say(v any) error {
+func (p *Process) send(v any) error {
 	if err := json.NewEncoder(p.in).Encode(v); err != nil {
-		return fmt.Errorf("tell load: %w", err)
+		return fmt.Errorf("send to load process: %w", err)
 	}
 	return nil
 }
 
-func (p *Process) hear() (answer, error) {
+func (p *Process) receive() (answer, error) {
 	var a answer
 	if err := p.out.Decode(&a); err != nil {
-		return a, fmt.Errorf("hear from load: %w", err)
+		return a, fmt.Errorf("read from load process: %w", err)
 	}
 	if a.Error != "" {
 		return a, fmt.Errorf("load: %s", a.Error)

@@ -196,7 +196,7 @@ func (c *Client) explain(ctx context.Context, err error) error {
 	case errors.Is(err, syscall.ENOENT):
 		return fmt.Errorf("no server at %s: there is no such socket", c.path)
 	case errors.Is(err, syscall.ECONNREFUSED):
-		return fmt.Errorf("no server at %s: nobody listens there any more", c.path)
+		return fmt.Errorf("no server at %s: nothing listens there any more", c.path)
 	case errors.Is(err, syscall.EACCES) || errors.Is(err, syscall.EPERM):
 		return fmt.Errorf("no permission to use %s: ask as the server's user or as root", c.path)
 	}

@@ -58,7 +58,7 @@ func TestAServerThatIsNotThereIsToldInWords(t *testing.T) {
 	stale(t, path+"2")
 	for file, want := range map[string]string{
 		path + "1": "there is no such socket",
-		path + "2": "nobody listens there any more",
+		path + "2": "nothing listens there any more",
 	} {
 		client := NewClient(file)
 		_, _, err := client.Status(within(t))

@@ -21,8 +21,8 @@ const suffix = ".sock"
 // NUL aside.
 const maxPath = 107
 
-// systemDirectory is where a unit with RuntimeDirectory=prefork has its
-// socket. Clients look there, for they do not run in the unit.
+// systemDirectory is where a unit with RuntimeDirectory=prefork has its socket.
+// Clients look there too, because they do not run in the unit.
 const systemDirectory = "/run/prefork"
 
 // directory is a place for control sockets.
@@ -61,7 +61,7 @@ func DefaultPath(listen string) (string, error) {
 	}
 	name := fileName(listen)
 	if anyPort(listen) {
-		// The address does not tell such servers apart.
+		// Such servers have the same address.
 		name = strings.TrimSuffix(name, suffix) + "-" + strconv.Itoa(os.Getpid()) + suffix
 	}
 	return join(dir.path, name)

@@ -13,7 +13,7 @@ import (
 	"prefork"
 )
 
-// Item is what a stream tells: one of the two is set.
+// Item is one item of a stream: one of the two is set.
 type Item struct {
 	Status *prefork.Status // once a second
 	Event  *prefork.Event  // a line of the master's log

@@ -10,11 +10,11 @@ import (
 	"prefork/internal/load"
 )
 
-// CSV writes the series, a line a second. Its columns carry their units; the
-// last one tells the marks of that second, each with its moment.
+// CSV writes the series, a line a second. The names of the columns have the units;
+// the last column has the marks of that second, each with its time.
 func CSV(w io.Writer, r *load.Result) error {
 	out := csv.NewWriter(w)
-	_ = out.Write([]string{"at_s", "span_s", "requests", "requests_per_s", "errors", "active", "p50_s", "p99_s", "max_s", "marks"}) // Error tells
+	_ = out.Write([]string{"at_s", "span_s", "requests", "requests_per_s", "errors", "active", "p50_s", "p99_s", "max_s", "marks"}) // an error is returned by Error
 	marks := marksBySecond(r)
 	for i, s := range r.Series {
 		span := spanOf(r, i)

@@ -8,19 +8,13 @@
 //	  │          ├──► Threshold whether the run failed, and why
 //	Read (JSON)  └──► Compare   two runs side by side
 //
-// It measures nothing and keeps nothing: the same Result gives the same bytes.
-// Three things hold for all of it.
+// The same Result gives the same bytes. Three things hold for all forms:
 //
-// The figures that may mislead come with what makes them doubtful: a warning
-// of the generator stands before the first figure, runs with different plans
-// are compared under a notice, and a threshold that cannot be checked fails.
-//
-// Corrected latencies come first. The uncorrected ones leave out what requests
-// would have waited that were never sent because an answer was late; they stand
-// beside, for the difference tells of stalls.
-//
-// Targets, payloads and marks come from elsewhere, results too. Their text is
-// cleaned of control characters before a terminal sees it, escaped in markup,
-// and cut; the number of rows, marks and points that are drawn is bounded
-// however long the run was.
+//   - What makes a figure doubtful is shown with it: the generator's warnings come
+//     before the first figure, a comparison of runs with different plans says so,
+//     and a threshold that cannot be checked fails.
+//   - Corrected latencies come first. The uncorrected ones leave out the requests
+//     that were not sent because an answer was late; the difference shows stalls.
+//   - The text of targets, payloads, marks and results is cleaned for a terminal,
+//     escaped in markup, and cut. The number of rows, marks and points is bounded.
 package loadreport

@@ -33,11 +33,11 @@ func Plot(path string, r *load.Result) error {
 	return nil
 }
 
-// writeWhole writes a file beside path and puts it in its place. The file gets
-// the rights that the umask leaves, which os.CreateTemp would not give.
+// writeWhole writes a temporary file in the same directory and renames it to path.
+// Unlike that of os.CreateTemp its mode depends on the umask.
 func writeWhole(path, text string) error {
-	beside := filepath.Join(filepath.Dir(path), fmt.Sprintf(".prefork-plot-%d-%x", os.Getpid(), rand.Uint64()))
-	f, err := os.OpenFile(beside, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+	temporary := filepath.Join(filepath.Dir(path), fmt.Sprintf(".prefork-plot-%d-%x", os.Getpid(), rand.Uint64()))
+	f, err := os.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
 	if err != nil {
 		return err
 	}
@@ -46,10 +46,10 @@ func writeWhole(path, text string) error {
 		err = closeErr
 	}
 	if err == nil {
-		err = os.Rename(beside, path)
+		err = os.Rename(temporary, path)
 	}
 	if err != nil {
-		_ = os.Remove(beside) // the first error is the one that tells
+		_ = os.Remove(temporary) // the first error is returned
 	}
 	return err
 }

@@ -12,8 +12,8 @@ import (
 // mostNines is the end of the axis of percentiles: 99.99999 %.
 const mostNines = 7.0
 
-// percentiles draws latency by percentile. The axis gives each nine the same
-// room, for that is where the requests are that somebody waits for.
+// percentiles draws latency by percentile. Each nine has the same width on the axis,
+// because the slow requests matter most.
 func (d *drawing) percentiles(r *load.Result) error {
 	const height = 270.0
 	top := d.y + 40
@@ -92,8 +92,8 @@ func (d *drawing) nines(x scale, nines, top, bottom float64) {
 // samplesPerNine is how finely a curve is drawn.
 const samplesPerNine = 50
 
-// curve is the path of a distribution, up to the percentile that its count can
-// tell: one request in a thousand says nothing about 99.99 %.
+// curve is the path of a distribution, up to the percentile that its count allows:
+// a thousand requests say nothing about 99.99 %.
 func curve(l *load.Latency, x, y scale) (string, error) {
 	if l.Count == 0 {
 		return "", nil

@@ -21,8 +21,8 @@ const (
 	errorsHeight = 56.0
 )
 
-// strips draws the series: the rate, the latency and the errors of each second
-// over one axis of time, and the marks across all three.
+// strips draws the rate, the latency and the errors of each second over one axis of
+// time, and the marks across all three.
 func (d *drawing) strips(r *load.Result) {
 	d.text(20, d.y+30, "head", "start", "Second by second")
 	rows := rowsOf(r, mostPoints)
@@ -78,14 +78,14 @@ type leveled struct {
 	ticks []float64
 }
 
-// levels is an axis from zero, for what adds up.
+// levels is an axis from zero.
 func levels(high, height float64) leveled {
 	ticks, end := linearTicks(high, max(int(height/26), 2))
 	return leveled{scale{low: 0, high: end}, ticks}
 }
 
-// latencyLevels is an axis from zero too, unless one second is so much worse
-// than another that the better ones would lie on the ground.
+// latencyLevels is an axis from zero too, or a logarithmic one if the worst second
+// is more than ten times the best.
 func latencyLevels(rows []row) leveled {
 	low, high := math.Inf(1), tall(rows, worstP99)
 	for i := range rows {
@@ -100,7 +100,7 @@ func latencyLevels(rows []row) leveled {
 	return leveled{y, logTicks(y.low, y.high, 5)}
 }
 
-// strip draws the frame of one figure, lets fill draw into it and moves on.
+// strip draws the frame of one figure, and calls fill to draw into it.
 func (d *drawing) strip(name string, height float64, l leveled, tick func(float64) string, fill func(scale)) {
 	const gap = 26
 	top := d.y + gap - 6
@@ -117,8 +117,8 @@ func (d *drawing) strip(name string, height float64, l leveled, tick func(float6
 	d.y = bottom
 }
 
-// steps is a path with one level a row. It breaks where nothing was answered,
-// for there a latency of 0 would be a lie, and a rate of 0 is seen on the axis.
+// steps is a path with one level a row. It has a gap where nothing was answered,
+// because there is no latency.
 func steps(rows []row, x, y scale, of func(*row) float64) string {
 	var b strings.Builder
 	pen := false
@@ -181,7 +181,7 @@ func (d *drawing) seconds(x scale) {
 	d.y += 5
 }
 
-// badge is where the number of a mark stands above the strips.
+// badge is the place of a mark's number above the strips.
 type badge struct {
 	x     float64
 	level int

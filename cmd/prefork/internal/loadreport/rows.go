@@ -27,8 +27,8 @@ func (r *row) rate() float64 {
 	return float64(r.requests) / r.span
 }
 
-// sliver is the length under which the last second is too short to stand for
-// itself: a handful of answers would make a rate.
+// sliver is the length below which the last second has no row of its own: a few
+// answers would make a rate.
 const sliver = 0.2
 
 // rowsOf gathers the series into at most most rows of equal length. Rates and
@@ -75,8 +75,8 @@ func spanOf(r *load.Result, i int) float64 {
 	return span
 }
 
-// rowAt finds the row that a moment belongs to. What came before the first
-// counts to it, what came after the last to that, so that no mark is lost.
+// rowAt finds the row of a time. Times before the first row belong to it, times
+// after the last one to that, so that no mark is lost.
 func rowAt(rows []row, at float64) int {
 	after := sort.Search(len(rows), func(i int) bool { return rows[i].at > at })
 	return max(after-1, 0)
@@ -97,5 +97,5 @@ func markText(m load.Mark, most int) string {
 	return clean(m.Kind+": "+m.Text, most)
 }
 
-// bad says whether a mark tells of something that went wrong.
+// bad reports whether a mark is about a failure.
 func bad(m load.Mark) bool { return m.Kind == "reload_failed" || m.Kind == "worker_death" }

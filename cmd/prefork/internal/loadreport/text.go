@@ -68,7 +68,7 @@ func (t *draft) line(label, what string, style human.Style) {
 // mostWarnings bounds the warnings that are shown of a file that has more.
 const mostWarnings = 20
 
-// warnings stand first: they say which of the figures are not to be believed.
+// warnings come first, because they make the figures doubtful.
 func (t *draft) warnings() {
 	list := t.r.Generator.Warnings
 	for i, w := range list {
@@ -99,7 +99,7 @@ func (t *draft) plan() {
 	t.line("payload", what, 0)
 }
 
-// planText is the plan in one line, as it would be said.
+// planText is the plan in one line.
 func planText(p load.Plan) string {
 	parts := []string{clean(p.Mode, 20), counted(p.Connections, "connection", "connections")}
 	if p.Pipeline > 1 {
@@ -159,8 +159,8 @@ func (t *draft) figures() {
 	t.line("generator", what, 0)
 }
 
-// mostExamples bounds the failures that are shown in words, and the labels that
-// failures are put down to.
+// mostExamples bounds the failures that are shown in words, and the labels of
+// connections that had failures.
 const mostExamples = 12
 
 // failures shows the first failures in words, and whose connections they were.

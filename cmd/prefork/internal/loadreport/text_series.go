@@ -51,8 +51,8 @@ func latencyOrNone(answers uint64, seconds float64) string {
 	return human.Duration(seconds)
 }
 
-// marks notes under a row what happened in it. Of more than there is room for,
-// those that tell of something bad come first.
+// marks notes under a row what happened in it: failures first, if there are more
+// marks than room.
 func (t *draft) marks(table *human.Table, r row) {
 	marks := slices.Clone(r.marks)
 	if len(marks) > mostMarksHere {

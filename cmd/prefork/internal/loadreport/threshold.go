@@ -79,9 +79,8 @@ func ParseThreshold(expr string) (Threshold, error) {
 // String is the expression, without spaces. It parses to the same threshold.
 func (t Threshold) String() string { return t.figure.name + t.op + t.text }
 
-// Check says whether a run failed by the threshold, and why: with the figure
-// that was measured. A figure that the run does not have fails it too, for
-// nobody asks for a check that never happens.
+// Check reports whether a run failed by the threshold, and why: with the measured
+// figure. A run without the figure fails too, so that no check is skipped silently.
 func (t Threshold) Check(r *load.Result) (failed bool, why string) {
 	if t.figure.of == nil {
 		return true, "an empty threshold"

@@ -52,7 +52,7 @@ type family struct {
 	seen   map[string]bool // the labels of what has been written
 }
 
-// head writes what stands above a family's series, once.
+// head writes the comments of a family, once, before its series.
 func (w *family) head() {
 	if w.begun {
 		return
@@ -74,8 +74,8 @@ func (w *family) head() {
 	}
 }
 
-// add writes one series. A second one of the same labels would make the whole
-// scrape invalid, and is left out.
+// add writes one series. A second one with the same labels would make the scrape
+// invalid, and is left out.
 func (w *family) add(value float64, labels ...string) {
 	var text strings.Builder
 	for i, name := range w.metric.Labels {

@@ -39,7 +39,7 @@ func Handler(status Source) http.Handler {
 		h.Set("Content-Type", format.ContentType())
 		h.Set("Cache-Control", "no-store")
 		h.Set("Content-Length", strconv.Itoa(b.Len()))
-		_, _ = w.Write(b.Bytes()) // the client has left: nobody to tell
+		_, _ = w.Write(b.Bytes()) // fails if the client has left
 	})
 }
 

@@ -23,8 +23,8 @@ const (
 	farewell     = time.Second // for answers that are under way at the end
 )
 
-// Server serves /metrics, and the status page where it is wanted, over HTTP to
-// whoever reaches its address: GET and HEAD, and nothing that changes anything.
+// Server serves /metrics, and the status page if it is configured, over HTTP to
+// every client that reaches its address. It only answers GET and HEAD.
 type Server struct {
 	Metrics http.Handler // /metrics
 	Page    http.Handler // /; nil: there is none, nor Events
@@ -59,8 +59,7 @@ func (s *Server) Serve(address Address, errorLog *log.Logger) error {
 	return nil
 }
 
-// Addr returns where the server listens: the port that the kernel chose, if
-// the address left it to it.
+// Addr returns the bound address, with the port that the kernel chose.
 func (s *Server) Addr() net.Addr { return s.listener.Addr() }
 
 // Keep restores the file of a Unix socket when it was removed, until the returned
@@ -72,7 +71,7 @@ func (s *Server) Keep(every time.Duration, report func(error)) (stop func()) {
 	return func() {}
 }
 
-// Close ends the server. Answers under way go out first, for a second at most.
+// Close ends the server, after a second at most for the answers under way.
 func (s *Server) Close() {
 	ctx, cancel := context.WithTimeout(context.Background(), farewell)
 	defer cancel()
@@ -104,9 +103,8 @@ func (s *Server) handler() http.Handler {
 	})
 }
 
-// ownHost refuses requests to a loopback address that name a host which is not
-// loopback: a page from elsewhere whose name was made to mean this machine
-// (DNS rebinding) would otherwise read the answer.
+// ownHost refuses requests to a loopback address that name another host. Otherwise
+// a page of another site could read the answer by DNS rebinding.
 func ownHost(local bool, next http.Handler) http.Handler {
 	if !local {
 		return next

@@ -1,8 +1,6 @@
-// Package nearest finds what someone meant who mistyped a name: the candidate
-// with the fewest edits, if that is few enough to be a guess worth making.
-//
-// It knows nothing of commands, keys or handlers, and never guesses between
-// two candidates of equal distance other than by their order.
+// Package nearest finds the name that a mistyped word may mean: the candidate with
+// the fewest edits, if they are few. Of candidates with equal distance it takes the
+// first.
 package nearest
 
 // Name returns the candidate closest to word, or "" if none is close. An edit
@@ -31,8 +29,8 @@ func Hint(word string, candidates []string) string {
 	return ""
 }
 
-// longest bounds the words that are compared, for the cost grows with the
-// product of the lengths and the word comes from outside.
+// longest bounds the words that are compared, because the cost grows with the
+// product of the lengths.
 const longest = 64
 
 // distance is the optimal string alignment distance: Levenshtein's with swaps

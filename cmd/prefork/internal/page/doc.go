@@ -5,8 +5,7 @@
 //	page.css ──┼─► one document ──► browser ──► GET /events ──► status, log
 //	page.js ───┘
 //
-// It only shows. What comes from elsewhere (an address, a line of the log, what
-// a handler says that it does) gets into the document as text and never as
-// markup. The policy that the answer carries lets the browser run this script
-// and no other, load nothing, and talk to nobody but the server.
+// It changes nothing. Addresses, log lines and what a handler says that it does are
+// inserted as text, never as markup. The policy of the answer allows this script
+// alone, no other resource, and connections to the server alone.
 package page

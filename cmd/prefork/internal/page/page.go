@@ -24,8 +24,7 @@ type document struct {
 	policy string
 }
 
-// assembled is made at the first request: a worker never asks, and must not
-// pay.
+// assembled is made at the first request, so that a worker does not pay for it.
 var assembled = sync.OnceValue(func() document {
 	return document{
 		text: strings.NewReplacer("{{style}}", style, "{{script}}", script).Replace(html),
@@ -57,6 +56,6 @@ func Handler() http.Handler {
 		h.Set("Content-Security-Policy", d.policy)
 		h.Set("Referrer-Policy", "no-referrer")
 		h.Set("Cache-Control", "no-store")
-		_, _ = w.Write([]byte(d.text)) // the client has left: nobody to tell
+		_, _ = w.Write([]byte(d.text)) // fails if the client has left
 	})
 }

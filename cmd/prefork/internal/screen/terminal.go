@@ -59,7 +59,7 @@ func Open(in, out *os.File, styles bool) (*Terminal, error) {
 		return nil, fmt.Errorf("open terminal: %w", err)
 	}
 	if err := t.write(enter); err != nil {
-		_ = t.Close() // the first error is the one to tell
+		_ = t.Close() // the first error is returned
 		unix.Close(t.stop[0])
 		return nil, err
 	}

@@ -1,5 +1,5 @@
-// Package top is what `prefork top` knows and shows: a model that is fed with
-// what the master's stream tells and with keys, and that draws itself as lines.
+// Package top is the model of `prefork top`: it is fed with the items of the master's
+// stream and with keys, and draws itself as lines.
 //
 //	control.Item ─► Feed ─►┐            ┌─► Frame ─► human.Line
 //	screen.Key ──► Press ─►┤   Model    ├─► Text      (--once)
@@ -8,11 +8,10 @@
 // It does no I/O, has no clock and no goroutines: the command around it owns
 // the terminal and the connection, and tests look at frames without either.
 //
-// Rates are of the last interval between two statuses, measured by the server's
-// own clock: what top or the connection is late by does not bend them. Handler
-// latency is the difference of two histograms, and a percentile lies in its
-// bucket where it would if the durations in it were spread evenly.
+// Rates are of the interval between the last two statuses, by the server's clock, so
+// a delay of top or of the connection does not distort them. Handler latency is the
+// difference of two histograms; a percentile is interpolated in its bucket.
 //
-// A command goes to the slot that was confirmed, and only while the worker that
-// was confirmed is still in it.
+// A command goes to the slot that was confirmed, and only if the same worker is
+// still in it.
 package top

@@ -73,16 +73,16 @@ func (m *Model) body(width, height int, now time.Time) []human.Line {
 	}
 	rows := m.rows()
 	room := max(0, height-len(head)-1) // below the table's header
-	told := 0
+	below := 0                         // rows for the events and their header
 	if room >= 5 {
-		told = max(room/3, room-max(1, len(rows)))
-		told = min(told, len(m.shown().events)+1)
+		below = max(room/3, room-max(1, len(rows)))
+		below = min(below, len(m.shown().events)+1)
 	}
-	lines := append(head, m.table(rows, width, room-told)...)
-	if told > 1 {
-		lines = append(lines, make([]human.Line, max(0, height-told-len(lines)))...)
+	lines := append(head, m.table(rows, width, room-below)...)
+	if below > 1 {
+		lines = append(lines, make([]human.Line, max(0, height-below-len(lines)))...)
 		lines = append(lines, human.Line{{Text: "EVENTS", Style: human.Dim}})
-		lines = append(lines, m.events(told-1, now)...)
+		lines = append(lines, m.events(below-1, now)...)
 	}
 	return lines
 }

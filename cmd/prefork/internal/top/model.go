@@ -42,7 +42,7 @@ type Model struct {
 // New returns a model that knows nothing yet.
 func New() *Model { return &Model{} }
 
-// Feed takes what the stream tells.
+// Feed takes an item of the stream.
 func (m *Model) Feed(item control.Item) {
 	switch {
 	case item.Status != nil:
@@ -62,8 +62,7 @@ func (m *Model) Feed(item control.Item) {
 // Complete says whether there are two statuses, so that rates are known.
 func (m *Model) Complete() bool { return m.live.before != nil }
 
-// Ended says whether the server has told that it stops, and with which exit
-// status.
+// Ended reports whether the server has logged its end, and the exit status.
 func (m *Model) Ended() (code int, ok bool) {
 	for _, e := range slices.Backward(m.live.events) {
 		if e.Message == "stopped" {
@@ -82,7 +81,7 @@ func (m *Model) shown() *view {
 	return &m.live
 }
 
-// Say shows the verdict of a command; err is nil if it did what was wished.
+// Say shows the outcome of a command.
 func (m *Model) Say(w Wish, err error) {
 	m.waiting--
 	m.bad = err != nil
@@ -108,8 +107,8 @@ func (m *Model) rows() []row {
 	return rows
 }
 
-// position returns where the selected worker stands, or -1 if there is none.
-// One that is gone is followed by the worker that stands in its place.
+// position returns the row of the selected worker, or -1 if there is none. If the
+// worker has ended, the one in its row is selected.
 func (m *Model) position(rows []row) int {
 	if len(rows) == 0 {
 		m.selected, m.row = 0, 0

@@ -12,8 +12,7 @@ import (
 // maxWaiting bounds the commands without a verdict.
 const maxWaiting = 8
 
-// Wish is what a key asks of the command around the model. Its zero value is
-// nothing.
+// Wish is what a key wants the command to do. Its zero value is nothing.
 type Wish struct {
 	Quit    bool
 	Redraw  bool   // all of the screen: something else wrote on it
@@ -60,7 +59,7 @@ func (m *Model) Press(k screen.Key) Wish {
 	return Wish{}
 }
 
-// order changes the order of the table, and says whether k is about that.
+// order changes the order of the table, and reports whether k is a key for that.
 func (m *Model) order(k screen.Key) bool {
 	n := len(columns)
 	switch k {
@@ -161,8 +160,8 @@ func (m *Model) lives(slot, pid int) bool {
 	return false
 }
 
-// footer is the last line: a question, a verdict, what the selected worker is
-// doing, or the keys.
+// footer is the last line: a question, an outcome, what the selected worker does,
+// or the keys.
 func (m *Model) footer() human.Line {
 	switch {
 	case m.question != nil:
@@ -201,7 +200,7 @@ func helpLines() []human.Line {
 		strings.Join(letters[7:], "  "),
 		"                     sort by that column; again: reverse",
 		"p, space             pause, and go on",
-		"ctrl-l               draw the screen anew",
+		"ctrl-l               redraw the screen",
 		"q, ctrl-c            quit; the server goes on",
 		"",
 		"ANS/S   answers a second                LAG    worst delay of its loop",

@@ -23,7 +23,7 @@ func (v *view) perSecond(of func(*prefork.Status) uint64) (rate float64, ok bool
 	return float64(since(of(v.before), of(v.now))) / d, true
 }
 
-// since is the way from a counter's former value to the latter.
+// since is how much a counter has grown.
 func since(before, now uint64) uint64 {
 	if now < before {
 		return 0
@@ -50,9 +50,9 @@ func (v *view) latency() (h master.Histogram, total uint64) {
 	return h, total
 }
 
-// quantile returns the duration that the part q of those in h do not exceed,
-// in seconds. over says that it is more: it lies beyond the last bound. total
-// is the sum of the counts and not 0.
+// quantile returns the duration, in seconds, that the part q of those in h do not
+// exceed; over says that it is beyond the last bound. total is the sum of the
+// counts, and not 0.
 func quantile(h master.Histogram, total uint64, q float64) (seconds float64, over bool) {
 	rank := q * float64(total)
 	var below uint64
@@ -98,7 +98,7 @@ func (v *view) rows() []row {
 	for _, w := range v.now.Workers {
 		r := row{WorkerRow: w}
 		old, known := before[w.PID]
-		// A worker that is younger than the interval began at nothing.
+		// A worker that is younger than the interval began with zero counters.
 		if r.measured = d > 0 && (known || w.AgeS <= 2*d); r.measured {
 			r.answers = float64(since(old.Answers, w.Answers)) / d
 			r.rate = float64(since(old.Handled, w.Handled)) / d
