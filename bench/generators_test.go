@@ -36,7 +36,7 @@ func TestTheFiguresOfWrkAreRead(t *testing.T) {
 	}
 }
 
-func TestARunOfPreforkLoadWithErrorsIsNoFigure(t *testing.T) {
+func TestARunOfPreforkLoadWithErrorsHasNoFigure(t *testing.T) {
 	const good = `{"requests": 36537, "requests_per_s": 18268.5, "errors": {}, "corrected": {"p50_s": 0.0005, "p90_s": 0.001, "p99_s": 0.25}}`
 	x, requests, err := readLoad([]byte(good))
 	if want := (generatorRun{Rate: 18268.5, P50: 500, P90: 1000, P99: 250000}); err != nil || x != want || requests != 36537 {

@@ -39,7 +39,7 @@ func socket(t *testing.T, family, kind int, sa unix.Sockaddr, listen bool) int {
 	return fd
 }
 
-func TestInspectTellsSocketsApart(t *testing.T) {
+func TestInspectDescribesEachKindOfSocket(t *testing.T) {
 	checkDescriptors(t)
 	path := filepath.Join(testdir.Short(t), "s")
 	loopback4 := [4]byte{127, 0, 0, 1}
@@ -91,7 +91,7 @@ func TestInspectTellsSocketsApart(t *testing.T) {
 	}
 }
 
-func TestInspectRefusesWhatIsNoSocket(t *testing.T) {
+func TestInspectRefusesOtherDescriptors(t *testing.T) {
 	checkDescriptors(t)
 	null, err := os.Open(os.DevNull)
 	if err != nil {

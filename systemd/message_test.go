@@ -65,7 +65,7 @@ func TestDecodeTakesOneNewlineAtTheEnd(t *testing.T) {
 	}
 }
 
-func TestStatusNeverCostsItsMessage(t *testing.T) {
+func TestAnyStatusCanBeSent(t *testing.T) {
 	for name, test := range map[string]struct{ text, want string }{
 		"plain":       {"4 workers, generation 7", "4 workers, generation 7"},
 		"newlines":    {"a\nREADY=1\r\n\tb\n", "a READY=1   b"},

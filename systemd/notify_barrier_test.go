@@ -22,7 +22,7 @@ func pass(t *testing.T, n *systemd.Notifier) {
 	}
 }
 
-func TestBarrierReturnsWhenAllBeforeIsDone(t *testing.T) {
+func TestBarrierReturnsWhenEarlierMessagesAreProcessed(t *testing.T) {
 	n, r := notifier(t)
 	for range 5 {
 		if err := n.Status("x"); err != nil {

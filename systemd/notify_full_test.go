@@ -39,7 +39,7 @@ func fill(t *testing.T, n *systemd.Notifier) {
 	t.Fatalf("the queue took %d messages and is not full", most)
 }
 
-func TestADeafManagerNeverHoldsTheSender(t *testing.T) {
+func TestAManagerThatDoesNotReadDoesNotBlockTheSender(t *testing.T) {
 	checkDescriptors(t)
 	path := filepath.Join(testdir.Short(t), "s")
 	deafManager(t, path)
@@ -87,7 +87,7 @@ func TestAMessageWaitsForRoomWithinItsTime(t *testing.T) {
 	}
 }
 
-func TestAManagerThatMadeItsSocketAnewIsFound(t *testing.T) {
+func TestANewSocketOfTheManagerIsFound(t *testing.T) {
 	checkDescriptors(t)
 	path := filepath.Join(testdir.Short(t), "s")
 	first := deafManager(t, path)

@@ -176,7 +176,7 @@ func wantMistakes(t *testing.T, n *systemd.Notifier) {
 	}
 }
 
-func TestASocketThatIsNotThereIsAnError(t *testing.T) {
+func TestAMissingSocketIsAnError(t *testing.T) {
 	checkDescriptors(t)
 	t.Setenv("NOTIFY_SOCKET", filepath.Join(testdir.Short(t), "none"))
 	n, err := systemd.NewNotifier()

@@ -108,7 +108,7 @@ func TestADeepCheckFindsTheHandlersDirectory(t *testing.T) {
 	}
 }
 
-func TestHelpTeaches(t *testing.T) {
+func TestHelpHasUsageExamplesAndFlags(t *testing.T) {
 	if r := runHere(); r.status != 0 || r.stdout == "" {
 		t.Errorf("prefork without arguments: %+v", r)
 	}
@@ -174,7 +174,7 @@ func TestVersionSaysWhatTheBinaryIs(t *testing.T) {
 	}
 }
 
-func TestTheExitStatusIsThatOfTheProcess(t *testing.T) {
+func TestTheProcessHasTheExitStatus(t *testing.T) {
 	dir := place(t)
 	bad := filepath.Join(dir, "bad.toml")
 	write(t, bad, "mode = 1\n")
@@ -194,7 +194,7 @@ func TestTheExitStatusIsThatOfTheProcess(t *testing.T) {
 	}
 }
 
-func TestABrokenStandardOutputIsNoPanic(t *testing.T) {
+func TestABrokenStandardOutputDoesNotPanic(t *testing.T) {
 	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
 	if err != nil {
 		needtool.Skip(t, "no /dev/full: %v", err)

@@ -11,7 +11,7 @@ import (
 	"unicode"
 )
 
-func TestEachCommandAsksTheServerAndPrintsItsVerdict(t *testing.T) {
+func TestEachCommandAsksTheServerAndPrintsTheOutcome(t *testing.T) {
 	const answer = `{"ok":true,"generation":3,"target":"5"}`
 	for _, c := range []struct {
 		args    string

@@ -86,7 +86,7 @@ func TestLoadFailsByItsChecks(t *testing.T) {
 	}
 }
 
-func TestALoadThatNobodyAnswersFails(t *testing.T) {
+func TestALoadWithoutAnAnswerFails(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -100,14 +100,14 @@ func TestALoadThatNobodyAnswersFails(t *testing.T) {
 
 // The connections of a run whose every answer is wrong may well stand at its
 // end.
-func TestALoadThatNobodyAnswersRightlyFails(t *testing.T) {
+func TestALoadWithOnlyWrongAnswersFails(t *testing.T) {
 	r := runHere("load", echoes(t), "-d", "100ms", "-c", "2", "--template", "{n}\\n", "--expect", "regex:^no")
 	if r.status != exitFailed || !strings.Contains(r.stderr, "nothing was answered") || strings.Contains(r.stdout, "lost by") {
 		t.Errorf("exit status %d\n%s%s", r.status, r.stdout, r.stderr)
 	}
 }
 
-func TestALoadThatReachesNobodyIsGivenUpWithTheReason(t *testing.T) {
+func TestALoadThatCannotConnectIsGivenUpWithTheReason(t *testing.T) {
 	closed, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -128,7 +128,7 @@ func TestALoadThatReachesNobodyIsGivenUpWithTheReason(t *testing.T) {
 }
 
 // Who waited an hour for a report gets it, whatever becomes of the files.
-func TestAFileThatCannotBeWrittenDoesNotCostTheReport(t *testing.T) {
+func TestAFileThatCannotBeWrittenDoesNotLoseTheReport(t *testing.T) {
 	none := filepath.Join(t.TempDir(), "none", "x")
 	for _, flag := range []string{"--hgrm", "--csv", "--plot"} {
 		r := runHere("load", echoes(t), "-n", "10", "-c", "1", flag, none+".svg")
@@ -261,7 +261,7 @@ func TestMarksAreWhatChangedBetweenTwoLooks(t *testing.T) {
 	}
 }
 
-func TestTheLineOfProgressSaysHowItGoes(t *testing.T) {
+func TestTheLineOfProgressHasRateAndLatency(t *testing.T) {
 	before := load.Snapshot{Elapsed: time.Second, Requests: 1000}
 	now := load.Snapshot{
 		Elapsed: 1500 * time.Millisecond, Left: 8500 * time.Millisecond, Requests: 3000, Errors: 2, Active: 32,

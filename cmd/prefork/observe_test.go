@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-func TestABusyMetricsAddressEndsTheServerBeforeItBegins(t *testing.T) {
+func TestAMetricsAddressInUseEndsTheServerBeforeItListens(t *testing.T) {
 	dir := place(t)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -26,7 +26,7 @@ func TestABusyMetricsAddressEndsTheServerBeforeItBegins(t *testing.T) {
 	}
 }
 
-func TestMetricsAreServedWhereTheyAreWantedAndOnTheControlSocket(t *testing.T) {
+func TestMetricsAreServedAtTheirAddressAndOnTheControlSocket(t *testing.T) {
 	dir := place(t)
 	file, at := filepath.Join(dir, "p.toml"), filepath.Join(dir, "m")
 	config := "listen = \"unix://" + dir + "/s\"\ncontrol = \"" + dir + "/c\"\nworkers = 1\nmetrics = \"unix://" + at + "\"\n"

@@ -79,7 +79,7 @@ func TestAnAddressThatMakesNoSocketUnitIsNamed(t *testing.T) {
 	}
 }
 
-func TestWhatMakesNoUnitIsAUsageError(t *testing.T) {
+func TestAnInvalidUnitIsAUsageError(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "c.toml")
 	for _, test := range []struct{ listen, flags, want string }{
 		{`"unix:///a?mode=0600", "unix:///b"`, "--socket", `"unix:///a" and "unix:///b" differ`},

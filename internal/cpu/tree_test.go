@@ -118,7 +118,7 @@ func TestTreeLeavesStrangersOut(t *testing.T) {
 	}
 }
 
-func TestTreeOfNobodyIsAnError(t *testing.T) {
+func TestTheTreeOfAnEndedProcessIsAnError(t *testing.T) {
 	command := exec.Command("true")
 	if err := command.Run(); err != nil {
 		t.Fatal(err)

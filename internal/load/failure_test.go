@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func TestFailuresAreToldWhileTheRunGoesOn(t *testing.T) {
+func TestFailuresAreReportedDuringTheRun(t *testing.T) {
 	url := plain(t, func(c *net.TCPConn, _ int) { // greets, then hangs up
 		lines(func(n int, _ string) (string, bool) { return "worker-7\n", n < 2 })(c, 0)
 	})

@@ -8,7 +8,7 @@ import (
 
 // A laptop that is closed, a container that is paused: the server has answered
 // meanwhile.
-func TestAFreezeOfTheGeneratorIsNoTimeout(t *testing.T) {
+func TestAFreezeOfTheGeneratorDoesNotTimeOut(t *testing.T) {
 	const timeout, connect = int64(5 * time.Second), int64(2 * time.Second)
 	sent := int64(time.Second)
 	waits := func(s state) *conn {

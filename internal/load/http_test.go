@@ -103,7 +103,7 @@ func TestEachBrokenHTTPAnswerHasItsClass(t *testing.T) {
 	}
 }
 
-func TestARequestIsWhatWasAskedFor(t *testing.T) {
+func TestARequestHasMethodPathHeaderAndBody(t *testing.T) {
 	var mu sync.Mutex
 	var got []string
 	url := httpURL(t, func(c *net.TCPConn, _ int) {

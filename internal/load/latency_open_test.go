@@ -11,7 +11,7 @@ import (
 // A server stands still once for a while. An open loop must tell it from what
 // was due meanwhile: most of the requests had to wait, though nearly all were
 // answered quickly once they were sent.
-func TestAStallIsToldByTheCorrectedLatencies(t *testing.T) {
+func TestAStallShowsInTheCorrectedLatencies(t *testing.T) {
 	const stall = 400 * time.Millisecond
 	var once sync.Once
 	url := plain(t, func(c *net.TCPConn, n int) {
@@ -35,7 +35,7 @@ func TestAStallIsToldByTheCorrectedLatencies(t *testing.T) {
 	}
 }
 
-func TestWhatTheServerCouldNotTakeIsUnsentAndToldOf(t *testing.T) {
+func TestUnsentRequestsAreCountedWithAWarning(t *testing.T) {
 	url := plain(t, lines(func(_ int, line string) (string, bool) {
 		<-time.After(20 * time.Millisecond)
 		return line, true

@@ -89,7 +89,7 @@ func TestTheCostOfAServerOnThisMachineIsKnown(t *testing.T) {
 	}
 }
 
-func TestTheCostOfAServerInOurOwnProcessIsNotTold(t *testing.T) {
+func TestTheCostOfAServerInOurOwnProcessIsUnknown(t *testing.T) {
 	if r := do(t, Options{URL: plain(t, lines(echo)), Requests: 10, Connections: 1}); r.Server != nil {
 		t.Errorf("server: %+v", r.Server)
 	}

@@ -159,7 +159,7 @@ func TestEachBrokenServerHasItsClass(t *testing.T) {
 	}
 }
 
-func TestADeadServerIsRefusedAndDoesNotMakeItSpin(t *testing.T) {
+func TestADeadServerIsRefusedWithoutSpinning(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -204,7 +204,7 @@ func TestALimitOfDescriptorsOrPortsIsTheClientsOwn(t *testing.T) {
 	}
 }
 
-func TestAnAddressThatIsNotOursIsNoWantOfPorts(t *testing.T) {
+func TestAnAddressOfAnotherMachineIsNotCountedAsOutOfPorts(t *testing.T) {
 	o := Options{URL: plain(t, lines(echo)), Source: []string{"192.0.2.1"}, Requests: 3, Connections: 1}
 	if _, err := Start(t.Context(), o); err == nil || !strings.Contains(err.Error(), "source 192.0.2.1: this machine does not have the address") {
 		t.Errorf("at the start: %v", err)
@@ -215,7 +215,7 @@ func TestAnAddressThatIsNotOursIsNoWantOfPorts(t *testing.T) {
 	}
 }
 
-func TestAConnectionThatIsLostIsKnownByItsLabel(t *testing.T) {
+func TestLostConnectionsAreCountedByLabel(t *testing.T) {
 	var n atomic.Int64
 	lost := make(chan struct{}) // by worker 1; or worker 0 might answer all requests before
 	var once sync.Once
@@ -272,7 +272,7 @@ func TestIdleConnectionsAreHeldAndTheirEndIsNoticed(t *testing.T) {
 	}
 }
 
-func TestAnOpenLoopOpensAnIdleConnectionAnew(t *testing.T) {
+func TestAnOpenLoopReopensAnIdleConnection(t *testing.T) {
 	url := plain(t, func(c *net.TCPConn, _ int) {
 		in := bufio.NewReader(c)
 		line, err := in.ReadString('\n')

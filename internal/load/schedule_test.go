@@ -62,7 +62,7 @@ func TestTheWarmUpOfAScheduleKeepsItsFirstRate(t *testing.T) {
 	}
 }
 
-func TestARateThatMakesNoSenseIsAnError(t *testing.T) {
+func TestAnInvalidRateIsAnError(t *testing.T) {
 	for _, text := range []string{
 		"", "x", "-5", "5-", "1e9", "NaN", "Inf", "0x10", "5@", "5@0s", "5@-1s", "5@1", "5,5", "5@3s,", "0", "0@5s", "5@25h", "5@10s,5",
 	} {

@@ -197,7 +197,7 @@ func TestAJournalWithoutASocketGetsLinesOnItsStream(t *testing.T) {
 	}
 }
 
-func TestAJournalThatDoesNotReadStopsNobody(t *testing.T) {
+func TestAJournalThatDoesNotReadDoesNotStopTheServer(t *testing.T) {
 	j := newJournal(t)
 	log := j.open()
 	core, ok := log.Core().(*core)

@@ -200,7 +200,7 @@ func helperBrokenStderr() error {
 	return nil
 }
 
-func TestAReaderThatHasGoneDoesNotKillTheProcess(t *testing.T) {
+func TestAClosedReaderDoesNotKillTheProcess(t *testing.T) {
 	r, w := pipe(t)
 	cmd := exec.CommandContext(t.Context(), os.Args[0])
 	cmd.Env = append(os.Environ(), helperEnv+"=1", "GORACE=atexit_sleep_ms=0")

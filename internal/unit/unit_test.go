@@ -118,7 +118,7 @@ func TestSystemServicesAreExposedNoMoreThanTheyMust(t *testing.T) {
 	}
 }
 
-func TestOptionsThatMakeNoUnitAreAllReported(t *testing.T) {
+func TestEveryInvalidOptionOfAUnitIsReported(t *testing.T) {
 	_, err := unit.Service{
 		Notes: []string{"a\nb"}, Name: "a b", Binary: "prefork", Sockets: []string{"x.service", "\n.socket"},
 		StartTimeout: -1, WritePaths: []string{"srv"}, Config: `/etc/x\`, Control: "/\xff",

@@ -125,7 +125,7 @@ func TestAMalformedMessageFailsItsTest(t *testing.T) {
 	}
 }
 
-func TestAWaitInVainShowsWhatCame(t *testing.T) {
+func TestAWaitThatFailsShowsTheMessages(t *testing.T) {
 	f := &fakeT{TB: t}
 	r := New(f)
 	defer f.end()
@@ -147,7 +147,7 @@ func TestAWaitInVainShowsWhatCame(t *testing.T) {
 	}
 }
 
-func TestWaitStandsWhereItWasAfterMalformedAreTaken(t *testing.T) {
+func TestWaitKeepsItsPlaceAfterMalformed(t *testing.T) {
 	r := New(t)
 	conn := sender(t, r)
 	for _, text := range []string{"bad", "X=1", "bad", "X=2", "X=3"} {

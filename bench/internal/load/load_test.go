@@ -136,7 +136,7 @@ func TestWindowEndsWithoutALimit(t *testing.T) {
 	}
 }
 
-func TestServerThatErrsHasNoFigure(t *testing.T) {
+func TestAServerWithAWrongReplyHasNoFigure(t *testing.T) {
 	var last []byte
 	clients := clients(t)
 	for _, c := range []struct {
@@ -197,7 +197,7 @@ func TestRefusalIsAnError(t *testing.T) {
 	}
 }
 
-func TestJobThatCannotBeIsRefusedWhole(t *testing.T) {
+func TestAnInvalidJobIsRefusedWithEveryProblem(t *testing.T) {
 	_, err := Start(Job{Address: "nowhere", Source: "x", Kind: "y", Connections: -1})
 	if err == nil {
 		t.Fatal("it was started")

@@ -18,7 +18,7 @@ func TestSpreadIsTheMedianBetweenTheExtremes(t *testing.T) {
 	}
 }
 
-func TestSpreadLeavesTheOrderOfTheRounds(t *testing.T) {
+func TestSpreadKeepsTheOrderOfTheRounds(t *testing.T) {
 	values := []float64{3, 1, 2}
 	Of(values)
 	if values[0] != 3 || values[1] != 1 || values[2] != 2 {

@@ -13,7 +13,7 @@ import (
 	"prefork/internal/needtool"
 )
 
-func TestACommandReturnsTheVerdict(t *testing.T) {
+func TestACommandReturnsTheOutcome(t *testing.T) {
 	path := fake(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodPost || r.URL.Path != "/v1/scale" || r.FormValue("n") != "+1" {
 			t.Errorf("request %s %s", r.Method, r.URL)
@@ -53,7 +53,7 @@ func TestARefusalIsTheServersReason(t *testing.T) {
 	}
 }
 
-func TestAServerThatIsNotThereIsToldInWords(t *testing.T) {
+func TestAMissingServerIsExplained(t *testing.T) {
 	path := fake(t, func(http.ResponseWriter, *http.Request) {})
 	stale(t, path+"2")
 	for file, want := range map[string]string{
@@ -69,7 +69,7 @@ func TestAServerThatIsNotThereIsToldInWords(t *testing.T) {
 	}
 }
 
-func TestALostAnswerIsNotAVerdict(t *testing.T) {
+func TestALostAnswerIsNotAnOutcome(t *testing.T) {
 	path := fake(t, func(w http.ResponseWriter, _ *http.Request) { panic(http.ErrAbortHandler) })
 	c := NewClient(path)
 	defer c.Close()
@@ -81,7 +81,7 @@ func TestALostAnswerIsNotAVerdict(t *testing.T) {
 	}
 }
 
-func TestTheEndOfWaitingTellsItsCause(t *testing.T) {
+func TestTheEndOfWaitingReturnsItsCause(t *testing.T) {
 	asked := make(chan struct{})
 	path := fake(t, func(_ http.ResponseWriter, r *http.Request) {
 		close(asked)

@@ -34,7 +34,7 @@ func TestASocketIsNamedAfterTheAddress(t *testing.T) {
 	}
 }
 
-func TestTheDefaultPathIsInTheFirstDirectoryThatThereIs(t *testing.T) {
+func TestTheDefaultPathIsInTheFirstDirectoryThatExists(t *testing.T) {
 	temp := place(t)
 	const listen, name = "tcp://127.0.0.1:9999", "tcp-127.0.0.1-9999.sock"
 	check := func(want string) {
@@ -59,7 +59,7 @@ func TestTheDefaultPathIsInTheFirstDirectoryThatThereIs(t *testing.T) {
 	check("/run/one")
 }
 
-func TestWithPortZeroThePathTellsServersApart(t *testing.T) {
+func TestWithPortZeroEachServerHasItsOwnPath(t *testing.T) {
 	place(t)
 	for _, listen := range []string{"tcp://127.0.0.1:0", "127.0.0.1:0"} {
 		got, err := DefaultPath(listen)
@@ -69,7 +69,7 @@ func TestWithPortZeroThePathTellsServersApart(t *testing.T) {
 	}
 }
 
-func TestADirectoryThatSomeoneElseCouldHavePlantedIsNotUsed(t *testing.T) {
+func TestADirectoryThatOthersCanWriteToIsNotUsed(t *testing.T) {
 	for name, plant := range map[string]func(dir string) error{
 		"can be written to by others": func(dir string) error {
 			if err := os.Mkdir(dir, 0o700); err != nil {
@@ -101,7 +101,7 @@ func TestADirectoryThatSomeoneElseCouldHavePlantedIsNotUsed(t *testing.T) {
 	}
 }
 
-func TestWhoHasNoPlaceForTheSocketIsToldHowToNameOne(t *testing.T) {
+func TestWithoutADirectoryTheErrorSaysHowToChooseAPath(t *testing.T) {
 	t.Setenv("TMPDIR", filepath.Join(place(t), "none"))
 	if path, err := DefaultPath("tcp://:80"); err == nil || !strings.Contains(err.Error(), "--control") {
 		t.Errorf("DefaultPath = %q, %v; want an error that names --control", path, err)

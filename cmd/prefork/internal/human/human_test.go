@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-func TestFiguresAreShortAndTrue(t *testing.T) {
+func TestFiguresAreShortAndCorrect(t *testing.T) {
 	for seconds, want := range map[float64]string{-1: "0s", 0: "0s", 59.9: "59s", 60: "1m00s", 3599: "59m59s", 3600: "1h00m", 86399: "23h59m", 90000: "1d01h", 34560000: "400d"} {
 		if got := Age(seconds); got != want {
 			t.Errorf("Age(%v) = %s, want %s", seconds, got, want)

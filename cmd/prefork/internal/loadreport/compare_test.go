@@ -30,7 +30,7 @@ func TestTheComparisonStaysAsItWas(t *testing.T) {
 	golden.Check(t, "testdata/compare.txt", compared(t, a, b))
 }
 
-func TestLikeRunsAreComparedWithoutANotice(t *testing.T) {
+func TestEqualPlansAreComparedWithoutANotice(t *testing.T) {
 	a, b := aRun(10), aRun(10)
 	a.Correction, b.Correction = "expected interval 1.2ms", "expected interval 1.3ms"
 	if text := compared(t, a, b); strings.Contains(text, "doubtful") {
@@ -38,7 +38,7 @@ func TestLikeRunsAreComparedWithoutANotice(t *testing.T) {
 	}
 }
 
-func TestEveryDifferenceOfThePlansIsSaid(t *testing.T) {
+func TestEveryDifferenceOfThePlansIsNamed(t *testing.T) {
 	for name, change := range map[string]func(*load.Plan){
 		"mode (":        func(p *load.Plan) { p.Mode = "churn" },
 		"connections (": func(p *load.Plan) { p.Connections = 1 },

@@ -49,7 +49,7 @@ func elements(t *testing.T, text string) (names map[string]int, words string) {
 	}
 }
 
-func TestTheDrawingIsWellFormedAndTellsEveryMark(t *testing.T) {
+func TestTheDrawingIsWellFormedAndHasEveryMark(t *testing.T) {
 	many := aRun(300)
 	for i := range 60 {
 		many.Marks = append(many.Marks, load.Mark{AtS: float64(i) * 4, Kind: "reload", Text: fmt.Sprint("generation <", i, ">")})
@@ -159,7 +159,7 @@ func TestAPlotReplacesTheFileWholeOrLeavesItAlone(t *testing.T) {
 	}
 }
 
-func TestAnExtensionThatIsNotKnownIsRefused(t *testing.T) {
+func TestAnUnknownExtensionIsRefused(t *testing.T) {
 	for _, name := range []string{"x.png", "x", ".svgz"} {
 		path := filepath.Join(t.TempDir(), name)
 		if err := Plot(path, aRun(3)); err == nil || !strings.Contains(err.Error(), "must end in .svg or .html") {

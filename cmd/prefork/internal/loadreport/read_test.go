@@ -27,7 +27,7 @@ func TestAResultIsReadAsItWasWritten(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoResultOfThisVersionIsRefused(t *testing.T) {
+func TestAResultOfAnotherVersionIsRefused(t *testing.T) {
 	for _, c := range []struct{ text, want string }{
 		{"", "not the JSON of a load run"},
 		{"[]", "not the JSON of a load run"},
@@ -47,7 +47,7 @@ func TestWhatIsNoResultOfThisVersionIsRefused(t *testing.T) {
 	}
 }
 
-func TestAFieldThatIsNotKnownIsNoNewVersion(t *testing.T) {
+func TestAnUnknownFieldIsIgnored(t *testing.T) {
 	if _, err := readFrom(strings.NewReader(`{"version":1,"added_later":{"x":1}}`), "x", 4096); err != nil {
 		t.Error(err)
 	}
@@ -61,7 +61,7 @@ func (endless) Read(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func TestAFileWithoutAnEndIsNotReadToIt(t *testing.T) {
+func TestAnEndlessFileIsNotRead(t *testing.T) {
 	if _, err := readFrom(endless{}, "x", 4096); err == nil || !strings.Contains(err.Error(), "longer than 4.0 KiB") {
 		t.Errorf("%v, want that it is too long", err)
 	}

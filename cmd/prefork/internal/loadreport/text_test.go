@@ -38,7 +38,7 @@ func TestTheReportOfALongRunIsGatheredIntoFewRows(t *testing.T) {
 	}
 }
 
-func TestWarningsStandFirst(t *testing.T) {
+func TestWarningsComeFirst(t *testing.T) {
 	r := aRun(10)
 	r.Generator.Warnings = []string{"the generator was the limit"}
 	if text := textOf(t, r, TextOptions{}); !strings.HasPrefix(text, "warning    the generator was the limit\n") {
@@ -72,7 +72,7 @@ func TestFailuresAreShownInWordsAndByLabel(t *testing.T) {
 	}
 }
 
-func TestAnIdleRunSaysHowManyStood(t *testing.T) {
+func TestAnIdleRunSaysHowManyConnectionsWereOpen(t *testing.T) {
 	r := &load.Result{Version: 1, Target: "tcp://127.0.0.1:9999", Plan: load.Plan{Mode: "idle", Connections: 200, DurationS: 2},
 		ElapsedS: 2, Connections: 200, Standing: 190, Errors: map[load.Class]uint64{load.EOF: 10}}
 	text := textOf(t, r, TextOptions{})
@@ -108,7 +108,7 @@ func TestForeignTextCannotSteerTheTerminal(t *testing.T) {
 	}
 }
 
-func TestColoursAreOnlyThereWhenAskedFor(t *testing.T) {
+func TestColoursAreOffByDefault(t *testing.T) {
 	if text := textOf(t, aRun(10), TextOptions{}); strings.Contains(text, "\x1b") {
 		t.Error("colours without Color")
 	}
@@ -149,7 +149,7 @@ func TestASingleLatencyHasABar(t *testing.T) {
 	}
 }
 
-func TestASliverOfASecondMakesNoRowOfItsOwn(t *testing.T) {
+func TestAShortLastSecondHasNoRowOfItsOwn(t *testing.T) {
 	r := aRun(10)
 	r.ElapsedS = 10.01
 	r.Series = append(r.Series, load.Second{AtS: 10, Requests: 20, Errors: 1, MaxS: 3})
@@ -172,7 +172,7 @@ func TestNoMarkIsLost(t *testing.T) {
 	}
 }
 
-func TestForeignTextIsCutWhereItIsTooLong(t *testing.T) {
+func TestLongTextIsCut(t *testing.T) {
 	for _, c := range []struct {
 		text, want string
 		most       int

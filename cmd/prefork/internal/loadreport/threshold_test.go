@@ -85,7 +85,7 @@ func TestAFigureThatWasNotMeasuredFailsTheRun(t *testing.T) {
 	}
 }
 
-func TestAnExpressionThatCannotBeReadSaysWhatWasWrong(t *testing.T) {
+func TestAnInvalidExpressionIsExplained(t *testing.T) {
 	for _, c := range []struct{ expr, want string }{
 		{"", "want NAME>VALUE"},
 		{"p99", "want NAME>VALUE"},

@@ -59,7 +59,7 @@ func expressions(t *testing.T) []string {
 
 var metricName = regexp.MustCompile(`\bprefork_[a-z0-9_]+`)
 
-func TestTheDashboardAndTheRulesAskOnlyForWhatThereIs(t *testing.T) {
+func TestTheDashboardAndTheRulesUseOnlyExistingMetrics(t *testing.T) {
 	var names []string
 	for _, m := range Catalogue() {
 		names = append(names, m.Name)

@@ -16,7 +16,7 @@ import (
 	"prefork/master/policy"
 )
 
-func TestPrometheusReadsEveryMetricAndItsLinterHasNothingToSay(t *testing.T) {
+func TestPrometheusReadsEveryMetricAndItsLinterFindsNoFault(t *testing.T) {
 	s, _ := full()
 	text := written(Text, &s)
 	families := parsed(t, text)
@@ -93,7 +93,7 @@ func TestAnEmptyStatusIsAValidScrape(t *testing.T) {
 	}
 }
 
-func TestNoSeriesIsThereTwiceAndNoTextBreaksTheLines(t *testing.T) {
+func TestNoSeriesIsWrittenTwiceAndNoTextBreaksTheLines(t *testing.T) {
 	s, _ := full()
 	nasty := "a\"b\\c\nd\xffe{}"
 	s.Version = nasty
@@ -184,7 +184,7 @@ func TestTheTargetIsReadInAllItsForms(t *testing.T) {
 	}
 }
 
-func TestOpenMetricsIsForThoseWhoAskForIt(t *testing.T) {
+func TestOpenMetricsIsSentOnlyOnRequest(t *testing.T) {
 	prometheus := "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
 	for accept, want := range map[string]Format{
 		"":                             Text,

@@ -66,7 +66,7 @@ func ask(t *testing.T, s *Server, method, path, host, body string) string {
 	return fmt.Sprintf("%d %s", answer.StatusCode, text)
 }
 
-func TestTheServerOnlyReadsAndOnlyShowsWhatWasAskedFor(t *testing.T) {
+func TestTheServerAnswersOnlyGetOfWhatIsConfigured(t *testing.T) {
 	plain, paged := start(t, "127.0.0.1:0", false), start(t, "tcp://127.0.0.1:0", true)
 	for _, c := range []struct {
 		server                   *Server
@@ -95,7 +95,7 @@ func TestTheServerOnlyReadsAndOnlyShowsWhatWasAskedFor(t *testing.T) {
 	}
 }
 
-func TestAServerThatDoesNotRunIsNoEmptyScrape(t *testing.T) {
+func TestAServerThatDoesNotRunFailsTheScrape(t *testing.T) {
 	s := &Server{Metrics: Handler(new(prefork.Server).Status)}
 	a, err := ParseAddress("127.0.0.1:0")
 	if err != nil {
@@ -144,7 +144,7 @@ func TestClientsThatOnlyHoldConnectionsAreBounded(t *testing.T) {
 	t.Error("one has left, and nobody else is let in")
 }
 
-func TestABusyAddressIsAnErrorThatNamesIt(t *testing.T) {
+func TestAnAddressInUseIsNamedInTheError(t *testing.T) {
 	s := start(t, "127.0.0.1:0", false)
 	a, err := ParseAddress("tcp://" + s.Addr().String())
 	if err != nil {
@@ -156,7 +156,7 @@ func TestABusyAddressIsAnErrorThatNamesIt(t *testing.T) {
 	}
 }
 
-func TestAUnixSocketReplacesADeadOneAndNothingElse(t *testing.T) {
+func TestAUnixSocketReplacesOnlyAStaleOne(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "m")
 	left, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
 	if err != nil {
@@ -185,7 +185,7 @@ func TestAUnixSocketReplacesADeadOneAndNothingElse(t *testing.T) {
 }
 
 // A cleaner of /tmp removes it.
-func TestAUnixSocketThatWasRemovedComesBack(t *testing.T) {
+func TestARemovedUnixSocketIsRestored(t *testing.T) {
 	path := filepath.Join(testdir.Short(t), "m")
 	s := start(t, "unix://"+path, true)
 	if err := os.Remove(path); err != nil {

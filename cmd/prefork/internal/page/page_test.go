@@ -19,7 +19,7 @@ var element = regexp.MustCompile(`(?s)<(style|script)>(.*?)</(?:style|script)>`)
 
 // A browser runs what the policy names by its hash: exactly what stands in the
 // document, and nothing else.
-func TestThePolicyNamesTheScriptAndTheStyleThatAreThere(t *testing.T) {
+func TestThePolicyHasTheHashesOfScriptAndStyle(t *testing.T) {
 	w := get(t)
 	policy := w.Header().Get("Content-Security-Policy")
 	found := element.FindAllStringSubmatch(w.Body.String(), -1)

@@ -41,7 +41,7 @@ func TestKeysAreDecodedHoweverTheyArrive(t *testing.T) {
 	}
 }
 
-func TestALoneEscapeIsAKeyAndAHalfSequenceIsNone(t *testing.T) {
+func TestEscapeAloneIsAKeyAndAHalfSequenceIsNot(t *testing.T) {
 	for sent, want := range map[string]Key{"\x1b": KeyEscape, "\x1b[": KeyOther, "\x1b[1;": KeyOther, "\x1bO": KeyOther, "\xe4": KeyOther} {
 		var d Decoder
 		if got := d.Feed([]byte(sent)); len(got) != 0 || !d.Begun() {
@@ -56,7 +56,7 @@ func TestALoneEscapeIsAKeyAndAHalfSequenceIsNone(t *testing.T) {
 	}
 }
 
-func TestAnEndlessSequenceIsNoise(t *testing.T) {
+func TestAnEndlessSequenceIsIgnored(t *testing.T) {
 	var d Decoder
 	d.Feed([]byte("\x1b[" + strings.Repeat("1;", 4096)))
 	if len(d.rest) > maxSequence {

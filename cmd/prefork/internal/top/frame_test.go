@@ -11,7 +11,7 @@ import (
 	"prefork/internal/golden"
 )
 
-func TestFramesShowWhatThereIsRoomFor(t *testing.T) {
+func TestFramesShowWhatFits(t *testing.T) {
 	for _, c := range []struct {
 		name            string
 		workers, events int
@@ -61,7 +61,7 @@ func TestTheSelectedWorkerIsOnTheScreen(t *testing.T) {
 	}
 }
 
-func TestHostileTextIsShownHarmless(t *testing.T) {
+func TestHostileTextIsEscaped(t *testing.T) {
 	m := loaded(2, 1)
 	evil := "\x1b[2J\x07\r\n\u202e\u009b31m"
 	s := status(2, 12)
@@ -77,7 +77,7 @@ func TestHostileTextIsShownHarmless(t *testing.T) {
 	}
 }
 
-func TestNarrowScreensKeepWhatMattersMost(t *testing.T) {
+func TestNarrowScreensKeepTheMostImportantColumns(t *testing.T) {
 	for width, want := range map[int]string{
 		79: "SLOT↑ PID GEN STATE ACT ANS/S ERR LAG HEAP RSS CPU% AGE DOING",
 		76: "SLOT↑ PID GEN STATE ACT ANS/S ERR LAG RSS CPU% AGE DOING",
@@ -92,7 +92,7 @@ func TestNarrowScreensKeepWhatMattersMost(t *testing.T) {
 	}
 }
 
-func TestAColumnThatIsShownIsShownWhole(t *testing.T) {
+func TestAShownColumnIsNotCut(t *testing.T) {
 	for _, workers := range []int{0, 1, 4, 60} {
 		m := loaded(workers, 0)
 		for width := 36; width < 130; width++ {

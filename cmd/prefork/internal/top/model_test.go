@@ -54,7 +54,7 @@ func TestSortingGoesRoundTheColumns(t *testing.T) {
 	}
 }
 
-func TestACommandNeedsAYes(t *testing.T) {
+func TestACommandNeedsAConfirmation(t *testing.T) {
 	for key, command := range map[screen.Key]string{'r': "recycle", 'd': "drain-worker"} {
 		m := loaded(4, 0)
 		press(m, screen.KeyDown, screen.KeyDown)
@@ -90,7 +90,7 @@ func TestACommandIsAboutTheWorkerThatWasShown(t *testing.T) {
 	}
 }
 
-func TestThereIsABoundOnCommandsWithoutAVerdict(t *testing.T) {
+func TestCommandsUnderWayAreBounded(t *testing.T) {
 	m := loaded(4, 0)
 	sent := 0
 	for range 3 * maxWaiting {
@@ -125,7 +125,7 @@ func TestTheSelectionFollowsItsWorker(t *testing.T) {
 	}
 }
 
-func TestAPauseHoldsThePictureAndMissesNothing(t *testing.T) {
+func TestAPauseFreezesThePictureAndLosesNothing(t *testing.T) {
 	m := loaded(4, 3)
 	press(m, 'p')
 	before := frame(t, m, 80, 24)
