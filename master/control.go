@@ -4,15 +4,12 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net"
 	"net/http"
-	"os"
 	"strconv"
 	"strings"
 	"time"
 
 	"go.uber.org/zap"
-	"golang.org/x/sys/unix"
 
 	"prefork/master/policy"
 )
@@ -21,9 +18,8 @@ import (
 // goroutine for the owner loop.
 type controlSocket struct {
 	*UnixSocket
-	server  *http.Server
-	clients controlClients
-	ended   chan struct{} // closed when the server accepts no more
+	server *http.Server
+	ended  chan struct{} // closed when the server accepts no more
 }
 
 // serveControl serves the control socket at path.
@@ -32,9 +28,11 @@ func (m *Master) serveControl(path string) (*controlSocket, error) {
 	if err != nil {
 		return nil, fmt.Errorf("control socket: %w; choose another path with --control", err)
 	}
+	clients := &controlClients{}
 	c := &controlSocket{UnixSocket: socket, ended: make(chan struct{}), server: &http.Server{
 		Handler:           m.controlHandler(),
-		ConnContext:       withPeer,
+		ConnContext:       clients.opened,
+		ConnState:         clients.state,
 		ReadHeaderTimeout: controlPatience,
 		IdleTimeout:       time.Minute,
 		MaxHeaderBytes:    16 << 10,
@@ -42,7 +40,7 @@ func (m *Master) serveControl(path string) (*controlSocket, error) {
 	}}
 	go func() {
 		defer close(c.ended)
-		_ = c.server.Serve(&controlListener{c, &c.clients}) // always http.ErrServerClosed
+		_ = c.server.Serve(c) // always http.ErrServerClosed
 	}()
 	return c, nil
 }
@@ -65,32 +63,6 @@ func (c *controlSocket) shutdown() {
 		_ = c.server.Close()
 	}
 	<-c.ended
-}
-
-// peerKey and connKey are the keys of the peer's credentials and of the
-// connection in a request's context.
-type peerKey struct{}
-
-type connKey struct{}
-
-// withPeer stores the connection and the credentials of its client.
-func withPeer(ctx context.Context, c net.Conn) context.Context {
-	cc, ok := c.(*controlConn)
-	if !ok {
-		return ctx
-	}
-	ctx = context.WithValue(ctx, connKey{}, cc)
-	if cc.peer != nil {
-		ctx = context.WithValue(ctx, peerKey{}, cc.peer)
-	}
-	return ctx
-}
-
-// allowed reports whether the peer may command the server: only its own user and
-// root may.
-func allowed(r *http.Request) bool {
-	cred, ok := r.Context().Value(peerKey{}).(*unix.Ucred)
-	return ok && (cred.Uid == 0 || int(cred.Uid) == os.Geteuid())
 }
 
 // controlHandler is the API of the control socket.
@@ -161,7 +133,7 @@ func (m *Master) controlHandler() http.Handler {
 	}
 	whole := patiently(mux)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !allowed(r) {
+		if c, ok := r.Context().Value(clientKey{}).(*controlClient); !ok || !c.mayCommand() {
 			writeJSON(w, http.StatusForbidden, Answer{Error: "only the server's user and root may use its control socket"})
 			return
 		}

@@ -2,9 +2,12 @@ package master
 
 import (
 	"bytes"
+	"context"
 	"io"
 	"net"
 	"net/http"
+	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -26,47 +29,49 @@ const (
 // socket loses its own connections.
 type controlClients struct {
 	mu   sync.Mutex
-	open []*controlConn // oldest first
+	open []*controlClient // oldest first; guarded by mu
 }
 
-type controlListener struct {
-	net.Listener
-	clients *controlClients
-}
-
-type controlConn struct {
-	net.Conn
-	clients *controlClients
+type controlClient struct {
+	conn    net.Conn
 	peer    *unix.Ucred // nil if unknown
-	waits   bool        // for an answer of the master; guarded by clients.mu
+	clients *controlClients
+	waits   bool // for an answer of the master; guarded by clients.mu
 }
 
-// Accept implements net.Listener.
-func (l *controlListener) Accept() (net.Conn, error) {
-	conn, err := l.Listener.Accept()
-	if err != nil {
-		return nil, err
-	}
-	c := &controlConn{Conn: conn, clients: l.clients, peer: peerOf(conn)}
-	if evicted := l.clients.add(c); evicted != nil {
-		_ = evicted.Close()
-	}
-	return c, nil
-}
+// clientKey is the key of the controlClient in a request's context.
+type clientKey struct{}
 
-// add adds c. It returns the client to close to make room, or nil.
-func (l *controlClients) add(c *controlConn) (evicted *controlConn) {
+// opened is the server's ConnContext.
+func (l *controlClients) opened(ctx context.Context, conn net.Conn) context.Context {
+	c := &controlClient{conn: conn, peer: peerOf(conn), clients: l}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if len(l.open) >= maxControlClients {
-		evicted = l.victim()
+		victim := l.victim().conn
+		l.remove(victim)
+		_ = victim.Close()
 	}
 	l.open = append(l.open, c)
-	return evicted
+	return context.WithValue(ctx, clientKey{}, c)
+}
+
+// state is the server's ConnState.
+func (l *controlClients) state(conn net.Conn, state http.ConnState) {
+	if state == http.StateClosed {
+		l.mu.Lock()
+		l.remove(conn)
+		l.mu.Unlock()
+	}
+}
+
+// remove removes the client with this connection. The caller holds mu.
+func (l *controlClients) remove(conn net.Conn) {
+	l.open = slices.DeleteFunc(l.open, func(c *controlClient) bool { return c.conn == conn })
 }
 
 // victim chooses the client to close. The caller holds mu.
-func (l *controlClients) victim() *controlConn {
+func (l *controlClients) victim() *controlClient {
 	count := map[int32]int{}
 	for _, c := range l.open {
 		count[c.pid()]++
@@ -81,29 +86,20 @@ func (l *controlClients) victim() *controlConn {
 	return victim
 }
 
-func (c *controlConn) pid() int32 {
+func (c *controlClient) pid() int32 {
 	if c.peer == nil {
 		return 0
 	}
 	return c.peer.Pid
 }
 
-// Close implements net.Conn.
-func (c *controlConn) Close() error {
-	l := c.clients
-	l.mu.Lock()
-	for i, o := range l.open {
-		if o == c {
-			l.open = append(l.open[:i], l.open[i+1:]...)
-			break
-		}
-	}
-	l.mu.Unlock()
-	return c.Conn.Close()
+// mayCommand reports whether the client is the server's own user or root.
+func (c *controlClient) mayCommand() bool {
+	return c.peer != nil && (c.peer.Uid == 0 || int(c.peer.Uid) == os.Geteuid())
 }
 
 // answering records whether the client waits for an answer.
-func (c *controlConn) answering(on bool) {
+func (c *controlClient) answering(on bool) {
 	c.clients.mu.Lock()
 	c.waits = on
 	c.clients.mu.Unlock()
@@ -143,7 +139,7 @@ func patiently(next http.Handler) http.Handler {
 		}
 		_ = rc.SetReadDeadline(time.Time{})
 		r.Body = io.NopCloser(bytes.NewReader(body))
-		if c, ok := r.Context().Value(connKey{}).(*controlConn); ok {
+		if c, ok := r.Context().Value(clientKey{}).(*controlClient); ok {
 			c.answering(true)
 			defer c.answering(false)
 		}

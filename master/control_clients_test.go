@@ -54,20 +54,20 @@ func TestAFloodOfControlClientsCostsNoMoreThanItsBound(t *testing.T) {
 }
 
 func TestAClientOfTheControlSocketMakesRoomForAnother(t *testing.T) {
-	conn := func(pid int32, waits bool) *controlConn {
-		return &controlConn{peer: &unix.Ucred{Pid: pid}, waits: waits}
+	conn := func(pid int32, waits bool) *controlClient {
+		return &controlClient{peer: &unix.Ucred{Pid: pid}, waits: waits}
 	}
 	for name, tt := range map[string]struct {
-		open []*controlConn
+		open []*controlClient
 		want int
 	}{
-		"the oldest":                    {[]*controlConn{conn(1, false), conn(2, false)}, 0},
-		"one that is idle":              {[]*controlConn{conn(1, true), conn(2, false)}, 1},
-		"the oldest if all wait":        {[]*controlConn{conn(1, true), conn(2, true)}, 0},
-		"of the process with the most":  {[]*controlConn{conn(1, false), conn(2, true), conn(2, true)}, 1},
-		"and there one that is idle":    {[]*controlConn{conn(1, false), conn(2, true), conn(2, false)}, 2},
-		"whoever they are":              {[]*controlConn{conn(1, false), {}, {}}, 1},
-		"with the most of all, at last": {[]*controlConn{conn(1, false), conn(1, false), conn(3, true), conn(3, true), conn(3, true)}, 2},
+		"the oldest":                    {[]*controlClient{conn(1, false), conn(2, false)}, 0},
+		"one that is idle":              {[]*controlClient{conn(1, true), conn(2, false)}, 1},
+		"the oldest if all wait":        {[]*controlClient{conn(1, true), conn(2, true)}, 0},
+		"of the process with the most":  {[]*controlClient{conn(1, false), conn(2, true), conn(2, true)}, 1},
+		"and there one that is idle":    {[]*controlClient{conn(1, false), conn(2, true), conn(2, false)}, 2},
+		"whoever they are":              {[]*controlClient{conn(1, false), {}, {}}, 1},
+		"with the most of all, at last": {[]*controlClient{conn(1, false), conn(1, false), conn(3, true), conn(3, true), conn(3, true)}, 2},
 	} {
 		l := &controlClients{open: tt.open}
 		if got := l.victim(); got != tt.open[tt.want] {

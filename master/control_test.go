@@ -47,7 +47,7 @@ func TestTheControlSocketAnswersWrongRequestsInJSONToo(t *testing.T) {
 func commandedBy(m *Master, cred *unix.Ucred) int {
 	ctx := context.Background()
 	if cred != nil {
-		ctx = context.WithValue(ctx, peerKey{}, cred)
+		ctx = context.WithValue(ctx, clientKey{}, &controlClient{peer: cred, clients: &controlClients{}})
 	}
 	w := httptest.NewRecorder()
 	m.controlHandler().ServeHTTP(w, httptest.NewRequestWithContext(ctx, http.MethodGet, "/v1/status", nil))

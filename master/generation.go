@@ -30,14 +30,7 @@ func (g *generation) describe() []ipc.Listener {
 	return out
 }
 
-func (g *generation) has(l *listener) bool {
-	for _, have := range g.listeners {
-		if have == l {
-			return true
-		}
-	}
-	return false
-}
+func (g *generation) has(l *listener) bool { return slices.Contains(g.listeners, l) }
 
 // applyConfig gives the listeners the name, file mode and queue length that g
 // configures, and reopens those that an earlier generation had quiesced.

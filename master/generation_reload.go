@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	"prefork/ipc"
@@ -126,10 +127,4 @@ func CheckSize(g Generation) error {
 	return err
 }
 
-func (m *Master) keptListeners() map[*listener]keptListener {
-	all := map[*listener]keptListener{}
-	for l := range m.sockets() {
-		all[l] = keptListener{*l, l.reusable()}
-	}
-	return all
-}
+func (m *Master) keptListeners() map[*listener]keptListener { return keep(maps.Keys(m.sockets())) }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 
 	"golang.org/x/sys/unix"
@@ -26,6 +27,14 @@ type binder struct {
 type keptListener struct {
 	listener
 	reusable bool
+}
+
+func keep(listeners iter.Seq[*listener]) map[*listener]keptListener {
+	kept := map[*listener]keptListener{}
+	for l := range listeners {
+		kept[l] = keptListener{*l, l.reusable()}
+	}
+	return kept
 }
 
 // served is how a generation names and configures a listener.

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -17,13 +18,7 @@ import (
 )
 
 // knownOf is what a reload finds open.
-func knownOf(all ...*listener) map[*listener]keptListener {
-	kept := map[*listener]keptListener{}
-	for _, l := range all {
-		kept[l] = keptListener{*l, l.reusable()}
-	}
-	return kept
-}
+func knownOf(all ...*listener) map[*listener]keptListener { return keep(slices.Values(all)) }
 
 func portOf(t *testing.T, l *listener) string {
 	t.Helper()

@@ -5,7 +5,6 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
-	"sort"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -114,27 +113,28 @@ func (p *passedSockets) adoptStored(l *listener, key string) {
 }
 
 // kept returns the stored sockets, which the first generation may take.
-func (p *passedSockets) kept() map[*listener]keptListener {
-	kept := map[*listener]keptListener{}
-	for _, l := range p.stored {
-		kept[l] = keptListener{*l, l.reusable()}
-	}
-	return kept
-}
+func (p *passedSockets) kept() map[*listener]keptListener { return keep(maps.Values(p.stored)) }
 
-// claimed closes the stored sockets that the first generation does not have,
-// and returns their keys.
-func (p *passedSockets) claimed(by *generation) (unused []string) {
+// claimed closes the stored sockets that are not in use, and returns their keys.
+func (p *passedSockets) claimed(inUse []*listener) (unused []string) {
 	for key, l := range p.stored {
-		if !by.has(l) {
+		if !slices.Contains(inUse, l) {
 			l.stored = false
 			l.close()
 			unused = append(unused, key)
 		}
 	}
 	p.stored = nil
-	sort.Strings(unused)
+	slices.Sort(unused)
 	return unused
+}
+
+// sockets returns the sockets of all units, by name.
+func (p *passedSockets) sockets() (all []*listener) {
+	for _, name := range slices.Sorted(maps.Keys(p.units)) {
+		all = append(all, p.units[name]...)
+	}
+	return all
 }
 
 // byName lists the sockets of a socket unit.
@@ -161,19 +161,14 @@ func (p *passedSockets) byName(a Address) ([]socketSpec, error) {
 // byAddress returns the unit's socket that is bound to w's address, or nil. An
 // address in the configuration may have been opened by systemd.
 func (p *passedSockets) byAddress(w socketSpec) *listener {
-	for _, list := range p.units {
-		for _, l := range list {
-			switch {
-			case l.network == "unix" && w.Path != "":
-				if samePath(l.address, w.Path) {
-					return l
-				}
-			case l.network == "tcp" && w.Path == "" && l.bound.port == w.at.port:
-				// A unit may have [::] for one family only, or for both.
-				if l.bound.ip == w.at.ip || w.at.both && l.bound.ip == netip.IPv4Unspecified() {
-					return l
-				}
-			}
+	for _, l := range p.sockets() {
+		switch {
+		case l.network == "unix" && w.Path != "" && samePath(l.address, w.Path):
+			return l
+		case l.network == "tcp" && w.Path == "" && l.bound.port == w.at.port &&
+			// A unit may have [::] for one family only, or for both.
+			(l.bound.ip == w.at.ip || w.at.both && l.bound.ip == netip.IPv4Unspecified()):
+			return l
 		}
 	}
 	return nil
@@ -191,14 +186,12 @@ func samePath(a, b string) bool {
 // byPort returns a unit's TCP socket with this port, and how to configure it;
 // or nil.
 func (p *passedSockets) byPort(port int) (l *listener, address string) {
-	for _, name := range slices.Sorted(maps.Keys(p.units)) {
-		for _, l := range p.units[name] {
-			if l.network != "tcp" || l.bound.port != port {
-				continue
-			}
-			if l.bound.ip.IsUnspecified() {
-				return l, fmt.Sprintf("tcp://:%d", port)
-			}
+	for _, l := range p.sockets() {
+		switch {
+		case l.network != "tcp" || l.bound.port != port:
+		case l.bound.ip.IsUnspecified():
+			return l, fmt.Sprintf("tcp://:%d", port)
+		default:
 			return l, "tcp://" + l.address
 		}
 	}
@@ -207,9 +200,7 @@ func (p *passedSockets) byPort(port int) (l *listener, address string) {
 
 // close closes the sockets of units. The service manager has copies.
 func (p *passedSockets) close() {
-	for _, list := range p.units {
-		for _, l := range list {
-			_ = unix.Close(l.fd)
-		}
+	for _, l := range p.sockets() {
+		_ = unix.Close(l.fd)
 	}
 }

@@ -9,7 +9,7 @@ import (
 // claim reports stored sockets and sockets of units that the first generation
 // does not use.
 func (m *Master) claim() {
-	unused := m.passed.claimed(m.current)
+	unused := m.passed.claimed(m.current.listeners)
 	for _, key := range unused {
 		m.log.Info("stored listener not used", zap.String("listener", key))
 		if err := m.notify.Remove(storeName(key)); err != nil {

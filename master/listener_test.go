@@ -232,7 +232,7 @@ func TestStaleUnixSocketIsReplacedALiveOneIsNot(t *testing.T) {
 	if err := os.WriteFile(path, []byte("precious"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := tryBind("unix://" + path); err == nil || !strings.Contains(err.Error(), "no socket") {
+	if _, err := tryBind("unix://" + path); err == nil || !strings.Contains(err.Error(), "not a socket") {
 		t.Errorf("bind over a file = %v, want a refusal", err)
 	}
 }

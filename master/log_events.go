@@ -1,6 +1,7 @@
 package master
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strings"
@@ -51,15 +52,7 @@ func (l *eventLog) add(e Event) {
 func (l *eventLog) after(seq uint64) ([]Event, <-chan struct{}) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	i, _ := slices.BinarySearchFunc(l.kept, seq+1, func(e Event, s uint64) int {
-		switch {
-		case e.Seq < s:
-			return -1
-		case e.Seq > s:
-			return 1
-		}
-		return 0
-	})
+	i, _ := slices.BinarySearchFunc(l.kept, seq+1, func(e Event, s uint64) int { return cmp.Compare(e.Seq, s) })
 	return slices.Clone(l.kept[i:]), l.changed
 }
 

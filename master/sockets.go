@@ -2,7 +2,6 @@ package master
 
 import (
 	"context"
-	"slices"
 )
 
 // Socket is a listening socket from Sockets.Open.
@@ -38,14 +37,8 @@ func (s *Sockets) Open(ctx context.Context, addresses []string, backlog int, noR
 	if err != nil {
 		return nil, err
 	}
-	// Stored sockets that are not in use are closed.
-	for _, l := range s.passed.stored {
-		if !slices.Contains(all, l) {
-			l.stored = false
-			l.close()
-		}
-	}
-	s.passed.stored, s.open = nil, all
+	s.passed.claimed(all)
+	s.open = all
 	sockets := make([]Socket, len(all))
 	for i, l := range all {
 		err := l.listen(orDefault(backlog), nil)

@@ -177,7 +177,7 @@ func (m *Machine) spawn(g *generation) bool {
 	m.lastID++
 	m.slots[slot] = m.lastID
 	c := &g.config
-	w := &worker{id: m.lastID, slot: slot, gen: g, started: m.now, since: m.now}
+	w := &worker{id: m.lastID, slot: slot, gen: g, started: m.now}
 	if n := c.RecycleConnections; n > 0 {
 		w.recycleConnections = n + m.random.below(n/10+1)
 	}

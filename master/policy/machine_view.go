@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"time"
 )
 
 // WorkerView is a living worker, for the status. Times are on the machine's
@@ -17,8 +16,6 @@ type WorkerView struct {
 	Generation int
 	State      WorkerState
 	Held       bool // draining only until the probation ends
-	Started    time.Duration
-	Since      time.Duration // in State
 }
 
 // State returns what the server is doing.
@@ -61,7 +58,7 @@ func (m *Machine) Workers() []WorkerView {
 		for _, w := range g.members {
 			v := WorkerView{
 				ID: w.id, Slot: w.slot, PID: w.pid, Generation: g.number,
-				State: w.state, Held: w.held, Started: w.started, Since: w.since,
+				State: w.state, Held: w.held,
 			}
 			if w.held {
 				v.State = WorkerDraining

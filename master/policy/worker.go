@@ -9,7 +9,6 @@ type worker struct {
 	pid   int
 	gen   *generation
 	state WorkerState
-	since time.Duration // in state
 
 	started time.Duration // Spawn
 	readyAt time.Duration // Ready, if everReady
@@ -124,7 +123,7 @@ func (w *worker) hasPlace() bool {
 
 // enter changes the state of w, and removes the deadline of the former state.
 func (m *Machine) enter(w *worker, s WorkerState) {
-	w.state, w.since = s, m.now
+	w.state = s
 	if w.dueFor != dueExit || !w.serves() {
 		w.dueFor = noDue
 	}
