@@ -43,7 +43,7 @@ func TestAddressesThatCannotBeServedTogetherAreFoundWithoutABind(t *testing.T) {
 	}
 }
 
-func TestAReloadSeesAHostsFileThatWasChangedAMomentAgo(t *testing.T) {
+func TestAReloadSeesARecentChangeOfTheHostsFile(t *testing.T) {
 	now := time.Unix(1000, 0)
 	ago := func(s float64) time.Time { return now.Add(-time.Duration(s * float64(time.Second))) }
 	for _, tt := range []struct {

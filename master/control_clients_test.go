@@ -26,7 +26,7 @@ func (r *running) connect(say string) net.Conn {
 	return c
 }
 
-func TestAFloodOfControlClientsCostsNoMoreThanItsBound(t *testing.T) {
+func TestControlClientsAreLimited(t *testing.T) {
 	for name, say := range map[string]string{
 		"silent":      "",
 		"half a head": "GET /v1/status HTTP/1.1\r\n",
@@ -53,7 +53,7 @@ func TestAFloodOfControlClientsCostsNoMoreThanItsBound(t *testing.T) {
 	}
 }
 
-func TestAClientOfTheControlSocketMakesRoomForAnother(t *testing.T) {
+func TestANewControlClientReplacesAnIdleOne(t *testing.T) {
 	conn := func(pid int32, waits bool) *controlClient {
 		return &controlClient{peer: &unix.Ucred{Pid: pid}, waits: waits}
 	}

@@ -14,7 +14,7 @@ import (
 )
 
 // A program's own function may ignore its context. The server must not.
-func TestALoaderThatDoesNotReturnCostsItsReloadAlone(t *testing.T) {
+func TestALoaderThatDoesNotReturnFailsOnlyItsReload(t *testing.T) {
 	port := bindOne(t, "tcp://127.0.0.1:0")
 	address := port.address
 	port.close()
@@ -54,7 +54,7 @@ func TestALoaderThatDoesNotReturnCostsItsReloadAlone(t *testing.T) {
 }
 
 // The context of a load ends with the need for it.
-func TestADrainEndsTheLoadThatIsUnderWay(t *testing.T) {
+func TestADrainCancelsTheLoad(t *testing.T) {
 	r := start(t, Options{
 		Generation: generationOf(1, "", "tcp://127.0.0.1:0"),
 		Load: func(ctx context.Context) (Generation, error) {

@@ -26,7 +26,7 @@ func TestControlSocketIsPrivate(t *testing.T) {
 	}
 }
 
-func TestTheControlSocketAnswersWrongRequestsInJSONToo(t *testing.T) {
+func TestTheControlSocketAnswersInvalidRequestsInJSON(t *testing.T) {
 	r := start(t, Options{Generation: generationOf(1, "", "tcp://127.0.0.1:0")})
 	r.serves(1)
 	for path, want := range map[string]int{"/v1/reload": http.StatusMethodNotAllowed, "/v1/nothing": http.StatusNotFound} {

@@ -46,7 +46,7 @@ func TestPIDFileOfADeadMasterIsTakenOver(t *testing.T) {
 }
 
 // Any user may read the file.
-func TestWhoMayReadThePIDFileCannotKeepAMasterFromStarting(t *testing.T) {
+func TestAReaderOfThePIDFileCannotBlockAMaster(t *testing.T) {
 	for name, lock := range map[string]func(f *os.File) error{
 		"flock": func(f *os.File) error { return unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) },
 		"a read lock": func(f *os.File) error {

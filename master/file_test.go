@@ -51,7 +51,7 @@ func TestLinksOfTheServersOwnUserAreFollowed(t *testing.T) {
 }
 
 // A container's log_file is often /dev/stderr, a link to a link in /proc.
-func TestLinksOfTheKernelAreFollowed(t *testing.T) {
+func TestLinksInProcAreFollowed(t *testing.T) {
 	file, err := os.Create(filepath.Join(t.TempDir(), "f"))
 	if err != nil {
 		t.Fatal(err)
@@ -92,7 +92,7 @@ func (r *running) logged(n int, message string) {
 	r.untilLoop(message, func(*Master) bool { return r.log.FilterMessage(message).Len() == n })
 }
 
-func TestALostControlSocketComesBack(t *testing.T) {
+func TestALostControlSocketIsRestored(t *testing.T) {
 	r := start(t, Options{Generation: generationOf(1, "", "tcp://127.0.0.1:0")})
 	path := r.master.options.Control
 	r.serves(1)
@@ -110,7 +110,7 @@ func TestALostControlSocketComesBack(t *testing.T) {
 	}
 }
 
-func TestAnotherServersControlSocketIsLeftAloneAndToldOnce(t *testing.T) {
+func TestAnotherServersControlSocketIsLeftAloneAndLoggedOnce(t *testing.T) {
 	r := start(t, Options{Generation: generationOf(1, "", "tcp://127.0.0.1:0")})
 	path := r.master.options.Control
 	r.serves(1)
@@ -128,7 +128,7 @@ func TestAnotherServersControlSocketIsLeftAloneAndToldOnce(t *testing.T) {
 	r.logged(1, "control socket not restored")
 }
 
-func TestALostPIDFileComesBackLocked(t *testing.T) {
+func TestALostPIDFileIsRestoredAndLocked(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "pid")
 	r := start(t, Options{Generation: generationOf(1, "", "tcp://127.0.0.1:0"), PIDFile: path})
 	r.serves(1)

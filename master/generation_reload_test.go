@@ -134,7 +134,7 @@ func TestReloadChangesKeptListeners(t *testing.T) {
 	}
 }
 
-func TestReloadBindsARemovedSocketFileAnew(t *testing.T) {
+func TestReloadRestoresARemovedSocketFile(t *testing.T) {
 	path := filepath.Join(testdir.Short(t), "s")
 	r := start(t, Options{Generation: generationOf(1, "", "unix://"+path)})
 	r.serves(1)

@@ -77,7 +77,7 @@ func TestAnAddressThatIsTakenBeforeItListensFailsTheReload(t *testing.T) {
 }
 
 // The status and the log have the name that the configuration has now.
-func TestAKeptListenerIsCalledAsTheConfigurationCallsItNow(t *testing.T) {
+func TestAKeptListenerGetsTheNewConfiguredName(t *testing.T) {
 	at := freeAddress(t)
 	listen := []string{"tcp4://" + at, "tcp://127.0.0.1:0"}
 	next := generationOf(1, "", listen...)

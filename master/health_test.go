@@ -41,7 +41,7 @@ func (r *running) untilHealth(code int, text string) {
 	}
 }
 
-func TestALateOwnerLoopIsToldAndIsNoGoodHealth(t *testing.T) {
+func TestALateOwnerLoopIsLoggedAndUnhealthy(t *testing.T) {
 	r := start(t, Options{Generation: generationOf(1, "", "tcp://127.0.0.1:0")})
 	r.serves(1)
 	r.untilHealth(http.StatusOK, "ok")
@@ -76,7 +76,7 @@ func TestALateOwnerLoopIsToldAndIsNoGoodHealth(t *testing.T) {
 //go:noinline
 func hold(release <-chan struct{}) { <-release }
 
-func TestHealthEndsWithTheServersOrderToEnd(t *testing.T) {
+func TestHealthFailsWhenTheServerDrains(t *testing.T) {
 	r := start(t, Options{Generation: generationOf(1, "", "tcp://127.0.0.1:0")})
 	r.serves(1)
 	if why := r.master.unhealthy(); why != "" {
@@ -94,7 +94,7 @@ func TestHealthEndsWithTheServersOrderToEnd(t *testing.T) {
 	}
 }
 
-func TestTheLagIsTheWorstOfAWhile(t *testing.T) {
+func TestTheLagIsTheRecentMaximum(t *testing.T) {
 	p := loopMonitor{rotated: time.Unix(1000, 0)}
 	for _, step := range []struct{ at, lag, want int }{
 		{1000, 3, 3}, {1010, 1, 3}, {1031, 2, 3}, {1062, 1, 2}, {1093, 0, 1},

@@ -87,7 +87,7 @@ func TestASocketIsKeptHoweverItsAddressIsWritten(t *testing.T) {
 
 // From one address to all of them and back nobody is refused: both listen until
 // the old generation is gone, each with its own queue.
-func TestOneAddressGivesWayToTheWildcardAndBack(t *testing.T) {
+func TestAReloadChangesBetweenOneAddressAndTheWildcard(t *testing.T) {
 	for _, all := range []string{"tcp4://:", "tcp://:"} {
 		one := bindOne(t, "tcp://127.0.0.1:0")
 		at := one.address
@@ -135,7 +135,7 @@ func TestOneAddressGivesWayToTheWildcardAndBack(t *testing.T) {
 }
 
 // What is ours does not let in what is not.
-func TestAnAddressOfAnotherServerIsRefusedBesideOurs(t *testing.T) {
+func TestAnAddressOfAnotherServerIsRefused(t *testing.T) {
 	ours := bindOne(t, "tcp://127.0.0.1:0")
 	theirs, err := tryBind("tcp://127.0.0.2:" + portOf(t, ours))
 	if err != nil {
@@ -161,7 +161,7 @@ func wantsOf(name string, ips ...string) []socketSpec {
 	return wants
 }
 
-func TestANameIsServedAtTheAddressesThatThisMachineHas(t *testing.T) {
+func TestAddressesThatTheMachineDoesNotHaveAreSkipped(t *testing.T) {
 	const nowhere = "203.0.113.1" // TEST-NET-3
 	b := newBinder(false, nil, &passedSockets{})
 	b.open(wantsOf("host", nowhere, "127.0.0.1"))
@@ -193,7 +193,7 @@ func TestANameIsServedAtTheAddressesThatThisMachineHas(t *testing.T) {
 
 // Each of several servers that start at once may see the stale file of the last
 // one, and only one of them may have the path.
-func TestOfServersThatStartAtOnceOneHasThePath(t *testing.T) {
+func TestOnlyOneOfSeveralServersGetsThePath(t *testing.T) {
 	dir := testdir.Short(t)
 	for round := range 200 {
 		path := filepath.Join(dir, strconv.Itoa(round))
@@ -254,7 +254,7 @@ func TestOfServersThatStartAtOnceOneHasThePath(t *testing.T) {
 }
 
 // A socket that is bound and does not listen yet is somebody's.
-func TestTheFileOfAServerThatStartsIsNotStale(t *testing.T) {
+func TestTheSocketOfAStartingServerIsNotStale(t *testing.T) {
 	path := filepath.Join(testdir.Short(t), "s")
 	a, err := ParseAddress("unix://" + path)
 	if err != nil {
@@ -273,7 +273,7 @@ func TestTheFileOfAServerThatStartsIsNotStale(t *testing.T) {
 // Workers of a dead master finish their connections, which have the path as the
 // listener had it, and a process that they left behind may hold the listener
 // itself. Neither keeps the next server from starting.
-func TestWhatADeadServerHasLeftDoesNotHoldItsPath(t *testing.T) {
+func TestASocketFileOfADeadServerIsReplaced(t *testing.T) {
 	path := filepath.Join(testdir.Short(t), "s")
 	a, err := ParseAddress("unix://" + path)
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 
 // With TCP_DEFER_ACCEPT a handshake stays half-open until the client sends
 // something, as it does until the ACK of a distant client is here.
-func TestADrainWaitsForHandshakesThatAreUnderWay(t *testing.T) {
+func TestADrainWaitsForUnfinishedHandshakes(t *testing.T) {
 	if _, err := halfOpen(unix.AF_INET, nil); err != nil {
 		t.Skipf("this kernel does not say which handshakes are under way: %v", err)
 	}
@@ -48,7 +48,7 @@ func TestADrainWaitsForHandshakesThatAreUnderWay(t *testing.T) {
 	}
 }
 
-func TestWhatTheKernelSaysOfHandshakesIsRead(t *testing.T) {
+func TestUnfinishedHandshakesAreReadFromTheKernel(t *testing.T) {
 	message := func(kind uint16, body ...byte) []byte {
 		p := make([]byte, 16+(len(body)+3)&^3)
 		binary.NativeEndian.PutUint32(p, uint32(16+len(body)))

@@ -23,7 +23,7 @@ func passedFrom(t *testing.T, addresses ...string) *passedSockets {
 	return p
 }
 
-func TestASocketThatSystemdOpenedIsTakenByItsAddress(t *testing.T) {
+func TestASocketOfSystemdIsUsedForItsAddress(t *testing.T) {
 	path := filepath.Join(testdir.Short(t), "s")
 	p := passedFrom(t, "tcp://127.0.0.1:0", "tcp4://:0", "tcp6://[::1]:0", "unix://"+path)
 	sockets := p.units["web"]
@@ -81,7 +81,7 @@ func TestWithoutAddressesEveryPassedSocketIsServed(t *testing.T) {
 	}
 }
 
-func TestAnAddressThatSystemdHoldsOtherwiseIsToldByName(t *testing.T) {
+func TestTheErrorNamesTheSocketOfSystemdThatHasThePort(t *testing.T) {
 	p := passedFrom(t, "tcp://:0")
 	_, port, err := net.SplitHostPort(p.units["web"][0].address)
 	if err != nil {

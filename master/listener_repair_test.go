@@ -52,7 +52,7 @@ func setOption(level, option, value int, name string) (m misdeed) {
 
 func noRivals(*listener) []*listener { return nil }
 
-func TestAListenerIsRepairedWhateverAWorkerDidToIt(t *testing.T) {
+func TestChangesByAWorkerToAListenerAreUndone(t *testing.T) {
 	for name, misdeed := range misdeeds {
 		for _, address := range []string{"tcp://127.0.0.1:0", "tcp://:0"} {
 			l := bindOne(t, address)
@@ -102,7 +102,7 @@ func TestAReloadBeforeTheRepairDoesNotMoveTheListener(t *testing.T) {
 }
 
 // What a worker does between two samples is not what the master wants.
-func TestAReloadBeforeTheRepairBelievesNoOption(t *testing.T) {
+func TestAReloadBeforeTheRepairDoesNotKeepChangedOptions(t *testing.T) {
 	l := bindOne(t, "tcp://127.0.0.1:0")
 	if err := unix.SetsockoptInt(l.fd, unix.IPPROTO_IP, unix.IP_MINTTL, 255); err != nil {
 		t.Fatal(err)
@@ -191,7 +191,7 @@ func TestAListenerIsRepairedWhileTheServerRuns(t *testing.T) {
 }
 
 // A process that a worker has left behind has a copy of the descriptor.
-func TestAListenerEndsAlthoughSomebodyHasACopyOfIt(t *testing.T) {
+func TestACopyOfAListenerDoesNotKeepItOpen(t *testing.T) {
 	for _, address := range []string{"tcp://127.0.0.1:0", "unix://" + filepath.Join(testdir.Short(t), "s")} {
 		l, err := tryBind(address)
 		if err != nil {

@@ -296,7 +296,7 @@ func countFDs(t *testing.T) int {
 	return len(entries)
 }
 
-func TestWhatMayWaitIsWaitedForBriefly(t *testing.T) {
+func TestBrieflyDoesNotWaitLong(t *testing.T) {
 	never, ran := make(chan struct{}), make(chan struct{})
 	defer close(never)
 	briefly(func() { <-never })

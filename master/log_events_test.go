@@ -11,7 +11,7 @@ import (
 	"go.uber.org/zap"
 )
 
-func TestEventsAreTheLinesOfTheLog(t *testing.T) {
+func TestEventsAreLogLines(t *testing.T) {
 	l := newEventLog()
 	log := l.tee(zap.NewNop()).With(zap.String("role", "master"))
 	log.Debug("nobody's business")

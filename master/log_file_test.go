@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func TestALogFileThatDoesNotOpenHoldsUpNothing(t *testing.T) {
+func TestALogFileThatDoesNotOpenBlocksNothing(t *testing.T) {
 	r := start(t, Options{Generation: generationOf(1, "", "tcp://127.0.0.1:0"), AccessLog: filepath.Join(t.TempDir(), "access")})
 	r.serves(1)
 	var opens atomic.Int32
@@ -39,7 +39,7 @@ func TestALogFileThatDoesNotOpenHoldsUpNothing(t *testing.T) {
 	}
 }
 
-func TestARotationThatLacksDescriptorsIsTriedAgain(t *testing.T) {
+func TestALogRotationWithoutDescriptorsIsRetried(t *testing.T) {
 	r := start(t, Options{Generation: generationOf(1, "", "tcp://127.0.0.1:0"), AccessLog: filepath.Join(t.TempDir(), "access")})
 	r.serves(1)
 	var opens atomic.Int32
@@ -74,7 +74,7 @@ func TestAStartDoesNotWaitForALogFileThatDoesNotOpen(t *testing.T) {
 	}
 }
 
-func TestANamedPipeIsALogFileIfSomebodyReadsIt(t *testing.T) {
+func TestANamedPipeIsALogFileIfItHasAReader(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "pipe")
 	if err := unix.Mkfifo(path, 0o600); err != nil {
 		t.Fatal(err)

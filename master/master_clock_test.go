@@ -34,7 +34,7 @@ func TestThePolicysClockStandsStillWhileTheMasterDoesNotRun(t *testing.T) {
 }
 
 // The first look after a thaw finds every heartbeat old.
-func TestSilenceBeforeTheMasterCameBackIsNobodysFault(t *testing.T) {
+func TestSilenceDuringAnAbsenceDoesNotCount(t *testing.T) {
 	c := clock{most: time.Second}
 	beat := ipc.Now() - int64(time.Minute)
 	if got := c.silence(beat); got < time.Minute {

@@ -63,7 +63,7 @@ func busyManager(t *testing.T) (m *Master, room func(), receive func() string) {
 
 // A manager that is busy for a moment must not cost the one message that
 // systemctl start waits for, whatever else there is to say meanwhile.
-func TestReadyIsSentInTheEndThoughTheManagerWasBusy(t *testing.T) {
+func TestReadyIsSentWhenTheManagerHasRoomAgain(t *testing.T) {
 	m, room, receive := busyManager(t)
 	core, log := observer.New(zap.InfoLevel)
 	m.log = zap.New(core)
@@ -82,7 +82,7 @@ func TestReadyIsSentInTheEndThoughTheManagerWasBusy(t *testing.T) {
 
 // Under Type=notify-reload systemd waits for RELOADING first: a READY before it
 // says nothing about the reload.
-func TestReloadingThatTheManagerHadNoRoomForComesBeforeReady(t *testing.T) {
+func TestReloadingIsSentBeforeReadyAfterABusyManager(t *testing.T) {
 	m, room, receive := busyManager(t)
 	m.applyNotify(policy.Notify{State: policy.NotifyReloading, Status: "loading generation 2"})
 	m.applyNotify(policy.Notify{State: policy.NotifyReady, Status: "1 workers, generation 2"})
@@ -95,7 +95,7 @@ func TestReloadingThatTheManagerHadNoRoomForComesBeforeReady(t *testing.T) {
 	}
 }
 
-func TestWhatTheManagerHasNotHeardStaysShortAndInOrder(t *testing.T) {
+func TestUnsentNotificationsStayFewAndInOrder(t *testing.T) {
 	ready, reloading, status, stopping := policy.NotifyReady, policy.NotifyReloading, policy.NotifyStatus, policy.NotifyStopping
 	for _, test := range []struct{ said, left []policy.NotifyState }{
 		{[]policy.NotifyState{ready, status}, []policy.NotifyState{ready}},
@@ -122,7 +122,7 @@ func TestWhatTheManagerHasNotHeardStaysShortAndInOrder(t *testing.T) {
 
 // TimeoutStartSec= bounds a boot and a reload, and neither may be killed for
 // taking the time that its configuration allows.
-func TestTheManagerIsAskedForTimeWhileItWaitsAndNoLonger(t *testing.T) {
+func TestTheManagerIsAskedForTimeOnlyWhileItWaits(t *testing.T) {
 	r := notifytest.New(t)
 	notify, err := systemd.NewNotifierTo(r.Address())
 	if err != nil {
@@ -175,7 +175,7 @@ func TestTheManagerIsAskedForTimeWhileItWaitsAndNoLonger(t *testing.T) {
 }
 
 // WatchdogSec= may be shorter than the policy's samples are apart.
-func TestTheWatchdogIsFedInTimeHoweverRareTheSamplesAre(t *testing.T) {
+func TestTheWatchdogIsFedInTimeWithRareSamples(t *testing.T) {
 	r := notifytest.New(t)
 	t.Setenv("NOTIFY_SOCKET", r.Address())
 	t.Setenv("WATCHDOG_USEC", "1000000")
@@ -237,7 +237,7 @@ func TestTheWatchdogIsFedOnlyWhileHalfOfTheServingWorkersBeat(t *testing.T) {
 
 // The store is what a killed master's successor lives on: a manager that had no
 // room for a listener is asked again.
-func TestAListenerThatTheManagerHadNoRoomForIsStoredLater(t *testing.T) {
+func TestStoringAListenerIsRetried(t *testing.T) {
 	r := notifytest.New(t)
 	notify, err := systemd.NewNotifierTo(r.Address())
 	if err != nil {

@@ -72,7 +72,7 @@ func TestAnOrphanIsReapedAfterTheGrace(t *testing.T) {
 }
 
 // Without /proc/self/fdinfo nobody knows whose a child is.
-func TestNothingIsReapedBlindly(t *testing.T) {
+func TestNothingIsReapedWithoutFdinfo(t *testing.T) {
 	cmd := ended(t)
 	r := reaper{proc: t.TempDir()}
 	for range 3 {

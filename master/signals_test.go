@@ -151,7 +151,7 @@ func TestAReloadDuringTheStartFollowsIt(t *testing.T) {
 // A program may end Run's context at the same signal that the master hears, as
 // signal.NotifyContext does. That is one request for a drain and not two, of
 // which the second would cut the first short.
-func TestASignalThatAlsoEndsTheContextIsOne(t *testing.T) {
+func TestASignalThatAlsoEndsTheContextIsOneRequest(t *testing.T) {
 	for range 8 { // the loop takes either first
 		g := generationOf(1, "", "tcp://127.0.0.1:0")
 		g.Policy.LameDuck = 50 * time.Millisecond // in which the second could come

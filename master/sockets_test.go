@@ -31,7 +31,7 @@ func TestSocketsOfTheServiceManagerSurviveClose(t *testing.T) {
 	}
 }
 
-func TestSocketsTakeTheirOwnOutOfTheStoreAndCloseTheRest(t *testing.T) {
+func TestSocketsCloseStoredSocketsThatTheyDoNotUse(t *testing.T) {
 	path := filepath.Join(testdir.Short(t), "s")
 	used, err := tryBind("unix://" + path) // closed by s, as is the other
 	if err != nil {

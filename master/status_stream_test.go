@@ -38,7 +38,7 @@ func reads(t *testing.T, lines *bufio.Scanner, text string) string {
 	return ""
 }
 
-func TestAStreamTellsTransitionsAndStatus(t *testing.T) {
+func TestAStreamSendsLogLinesAndStatus(t *testing.T) {
 	r := start(t, Options{Generation: generationOf(1, "", "tcp://127.0.0.1:0")})
 	s := r.serves(1)
 	lines := r.follow("")

@@ -83,7 +83,7 @@ func allowDescriptors(t *testing.T) {
 // Nine descriptors beside a message: the kernel closes the last one within the
 // master's recvmsg, and that close waits. The reader's Receive waits there, and
 // Channel.Close for the reader.
-func TestAWorkersDescriptorsCannotHoldTheOwnerLoop(t *testing.T) {
+func TestDescriptorsFromAWorkerDoNotBlockTheOwnerLoop(t *testing.T) {
 	sink, err := net.Listen("tcp", "127.0.0.1:0") // and nobody reads
 	if err != nil {
 		t.Fatal(err)
@@ -105,7 +105,7 @@ func TestAWorkersDescriptorsCannotHoldTheOwnerLoop(t *testing.T) {
 	_ = sink.Close() // ends the wait of the close
 }
 
-func TestAFloodOfDrainedIsOneLine(t *testing.T) {
+func TestRepeatedDrainedMessagesAreLoggedOnce(t *testing.T) {
 	r := start(t, Options{Generation: generationOf(1, "drained", "tcp://127.0.0.1:0")})
 	pid := r.serves(1).Workers[0].PID
 	r.post("log-level?level=debug")
@@ -115,7 +115,7 @@ func TestAFloodOfDrainedIsOneLine(t *testing.T) {
 	}
 }
 
-func TestPace(t *testing.T) {
+func TestRateLimit(t *testing.T) {
 	now := time.Unix(1, 0)
 	p := rateLimit{burst: 3, interval: time.Second}
 	for i := range 3 {
@@ -168,7 +168,7 @@ func TestUnixListenersRefuseDescriptors(t *testing.T) {
 }
 
 // The reason becomes the error of Run, which a program prints.
-func TestTheReasonOfAWorkerReachesNoTerminalRaw(t *testing.T) {
+func TestTheErrorOfAWorkerIsPrintable(t *testing.T) {
 	r := start(t, Options{Generation: generationOf(1, "owned", "tcp://127.0.0.1:0")})
 	err := r.wait()
 	if err == nil || !strings.Contains(err.Error(), "owned") {

@@ -26,7 +26,7 @@ func aWorker(t *testing.T, slot int) *worker {
 // seen makes the last look at the worker's counters that old.
 func (w *worker) seen(ago time.Duration) { w.countedAt = time.Now().Add(-ago) }
 
-func TestCountersThatCanBeAreTakenOver(t *testing.T) {
+func TestPlausibleCountersAreAccepted(t *testing.T) {
 	m, w := New(Options{}), aWorker(t, 0)
 	for n := uint64(1); n <= 3; n++ {
 		w.memory.Accepted.Store(50_000 * n)
@@ -42,7 +42,7 @@ func TestCountersThatCanBeAreTakenOver(t *testing.T) {
 	}
 }
 
-func TestCountersThatCannotBeAreNotBelieved(t *testing.T) {
+func TestImplausibleCountersAreIgnored(t *testing.T) {
 	for name, lie := range map[string]func(s *ipc.Slot){
 		"went back":                  func(s *ipc.Slot) { s.Handled.Store(9) },
 		"below zero":                 func(s *ipc.Slot) { s.Handled.Store(math.MaxUint64 - 9) },
@@ -82,7 +82,7 @@ func TestCountersThatCannotBeAreNotBelieved(t *testing.T) {
 
 // A worker that lies gains no more by lying slowly, and an honest one that could
 // not be looked at for long loses nothing.
-func TestCountersAreBoundedByTheTimeSinceTheyWereBelieved(t *testing.T) {
+func TestTheGrowthOfCountersIsLimitedByTime(t *testing.T) {
 	m, w := New(Options{}), aWorker(t, 0)
 	w.memory.Accepted.Store(30e6)
 	w.seen(time.Second)
@@ -97,7 +97,7 @@ func TestCountersAreBoundedByTheTimeSinceTheyWereBelieved(t *testing.T) {
 	}
 }
 
-func TestAHeartbeatOfTheFutureIsNone(t *testing.T) {
+func TestAHeartbeatInTheFutureIsIgnored(t *testing.T) {
 	w := aWorker(t, 0)
 	for _, c := range []struct {
 		beat        int64
@@ -118,7 +118,7 @@ func TestAHeartbeatOfTheFutureIsNone(t *testing.T) {
 	}
 }
 
-func TestActiveAndLostAreWhatCanBe(t *testing.T) {
+func TestActiveAndLostConnectionsArePlausible(t *testing.T) {
 	w := aWorker(t, 0)
 	w.counted = counters{accepted: 10, handled: 4, failed: 3}
 	for active, want := range map[int32][2]int{-7: {0, 0}, 2: {2, 2}, 5: {3, 3}, math.MaxInt32: {3, 3}} {
@@ -132,7 +132,7 @@ func TestActiveAndLostAreWhatCanBe(t *testing.T) {
 	}
 }
 
-func TestAWorkerThatLiesHarmsNoFigureButItsOwn(t *testing.T) {
+func TestAWorkerThatLiesChangesOnlyItsOwnCounters(t *testing.T) {
 	r := start(t, Options{Generation: generationOf(3, "lie", "tcp://127.0.0.1:0")})
 	s := r.until("all to serve", func(s Status) bool { return s.State == "running" && len(s.Workers) == 3 })
 	check := func(accepted uint64) {
@@ -160,7 +160,7 @@ func TestAWorkerThatLiesHarmsNoFigureButItsOwn(t *testing.T) {
 
 // Workers are added up in any order. A sum that goes back, by a rounding error,
 // is read as a restart.
-func TestTheOrderOfWorkersDoesNotMoveASum(t *testing.T) {
+func TestTheOrderOfWorkersDoesNotChangeASum(t *testing.T) {
 	sum := func(ns ...uint64) float64 {
 		var total tally
 		for _, n := range ns {

@@ -57,7 +57,7 @@ func TestConnectionsThatAStopCutsAreReported(t *testing.T) {
 }
 
 // A listener may close while the server goes on, and what waited there is lost.
-func TestConnectionsThatWaitAtAListenerThatClosesAreToldOf(t *testing.T) {
+func TestConnectionsQueuedOnAClosedListenerAreLogged(t *testing.T) {
 	core, log := observer.New(zap.InfoLevel)
 	m := New(Options{Log: zap.New(core)})
 	defer m.close()

@@ -19,7 +19,7 @@ func only(m *Master) *worker {
 
 // What the master lacks, here a descriptor that can be sent, is not the worker's
 // fault: it is told later.
-func TestAShortageOfTheMastersIsNotTheWorkersFault(t *testing.T) {
+func TestAShortageInTheMasterMakesNoWorkerUnfit(t *testing.T) {
 	r := start(t, Options{Generation: generationOf(1, "", "tcp://127.0.0.1:0")})
 	pid := r.serves(1).Workers[0].PID
 	r.untilLoop("the order", func(m *Master) bool {
@@ -73,7 +73,7 @@ func TestAnOrderThatIsNeverAcknowledgedIsOneLine(t *testing.T) {
 }
 
 // A channel that is full for a moment is no evidence; one that stays full is.
-func TestAFullChannelCondemnsOnlyIfItLasts(t *testing.T) {
+func TestAWorkerIsUnfitOnlyIfItsChannelStaysFull(t *testing.T) {
 	r := start(t, Options{Generation: generationOf(1, "unread", "tcp://127.0.0.1:0")})
 	pid := r.serves(1).Workers[0].PID
 	r.post("log-level?level=debug")

@@ -70,7 +70,7 @@ func TestAPoolIsFullWhenConnectionsWaitAndNoWorkerHasRoom(t *testing.T) {
 	}
 }
 
-func TestTheKernelSaysWhatAProcessUses(t *testing.T) {
+func TestProcessUsageIsReadFromTheKernel(t *testing.T) {
 	p := readProcess(os.Getpid())
 	if p.rss < 1<<20 || p.rss > 1<<40 || p.started == 0 || p.suspended {
 		t.Errorf("this process: %+v", p)

@@ -9,7 +9,7 @@ import (
 )
 
 // A worker waits for those siblings only that the master lists.
-func TestThoseWhoServeAreListed(t *testing.T) {
+func TestWorkersKnowWhichPeersServe(t *testing.T) {
 	var err error
 	m := New(Options{})
 	if m.board, err = ipc.NewScoreboard(130); err != nil {

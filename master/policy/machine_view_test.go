@@ -2,7 +2,7 @@ package policy
 
 import "testing"
 
-func TestAWorkerIsShownByWhatItHasInHand(t *testing.T) {
+func TestTheShownStateDependsOnOpenConnections(t *testing.T) {
 	for _, test := range []struct {
 		state   WorkerState
 		active  int

@@ -48,7 +48,7 @@ func TestSparesGrowFasterWhileShortAndShrinkByOne(t *testing.T) {
 	}
 }
 
-func TestSparesCountWhatStartsAsIdle(t *testing.T) {
+func TestStartingWorkersCountAsIdle(t *testing.T) {
 	s := spares{rate: 8}
 	if change, _ := s.decide(load{idle: 1, coming: 3, size: 8, min: 1, max: 20}, 4, 6); change != 0 {
 		t.Errorf("changed by %d, want 0: three more are coming", change)
@@ -211,7 +211,7 @@ func formatAll(actions []Action) []string {
 	return out
 }
 
-func TestOnlyExitsThatNobodyWantedCountAsRestarts(t *testing.T) {
+func TestOnlyUnexpectedExitsCountAsRestarts(t *testing.T) {
 	p := &checkedPlayer{t: t, c: newChecker()}
 	p.do("boot min=3", "up", "exited id=1 code=2", "exited id=2 signal=9")
 	if n := p.c.m.Restarts(); n != 2 {
@@ -289,7 +289,7 @@ func BenchmarkStepOneShot(b *testing.B) {
 }
 
 // Somebody who kills every worker that starts is no accident any more.
-func TestSignalsBeforeReadyAreForgivenOnlySoOften(t *testing.T) {
+func TestSignalDeathsBeforeReadyAreLimited(t *testing.T) {
 	m := New()
 	m.Step(0, Boot{Config: Config{Min: 1, BootTries: 1}})
 	deaths := 0

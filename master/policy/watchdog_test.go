@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-func TestTheWatchdogWantsHalfOfTheWorkersToBeat(t *testing.T) {
+func TestTheWatchdogNeedsHalfOfTheWorkers(t *testing.T) {
 	const limit = 4 * time.Second
 	beats, late, limitReached := time.Second, time.Minute, limit
 	for _, test := range []struct {
@@ -36,7 +36,7 @@ func TestAShortWatchdogIsLenientToIdleWorkers(t *testing.T) {
 	}
 }
 
-func TestTheWatchdogIsLookedAtTwiceInEachHalfOfItsInterval(t *testing.T) {
+func TestTheWatchdogIsCheckedTwiceInHalfItsInterval(t *testing.T) {
 	for interval, want := range map[time.Duration]time.Duration{
 		time.Minute: time.Second, 2 * time.Second: 500 * time.Millisecond, time.Second: 250 * time.Millisecond, time.Microsecond: 10 * time.Millisecond,
 	} {
