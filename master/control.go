@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"strconv"
-	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -84,13 +82,13 @@ func (m *Master) controlHandler() http.Handler {
 		}
 		_, _ = w.Write([]byte("ok\n"))
 	})
-	command := func(name string, f func(r *http.Request) (Answer, error)) {
+	for name, event := range commands {
 		mux.HandleFunc("/v1/"+name, func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Allow", http.MethodPost)
 			writeJSON(w, http.StatusMethodNotAllowed, Answer{Error: name + " wants POST"})
 		})
 		mux.HandleFunc("POST /v1/"+name, func(w http.ResponseWriter, r *http.Request) {
-			answer, err := f(r)
+			answer, err := m.command(r.Context(), func(id policy.Request) (policy.Event, error) { return event(m, r, id) })
 			if err != nil {
 				answer = Answer{Error: err.Error()}
 			}
@@ -101,32 +99,8 @@ func (m *Master) controlHandler() http.Handler {
 			writeJSON(w, code, answer)
 		})
 	}
-	command("reload", func(r *http.Request) (Answer, error) {
-		return m.command(r.Context(), func(id policy.Request) (policy.Event, error) { return policy.Reload{Request: id}, nil })
-	})
-	command("drain", func(r *http.Request) (Answer, error) {
-		return m.command(r.Context(), func(id policy.Request) (policy.Event, error) { return policy.Drain{Request: id}, nil })
-	})
-	command("stop", func(r *http.Request) (Answer, error) {
-		return m.command(r.Context(), func(id policy.Request) (policy.Event, error) { return policy.Stop{Request: id}, nil })
-	})
-	command("scale", m.controlScale)
-	command("recycle", func(r *http.Request) (Answer, error) { return m.controlRecycle(r, false) })
-	command("drain-worker", func(r *http.Request) (Answer, error) { return m.controlRecycle(r, true) })
-	command("log-level", func(r *http.Request) (answer Answer, err error) {
-		name := r.FormValue("level")
-		doErr := m.do(r.Context(), func(m *Master) {
-			answer.Generation = m.current.number
-			err = m.setLevel(name)
-			answer.OK = err == nil
-		})
-		if doErr != nil {
-			return answer, doErr
-		}
-		return answer, err
-	})
 	mux.HandleFunc("/v1/", func(w http.ResponseWriter, r *http.Request) {
-		writeJSON(w, http.StatusNotFound, Answer{Error: fmt.Sprintf("%s %s is no request of the control socket", r.Method, r.URL.Path)})
+		writeJSON(w, http.StatusNotFound, Answer{Error: fmt.Sprintf("%s %s is not a request of the control socket", r.Method, r.URL.Path)})
 	})
 	if m.options.ControlHandler != nil {
 		mux.Handle("/", m.options.ControlHandler)
@@ -139,37 +113,6 @@ func (m *Master) controlHandler() http.Handler {
 		}
 		whole.ServeHTTP(w, r)
 	})
-}
-
-// controlScale reads n=4, n=+1 or n=-1. In a query + means a space.
-func (m *Master) controlScale(r *http.Request) (Answer, error) {
-	text := r.FormValue("n")
-	if rest, ok := strings.CutPrefix(text, " "); ok {
-		text = "+" + rest
-	}
-	n, err := strconv.Atoi(text)
-	if err != nil {
-		return Answer{}, fmt.Errorf("n=%q is not a number such as 4, +1 or -1", text)
-	}
-	scale := policy.Scale{To: n}
-	switch {
-	case text[0] == '+' || text[0] == '-':
-		scale = policy.Scale{By: n}
-	case n < 1:
-		return Answer{}, fmt.Errorf("n=%d: at least one worker; to end the server, drain it", n)
-	}
-	return m.command(r.Context(), func(id policy.Request) (policy.Event, error) {
-		scale.Request = id
-		return scale, nil
-	})
-}
-
-func (m *Master) controlRecycle(r *http.Request, now bool) (Answer, error) {
-	slot, err := strconv.Atoi(r.FormValue("slot"))
-	if err != nil {
-		return Answer{}, fmt.Errorf("slot=%q is not a number", r.FormValue("slot"))
-	}
-	return m.recycle(r.Context(), slot, now)
 }
 
 func writeJSON(w http.ResponseWriter, code int, v any) {

@@ -96,7 +96,7 @@ func TestRecycleRefusesAWorkerThatIsHeld(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	for _, now := range []bool{false, true} {
-		a, err := r.master.recycle(ctx, held, now)
+		a, err := r.master.command(ctx, func(id policy.Request) (policy.Event, error) { return r.master.recycle(strconv.Itoa(held), now, id) })
 		if err != nil || a.OK || !strings.Contains(a.Error, "is held until") {
 			t.Errorf("recycle of a held worker, now %v: %+v, %v", now, a, err)
 		}

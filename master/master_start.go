@@ -71,13 +71,12 @@ func (m *Master) start(ctx context.Context, acquire func(context.Context) ([]fun
 // acquire opens everything that the master holds for its whole life. The
 // returned functions release it, in reverse order, also after an error.
 func (m *Master) acquire(ctx context.Context) (closers []func(), err error) {
-	o := &m.options
 	// Descriptors that this process inherited are not for the workers. Kernels
 	// before 5.11 do not know the flag.
 	_ = unix.CloseRange(3, ^uint(0)>>1, unix.CLOSE_RANGE_CLOEXEC)
 	var pid *pidFile
-	if o.PIDFile != "" {
-		if pid, err = lockPIDFile(o.PIDFile); err != nil {
+	if m.options.PIDFile != "" {
+		if pid, err = lockPIDFile(m.options.PIDFile); err != nil {
 			return closers, err
 		}
 		closers = append(closers, pid.remove)
@@ -117,8 +116,14 @@ func (m *Master) acquire(ctx context.Context) (closers []func(), err error) {
 	closers = append(closers, m.closeListeners)
 	m.claim()
 
-	if o.Control != "" {
-		control, err := m.serveControl(o.Control)
+	return m.openFiles(ctx, pid, closers)
+}
+
+// openFiles opens the control socket and the logs, and looks after the pid file.
+func (m *Master) openFiles(ctx context.Context, pid *pidFile, closers []func()) ([]func(), error) {
+	var err error
+	if m.options.Control != "" {
+		control, err := m.serveControl(m.options.Control)
 		if err != nil {
 			return closers, err
 		}

@@ -10,13 +10,6 @@ import (
 	"prefork/master/policy"
 )
 
-// about returns the log fields for a worker, and more.
-func (m *Master) about(w *worker, more ...zap.Field) []zap.Field {
-	return append([]zap.Field{
-		zap.Int("slot", w.slot), zap.Int("pid", w.pid), zap.Int("generation", w.generation),
-	}, more...)
-}
-
 // worker is a process that the master has started. The owner loop owns it; the
 // goroutines that read its channel and wait for its exit use only the channel
 // and the pidfd.
@@ -67,4 +60,11 @@ func (m *Master) updatePeers() {
 			}
 		}
 	}
+}
+
+// about returns the log fields for a worker, and more.
+func (m *Master) about(w *worker, more ...zap.Field) []zap.Field {
+	return append([]zap.Field{
+		zap.Int("slot", w.slot), zap.Int("pid", w.pid), zap.Int("generation", w.generation),
+	}, more...)
 }

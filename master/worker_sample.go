@@ -13,6 +13,41 @@ import (
 	"prefork/master/policy"
 )
 
+// sample reads /proc and looks for the files of listeners on another goroutine,
+// because a file system may block, and then takes the sample. If that goroutine
+// has not returned by the next sample, the old values are used.
+func (m *Master) sample() {
+	m.repairListeners()
+	m.logSuppressed()
+	if m.readingProcesses {
+		m.takeSample()
+		return
+	}
+	m.readingProcesses = true
+	pids := make(map[policy.ID]int, len(m.workers))
+	for id, w := range m.workers {
+		pids[id] = w.pid
+	}
+	read, files := m.readProcess, m.socketFiles()
+	go func() { // one for all of them
+		seen := make(map[policy.ID]process, len(pids))
+		for id, pid := range pids {
+			seen[id] = read(pid)
+		}
+		maps.DeleteFunc(files, func(_, file *listener) bool { return file.hasFile() })
+		m.post(func(m *Master) {
+			m.readingProcesses = false
+			m.lostFiles(files)
+			for id, p := range seen {
+				if w := m.workers[id]; w != nil {
+					w.setProcess(p)
+				}
+			}
+			m.takeSample()
+		})
+	}()
+}
+
 // suspiciousSilence is twice the heartbeat interval of an idle worker. A longer
 // silence may be that of a suspended process.
 const suspiciousSilence = time.Second
@@ -56,41 +91,6 @@ func (m *Master) connectionsWait() bool {
 	}
 	n, err := unix.Poll(fds, 0)
 	return err == nil && n > 0
-}
-
-// sample reads /proc and looks for the files of listeners on another goroutine,
-// because a file system may block, and then takes the sample. If that goroutine
-// has not returned by the next sample, the old values are used.
-func (m *Master) sample() {
-	m.repairListeners()
-	m.logSuppressed()
-	if m.readingProcesses {
-		m.takeSample()
-		return
-	}
-	m.readingProcesses = true
-	pids := make(map[policy.ID]int, len(m.workers))
-	for id, w := range m.workers {
-		pids[id] = w.pid
-	}
-	read, files := m.readProcess, m.socketFiles()
-	go func() { // one for all of them
-		seen := make(map[policy.ID]process, len(pids))
-		for id, pid := range pids {
-			seen[id] = read(pid)
-		}
-		maps.DeleteFunc(files, func(_, file *listener) bool { return file.hasFile() })
-		m.post(func(m *Master) {
-			m.readingProcesses = false
-			m.lostFiles(files)
-			for id, p := range seen {
-				if w := m.workers[id]; w != nil {
-					w.setProcess(p)
-				}
-			}
-			m.takeSample()
-		})
-	}()
 }
 
 // readProcessOf reads the process of a worker that has just become ready, so
