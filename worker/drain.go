@@ -87,7 +87,7 @@ func (l *loop) applyDrain(now int64, d *ipc.Drain) {
 	}
 	l.phase = phaseHeld
 	l.setOwn(d.Own)
-	l.log.Debug("accepting no more, for now")
+	l.log.Debug("held")
 }
 
 // milliseconds converts a number of a message, which may be invalid.
@@ -110,13 +110,13 @@ func (l *loop) terminate(now int64) {
 	switch {
 	case l.draining() || l.drain.startAt > 0:
 	case l.handlesOneRequest(): // what is queued stays the caller's
-		l.log.Info("asked to end, draining", zap.Duration("duration", l.cfg.DrainTimeout))
+		l.log.Info("got SIGTERM, draining", zap.Duration("duration", l.cfg.DrainTimeout))
 		l.beginDrain(now, drainOrder{timeout: l.cfg.DrainTimeout})
 	case l.channel == nil:
 		l.lameDuck()
 		l.beginDrain(now, l.drainWithoutMaster())
 	default:
-		l.log.Info("asked to end, waiting for the master")
+		l.log.Info("got SIGTERM, waiting for the master")
 		l.send(&ipc.Report{State: ipc.StateLeaving})
 		l.drain.startAt = now + int64(min(l.cfg.DrainTimeout, orderGrace))
 	}

@@ -67,7 +67,7 @@ func TestHeldWorkerKeepsItsConnectionsAndAcceptsNone(t *testing.T) {
 func TestHeldWorkerAcceptsFromItsOwnListeners(t *testing.T) {
 	r := accepting(t, Config{DrainIdle: 20 * time.Millisecond}, Options{Handler: echo}, "127.0.0.1:0", "127.0.0.1:0")
 	r.send(&ipc.Drain{Hold: true, Own: []string{"l1"}})
-	r.logged("accepting no more, for now")
+	r.logged("held")
 	c := r.dial(0)
 	ask(t, r.dial(1), "x", "x")
 	eventually(t, "the shared listener's to queue", func() bool { return r.queued(0) == 1 })

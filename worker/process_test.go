@@ -197,7 +197,7 @@ func TestTermDrainsTheWorkerAndOtherSignalsDoNot(t *testing.T) {
 		ask(t, c, "x", "x")
 	}
 	w.signal(syscall.SIGTERM)
-	eventually(t, "the report", func() bool { return w.logged("asked to end, waiting for the master") == 1 })
+	eventually(t, "the report", func() bool { return w.logged("got SIGTERM, waiting for the master") == 1 })
 	ask(t, c, "x", "x")
 	ask(t, dial(t, addr), "x", "x") // it serves on until the master has decided
 	if err := w.channel.Send(&ipc.Drain{TimeoutMS: long}); err != nil {

@@ -153,7 +153,7 @@ func (w *worker) setUpAndWork(ctx context.Context, hello *ipc.Hello, listeners [
 		}
 	default:
 	}
-	w.log.Info("told to leave before it was ready")
+	w.log.Info("stopped before it was ready")
 	w.inbox.wake.close()
 	closeListeners(listeners)
 	return nil
@@ -163,21 +163,21 @@ func (w *worker) setUpAndWork(ctx context.Context, hello *ipc.Hello, listeners [
 func (w *worker) exchangeHello() (*ipc.Hello, error) {
 	err := w.channel.Send(&ipc.Hello{Protocol: ipc.ProtocolVersion, Build: w.opt.Build, PID: os.Getpid()})
 	if err != nil {
-		return nil, failure(fmt.Errorf("greet master: %w", err))
+		return nil, failure(fmt.Errorf("send hello: %w", err))
 	}
 	m, fds, err := w.channel.Receive()
 	if err != nil {
-		return nil, failure(fmt.Errorf("hear from master: %w", err))
+		return nil, failure(fmt.Errorf("receive hello: %w", err))
 	}
 	hello, ok := m.(*ipc.Hello)
 	if !ok {
 		for _, fd := range fds {
 			_ = unix.Close(fd)
 		}
-		return nil, failure(fmt.Errorf("master said %s before hello", m.Type()))
+		return nil, failure(fmt.Errorf("master sent %s before hello", m.Type()))
 	}
 	if hello.Protocol != ipc.ProtocolVersion {
-		return nil, configuration(fmt.Errorf("master speaks protocol %d, this build %d", hello.Protocol, ipc.ProtocolVersion))
+		return nil, configuration(fmt.Errorf("master has protocol %d, this build %d", hello.Protocol, ipc.ProtocolVersion))
 	}
 	return hello, nil
 }
@@ -305,7 +305,7 @@ func (w *worker) work(ctx context.Context, listeners []*listener, stopped <-chan
 	w.publishState(ipc.Paused)
 	if err := w.channel.Send(&ipc.Ready{}); err != nil {
 		l.close()
-		return failure(fmt.Errorf("tell master: %w", err))
+		return failure(fmt.Errorf("send ready: %w", err))
 	}
 	defer context.AfterFunc(ctx, func() { w.inbox.post(terminated{}) })()
 	drained, err := w.supervise(l, stopped)
