@@ -18,7 +18,7 @@ import (
 // logCalls are the functions that write a line, with the place of the message
 // among their arguments. What is logged at debug level is nobody's business.
 var logCalls = map[string]int{
-	"Info": 0, "Warn": 0, "Error": 0, "logFailure": 0, "logClient": 0, "complain": 0, "note": 1, "Check": 1,
+	"Info": 0, "Warn": 0, "Error": 0, "logFailure": 0, "logClientFailure": 0, "complain": 0, "note": 1, "Check": 1,
 }
 
 // An operator finds every line of the log in the runbook, and no line there
