@@ -77,8 +77,8 @@ func TestADrainCancelsTheLoad(t *testing.T) {
 	}
 }
 
-// A worker that is held serves again after a rollback: who waited for its end
-// would wait for ever.
+// A worker that is held serves again after a rollback, so a request that waits
+// for its exit might wait forever.
 func TestRecycleRefusesAWorkerThatIsHeld(t *testing.T) {
 	next := generationOf(1, "", "tcp://127.0.0.1:0")
 	next.Policy.Probation = time.Hour

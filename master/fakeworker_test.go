@@ -33,8 +33,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// fakeWorker speaks the protocol and serves nothing: package worker is no
-// business of the master's, in tests either.
+// fakeWorker has the protocol of a worker and serves nothing. The tests do not use
+// package worker either.
 func fakeWorker() int {
 	signal.Ignore(unix.SIGINT, unix.SIGHUP)
 	ch, err := ipc.NewChannel(ipc.ChannelFD)
@@ -111,7 +111,7 @@ func fakeWorker() int {
 			}
 		}
 	}
-	if f.Do == "hasty" { // does not say who it is
+	if f.Do == "hasty" { // sends no Hello first
 		_ = ch.Send(&ipc.Ready{})
 	}
 	if ch.Send(&ipc.Hello{Protocol: ipc.ProtocolVersion, Build: build, PID: os.Getpid()}) != nil {
@@ -129,7 +129,7 @@ func fakeWorker() int {
 	return followOrders(ch, slot, f)
 }
 
-// lie writes nonsense into everything that the worker can reach.
+// lie writes false values into everything that the worker can write.
 func lie(slot *ipc.Slot, slots int) error {
 	board, err := ipc.OpenScoreboard(ipc.ScoreboardFD, slots)
 	if err != nil {
@@ -153,7 +153,7 @@ func lie(slot *ipc.Slot, slots int) error {
 	return nil
 }
 
-// obey does as it is told until told to go.
+// followOrders follows the orders of the master until it has to exit.
 func followOrders(ch *ipc.Channel, slot *ipc.Slot, f fault) int {
 	for {
 		msg, fds, err := ch.Receive()
@@ -174,7 +174,7 @@ func followOrders(ch *ipc.Channel, slot *ipc.Slot, f fault) int {
 				return 0
 			}
 			slot.Accepted.Add(1)
-			slot.Latency.Observe(time.Millisecond)            // so that a test can see that it was told
+			slot.Latency.Observe(time.Millisecond)            // shows a test that it got Resume
 			if f.Do == "desert" && slot.Accepted.Add(2) > 0 { // as os.Exit(0) in a handler
 				slot.Active.Store(3)
 				return 0

@@ -86,7 +86,7 @@ func TestALinkOfAnotherUserIsNotFollowed(t *testing.T) {
 	}
 }
 
-// told waits for n lines with the message.
+// logged waits for n lines with the message.
 func (r *running) logged(n int, message string) {
 	r.t.Helper()
 	r.untilLoop(message, func(*Master) bool { return r.log.FilterMessage(message).Len() == n })

@@ -71,7 +71,7 @@ func TestALateOwnerLoopIsLoggedAndUnhealthy(t *testing.T) {
 	}
 }
 
-// hold holds whoever calls it. Its name is to be found in the log.
+// hold blocks its caller. The log must have its name.
 //
 //go:noinline
 func hold(release <-chan struct{}) { <-release }

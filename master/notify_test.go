@@ -186,7 +186,7 @@ func TestTheWatchdogIsFedInTimeWithRareSamples(t *testing.T) {
 	s.serves(1)
 	if err := s.master.do(t.Context(), func(m *Master) {
 		for _, w := range m.workers {
-			w.memory.Beat.Store(0) // this one's heart beats when it is told something
+			w.memory.Beat.Store(0) // this fake worker sets it with each message
 		}
 	}); err != nil {
 		t.Fatal(err)

@@ -15,7 +15,7 @@ import (
 	"prefork/ipc"
 )
 
-// onLogLevel is what fake workers do wrong when they are told a log level.
+// onLogLevel is what fake workers do wrong when they get a log level.
 var onLogLevel = map[string]func(*ipc.Channel, *ipc.Slot){
 	"drained": func(ch *ipc.Channel, slot *ipc.Slot) {
 		for range messageBurst + 20 {

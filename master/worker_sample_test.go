@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// sampled counts the samples that the policy has been told of.
+// sampled counts the samples that the policy has got.
 func (r *running) sampled() int {
 	n := 0
 	for _, e := range r.log.FilterMessage("step").All() {
@@ -38,7 +38,7 @@ func TestTheOwnerLoopGoesOnWhileProcDoesNotAnswer(t *testing.T) {
 	}
 }
 
-// A person who asks right after the start sees figures, and not zeros.
+// The first status after the start has figures, not zeros.
 func TestTheStatusHasTheFiguresOfAWorkerThatIsReady(t *testing.T) {
 	g := generationOf(1, "", "tcp://127.0.0.1:0")
 	g.Policy.SampleInterval = time.Hour

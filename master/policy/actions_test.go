@@ -41,7 +41,7 @@ func (c *checker) action(a Action) error {
 		if err != nil {
 			return err
 		}
-		// One that is dying may be told: it does no harm, and no good.
+		// A worker that is dying may get it, too.
 		fine := c.stopping && w.ready && !w.lame && !w.stopped
 		w.lame = true
 		return check(fine, "told of an end that is none, or twice")
@@ -60,7 +60,7 @@ func (c *checker) action(a Action) error {
 		}
 		fine := !w.dumped && !w.hung && !w.stopped
 		if w.ready {
-			w.hung = true // it may recover, and then does as it was told last
+			w.hung = true // it may recover, and then follows its last order
 		} else {
 			w.dumped, w.accepting, w.held = true, false, false
 		}

@@ -110,7 +110,7 @@ func (w *world) spawn(a Spawn) {
 	}
 }
 
-// fate plans what befalls a worker in its life.
+// planLife plans what happens to a worker.
 func (w *world) planLife(p *proc, from time.Duration) {
 	f := &w.profile
 	at := from + w.after(f.lifetime)
@@ -149,7 +149,7 @@ func (w *world) planLife(p *proc, from time.Duration) {
 }
 
 // stall makes a worker silent for a while, of itself or by somebody's SIGSTOP.
-// Then it does what it was told meanwhile.
+// Then it follows the orders that it got meanwhile.
 func (w *world) stall(p *proc) {
 	took := p.taking
 	p.hungAt, p.stopped, p.taking = w.now, w.chance(0.5), false

@@ -288,7 +288,7 @@ func BenchmarkStepOneShot(b *testing.B) {
 	}
 }
 
-// Somebody who kills every worker that starts is no accident any more.
+// If every worker that starts is killed, that is not an accident.
 func TestSignalDeathsBeforeReadyAreLimited(t *testing.T) {
 	m := New()
 	m.Step(0, Boot{Config: Config{Min: 1, BootTries: 1}})

@@ -8,7 +8,7 @@ import (
 )
 
 // world is what a machine would be connected to: processes that start, serve,
-// fail, hang and ignore what they are told, and an operator. Everything in it
+// fail, hang and ignore orders, and an operator. Everything in it
 // follows from its seed.
 type world struct {
 	c      *checker
@@ -63,7 +63,7 @@ type proc struct {
 	drained bool
 	hungAt  time.Duration // 0 if it is not
 	stopped bool          // hungAt is when somebody suspended it
-	missed  []Action      // what it was told while it was silent
+	missed  []Action      // orders that it got while it was silent
 	active  int
 	served  uint64
 }
