@@ -63,6 +63,25 @@ func main() {
 	}
 }
 
+// choose returns the mutants that match, or a random sample of them.
+func choose(mutants []mutant, pattern string, sample int, seed uint64) ([]mutant, error) {
+	match, err := regexp.Compile(pattern)
+	if err != nil {
+		return nil, err
+	}
+	mutants = slices.DeleteFunc(mutants, func(m mutant) bool { return !match.MatchString(m.name) && !match.MatchString(m.in) })
+	if sample > 0 && sample < len(mutants) {
+		if seed == 0 {
+			year, month, day := time.Now().UTC().Date()
+			seed = uint64(year*10000 + int(month)*100 + day)
+		}
+		fmt.Printf("%d of %d mutants, -seed %d\n", sample, len(mutants), seed)
+		rand.New(rand.NewPCG(seed, 0)).Shuffle(len(mutants), func(i, j int) { mutants[i], mutants[j] = mutants[j], mutants[i] })
+		mutants = mutants[:sample]
+	}
+	return mutants, nil
+}
+
 func run(list, root string, sample int, seed uint64, parallel int, pattern string) error {
 	root, err := filepath.Abs(root)
 	if err != nil {
@@ -77,19 +96,8 @@ func run(list, root string, sample int, seed uint64, parallel int, pattern strin
 	if err != nil {
 		return fmt.Errorf("%s:%w", list, err)
 	}
-	match, err := regexp.Compile(pattern)
-	if err != nil {
+	if mutants, err = choose(mutants, pattern, sample, seed); err != nil {
 		return err
-	}
-	mutants = slices.DeleteFunc(mutants, func(m mutant) bool { return !match.MatchString(m.name) && !match.MatchString(m.in) })
-	if sample > 0 && sample < len(mutants) {
-		if seed == 0 {
-			year, month, day := time.Now().UTC().Date()
-			seed = uint64(year*10000 + int(month)*100 + day)
-		}
-		fmt.Printf("%d of %d mutants, -seed %d\n", sample, len(mutants), seed)
-		rand.New(rand.NewPCG(seed, 0)).Shuffle(len(mutants), func(i, j int) { mutants[i], mutants[j] = mutants[j], mutants[i] })
-		mutants = mutants[:sample]
 	}
 	begun := time.Now()
 	if err := healthy(root, mutants); err != nil {
