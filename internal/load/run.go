@@ -170,14 +170,12 @@ func (r *Run) work(ctx context.Context) {
 	for _, l := range r.loops {
 		group.Go(l.work)
 	}
-	ended := make(chan struct{})
 	if r.plan.Warmup > 0 {
-		go r.usage.watch(r, ended)
+		defer time.AfterFunc(time.Until(r.began.Add(r.plan.Warmup)), r.usage.begin).Stop()
 	}
 	r.collect.work(r.parts)
 	group.Wait()
 	r.unclaim()
-	close(ended)
 	r.usage.finish()
 	r.result = r.sum()
 }

@@ -32,16 +32,6 @@ func (u *usage) begin() {
 	u.servers, u.known = u.tree()
 }
 
-func (u *usage) watch(r *Run, ended <-chan struct{}) {
-	timer := time.NewTimer(time.Until(r.began.Add(time.Duration(r.windowBegins))))
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		u.begin()
-	case <-ended:
-	}
-}
-
 func (u *usage) finish() {
 	u.mu.Lock()
 	defer u.mu.Unlock()
