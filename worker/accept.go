@@ -2,7 +2,7 @@ package worker
 
 import (
 	"errors"
-	"unsafe"
+	"syscall"
 
 	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
@@ -128,10 +128,10 @@ func (l *loop) take(fd int, now int64) {
 
 // acceptOne accepts from ln. The result is acceptContinue if it has a connection.
 func (l *loop) acceptOne(ln *listener, now int64) acceptResult {
-	fd, p, errno := accept(ln.fd)
-	if errno != 0 {
-		v := classifyAccept(errno)
-		l.acceptFailed(ln, v, errno, now)
+	fd, remote, err := accept(ln.fd)
+	if err != nil {
+		v := classifyAccept(err)
+		l.acceptFailed(ln, v, err, now)
 		return v
 	}
 	l.acceptRecovered(now)
@@ -144,13 +144,13 @@ func (l *loop) acceptOne(ln *listener, now int64) acceptResult {
 	if l.phase == phaseEmptying {
 		liftHopLimit(fd)
 	}
-	l.startConn(ln, fd, p, now)
+	l.startConn(ln, fd, remote, now)
 	return acceptContinue
 }
 
 // startConn calls verify_request and process_request.
-func (l *loop) startConn(ln *listener, fd int, p peer, now int64) {
-	c, err := newConn(fd, ln.info, p, l.table, now)
+func (l *loop) startConn(ln *listener, fd int, remote syscall.Sockaddr, now int64) {
+	c, err := newConn(fd, ln.info, remote, l.table, now)
 	if err != nil {
 		l.slot.Rejected.Add(1)
 		l.logClientFailure("connection rejected", err, zap.String("listener", ln.info.name))
@@ -207,15 +207,6 @@ func (l *loop) closeListener(ln *listener) {
 
 // accept is get_request. The new descriptor is non-blocking and close-on-exec, and
 // inherits TCP_NODELAY and SO_KEEPALIVE from the listener.
-func accept(fd int) (nfd int, p peer, errno unix.Errno) {
-	var sa unix.RawSockaddrAny
-	size := uint32(unix.SizeofSockaddrAny)
-	// Not RawSyscall: if somebody clears O_NONBLOCK on the shared listener, it
-	// blocks, and would block the garbage collector too.
-	n, _, errno := unix.Syscall6(unix.SYS_ACCEPT4, uintptr(fd), uintptr(unsafe.Pointer(&sa)),
-		uintptr(unsafe.Pointer(&size)), unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0, 0)
-	if errno != 0 {
-		return -1, peer{}, errno
-	}
-	return int(n), peerOf(&sa, size), 0
+func accept(fd int) (nfd int, remote syscall.Sockaddr, err error) {
+	return syscall.Accept4(fd, syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC)
 }

@@ -19,8 +19,8 @@ const (
 	acceptBroken                        // the listener is unusable
 )
 
-func classifyAccept(errno unix.Errno) acceptResult {
-	switch errno {
+func classifyAccept(err error) acceptResult {
+	switch err {
 	case unix.EAGAIN:
 		return acceptEmpty
 	case unix.EMFILE, unix.ENFILE, unix.ENOBUFS, unix.ENOMEM:
@@ -32,21 +32,21 @@ func classifyAccept(errno unix.Errno) acceptResult {
 }
 
 // acceptFailed handles an error of accept.
-func (l *loop) acceptFailed(ln *listener, v acceptResult, errno unix.Errno, now int64) {
+func (l *loop) acceptFailed(ln *listener, v acceptResult, err error, now int64) {
 	switch v {
 	case acceptEmpty:
 		l.acceptRecovered(now)
 	case acceptContinue:
 		l.exhaustion.countFailure(now)
-		l.log.Debug("accept failed", zap.String("listener", ln.info.name), zap.Error(errno))
+		l.log.Debug("accept failed", zap.String("listener", ln.info.name), zap.Error(err))
 	case acceptExhausted:
-		l.pause(ln, errno, now)
+		l.pause(ln, err, now)
 	case acceptBroken:
-		if errno == unix.EINVAL && l.channel != nil {
-			l.retryLater(ln, errno, now)
+		if err == unix.EINVAL && l.channel != nil {
+			l.retryLater(ln, err, now)
 			return
 		}
-		l.giveUp(ln, errno)
+		l.giveUp(ln, err)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -61,7 +62,7 @@ func openListener(name string, fd int, borrowed bool) (*listener, error) {
 			return nil, fmt.Errorf("listener %q: make non-blocking: %w", name, err)
 		}
 	}
-	bound, err := unix.Getsockname(fd)
+	bound, err := syscall.Getsockname(fd)
 	if err != nil {
 		return nil, fmt.Errorf("listener %q: read address: %w", name, err)
 	}
@@ -70,11 +71,11 @@ func openListener(name string, fd int, borrowed bool) (*listener, error) {
 	}
 	s := &listenerInfo{name: name, network: "tcp"}
 	switch a := bound.(type) {
-	case *unix.SockaddrInet4:
+	case *syscall.SockaddrInet4:
 		s.wildcard = a.Addr == [4]byte{}
-	case *unix.SockaddrInet6:
+	case *syscall.SockaddrInet6:
 		s.wildcard = a.Addr == [16]byte{}
-	case *unix.SockaddrUnix:
+	case *syscall.SockaddrUnix:
 		s.network = "unix"
 	default:
 		return nil, fmt.Errorf("listener %q: %w", name, errNotStream)

@@ -153,18 +153,12 @@ func errorText(err error) (text string) {
 	return text
 }
 
-// appendRemote appends the client's address as JSON, without garbage if it has no
-// zone.
+// appendRemote appends the client's address as JSON, without garbage.
 func (c *Conn) appendRemote(b []byte) []byte {
-	switch {
-	case c.listener.network == "unix":
-		return appendText(b, c.peer.path, recordAddress)
-	case c.peer.zone != 0:
-		return appendText(b, c.RemoteAddr().String(), recordAddress)
+	if addr, ok := addrPort(c.remote); ok {
+		return append(addr.AppendTo(append(b, '"')), '"')
 	}
-	b = append(b, '"')
-	b = c.peer.addr.AppendTo(b)
-	return append(b, '"')
+	return appendText(b, c.RemoteAddr().String(), recordAddress)
 }
 
 // appendText appends s as a JSON string of at most limit bytes. It escapes what

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"unicode/utf8"
 )
@@ -15,7 +16,7 @@ import (
 func TestARecordIsShorterThanAnAtomicWrite(t *testing.T) {
 	nasty := strings.Repeat("\x00", 64<<10)
 	a := &accessLog{worker: []byte(`,"slot":12345,"pid":1234567890,"generation":1234567890`)}
-	c := &Conn{listener: &listenerInfo{name: nasty, network: "unix"}, peer: peer{path: nasty}}
+	c := &Conn{listener: &listenerInfo{name: nasty, network: "unix"}, remote: &syscall.SockaddrUnix{Name: nasty}}
 	c.bytesIn.Store(1<<64 - 1)
 	c.bytesOut.Store(1<<64 - 1)
 	c.requests.Store(1<<64 - 1)
@@ -27,7 +28,7 @@ func TestARecordIsShorterThanAnAtomicWrite(t *testing.T) {
 
 func TestARecordCostsNoGarbage(t *testing.T) {
 	a := &accessLog{worker: []byte(`,"slot":1,"pid":2,"generation":3`)}
-	c := &Conn{listener: &listenerInfo{name: "tcp://[::1]:80", network: "tcp"}, peer: peer{addr: netip.MustParseAddrPort("[2001:db8::1]:1234")}}
+	c := &Conn{listener: &listenerInfo{name: "tcp://[::1]:80", network: "tcp"}, remote: &syscall.SockaddrInet6{Addr: netip.MustParseAddr("2001:db8::1").As16(), Port: 1234}}
 	b := make([]byte, 0, maxRecord)
 	if n := testing.AllocsPerRun(100, func() { b = a.appendRecord(b[:0], c, outcomeOK, nil) }); n != 0 {
 		t.Errorf("%v allocations", n)
@@ -68,7 +69,7 @@ func BenchmarkRecord(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer a.file.close()
-	c := &Conn{listener: &listenerInfo{name: "tcp://127.0.0.1:9999", network: "tcp"}, peer: peer{addr: netip.MustParseAddrPort("127.0.0.1:40312")}}
+	c := &Conn{listener: &listenerInfo{name: "tcp://127.0.0.1:9999", network: "tcp"}, remote: &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}, Port: 40312}}
 	b.ReportAllocs()
 	for b.Loop() {
 		a.record(c, outcomeOK, nil)

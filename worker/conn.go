@@ -30,7 +30,7 @@ import (
 type Conn struct {
 	file       *os.File // non-blocking: on Go's netpoller
 	listener   *listenerInfo
-	peer       peer
+	remote     syscall.Sockaddr
 	table      *connTable
 	acceptedAt int64 // ipc.Now at accept
 
@@ -57,8 +57,8 @@ type Conn struct {
 
 // newConn takes ownership of fd, a non-blocking connected socket. Its system calls
 // are those of os.NewFile: fcntl and epoll_ctl. On error fd is closed.
-func newConn(fd int, from *listenerInfo, p peer, t *connTable, now int64) (*Conn, error) {
-	c := &Conn{file: os.NewFile(uintptr(fd), from.network), listener: from, peer: p, table: t, acceptedAt: now}
+func newConn(fd int, from *listenerInfo, remote syscall.Sockaddr, t *connTable, now int64) (*Conn, error) {
+	c := &Conn{file: os.NewFile(uintptr(fd), from.network), listener: from, remote: remote, table: t, acceptedAt: now}
 	c.drainIdle.Store(int64(t.cfg.DrainIdle))
 	// If the netpoller does not take the descriptor (ENOSPC from epoll_ctl),
 	// os.NewFile returns no error, but the file has no deadlines.
@@ -97,7 +97,7 @@ func (c *Conn) BytesIn() uint64 { return c.bytesIn.Load() }
 func (c *Conn) BytesOut() uint64 { return c.bytesOut.Load() }
 
 // RemoteAddr returns the client's address: a *net.TCPAddr or a *net.UnixAddr.
-func (c *Conn) RemoteAddr() net.Addr { return c.peer.netAddr(c.listener.network) }
+func (c *Conn) RemoteAddr() net.Addr { return netAddr(c.remote) }
 
 // LocalAddr returns the address that the client connected to. If the listener is
 // bound to all addresses, the first call is a system call.
@@ -110,7 +110,7 @@ func (c *Conn) LocalAddr() net.Addr {
 	}
 	addr := c.listener.addr // if the socket is closed
 	_ = c.control("getsockname", func(fd int) error {
-		sa, err := unix.Getsockname(fd)
+		sa, err := syscall.Getsockname(fd)
 		if a := netAddr(sa); err == nil && a != nil {
 			addr = a
 			c.local.Store(&a)
