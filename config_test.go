@@ -99,20 +99,20 @@ func TestEveryChoiceIsOneOfItsRoom(t *testing.T) {
 
 func TestEachSettingHasItsBounds(t *testing.T) {
 	for want, change := range map[string]func(*Config){
-		"workers: at least 0, not -1":                             func(c *Config) { c.Workers = -1 },
-		"workers: at most 1024, not 1025":                         func(c *Config) { c.Workers = 1025 },
-		"max_workers: 1 is below workers, which is 2":             func(c *Config) { c.Workers, c.MaxWorkers = 2, 1 },
-		"mode: unknown mode \"x\"; want sequential, threading or": func(c *Config) { c.Mode = "x" },
-		"poll_interval: at least 1ms, not 1ns":                    func(c *Config) { c.PollInterval = 1 },
-		"drain_timeout: at least 1ms, not -1ns":                   func(c *Config) { c.Timeouts.DrainTimeout = worker.Disabled },
-		"read_timeout: at most 87600h, not 87601h":                func(c *Config) { c.Timeouts.ReadTimeout = 87601 * time.Hour },
-		"worker_timeout: at least 2s, not 400ms":                  func(c *Config) { c.Timeouts.WorkerTimeout = 400 * time.Millisecond },
-		"crash_budget: at least 1, not 0.5":                       func(c *Config) { c.Limits.CrashBudget = 0.5 },
-		"access_sample: at most 1, not 1.1":                       func(c *Config) { c.Access.Sample = 1.1 },
-		"access_format: unknown access format \"combined\"":       func(c *Config) { c.Access.Format = "combined" },
-		"max_spare: 1 is below min_spare, which is 2":             func(c *Config) { c.Limits.MinSpare, c.Limits.MaxSpare = 2, 1 },
-		"min_spare: 50 is above max_children, which is 40":        func(c *Config) { c.Mode, c.Limits.MinSpare = worker.Forking, 50 },
-		"workers: 50 spare workers are above max_children, which": func(c *Config) { c.Mode, c.Workers = worker.Forking, 50 },
+		"workers: at least 0, not -1":                                  func(c *Config) { c.Workers = -1 },
+		"workers: at most 1024, not 1025":                              func(c *Config) { c.Workers = 1025 },
+		"max_workers: 1 is below workers, which is 2":                  func(c *Config) { c.Workers, c.MaxWorkers = 2, 1 },
+		"mode: unknown mode \"x\"; want sequential, threading or":      func(c *Config) { c.Mode = "x" },
+		"poll_interval: at least 1ms, not 1ns":                         func(c *Config) { c.PollInterval = 1 },
+		"drain_timeout: at least 1ms, not -1ns":                        func(c *Config) { c.Timeouts.DrainTimeout = worker.Disabled },
+		"read_timeout: at most 87600h, not 87601h":                     func(c *Config) { c.Timeouts.ReadTimeout = 87601 * time.Hour },
+		"worker_timeout: at least " + policy.MinWorkerTimeout.String(): func(c *Config) { c.Timeouts.WorkerTimeout = policy.MinWorkerTimeout - 1 },
+		"crash_budget: at least 1, not 0.5":                            func(c *Config) { c.Limits.CrashBudget = 0.5 },
+		"access_sample: at most 1, not 1.1":                            func(c *Config) { c.Access.Sample = 1.1 },
+		"access_format: unknown access format \"combined\"":            func(c *Config) { c.Access.Format = "combined" },
+		"max_spare: 1 is below min_spare, which is 2":                  func(c *Config) { c.Limits.MinSpare, c.Limits.MaxSpare = 2, 1 },
+		"min_spare: 50 is above max_children, which is 40":             func(c *Config) { c.Mode, c.Limits.MinSpare = worker.Forking, 50 },
+		"workers: 50 spare workers are above max_children, which":      func(c *Config) { c.Mode, c.Workers = worker.Forking, 50 },
 	} {
 		s := &Server{Handler: worker.HandlerFunc(nothing)}
 		change(&s.Config)
