@@ -195,10 +195,10 @@ func (c *Config) Text(k *Key) string {
 	case "listen":
 		return text(k, reflect.ValueOf(c.Addresses()))
 	case "workers":
-		switch {
-		case c.Workers == 0:
+		switch c.Workers {
+		case 0:
 			return `"auto"`
-		case c.Workers == c.MaxWorkers:
+		case c.MaxWorkers:
 			return strconv.Itoa(c.Workers)
 		}
 		return fmt.Sprintf(`"%d-%d"`, c.Workers, c.MaxWorkers)
