@@ -111,30 +111,16 @@ func (a *Address) parseFileOptions(query string) error {
 				return fmt.Errorf("mode %q is not an octal file mode such as 0660", value)
 			}
 			a.Mode, a.HasMode = uint32(n), true
-		case "owner":
-			id, err := lookupID(value, func(name string) (string, error) {
-				u, err := user.Lookup(name)
-				if err != nil {
-					return "", err
-				}
-				return u.Uid, nil
-			})
+		case "owner", "group":
+			id, err := lookupID(key, value)
 			if err != nil {
-				return fmt.Errorf("owner %q: %w", value, err)
+				return fmt.Errorf("%s %q: %w", key, value, err)
 			}
-			a.UID = id
-		case "group":
-			id, err := lookupID(value, func(name string) (string, error) {
-				g, err := user.LookupGroup(name)
-				if err != nil {
-					return "", err
-				}
-				return g.Gid, nil
-			})
-			if err != nil {
-				return fmt.Errorf("group %q: %w", value, err)
+			if key == "owner" {
+				a.UID = id
+			} else {
+				a.GID = id
 			}
-			a.GID = id
 		default:
 			return fmt.Errorf("unknown option %q; want mode, owner or group", key)
 		}
@@ -142,13 +128,21 @@ func (a *Address) parseFileOptions(query string) error {
 	return nil
 }
 
-func lookupID(name string, lookup func(string) (string, error)) (int, error) {
+// lookupID returns the number of an owner or a group.
+func lookupID(kind, name string) (int, error) {
 	if n, err := strconv.Atoi(name); err == nil && n >= 0 {
 		return n, nil
 	}
-	id, err := lookup(name)
+	if kind == "owner" {
+		u, err := user.Lookup(name)
+		if err != nil {
+			return -1, err
+		}
+		return strconv.Atoi(u.Uid)
+	}
+	g, err := user.LookupGroup(name)
 	if err != nil {
 		return -1, err
 	}
-	return strconv.Atoi(id)
+	return strconv.Atoi(g.Gid)
 }
