@@ -26,7 +26,7 @@ const (
 // readChannel passes messages to the owner loop. Receive closes descriptors
 // that the worker may have sent, which can take as long as the worker likes;
 // nothing waits for this goroutine.
-func (m *Master) readChannel(w *worker, heard chan<- struct{}, ended <-chan struct{}) {
+func (m *Master) readChannel(w *worker, channelDone chan<- struct{}, ended <-chan struct{}) {
 	pace := rateLimit{burst: messageBurst, interval: messageInterval}
 	flooded := false
 	for {
@@ -41,7 +41,7 @@ func (m *Master) readChannel(w *worker, heard chan<- struct{}, ended <-chan stru
 		case errors.As(err, &bad):
 			m.post(func(m *Master) { m.unfit(w, err.Error()) })
 		default:
-			close(heard)
+			close(channelDone)
 			m.channelClosed(w, err, ended)
 			return
 		}
@@ -102,10 +102,10 @@ func (p *rateLimit) next(now time.Time) time.Duration {
 
 // watchWorker starts the two goroutines that end with the worker.
 func (m *Master) watchWorker(w *worker) {
-	heard := make(chan struct{}) // closed at the end of the channel
+	channelDone := make(chan struct{}) // closed at the end of the channel
 	ended := make(chan struct{}) // closed at the end of the process
-	go m.readChannel(w, heard, ended)
-	go m.watchExit(w, heard, ended)
+	go m.readChannel(w, channelDone, ended)
+	go m.watchExit(w, channelDone, ended)
 }
 
 func (m *Master) unfit(w *worker, why string) {

@@ -86,11 +86,11 @@ const implausibleAfter = 2 * time.Second
 // them stay as they were until they are plausible again.
 func (m *Master) count(w *worker) {
 	begun := time.Now()
-	said := readCounters(w.memory)
+	now := readCounters(w.memory)
 	after := time.Since(w.countedAt) // a little more than between the two readings
 	switch {
-	case said.plausibleAfter(&w.counted, after, time.Since(w.started)):
-		w.counted, w.countedAt = said, begun
+	case now.plausibleAfter(&w.counted, after, time.Since(w.started)):
+		w.counted, w.countedAt = now, begun
 	case after > implausibleAfter && !w.implausible:
 		w.implausible = true
 		m.log.Warn("implausible counters ignored", m.about(w, zap.Duration("duration", after))...)

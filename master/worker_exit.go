@@ -12,27 +12,17 @@ import (
 	"prefork/master/policy"
 )
 
-func (m *Master) applyKill(id policy.ID) {
-	w := m.workers[id]
-	if w == nil {
-		return
-	}
-	if err := w.kill(); err != nil && !errors.Is(err, unix.ESRCH) {
-		m.log.Error("worker not killed", m.about(w, zap.Error(err))...)
-	}
-}
-
 // lastMessagesTime limits the wait for a worker's last messages after its exit.
 // They are there at once, unless another process has its end of the channel.
 const lastMessagesTime = 2 * time.Second
 
 // watchExit waits for the worker's exit. It is reported after the last message,
 // which may say why.
-func (m *Master) watchExit(w *worker, heard <-chan struct{}, ended chan<- struct{}) {
+func (m *Master) watchExit(w *worker, channelDone <-chan struct{}, ended chan<- struct{}) {
 	e, err := w.watch()
 	close(ended)
 	select {
-	case <-heard:
+	case <-channelDone:
 	case <-time.After(lastMessagesTime): // another process has the other end
 	}
 	m.post(func(m *Master) { m.exited(w, e, err) })
@@ -143,4 +133,14 @@ func (w *worker) close() {
 	_ = unix.Close(w.crash)
 	_ = w.memory.Close()
 	_ = w.channel.Close()
+}
+
+func (m *Master) applyKill(id policy.ID) {
+	w := m.workers[id]
+	if w == nil {
+		return
+	}
+	if err := w.kill(); err != nil && !errors.Is(err, unix.ESRCH) {
+		m.log.Error("worker not killed", m.about(w, zap.Error(err))...)
+	}
 }

@@ -74,6 +74,33 @@ func (m *Master) spawn(id policy.ID, slot int, g *generation) (*worker, error) {
 	return w, nil
 }
 
+func (m *Master) applySpawn(a policy.Spawn) {
+	g := m.generations[a.Generation]
+	if g == nil {
+		m.step(policy.SpawnFailed{ID: a.ID, Err: fmt.Sprintf("generation %d is not loaded", a.Generation)})
+		return
+	}
+	m.board.Peer(a.Slot).Reset()
+	w, err := m.spawn(a.ID, a.Slot, g)
+	if err != nil {
+		m.step(policy.SpawnFailed{ID: a.ID, Err: err.Error()})
+		return
+	}
+	m.workers[a.ID] = w
+	m.slotRow(a.Slot).Workers++
+	m.watchWorker(w)
+	m.step(policy.Spawned{ID: a.ID, PID: w.pid})
+	m.send(w, &ipc.Hello{
+		Protocol: ipc.ProtocolVersion, Build: m.options.Build, PID: unix.Getpid(),
+		Slot: a.Slot, Slots: m.board.Len(), Generation: g.number,
+		Listeners: g.describe(), Config: g.config.Worker,
+		LogLevel: m.level(), LogFormat: m.options.LogFormat,
+	})
+	if m.access.fd >= 0 {
+		m.giveOrder(w, ipc.TypeAccessLog)
+	}
+}
+
 // open wraps the channel and the pidfd. On error the channel's descriptor is
 // still the caller's.
 func (w *worker) open(channel, pidfd int) error {
@@ -99,32 +126,5 @@ func abandon(pid, pidfd int) {
 	_, _ = unix.Wait4(pid, nil, 0, nil)
 	if pidfd >= 0 {
 		_ = unix.Close(pidfd)
-	}
-}
-
-func (m *Master) applySpawn(a policy.Spawn) {
-	g := m.generations[a.Generation]
-	if g == nil {
-		m.step(policy.SpawnFailed{ID: a.ID, Err: fmt.Sprintf("generation %d is not loaded", a.Generation)})
-		return
-	}
-	m.board.Peer(a.Slot).Reset()
-	w, err := m.spawn(a.ID, a.Slot, g)
-	if err != nil {
-		m.step(policy.SpawnFailed{ID: a.ID, Err: err.Error()})
-		return
-	}
-	m.workers[a.ID] = w
-	m.slotRow(a.Slot).Workers++
-	m.watchWorker(w)
-	m.step(policy.Spawned{ID: a.ID, PID: w.pid})
-	m.send(w, &ipc.Hello{
-		Protocol: ipc.ProtocolVersion, Build: m.options.Build, PID: unix.Getpid(),
-		Slot: a.Slot, Slots: m.board.Len(), Generation: g.number,
-		Listeners: g.describe(), Config: g.config.Worker,
-		LogLevel: m.level(), LogFormat: m.options.LogFormat,
-	})
-	if m.access.fd >= 0 {
-		m.giveOrder(w, ipc.TypeAccessLog)
 	}
 }
