@@ -97,7 +97,7 @@ const peerSize = 128
 type Peer struct {
 	Beat     atomic.Int64  // Now at the last heartbeat, in ns
 	State    atomic.Uint32 // a WorkerState
-	Active   atomic.Int32  // connections in hand
+	Active   atomic.Int32  // open connections
 	Accepted atomic.Uint64 // connections taken from the listeners
 
 	_ [peerSize - 24]byte

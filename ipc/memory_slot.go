@@ -49,7 +49,7 @@ type Slot struct {
 	State      atomic.Uint32 // a WorkerState
 	Generation atomic.Uint32
 	PID        atomic.Int32
-	Active     atomic.Int32  // connections in hand
+	Active     atomic.Int32  // open connections
 	Accepted   atomic.Uint64 // connections taken from the listeners
 	Handled    atomic.Uint64 // connections whose handler returned nil
 	Failed     atomic.Uint64 // connections whose handler failed or panicked

@@ -146,7 +146,7 @@ func TestWorkerThatCannotWatchAListenerLeaves(t *testing.T) {
 			for {
 				m, _, err := b.master.Receive()
 				if err != nil {
-					t.Fatalf("the master was not told: %v", err)
+					t.Fatalf("no report arrived: %v", err)
 				}
 				if r, ok := m.(*ipc.Report); ok && r.State == ipc.StateDraining {
 					break

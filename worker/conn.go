@@ -167,7 +167,9 @@ func (c *Conn) Close() error {
 	}
 	err := c.file.Close()
 	if c.forService {
-		c.table.serviceConnClosed(c)
+		c.table.countEnd(c, false)
+		c.table.recordServed(c)
+		c.table.remove(c)
 	}
 	if err != nil {
 		return c.opError("close", err)

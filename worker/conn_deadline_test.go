@@ -48,7 +48,7 @@ func TestReadGoesOnIfTheConnectionIsNotIdle(t *testing.T) {
 		_, err := io.ReadFull(c, make([]byte, 1))
 		result <- err
 	}()
-	eventually(t, "the lapse to be forgotten", func() bool {
+	eventually(t, "the connection not to count as idle", func() bool {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		return c.idle == notIdle

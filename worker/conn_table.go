@@ -1,7 +1,6 @@
 package worker
 
 import (
-	"context"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -74,16 +73,9 @@ func (t *connTable) remove(c *Conn) {
 	t.wakeLoop()
 }
 
-// publishActive tells the siblings how many connections are in hand. Two calls at once
-// may leave the older figure, until the next call or the loop's next tick.
+// publishActive shows the siblings the number of connections. Two calls at once may
+// leave the older number until the next tick.
 func (t *connTable) publishActive() { t.peer.Active.Store(t.count.Load()) }
-
-// serviceConnClosed is called when a Service has closed its connection.
-func (t *connTable) serviceConnClosed(c *Conn) {
-	t.countEnd(c, false)
-	t.recordServed(c)
-	t.remove(c)
-}
 
 // countEnd counts c as handled or failed, once: a connection that is cut is counted
 // at once, because its handler may never return.
@@ -173,12 +165,4 @@ func (t *connTable) cutAll() int {
 		}
 	}
 	return n
-}
-
-// handlerContext applies Config.HandlerTimeout to a handler's context.
-func (t *connTable) handlerContext(base context.Context) (context.Context, context.CancelFunc) {
-	if limit := t.cfg.HandlerTimeout; limit > 0 {
-		return context.WithTimeout(base, limit)
-	}
-	return base, func() {}
 }

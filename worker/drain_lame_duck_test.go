@@ -9,18 +9,18 @@ import (
 	"prefork/ipc"
 )
 
-// duck is a Service that counts how often it was told of the
+// duck is a Service that counts how often it was notified of the
 // server's end.
 type duck struct {
-	told     atomic.Int32
+	calls    atomic.Int32
 	drained  atomic.Bool
-	tooLate  atomic.Bool // told after Drain
+	tooLate  atomic.Bool // called after Drain
 	finished chan struct{}
 }
 
 func (d *duck) HandleLameDuck() {
 	d.tooLate.Store(d.drained.Load())
-	d.told.Add(1)
+	d.calls.Add(1)
 }
 
 func (d *duck) Serve(l net.Listener) error {
@@ -51,17 +51,17 @@ func TestHandleLameDuckIsCalledOnce(t *testing.T) {
 	r := accepting(t, Config{}, Options{Service: service, Hooks: Hooks{HandleLameDuck: hooks.HandleLameDuck}})
 	r.send(&ipc.LameDuck{})
 	r.send(&ipc.LameDuck{})
-	eventually(t, "the news", func() bool { return service.told.Load() > 0 && hooks.told.Load() > 0 })
+	eventually(t, "the call", func() bool { return service.calls.Load() > 0 && hooks.calls.Load() > 0 })
 	c := r.dial(0)
-	ask(t, c, "x", "x") // it serves on, also who comes later
+	ask(t, c, "x", "x") // it serves on, also new clients
 	_ = c.Close()
 	r.send(&ipc.Drain{TimeoutMS: long})
 	r.drained()
-	if s, h := service.told.Load(), hooks.told.Load(); s != 1 || h != 1 {
-		t.Errorf("told the service %d times, the hooks %d times", s, h)
+	if s, h := service.calls.Load(), hooks.calls.Load(); s != 1 || h != 1 {
+		t.Errorf("called the service %d times, the hooks %d times", s, h)
 	}
 	if service.tooLate.Load() {
-		t.Error("told after the drain had begun")
+		t.Error("called after the drain had begun")
 	}
 }
 
@@ -70,8 +70,8 @@ func TestDrainOfOneWorkerDoesNotCallHandleLameDuck(t *testing.T) {
 	r := accepting(t, Config{}, Options{Service: service})
 	r.send(&ipc.Drain{TimeoutMS: long})
 	r.drained()
-	if n := service.told.Load(); n != 0 {
-		t.Errorf("told %d times of an end that is none", n)
+	if n := service.calls.Load(); n != 0 {
+		t.Errorf("called %d times, though the server does not end", n)
 	}
 }
 
@@ -80,7 +80,7 @@ func TestDeathOfTheMasterCallsHandleLameDuck(t *testing.T) {
 	r := accepting(t, Config{}, Options{Service: service})
 	_ = r.channel.Close()
 	_ = r.wait()
-	if n := service.told.Load(); n != 1 || service.tooLate.Load() {
-		t.Errorf("told %d times, too late: %t", n, service.tooLate.Load())
+	if n := service.calls.Load(); n != 1 || service.tooLate.Load() {
+		t.Errorf("called %d times, too late: %t", n, service.tooLate.Load())
 	}
 }

@@ -36,7 +36,7 @@ func TestTerminatedWorkerServesUntilItIsDrained(t *testing.T) {
 	expectEOF(t, c)
 	r.drained()
 	if r.said(ipc.StateDraining) {
-		t.Error("told the master of the master's drain")
+		t.Error("reported the master's drain to the master")
 	}
 }
 

@@ -316,7 +316,7 @@ func TestDrainThatTheMasterOrderedIsNotReported(t *testing.T) {
 	r.send(&ipc.Drain{TimeoutMS: long})
 	r.drained()
 	if r.said(ipc.StateDraining) {
-		t.Error("told the master of its own drain")
+		t.Error("reported the master's drain to the master")
 	}
 }
 

@@ -2,6 +2,7 @@ package worker
 
 import (
 	"errors"
+	"runtime/metrics"
 	"time"
 
 	"go.uber.org/zap"
@@ -57,7 +58,8 @@ type loop struct {
 	ready     []int
 	polled    []unix.PollFd // scratch of connectionWaits
 	gate      gate
-	reporter  reporter
+	lag       int64            // the longest delay since the last report, in ns
+	samples   []metrics.Sample // scratch of report
 
 	phase          phase
 	firstArmed     int        // the listener that is armed first, in turns
@@ -118,14 +120,14 @@ func (l *loop) run() error {
 		}
 		l.arm(now)
 		due := l.due(now)
-		l.reporter.addLag(ipc.Now() - now)
+		l.lag = max(l.lag, ipc.Now()-now)
 		ready, err := l.poller.Wait(l.ready[:0], time.Duration(max(due-ipc.Now(), 0)))
 		if err != nil {
 			return failure(err)
 		}
 		l.ready = ready
 		now = ipc.Now()
-		l.reporter.addLag(now - due)
+		l.lag = max(l.lag, now-due)
 		l.noteFreeze(now, now-due)
 		for _, fd := range ready {
 			if fd == l.inbox.wake.fd {

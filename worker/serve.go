@@ -84,8 +84,12 @@ func (w *worker) processRequest(c *Conn) {
 // serve is finish_request and shutdown_request. conclude is deferred, so that it runs
 // after runtime.Goexit, too.
 func (w *worker) serve(c *Conn) {
-	ctx, cancel := w.table.handlerContext(w.ctx)
-	defer cancel()
+	ctx := w.ctx
+	if limit := w.cfg.HandlerTimeout; limit > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, limit)
+		defer cancel()
+	}
 	err := ErrGoexit
 	defer func() { w.conclude(ctx, c, err) }()
 	h := w.opt.Handler

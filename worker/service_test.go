@@ -248,7 +248,7 @@ func TestServiceDrainsAfterItsLastAccept(t *testing.T) {
 	for range 3 {
 		select { // one is still waiting
 		case <-h.drained:
-			t.Fatal("told to drain while connections wait")
+			t.Fatal("Drain was called while connections wait")
 		default:
 		}
 		conns = append(conns, within(t, "a connection", h.conns))

@@ -136,20 +136,15 @@ func (l *lines) shrink(rest []byte) {
 func (l *lines) grow() {
 	buf := make([]byte, min(2*len(l.buf), l.max+1))
 	copy(buf, l.buf[:l.end])
-	l.recycle()
+	l.release()
 	l.buf = buf
-}
-
-func (l *lines) recycle() {
-	if l.small != nil {
-		smallBuffers.Put(l.small)
-		l.small = nil
-	}
 }
 
 // release returns the memory to the pool. What next returned must not be used any
 // more.
 func (l *lines) release() {
-	l.recycle()
-	l.buf = nil
+	if l.small != nil {
+		smallBuffers.Put(l.small)
+	}
+	l.small, l.buf = nil, nil
 }
