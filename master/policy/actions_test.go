@@ -146,10 +146,9 @@ func (c *checker) accept(a Accept) error {
 		return fmt.Errorf("generation %d does not listen", w.gen)
 	}
 	fine := w.ready && !w.draining && !w.stopped && !w.dying && (w.held || !w.accepting)
-	helps := c.quiesced[w.gen] // it empties a queue
 	w.held = false
 	w.accepting = !w.busy
-	if w.gen != c.committed && !helps {
+	if w.gen != c.committed {
 		return fmt.Errorf("generation %d serves", c.committed)
 	}
 	return check(fine, "not in a state to accept")

@@ -53,8 +53,9 @@ func (m *Machine) onReady(w *worker) {
 		if m.listen(g) {
 			m.accept(w)
 		}
-	case m.now < g.drainBy && g.listens == listensNow: // it was started to take what is queued
-		m.accept(w)
+	case m.now < g.drainBy && g.listens == listensNow:
+		// It was started to take what is queued for g alone. It must not accept from
+		// the other listeners, which serve the next generation by now.
 		m.drain(w, causeDrain, true, g.drainBy-m.now)
 	default:
 		m.stop(w, causeDrain)
