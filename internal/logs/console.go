@@ -42,8 +42,6 @@ type console struct {
 
 var _ zapcore.Encoder = (*console)(nil)
 
-func newConsole(colour bool) *console { return &console{colour: colour} }
-
 // Clone implements zapcore.Encoder, as does EncodeEntry.
 func (e *console) Clone() zapcore.Encoder { return e.clone() }
 

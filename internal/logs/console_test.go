@@ -83,7 +83,7 @@ func TestConsoleLinesReadAsPeopleWrite(t *testing.T) {
 }
 
 func TestConsoleColoursTheLevelTheKeysAndTheError(t *testing.T) {
-	e := newConsole(true)
+	e := &console{colour: true}
 	line, err := e.EncodeEntry(zapcore.Entry{Level: zapcore.WarnLevel, Time: noonTime, Message: "m"},
 		[]zapcore.Field{zap.Int("slot", 2), zap.Error(errors.New("e"))})
 	if err != nil {
@@ -97,7 +97,7 @@ func TestConsoleColoursTheLevelTheKeysAndTheError(t *testing.T) {
 }
 
 func TestClonesOfAConsoleEncoderDoNotShareFields(t *testing.T) {
-	parent := newConsole(false)
+	parent := &console{}
 	parent.fields, parent.below = make([]byte, 0, 1000), make([]byte, 0, 1000)
 	parent.AddString("a", "1")
 	one, two := parent.clone(), parent.clone()
@@ -127,7 +127,7 @@ func FuzzConsole(f *testing.F) {
 	f.Add("a\nb", "c\x1b[2J", "d\r\ne\u202e\xff\n\n")
 	f.Add("", "", "\n")
 	f.Fuzz(func(t *testing.T, message, key, value string) {
-		e := newConsole(false)
+		e := &console{}
 		line, err := e.EncodeEntry(zapcore.Entry{Time: noonTime, Message: message}, []zapcore.Field{zap.String(key, value)})
 		if err != nil {
 			t.Fatal(err)

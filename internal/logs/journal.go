@@ -149,13 +149,6 @@ func (s *stream) drain() {
 	}
 }
 
-func newNative(identifier string) *console {
-	if identifier == "" {
-		identifier = "prefork"
-	}
-	return &console{native: identifier}
-}
-
 // datagram makes an entry: the text with its fields is MESSAGE, the constant
 // message PREFORK_MESSAGE, and each field has a name with that prefix. The journal
 // adds the time and the sender.

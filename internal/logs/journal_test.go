@@ -262,7 +262,7 @@ func TestSyncReturnsOnceTheJournalIsDoneWithAllLines(t *testing.T) {
 }
 
 func TestClonesOfANativeEncoderDoNotShareFields(t *testing.T) {
-	parent := newNative("x")
+	parent := &console{native: "x"}
 	parent.pairs = make([]byte, 0, 1000)
 	parent.AddString("a", "1")
 	one, two := parent.clone(), parent.clone()

@@ -64,7 +64,7 @@ func New(format, level string, f *os.File) (*zap.Logger, zap.AtomicLevel, error)
 	err = raw.Control(func(fd uintptr) {
 		terminal := isTerminal(int(fd))
 		if format == Console || format == Auto && terminal {
-			c.enc = newConsole(terminal && wantsColour())
+			c.enc = &console{colour: terminal && wantsColour()}
 			return
 		}
 		c.enc = newJSON()
@@ -77,7 +77,7 @@ func New(format, level string, f *os.File) (*zap.Logger, zap.AtomicLevel, error)
 		return nil, none, fmt.Errorf("open log: %w", err)
 	}
 	if c.stream != nil && c.stream.connect(journalSocket) == nil {
-		c.native = newNative(filepath.Base(os.Args[0]))
+		c.native = &console{native: filepath.Base(os.Args[0])}
 	}
 	// zap would report a failed write to standard error, which is what failed;
 	// the core counts lost lines instead.
