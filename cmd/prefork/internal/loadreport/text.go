@@ -247,7 +247,9 @@ func (t *draft) latency() {
 	t.b.WriteByte('\n')
 	table := human.NewTable(t.p, []string{"LATENCY", "CORRECTED", "UNCORRECTED"}, 0)
 	for _, q := range points() {
-		table.Add(human.Cell{Text: q.name}, human.Cell{Text: human.Duration(q.of(&r.Corrected)), Style: human.Bold}, human.Cell{Text: human.Duration(q.of(&r.Uncorrected))})
+		row := human.Cells(q.name, human.Duration(q.of(&r.Corrected)), human.Duration(q.of(&r.Uncorrected)))
+		row[1].Style = human.Bold
+		table.Add(row...)
 	}
 	table.Render(&t.b)
 	if r.Correction != "" {

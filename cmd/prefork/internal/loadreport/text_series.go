@@ -28,12 +28,12 @@ func (t *draft) series() {
 	}
 	room := min(max(t.width-7-9-9-9-8-8-12, 6), 40)
 	for _, r := range rows {
-		failed := human.Cell{Text: fmt.Sprint(r.errors)}
+		row := human.Cells(human.Duration(r.at), perSecond(r.rate())+"/s", bar(uint64(r.rate()), uint64(most), room),
+			latencyOrNone(r.requests, r.p99), latencyOrNone(r.requests, r.max), fmt.Sprint(r.errors), fmt.Sprint(r.active))
 		if r.errors > 0 {
-			failed.Style = human.Red
+			row[5].Style = human.Red
 		}
-		table.Add(human.Cell{Text: human.Duration(r.at)}, human.Cell{Text: perSecond(r.rate()) + "/s"}, human.Cell{Text: bar(uint64(r.rate()), uint64(most), room)},
-			human.Cell{Text: latencyOrNone(r.requests, r.p99)}, human.Cell{Text: latencyOrNone(r.requests, r.max)}, failed, human.Cell{Text: fmt.Sprint(r.active)})
+		table.Add(row...)
 		t.marks(table, r)
 	}
 	table.Render(&t.b)
