@@ -103,7 +103,7 @@ func (p *rateLimit) next(now time.Time) time.Duration {
 // watchWorker starts the two goroutines that end with the worker.
 func (m *Master) watchWorker(w *worker) {
 	channelDone := make(chan struct{}) // closed at the end of the channel
-	ended := make(chan struct{}) // closed at the end of the process
+	ended := make(chan struct{})       // closed at the end of the process
 	go m.readChannel(w, channelDone, ended)
 	go m.watchExit(w, channelDone, ended)
 }
