@@ -4,12 +4,18 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"sync"
 )
 
 var errLineTooLong = errors.New("line too long")
 
 // maxEmptyReads is how often in a row a reader may return neither bytes nor an error.
 const maxEmptyReads = 100
+
+// smallBuffer is the size of the buffer with which a connection waits.
+const smallBuffer = 4 << 10
+
+var smallBuffers = sync.Pool{New: func() any { return new([smallBuffer]byte) }}
 
 // lines reads whole lines, as many at once as have arrived. Its buffer has at most
 // the size of the longest line and its line feed, or smallBuffer if that is more.
