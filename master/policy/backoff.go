@@ -131,7 +131,7 @@ func (m *Machine) delayReplacement(w *worker) {
 			Field{"backoff", c.BackoffCap}, Field{"error", m.brake.String()})
 		m.do(Notify{Status: m.status()})
 	}
-	m.postpone(w, wait)
+	m.postpone(w, wait, m.brake.fastDeaths)
 }
 
 // delayAfterLeaving delays the replacement of a worker that leaves without an
@@ -143,15 +143,17 @@ func (m *Machine) delayAfterLeaving(w *worker) {
 	if w.served || !m.maintained(g) {
 		return
 	}
-	wait := time.Duration(0)
+	wait, attempt := time.Duration(0), 0
 	if m.shortLived(w) {
 		wait = m.brake.delayEarly(m.now, &g.config, &m.random)
+		attempt = m.brake.fastDeaths
 	}
 	still := g.count(func(o *worker) bool { return o.state == WorkerDraining && o.cause == causeLeaving })
 	if over := still - g.places(); over > 0 {
 		wait = max(wait, m.random.around(g.config.backoff(over-1)))
+		attempt = max(attempt, over)
 	}
-	m.postpone(w, wait)
+	m.postpone(w, wait, attempt)
 }
 
 // shortLived reports whether w died so early that its replacement must wait.
@@ -165,14 +167,15 @@ func (m *Machine) shortLived(w *worker) bool {
 	return false
 }
 
-// postpone keeps w's place empty for a while.
-func (m *Machine) postpone(w *worker, wait time.Duration) {
+// postpone keeps w's place empty for a while. attempt says how often that was
+// necessary.
+func (m *Machine) postpone(w *worker, wait time.Duration, attempt int) {
 	if wait <= 0 {
 		return
 	}
 	w.gen.pending = append(w.gen.pending, m.now+wait)
 	m.note(Info, "replacement delayed", nil, Field{"slot", w.slot}, Field{"generation", w.gen.number},
-		Field{"backoff", wait}, Field{"attempt", m.brake.fastDeaths})
+		Field{"backoff", wait}, Field{"attempt", attempt})
 }
 
 // noteSurvivors tells the brake which workers of g have outlived FastDeath.
