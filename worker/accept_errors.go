@@ -20,7 +20,8 @@ const (
 )
 
 func classifyAccept(err error) acceptResult {
-	switch err {
+	errno, _ := err.(unix.Errno) //nolint:errorlint // accept4(2) returns it as it is
+	switch errno {
 	case unix.EAGAIN:
 		return acceptEmpty
 	case unix.EMFILE, unix.ENFILE, unix.ENOBUFS, unix.ENOMEM:
