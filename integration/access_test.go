@@ -234,7 +234,7 @@ func readText(path string) string {
 }
 
 // Who asks for an access log that cannot be written must not serve without.
-func TestAnAccessLogThatCannotBeOpenedIsSaidAtTheStart(t *testing.T) {
+func TestAnAccessLogThatCannotBeOpenedFailsTheStart(t *testing.T) {
 	dir, binary := testdir.Short(t), Program(t, "prefork/cmd/prefork")
 	pipe := filepath.Join(dir, "pipe")
 	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
@@ -257,7 +257,7 @@ func TestAnAccessLogThatCannotBeOpenedIsSaidAtTheStart(t *testing.T) {
 }
 
 // The stream of a container. Whoever reads it may be slow: the clients are not.
-func TestAnAccessLogOnAPipeThatNobodyReadsStopsNobody(t *testing.T) {
+func TestAnUnreadAccessLogPipeDoesNotBlockClients(t *testing.T) {
 	dir := testdir.Short(t)
 	r, w, err := os.Pipe()
 	if err != nil {

@@ -94,7 +94,7 @@ var taboos = []struct {
 	{module, []string{"github.com/spf13/cobra", "github.com/pelletier/go-toml/v2"}, "a library user compiles no command line"},
 }
 
-func TestArrowsBetweenTheRooms(t *testing.T) {
+func TestImportsFollowTheArrows(t *testing.T) {
 	all := packages(t)
 	for _, arrow := range arrows {
 		for path, p := range all {
@@ -131,7 +131,7 @@ func innermost(path string) string {
 	return best
 }
 
-func TestNoRoomReachesWhatItMustNot(t *testing.T) {
+func TestForbiddenDependenciesAreAbsent(t *testing.T) {
 	all := packages(t)
 	for _, taboo := range taboos {
 		p := all[taboo.room]

@@ -104,7 +104,7 @@ func holdMany(t *testing.T, s *Server, n int, counts map[string]int) {
 
 // A stopped worker is given no connection once the gate sees that it has
 // stopped, and none that it does not hold is lost.
-func TestStoppedWorkerStrandsNoConnection(t *testing.T) {
+func TestStoppedWorkerGetsNoNewConnections(t *testing.T) {
 	s := Start(t, line(4))
 	network, address := s.Address("")
 	held := s.Dial()

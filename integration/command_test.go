@@ -66,7 +66,7 @@ workers = 2
 probation = "50ms"
 `
 
-func TestCommandReloadGivesTheVerdict(t *testing.T) {
+func TestReloadCommandReportsTheResult(t *testing.T) {
 	c := serve(t, goodConfig)
 	network, address := c.Address("")
 	if code, stdout, stderr := c.run("reload"); code != 0 || !strings.Contains(stdout, "2") {
@@ -98,7 +98,7 @@ func TestCommandReloadGivesTheVerdict(t *testing.T) {
 	}
 }
 
-func TestCommandsDriveARunningServer(t *testing.T) {
+func TestCommandsControlARunningServer(t *testing.T) {
 	c := serve(t, goodConfig)
 	network, address := c.Address("")
 	if code, stdout, _ := c.run("status"); code != 0 || !strings.Contains(stdout, "running") || !strings.Contains(stdout, address) {
@@ -247,7 +247,7 @@ func TestServeWithoutArguments(t *testing.T) {
 }
 
 // A reload by HUP and a drain by TERM of the real binary, under load.
-func TestCommandServesThroughSignals(t *testing.T) {
+func TestCommandReloadsOnHUPAndDrainsOnTERM(t *testing.T) {
 	c := serve(t, goodConfig+"handler = \"echo\"\n")
 	network, address := c.Address("")
 	if answer, err := Asks(network, address, "echo"); answer != "echo" {

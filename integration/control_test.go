@@ -10,7 +10,7 @@ import (
 
 // Every request of the table in docs/configuration.md is known to the daemon.
 // Those that would end it are sent last.
-func TestTheControlSocketKnowsWhatTheDocumentSays(t *testing.T) {
+func TestTheControlSocketServesEveryDocumentedRequest(t *testing.T) {
 	book, err := os.ReadFile("../docs/configuration.md")
 	if err != nil {
 		t.Fatal(err)

@@ -76,7 +76,7 @@ func onlyLostBy(t *testing.T, killed map[int]bool, loads ...*Running) (lost int)
 	return lost
 }
 
-func TestFiftyKilledWorkersCostOnlyTheirOwnConnections(t *testing.T) {
+func TestFiftyKilledWorkersLoseOnlyTheirOwnConnections(t *testing.T) {
 	t.Parallel()
 	const workers = 8
 	seed := rand.Uint64()
@@ -149,7 +149,7 @@ func stop(t *testing.T, pid int) {
 }
 
 // All workers at once: nobody is refused, for the master holds the sockets.
-func TestDeathOfAllWorkersRefusesNobody(t *testing.T) {
+func TestNoConnectionIsRefusedWhenAllWorkersDie(t *testing.T) {
 	s := Start(t, line(2))
 	for _, w := range s.WaitWorkers(2).Workers {
 		kill(t, w.PID, syscall.SIGKILL)
@@ -165,7 +165,7 @@ func TestDeathOfAllWorkersRefusesNobody(t *testing.T) {
 }
 
 // A crash loop is braked and said to be one; it ends when the cause does.
-func TestCrashLoopIsBrakedAndReported(t *testing.T) {
+func TestCrashLoopIsSlowedDownAndReported(t *testing.T) {
 	t.Parallel()
 	c := line(2)
 	c.CrashBudget = 3
@@ -186,7 +186,7 @@ func TestCrashLoopIsBrakedAndReported(t *testing.T) {
 }
 
 // A worker whose messages cannot be trusted is replaced.
-func TestCorruptMessageCostsOneWorker(t *testing.T) {
+func TestWorkerThatSendsACorruptMessageIsReplaced(t *testing.T) {
 	s := Start(t, line(2))
 	client := s.Dial()
 	pid := client.WorkerPID()

@@ -134,7 +134,7 @@ func (r *reader) socket() string {
 
 var controlFlag = regexp.MustCompile(`--control (\S+)`)
 
-func TestTheLoadDocumentsCommandsDoWhatItSays(t *testing.T) {
+func TestCommandsOfTheLoadDocumentWork(t *testing.T) {
 	r := newReader(t)
 	run := 0
 	for _, line := range commands(t, "../docs/load-testing.md") {
@@ -166,7 +166,7 @@ func TestTheLoadDocumentsCommandsDoWhatItSays(t *testing.T) {
 	}
 }
 
-func TestTheMetricsDocumentsCommandsDoWhatItSays(t *testing.T) {
+func TestCommandsOfTheMetricsDocumentWork(t *testing.T) {
 	needtool.Need(t, "curl", "of that name")
 	r := newReader(t)
 	lines := commands(t, "../docs/metrics.md")
@@ -183,7 +183,7 @@ func TestTheMetricsDocumentsCommandsDoWhatItSays(t *testing.T) {
 	}
 }
 
-func TestTheReadmesDaemonDoesWhatItSays(t *testing.T) {
+func TestCommandsOfTheReadmeWork(t *testing.T) {
 	r := newReader(t)
 	settings, err := os.ReadFile("../prefork.toml")
 	if err != nil {
@@ -227,7 +227,7 @@ func TestTheReadmesDaemonDoesWhatItSays(t *testing.T) {
 }
 
 // A figure of the README is one that the benchmarks' page has.
-func TestTheReadmesFiguresAreTheBenchmarks(t *testing.T) {
+func TestFiguresOfTheReadmeAreInTheBenchmarks(t *testing.T) {
 	readme, err := os.ReadFile("../README.md")
 	if err != nil {
 		t.Fatal(err)

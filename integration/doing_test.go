@@ -9,7 +9,7 @@ import (
 
 // "What is each worker doing, and for how long?" is the question of whoever is
 // called at night.
-func TestStatusTellsWhatAWorkerIsDoing(t *testing.T) {
+func TestStatusShowsWhatAWorkerIsDoing(t *testing.T) {
 	t.Parallel()
 	s := Start(t, web(1))
 	s.WaitWorkers(1)

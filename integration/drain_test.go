@@ -107,7 +107,7 @@ func TestStopAnswersTheQueue(t *testing.T) {
 	}
 }
 
-func TestDrainServesWhatIsInFlightAndSaysSo(t *testing.T) {
+func TestDrainAnswersRequestsInFlightAndReportsItself(t *testing.T) {
 	t.Parallel()
 	s := Start(t, line(2))
 	network, address := s.Address("")
@@ -235,7 +235,7 @@ func TestTERMToAWorkerDrainsIt(t *testing.T) {
 }
 
 // The replacement does not wait for the connections of the one that leaves.
-func TestTERMToAWorkerDrainsItAndLeavesNoHole(t *testing.T) {
+func TestTERMToAWorkerStartsItsReplacementAtOnce(t *testing.T) {
 	c := line(1)
 	c.DrainIdle, c.DrainTimeout = time.Hour, time.Hour
 	s := Start(t, c)
@@ -341,7 +341,7 @@ func TestTERMToAllAnswersTheQueue(t *testing.T) {
 }
 
 // Signals for the master's terminal are none of a worker's business.
-func TestWorkersIgnoreTheTerminalsSignals(t *testing.T) {
+func TestWorkersIgnoreTerminalSignals(t *testing.T) {
 	s := Start(t, line(2))
 	before := s.WaitWorkers(2)
 	for _, w := range before.Workers {

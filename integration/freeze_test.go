@@ -80,7 +80,7 @@ func TestSuspendedWorkersAreNotHung(t *testing.T) {
 // A container that is paused, a virtual machine that does not run: the master
 // is frozen with its workers. Here it is the first that runs again, and finds
 // heartbeats that are old.
-func TestAFreezeOfEverythingCostsNobody(t *testing.T) {
+func TestAFreezeOfTheWholeServerLosesNothing(t *testing.T) {
 	t.Parallel()
 	s, workers, clients := frozen(t)
 	for _, w := range workers {

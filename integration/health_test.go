@@ -41,7 +41,7 @@ func newClient(tb testing.TB, keep bool) *http.Client {
 
 // A load balancer that asks the serving address sees the lame duck, whichever
 // worker answers, and everyone else is served as before.
-func TestLameDuckFailsTheHealthCheckAndServesOn(t *testing.T) {
+func TestLameDuckFailsTheHealthCheckAndKeepsServing(t *testing.T) {
 	c := site(2)
 	c.LameDuck = time.Hour
 	s := Start(t, c)
@@ -93,7 +93,7 @@ func TestLameDuckFailsTheHealthCheckAndServesOn(t *testing.T) {
 }
 
 // A reload is no reason to take the server out of rotation.
-func TestHealthIsGoodAcrossReloads(t *testing.T) {
+func TestHealthCheckSucceedsDuringReloads(t *testing.T) {
 	s := Start(t, site(2))
 	_, address := s.Address("")
 	url := "http://" + address + "/healthz"

@@ -156,7 +156,7 @@ func hostileConfig() testconf.Config {
 
 // A new generation whose workers attack before they are ready costs nobody a
 // connection, whether the reload is refused or not.
-func TestWorkersThatAttackAtTheirStartHarmNobody(t *testing.T) {
+func TestWorkersThatAttackDuringTheirStartCauseNoLoss(t *testing.T) {
 	const ready, hello = `datagram {"type":"ready"}`, `datagram {"type":"hello","body":{"protocol":1,"build":"","pid":-9223372036854775808,"slot":99999999,"slots":-1}}`
 	for name, attacks := range map[string][]string{
 		"escape sequences":   {`error \x1b]0;owned\x07\x1b[31m`},

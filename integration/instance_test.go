@@ -12,7 +12,7 @@ import (
 	"prefork/internal/testdir"
 )
 
-func TestSecondMasterSaysWhoHoldsThePIDFile(t *testing.T) {
+func TestSecondMasterReportsTheHolderOfThePIDFile(t *testing.T) {
 	c := line(1)
 	c.PIDFile = filepath.Join(testdir.Short(t), "pid")
 	first := Start(t, c)
@@ -83,7 +83,7 @@ func TestStaleUnixSocketIsReplacedAndALiveOneIsNot(t *testing.T) {
 }
 
 // A file that is no socket is nobody's to remove.
-func TestFileInTheWayOfAUnixSocketIsLeftAlone(t *testing.T) {
+func TestRegularFileAtASocketPathIsNotRemoved(t *testing.T) {
 	path := filepath.Join(testdir.Short(t), "precious")
 	if err := os.WriteFile(path, []byte("data"), 0o600); err != nil {
 		t.Fatal(err)
@@ -99,7 +99,7 @@ func TestFileInTheWayOfAUnixSocketIsLeftAlone(t *testing.T) {
 	}
 }
 
-func TestControlSocketIsTheOwnersAlone(t *testing.T) {
+func TestControlSocketIsPrivateToItsOwner(t *testing.T) {
 	s := Start(t, line(1))
 	path := filepath.Join(s.Dir, "control")
 	info, err := os.Stat(path)

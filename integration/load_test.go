@@ -65,7 +65,7 @@ func right(_ int, text string) (string, bool) {
 	return strings.ToUpper(strings.TrimPrefix(text, "upper ")) + "\n", true
 }
 
-func TestLoadClientsSeeEveryBrokenPromise(t *testing.T) {
+func TestLoadClientsDetectEveryKindOfFailure(t *testing.T) {
 	reset := func(c *net.TCPConn, _ int) {
 		_, _ = c.Read(make([]byte, 100))
 		_ = c.SetLinger(0) // close sends RST
@@ -129,7 +129,7 @@ func TestLoadClientsSeeEveryBrokenPromise(t *testing.T) {
 	}
 }
 
-func TestLoadClientsSeeRefusal(t *testing.T) {
+func TestLoadClientsCountRefusals(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -145,7 +145,7 @@ func TestLoadClientsSeeRefusal(t *testing.T) {
 	}
 }
 
-func TestLoadClientsAreContentWithAGoodServer(t *testing.T) {
+func TestLoadClientsReportNoFailureOfAGoodServer(t *testing.T) {
 	address := plain(t, func(c *net.TCPConn, _ int) { upper(c, right) })
 	for _, load := range []Load{
 		{Kind: Persistent, PerConn: 5}, {Kind: Persistent}, {Kind: PerRequest},
@@ -159,7 +159,7 @@ func TestLoadClientsAreContentWithAGoodServer(t *testing.T) {
 	}
 }
 
-func TestLossIsPutDownToItsWorker(t *testing.T) {
+func TestLostRequestsAreCountedByWorker(t *testing.T) {
 	address := plain(t, func(c *net.TCPConn, n int) {
 		upper(c, func(line int, text string) (string, bool) {
 			if line == 3 {

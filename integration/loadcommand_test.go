@@ -28,7 +28,7 @@ func loadResult(t *testing.T, args ...string) *load.Result {
 
 // A schedule goes on across reloads, which stand as marks in the series, and no
 // request is lost to one.
-func TestAnOpenLoopAcrossTwentyReloadsShowsThemAndNoError(t *testing.T) {
+func TestAnOpenLoopMarksTwentyReloadsWithoutErrors(t *testing.T) {
 	c := serve(t, goodConfig)
 	_, address := c.Address("")
 	ctx, cancel := context.WithCancel(t.Context())
@@ -68,7 +68,7 @@ func TestAnOpenLoopAcrossTwentyReloadsShowsThemAndNoError(t *testing.T) {
 
 // A server that stands still for 100 ms once a second: who asks again only when
 // there is an answer hardly sees it, who asks by a schedule does.
-func TestStallsAreToldByTheCorrectedLatencies(t *testing.T) {
+func TestCorrectedLatenciesShowStalls(t *testing.T) {
 	address := plain(t, func(c *net.TCPConn, _ int) {
 		stall := time.NewTicker(time.Second)
 		defer stall.Stop()
@@ -113,7 +113,7 @@ with Server(("127.0.0.1", 0), Upper) as s:
     s.serve_forever()
 `
 
-func TestPythonsSocketserverIsLoadedToo(t *testing.T) {
+func TestLoadMeasuresAPythonServer(t *testing.T) {
 	python := needtool.Need(t, "python3", "python3")
 	command := exec.Command(python, "-c", pythonServer)
 	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
@@ -169,7 +169,7 @@ func TestLoadShowsItsProgressOnATerminal(t *testing.T) {
 
 // Whoever has too few descriptors for so many connections is told so, and the
 // server is not blamed.
-func TestLoadThatRunsOutOfDescriptorsSaysSo(t *testing.T) {
+func TestLoadReportsThatItRanOutOfDescriptors(t *testing.T) {
 	c := serve(t, goodConfig)
 	_, address := c.Address("")
 	code, stdout, stderr := execute(t, exec.Command("sh", "-c", `ulimit -n 40 && exec "$@"`, "sh",

@@ -70,7 +70,7 @@ func (s scrape) fell(before scrape) []string {
 
 // Counters are what alerts and graphs are made of: one that goes back is read
 // as a restart of the server, and the rate over it is wrong.
-func TestNoCounterGoesBackWhenWorkersDieAndGenerationsChange(t *testing.T) {
+func TestCountersNeverDecreaseWhenWorkersDieAndGenerationsChange(t *testing.T) {
 	t.Parallel()
 	for mode, more := range map[string]string{"threading": "", "forking": "max_children = 12\n"} {
 		t.Run(mode, func(t *testing.T) {

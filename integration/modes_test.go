@@ -18,7 +18,7 @@ func forking(spare, most int) testconf.Config {
 	return c
 }
 
-func TestForkingServesEachConnectionInAProcessOfItsOwn(t *testing.T) {
+func TestForkingServesEachConnectionInItsOwnProcess(t *testing.T) {
 	s := Start(t, forking(4, 20))
 	base := s.Footprint()
 	network, address := s.Address("")
@@ -55,7 +55,7 @@ func TestForkingServesEachConnectionInAProcessOfItsOwn(t *testing.T) {
 
 // active_children and max_children: the busy workers are shown, the spares
 // come on top, and both together never pass the limit.
-func TestForkingNeverPassesMaxChildren(t *testing.T) {
+func TestForkingNeverExceedsMaxChildren(t *testing.T) {
 	s := Start(t, forking(2, 6))
 	network, address := s.Address("")
 	var held []*Client
@@ -85,7 +85,7 @@ func TestForkingNeverPassesMaxChildren(t *testing.T) {
 }
 
 // Whatever a handler does to its process, it costs that one connection.
-func TestForkingCrashCostsOneConnection(t *testing.T) {
+func TestForkingCrashLosesOneConnection(t *testing.T) {
 	t.Parallel()
 	s := Start(t, forking(4, 20))
 	network, address := s.Address("")
@@ -126,7 +126,7 @@ func TestForkingReloadsAndScalesUnderLoad(t *testing.T) {
 }
 
 // Sequential workers take one connection each and leave the rest in the queue.
-func TestSequentialServesOneConnectionAWorker(t *testing.T) {
+func TestSequentialServesOneConnectionPerWorker(t *testing.T) {
 	const workers, clients = 3, 9
 	c := line(workers)
 	c.Mode = "sequential"
@@ -192,7 +192,7 @@ func TestSequentialReusesItsProcess(t *testing.T) {
 
 // A panic in one handler is recovered, told with its stack, and costs that
 // connection alone.
-func TestThreadingPanicLeavesTheOthersAlone(t *testing.T) {
+func TestThreadingPanicClosesOnlyItsOwnConnection(t *testing.T) {
 	s := Start(t, line(1))
 	var others []*Client
 	for range 10 {

@@ -55,7 +55,7 @@ var unreachable = regexp.MustCompile(`module lookup disabled by GOPROXY=off|dial
 
 // A module outside of this one holds the README's program and its test, and
 // depends on this tree in the ways that the README names.
-func TestAnotherModuleDependsOnThisOneAsTheReadmeSays(t *testing.T) {
+func TestAnotherModuleCanUseThisOneAsTheReadmeSays(t *testing.T) {
 	t.Parallel()
 	code := goBlocks(t, "../README.md")
 	if len(code) != 3 {

@@ -114,7 +114,7 @@ func started(t *testing.T, s *Server, r *notifytest.Recorder, stored []string) {
 
 // What a service manager lives on, from the first start to the stop of a
 // second master that gets what the first one left in the store.
-func TestTheServiceManagerIsToldInOrder(t *testing.T) {
+func TestTheServiceManagerIsNotifiedInOrder(t *testing.T) {
 	t.Parallel()
 	r := notifytest.New(t)
 	c := line(2)

@@ -47,7 +47,7 @@ func TestKilledMasterLeavesNoWorkerAndLosesNoAnswer(t *testing.T) {
 }
 
 // A connection that never ends is cut at the workers' own deadline.
-func TestOrphanedWorkersLeaveAtTheDrainDeadline(t *testing.T) {
+func TestOrphanedWorkersExitAtTheDrainDeadline(t *testing.T) {
 	t.Parallel()
 	c := line(2)
 	c.DrainTimeout = time.Second

@@ -64,7 +64,7 @@ func TestStatusPageShowsALoadedServerLive(t *testing.T) {
 
 // A page that stays open says that the server is gone, and goes on with the one
 // that takes its place.
-func TestStatusPageComesBackWithTheServer(t *testing.T) {
+func TestStatusPageReconnectsToANewServer(t *testing.T) {
 	t.Parallel()
 	c := serve(t, observed)
 	address := c.MetricsAddress()
@@ -116,7 +116,7 @@ func photograph(t *testing.T, b *Browser, c *Command) {
 }
 
 // The page and what it follows are there only if they were asked for.
-func TestStatusPageIsAbsentUnlessAskedFor(t *testing.T) {
+func TestStatusPageIsAbsentUnlessEnabled(t *testing.T) {
 	c := serve(t, strings.Replace(observed, "status_page = true", "status_page = false", 1))
 	base := "http://" + c.MetricsAddress()
 	for _, path := range []string{"/", "/events"} {

@@ -129,7 +129,7 @@ func (p *prometheus) wait(expression string, ok func(float64) bool) {
 
 // Prometheus sees one server that was never away, whatever became of its
 // workers and generations.
-func TestPrometheusSeesOneServerThroughReloadsAndDeaths(t *testing.T) {
+func TestPrometheusSeesOneServerAcrossReloadsAndCrashes(t *testing.T) {
 	t.Parallel()
 	c := serve(t, observed)
 	_, address := c.Address("")

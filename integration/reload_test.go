@@ -47,7 +47,7 @@ func inParallel(functions ...func()) {
 	group.Wait()
 }
 
-func TestConnectionsLiveThroughFiftyReloads(t *testing.T) {
+func TestConnectionsSurviveFiftyReloads(t *testing.T) {
 	t.Parallel()
 	c := line(2)
 	c.DrainTimeout, c.DrainIdle = 10*time.Minute, 10*time.Minute

@@ -134,7 +134,7 @@ func TestRollbackDropsNoKeepAliveClient(t *testing.T) {
 	}
 }
 
-func TestSlowStartIsWaitedFor(t *testing.T) {
+func TestReloadWaitsForASlowStart(t *testing.T) {
 	t.Parallel()
 	c := line(2)
 	s := Start(t, c)

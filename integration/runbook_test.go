@@ -23,7 +23,7 @@ var logCalls = map[string]int{
 
 // An operator finds every line of the log in the runbook, and no line there
 // that is never logged.
-func TestTheRunbookHasEveryLineOfTheLog(t *testing.T) {
+func TestTheRunbookExplainsEveryLogLine(t *testing.T) {
 	explained := rows(t, "line")
 	found := messages(t, "../master", "../worker", "../internal/logs", "../cmd/prefork", "..")
 	if len(found) < 60 || len(explained) < 60 {
@@ -42,7 +42,7 @@ func TestTheRunbookHasEveryLineOfTheLog(t *testing.T) {
 }
 
 // The same for the causes of an exit, the policy's.
-func TestTheRunbookHasEveryCauseOfAnExit(t *testing.T) {
+func TestTheRunbookExplainsEveryExitCause(t *testing.T) {
 	explained, found := rows(t, "`event`"), map[string]bool{}
 	file, err := parser.ParseFile(token.NewFileSet(), "../master/policy/worker.go", nil, 0)
 	if err != nil {

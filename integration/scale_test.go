@@ -50,7 +50,7 @@ func TestScaleAnswersWithTheNewTarget(t *testing.T) {
 	}
 }
 
-func TestTTINAndTTOUMoveTheTarget(t *testing.T) {
+func TestTTINAndTTOUChangeTheTarget(t *testing.T) {
 	s := Start(t, line(2))
 	s.Signal(syscall.SIGTTIN)
 	s.WaitWorkers(3)

@@ -71,7 +71,7 @@ func TestUSR1DoesNotWaitForAReaderOfTheLog(t *testing.T) {
 }
 
 // A signal of another's table is none of ours.
-func TestUSR2AndPIPEDoNoHarm(t *testing.T) {
+func TestUSR2AndPIPEAreIgnored(t *testing.T) {
 	s := Start(t, line(1))
 	s.Signal(syscall.SIGUSR2)
 	s.Signal(syscall.SIGPIPE)
@@ -83,7 +83,7 @@ func TestUSR2AndPIPEDoNoHarm(t *testing.T) {
 }
 
 // Every transition is one line: a reader of the log can follow a life.
-func TestLogTellsTheLifeOfTheServer(t *testing.T) {
+func TestLogRecordsEveryTransition(t *testing.T) {
 	c := line(2)
 	c.LogLevel = "info"
 	s := Start(t, c)
@@ -114,7 +114,7 @@ func TestLogTellsTheLifeOfTheServer(t *testing.T) {
 
 // A signal that goes to every process of the server also reaches workers that
 // have only just been started. No reload may fail of it.
-func TestSignalsToStartingWorkersFailNoReload(t *testing.T) {
+func TestSignalsToStartingWorkersDoNotFailAReload(t *testing.T) {
 	t.Parallel()
 	for _, sig := range []syscall.Signal{syscall.SIGHUP, syscall.SIGINT, syscall.SIGUSR1, syscall.SIGTERM} {
 		t.Run(sig.String(), func(t *testing.T) {

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// weather is what goes on in TestStormCostsOnlyWhatWasKilled.
+// weather is what goes on in TestStormLosesOnlyConnectionsOfKilledWorkers.
 type weather struct {
 	t       *testing.T
 	s       *Server
@@ -57,7 +57,7 @@ const stormWorkerTimeout = 2 * time.Second
 // clients that stay and clients that come and go. Nobody is refused, what is
 // lost was in the hands of a killed worker, and in the end the master holds
 // what it held in the beginning. PREFORK_STORM=10m makes it last.
-func TestStormCostsOnlyWhatWasKilled(t *testing.T) {
+func TestStormLosesOnlyConnectionsOfKilledWorkers(t *testing.T) {
 	c := line(4)
 	c.CrashBudget, c.WorkerTimeout, c.LogLevel = 1e6, stormWorkerTimeout, "info"
 	c.DrainTimeout = Patience

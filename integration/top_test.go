@@ -92,7 +92,7 @@ func (r *topRun) selected() []string {
 	return words
 }
 
-func TestTopShowsAndSteersARunningServer(t *testing.T) {
+func TestTopShowsAndControlsARunningServer(t *testing.T) {
 	t.Parallel()
 	c := serve(t, strings.Replace(goodConfig, "workers = 2", "workers = 3", 1))
 	r := startTop(t, c.control, 100, 30)
@@ -144,7 +144,7 @@ func TestTopShowsAndSteersARunningServer(t *testing.T) {
 	}
 }
 
-func TestTopGivesTheTerminalBackHoweverItEnds(t *testing.T) {
+func TestTopRestoresTheTerminalHoweverItEnds(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		end  func(*Command, *topRun)
@@ -173,7 +173,7 @@ func TestTopGivesTheTerminalBackHoweverItEnds(t *testing.T) {
 	}
 }
 
-func TestTopOnceIsForScripts(t *testing.T) {
+func TestTopOncePrintsPlainText(t *testing.T) {
 	t.Parallel()
 	c := serve(t, goodConfig)
 	code, stdout, stderr := c.run("top", "--once")
@@ -195,7 +195,7 @@ func TestTopOnceIsForScripts(t *testing.T) {
 
 // What a busy worker does can be read, and the frame is a picture for the
 // documents, which -update writes anew.
-func TestTopShowsWhatABusyWorkerDoes(t *testing.T) {
+func TestTopShowsWhatABusyWorkerIsDoing(t *testing.T) {
 	t.Parallel()
 	s := Start(t, line(4))
 	s.Do("reload")

@@ -93,7 +93,7 @@ func TestNewWorkerCatchesUp(t *testing.T) {
 	}
 }
 
-func TestStoppedWorkerStrandsNoConnection(t *testing.T) {
+func TestStoppedWorkerGetsNoNewConnections(t *testing.T) {
 	workers, addr := crewOf(t, 4, "greet", Config{})
 	for range 40 {
 		expect(t, dial(t, addr), "!")

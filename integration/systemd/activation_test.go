@@ -45,7 +45,7 @@ func TestTheInstalledSocketUnitServesTheInstalledConfiguration(t *testing.T) {
 	}
 }
 
-func TestConnectionsFromBeforeTheServiceEverRanAreAnswered(t *testing.T) {
+func TestConnectionsMadeBeforeTheFirstStartAreAnswered(t *testing.T) {
 	s := instance(t, here(t), "early", "")
 	s.write(s.ConfigPath(), "listen = [\"systemd:lines\"]\nworkers = 2\n")
 	// The service is not allowed to start until all have connected.
@@ -80,7 +80,7 @@ func TestConnectionsFromBeforeTheServiceEverRanAreAnswered(t *testing.T) {
 	}
 }
 
-func TestStopAndStartUnderARunningSocketUnitRefuseNobody(t *testing.T) {
+func TestStopAndStartUnderASocketUnitRefuseNoConnection(t *testing.T) {
 	s := instance(t, here(t), "socket", "")
 	s.DropIn("[Service]\nSockets=socket.socket\n")
 	s.socketUnit("socket.socket", "ListenStream="+s.Address+"\nFileDescriptorName=socket")
@@ -105,7 +105,7 @@ func TestStopAndStartUnderARunningSocketUnitRefuseNobody(t *testing.T) {
 	}
 }
 
-func TestTwoNamedSocketsReachTheirTwoListeners(t *testing.T) {
+func TestTwoNamedSocketsReachTheirListeners(t *testing.T) {
 	s := instance(t, here(t), "named", "")
 	second := s.Port + 1000
 	s.write(s.ConfigPath(), "listen = [\"systemd:second\", \"systemd:first\"]\nworkers = 1\n")
@@ -136,7 +136,7 @@ func TestTwoNamedSocketsReachTheirTwoListeners(t *testing.T) {
 
 // Nothing but the server answers whoever connects to a socket of systemd's, so
 // it is served unless the configuration says otherwise.
-func TestWithoutListenWhatSystemdPassedIsServed(t *testing.T) {
+func TestWithoutListenTheSocketsOfSystemdAreServed(t *testing.T) {
 	s := instance(t, here(t), "adopted", "")
 	s.write(s.ConfigPath(), "workers = 1\n")
 	s.DropIn("[Service]\nSockets=adopted.socket\n")
@@ -156,7 +156,7 @@ func TestWithoutListenWhatSystemdPassedIsServed(t *testing.T) {
 	}
 }
 
-func TestASocketThatIsMissingIsABadConfiguration(t *testing.T) {
+func TestAMissingSystemdSocketIsAConfigurationError(t *testing.T) {
 	s := instance(t, here(t), "missing", "")
 	s.write(s.ConfigPath(), "listen = [\"systemd:nobody\"]\n")
 	if _, err := s.Systemctl("start"); exitCode(err) == 0 {

@@ -19,7 +19,7 @@ func TestSystemdVerifiesTheInstalledUnits(t *testing.T) {
 // mostExposed is what systemd-analyze may say of the service, of 10.
 const mostExposed = 2.0
 
-func TestTheServiceIsExposedNoMoreThanItMust(t *testing.T) {
+func TestTheServicesExposureIsLimited(t *testing.T) {
 	m := here(t)
 	s := installed(t, m)
 	s.Start()
@@ -38,7 +38,7 @@ func TestTheServiceIsExposedNoMoreThanItMust(t *testing.T) {
 	}
 }
 
-func TestTheServiceRunsAsAUserMadeUpForIt(t *testing.T) {
+func TestTheServiceRunsAsADynamicUser(t *testing.T) {
 	s := installed(t, here(t))
 	s.Start()
 	uid := s.Property("UID")
@@ -55,7 +55,7 @@ func TestTheServiceRunsAsAUserMadeUpForIt(t *testing.T) {
 
 // What docs/systemd.md says that owner= of the service's own listener takes is
 // enough, and the first line of it alone is not.
-func TestAnOwnerOfASocketTakesWhatTheDocumentSays(t *testing.T) {
+func TestASocketOwnerNeedsTheDocumentedCapabilities(t *testing.T) {
 	s := instance(t, here(t), "owned", "")
 	path := "/run/prefork-owned/s"
 	s.write(s.ConfigPath(), "listen = [\"unix://"+path+"?owner=nobody\"]\nworkers = 1\n")
@@ -74,7 +74,7 @@ func TestAnOwnerOfASocketTakesWhatTheDocumentSays(t *testing.T) {
 
 // The directory of a user that systemd makes up is root's to enter, whatever
 // the mode of a socket in it: the documents send others to a socket unit.
-func TestAUnixListenerInTheRuntimeDirectoryIsForRootAlone(t *testing.T) {
+func TestAUnixListenerInTheRuntimeDirectoryIsForRootOnly(t *testing.T) {
 	s := instance(t, here(t), "private", "")
 	path := "/run/prefork-private/s"
 	s.write(s.ConfigPath(), "listen = [\"unix://"+path+"?mode=0666\"]\nworkers = 1\n")
@@ -88,7 +88,7 @@ func TestAUnixListenerInTheRuntimeDirectoryIsForRootAlone(t *testing.T) {
 	}
 }
 
-func TestAPrivilegedPortTakesOneCapability(t *testing.T) {
+func TestAPrivilegedPortNeedsOneCapability(t *testing.T) {
 	m := here(t)
 	m.must(t, "sh", "-c", "echo 1024 >/proc/sys/net/ipv4/ip_unprivileged_port_start") // the default, in a network of its own
 	s := service(t, m, "port", "port.service", 80)

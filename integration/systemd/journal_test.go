@@ -56,7 +56,7 @@ func (e Entry) late(t *testing.T) bool {
 // The journal finds out whose line it is by looking at the process that wrote
 // it, which in mode forking lives for milliseconds. It looks between the two
 // times that it notes, so a line is excused if they lie far apart.
-func TestTheLastLineOfAWorkerIsTheUnitsToo(t *testing.T) {
+func TestTheLastLineOfAWorkerBelongsToTheUnit(t *testing.T) {
 	s := instance(t, here(t), "last", "mode = \"forking\"\nlog_level = \"debug\"")
 	s.Start()
 	const connections = 30

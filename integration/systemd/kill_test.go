@@ -132,7 +132,7 @@ func (f fate) but(request, serves, others bool) string {
 	return strings.Join(differs, "; ")
 }
 
-func TestAMasterThatIsKilledCostsNoConnectionAndNoAnswer(t *testing.T) {
+func TestAKilledMasterLosesNoConnectionAndNoAnswer(t *testing.T) {
 	s := instance(t, here(t), "kill", "")
 	f := killMaster(t, s)
 	t.Log(f)
@@ -212,7 +212,7 @@ func (s *Service) wedge() int {
 
 // A worker that hangs when its master dies would stay for ever: systemd leaves
 // it alone, and so does everybody else but the next master.
-func TestTheNextMasterEndsWorkersThatDoNotFinish(t *testing.T) {
+func TestTheNextMasterKillsWorkersThatDoNotFinish(t *testing.T) {
 	s, _ := wedged(t, "leftover", time.Second)
 	master, old := s.MainPID(), s.Processes()
 	s.Kill("KILL", master)
@@ -222,7 +222,7 @@ func TestTheNextMasterEndsWorkersThatDoNotFinish(t *testing.T) {
 }
 
 // A stop does not leave them either.
-func TestAStopEndsWhatAnEarlierMasterLeft(t *testing.T) {
+func TestAStopKillsWorkersOfAnEarlierMaster(t *testing.T) {
 	s, hangs := wedged(t, "leftstop", 20*time.Second)
 	master, old := s.MainPID(), s.Processes()
 	s.Kill("KILL", master)

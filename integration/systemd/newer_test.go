@@ -110,7 +110,7 @@ func TestNotifyReloadWaitsForTheNewGeneration(t *testing.T) {
 
 // systemd does not ask how a reload by signal went: it has ended, and the
 // status line says how.
-func TestANotifyReloadThatFailsEndsAndSaysWhy(t *testing.T) {
+func TestAFailedNotifyReloadEndsAndReportsWhy(t *testing.T) {
 	s := notifyReload(t, newer(t))
 	s.Start()
 	s.Configure("mode = \"thread\\\\ing\"")
@@ -127,7 +127,7 @@ func TestANotifyReloadThatFailsEndsAndSaysWhy(t *testing.T) {
 	}
 }
 
-func TestANewerSystemdDoesTheSame(t *testing.T) {
+func TestANewerSystemdBehavesTheSame(t *testing.T) {
 	m := newer(t)
 	t.Run("a master that is killed costs nothing", func(t *testing.T) {
 		s := instance(t, m, "newer-kill", "")

@@ -36,7 +36,7 @@ func TestReloadTwentyTimesUnderLoadLosesNothing(t *testing.T) {
 
 // TimeoutStartSec= bounds a reload too, and the probation that it ends with may
 // be longer: the server asks for the time.
-func TestAReloadMayTakeLongerThanAStart(t *testing.T) {
+func TestAReloadMayTakeLongerThanTimeoutStartSec(t *testing.T) {
 	s := instance(t, here(t), "patient", "[reload]\nprobation = \"12s\"")
 	s.DropIn("[Service]\nTimeoutStartSec=8s\n")
 	s.Start()
@@ -49,7 +49,7 @@ func TestAReloadMayTakeLongerThanAStart(t *testing.T) {
 	}
 }
 
-func TestAReloadThatFailsSaysWhyAndTheOldGenerationServes(t *testing.T) {
+func TestAFailedReloadReportsWhyAndTheOldGenerationServes(t *testing.T) {
 	for name, config := range map[string]string{
 		"refused by the master":    "mode = \"thread\\\\ing\"", // a backslash must survive the way to systemctl
 		"refused by the workers":   "handler = \"http\"\n[options]\nroot = \"/nowhere\"",
@@ -100,7 +100,7 @@ func TestAReloadThatFailsSaysWhyAndTheOldGenerationServes(t *testing.T) {
 	}
 }
 
-func TestAListenerIsInTheStoreAsLongAsItIsConfigured(t *testing.T) {
+func TestAListenerIsStoredWhileItIsConfigured(t *testing.T) {
 	m := here(t)
 	s := instance(t, m, "store", "[reload]\nprobation = \"100ms\"")
 	s.Start()

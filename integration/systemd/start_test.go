@@ -23,7 +23,7 @@ func installed(t *testing.T, m *Machine) *Service {
 	return s
 }
 
-func TestAfterMakeInstallAloneStartServes(t *testing.T) {
+func TestServesAfterMakeInstallAndStart(t *testing.T) {
 	s := installed(t, here(t))
 	s.Start()
 	if state := s.Property("ActiveState"); state != "active" {
@@ -38,7 +38,7 @@ func TestAfterMakeInstallAloneStartServes(t *testing.T) {
 	})
 }
 
-func TestMakeUninstallLeavesNothingButWhatWasChanged(t *testing.T) {
+func TestMakeUninstallKeepsOnlyAChangedConfiguration(t *testing.T) {
 	m := here(t)
 	const prefix = "PREFIX=/opt/elsewhere"
 	files := func() string { return m.try("find", "/opt/elsewhere", "-type", "f") }

@@ -10,7 +10,7 @@ import (
 
 // The request outlasts the unit's TimeoutStopSec=, which a drop-in shortens: a
 // drain of any length is longer than what systemd would wait unasked.
-func TestAStopWaitsForRequestsThatOutlastItsTimeout(t *testing.T) {
+func TestAStopWaitsForRequestsLongerThanTimeoutStopSec(t *testing.T) {
 	s := instance(t, here(t), "stop", "[timeouts]\ndrain_timeout = \"5m\"")
 	s.DropIn("[Service]\nTimeoutStopSec=15s\n")
 	s.Start()
@@ -56,7 +56,7 @@ func TestAStopWaitsForRequestsThatOutlastItsTimeout(t *testing.T) {
 
 // Between stop and start the socket stays in systemd's store, closed to new
 // handshakes: a client's kernel repeats its SYN a second later.
-func TestARestartUnderLoadRefusesNobody(t *testing.T) {
+func TestARestartUnderLoadRefusesNoConnection(t *testing.T) {
 	s := instance(t, here(t), "restart", "")
 	s.Start()
 	load := s.Load(4, 1)
@@ -76,7 +76,7 @@ func TestARestartUnderLoadRefusesNobody(t *testing.T) {
 }
 
 // A stop for good refuses those who come later, and nobody else.
-func TestAStopUnderLoadAnswersWhoeverIsConnected(t *testing.T) {
+func TestAStopUnderLoadAnswersOpenConnections(t *testing.T) {
 	s := instance(t, here(t), "stopload", "")
 	for range 3 {
 		s.Start()

@@ -50,7 +50,7 @@ func TestAMasterThatHangsIsReplacedByTheWatchdog(t *testing.T) {
 
 // Nobody but the watchdog would notice: the master's own patience with silent
 // workers is switched off.
-func TestAQuorumOfWorkersThatHangsIsReplacedByTheWatchdog(t *testing.T) {
+func TestAQuorumOfHungWorkersIsReplacedByTheWatchdog(t *testing.T) {
 	s := instance(t, here(t), "quorum", "[timeouts]\nworker_timeout = \"0s\"\ndrain_timeout = \"1s\"")
 	s.DropIn(impatient)
 	s.Start()
@@ -66,7 +66,7 @@ func TestAQuorumOfWorkersThatHangsIsReplacedByTheWatchdog(t *testing.T) {
 	}
 }
 
-func TestWorkersThatHangAreReplacedBeforeTheWatchdogBites(t *testing.T) {
+func TestHungWorkersAreReplacedBeforeTheWatchdogFires(t *testing.T) {
 	s := instance(t, here(t), "hang", "")
 	s.testServer(testconf.Config{WorkerTimeout: 5 * time.Second}, "WatchdogSec=60s\n")
 	s.Start()
