@@ -18,7 +18,7 @@ import (
 	"prefork/internal/testdir"
 )
 
-// access is what these tests read of a record.
+// access holds the fields of an access record that these tests check.
 type access struct {
 	Listener string `json:"listener"`
 	Remote   string `json:"remote"`
@@ -29,7 +29,8 @@ type access struct {
 	Outcome  string `json:"outcome"`
 }
 
-// readAccess returns the records of the files. A line that is none is an error.
+// readAccess returns the records of the files. A line that is not a record is
+// an error.
 func readAccess(t *testing.T, paths ...string) (records []access) {
 	t.Helper()
 	for _, path := range paths {
@@ -38,7 +39,7 @@ func readAccess(t *testing.T, paths ...string) (records []access) {
 			t.Fatal(err)
 		}
 		if len(data) > 0 && data[len(data)-1] != '\n' {
-			t.Errorf("%s ends in the midst of a record", path)
+			t.Errorf("%s ends in the middle of a record", path)
 		}
 		for line := range strings.Lines(string(data)) {
 			var r access
@@ -51,7 +52,6 @@ func readAccess(t *testing.T, paths ...string) (records []access) {
 	return records
 }
 
-// countLines counts the lines of the files.
 func countLines(paths ...string) (n int) {
 	for _, path := range paths {
 		data, _ := os.ReadFile(path)
@@ -60,8 +60,9 @@ func countLines(paths ...string) (n int) {
 	return n
 }
 
-// visit makes one connection and returns its own address.
-func visit(network, address, line string) (local string, err error) {
+// exchangeLine sends one line on a new connection, checks the answer and
+// returns the connection's local address.
+func exchangeLine(network, address, line string) (local string, err error) {
 	c, err := net.Dial(network, address)
 	if err != nil {
 		return "", err
@@ -80,24 +81,25 @@ func visit(network, address, line string) (local string, err error) {
 	return c.LocalAddr().String(), err
 }
 
-// visitors makes connections from several goroutines. between runs on one of
-// them, after each of its visits.
-func visitors(t *testing.T, c *Command, each int, between func(i int)) (visits map[string]int) {
+// connectRepeatedly makes connections from eight goroutines and counts them by
+// local address. The first goroutine calls between after each of its
+// connections.
+func connectRepeatedly(t *testing.T, c *Command, each int, between func(i int)) (connections map[string]int) {
 	t.Helper()
 	network, address := c.Address("")
-	visits = map[string]int{}
+	connections = map[string]int{}
 	var mu sync.Mutex
 	var group sync.WaitGroup
 	for i := range 8 {
 		group.Go(func() {
 			for n := range each {
-				local, err := visit(network, address, strings.Repeat("x", 1+n%100))
+				local, err := exchangeLine(network, address, strings.Repeat("x", 1+n%100))
 				if err != nil {
 					t.Error(err)
 					return
 				}
 				mu.Lock()
-				visits[local]++
+				connections[local]++
 				mu.Unlock()
 				if i == 0 {
 					between(n)
@@ -106,11 +108,11 @@ func visitors(t *testing.T, c *Command, each int, between func(i int)) (visits m
 		})
 	}
 	group.Wait()
-	return visits
+	return connections
 }
 
-// Each connection is one whole line, whichever worker served it and whatever
-// happens to the file and the workers meanwhile.
+// Each connection is one whole line, even if the file is rotated and the
+// workers are replaced meanwhile.
 func TestEachConnectionIsOneLineAcrossRotations(t *testing.T) {
 	t.Parallel()
 	for _, mode := range []string{"threading", "forking"} {
@@ -123,7 +125,7 @@ func TestEachConnectionIsOneLineAcrossRotations(t *testing.T) {
 			}
 			c := serve(t, config+fmt.Sprintf("mode = %q\n[access]\naccess_log = %q\n", mode, path))
 			rotations := 0
-			visits := visitors(t, c, each, func(n int) {
+			connections := connectRepeatedly(t, c, each, func(n int) {
 				switch n % 100 {
 				case 3, 43, 83:
 					if err := os.Rename(path, fmt.Sprintf("%s.%d", path, rotations)); err != nil {
@@ -143,7 +145,7 @@ func TestEachConnectionIsOneLineAcrossRotations(t *testing.T) {
 			})
 			files, err := filepath.Glob(path + "*")
 			if err != nil || len(files) < 2 {
-				t.Fatalf("files %v, %v: want a rotated one", files, err)
+				t.Fatalf("files %v, %v: want at least one rotated file", files, err)
 			}
 			total, pids := 8*each, map[int]bool{}
 			Wait(t, "a line for each connection", func() (bool, string) {
@@ -155,10 +157,10 @@ func TestEachConnectionIsOneLineAcrossRotations(t *testing.T) {
 				if r.Outcome != "ok" || r.In < 2 || r.In != r.Out || !strings.HasPrefix(r.Listener, "tcp://127.0.0.1:") {
 					t.Errorf("record %+v", r)
 				}
-				visits[r.Remote]--
+				connections[r.Remote]--
 				pids[r.PID] = true
 			}
-			for remote, n := range visits {
+			for remote, n := range connections {
 				if n != 0 {
 					t.Errorf("%s is %d records short", remote, n)
 				}
@@ -203,7 +205,7 @@ func TestHTTPRequestsAreLinesInTheCommonFormat(t *testing.T) {
 	}
 	client.CloseIdleConnections()
 
-	// A reload changes what is written, not where.
+	// A reload changes the format but not the file.
 	c.write(config("json"))
 	if code, _, stderr := c.run("reload"); code != 0 {
 		t.Fatalf("reload: exit %d, %s", code, stderr)
@@ -233,20 +235,19 @@ func readText(path string) string {
 	return string(data)
 }
 
-// Who asks for an access log that cannot be written must not serve without.
 func TestAnAccessLogThatCannotBeOpenedFailsTheStart(t *testing.T) {
 	dir, binary := testdir.Short(t), Program(t, "prefork/cmd/prefork")
 	pipe := filepath.Join(dir, "pipe")
 	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for path, says := range map[string]string{
+	for path, want := range map[string]string{
 		filepath.Join(dir, "none", "x"): "no such file or directory",
 		dir:                             "is a directory",
-		pipe:                            "no such device or address", // nobody reads it
+		pipe:                            "no such device or address", // it has no reader
 	} {
 		code, _, stderr := execute(t, exec.Command(binary, "serve", "--listen", "tcp://127.0.0.1:0", "--control", "none", "--access-log", path))
-		if code != 1 || !strings.Contains(stderr, "open access log: open "+path+": "+says) {
+		if code != 1 || !strings.Contains(stderr, "open access log: open "+path+": "+want) {
 			t.Errorf("%s: exit %d, %q", path, code, stderr)
 		}
 	}
@@ -256,7 +257,7 @@ func TestAnAccessLogThatCannotBeOpenedFailsTheStart(t *testing.T) {
 	}
 }
 
-// The stream of a container. Whoever reads it may be slow: the clients are not.
+// Standard output of a container is such a pipe, and its reader may be slow.
 func TestAnUnreadAccessLogPipeDoesNotBlockClients(t *testing.T) {
 	dir := testdir.Short(t)
 	r, w, err := os.Pipe()
@@ -272,9 +273,9 @@ func TestAnUnreadAccessLogPipeDoesNotBlockClients(t *testing.T) {
 	_ = w.Close()
 	s.WaitState("running")
 	network, address := s.Address("")
-	visits := 0
-	for ; visits < 2000 && !strings.Contains(s.Log.Text(), "access log not written"); visits++ {
-		if _, err := visit(network, address, "x"); err != nil {
+	connections := 0
+	for ; connections < 2000 && !strings.Contains(s.Log.Text(), "access log not written"); connections++ {
+		if _, err := exchangeLine(network, address, "x"); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -287,11 +288,11 @@ func TestAnUnreadAccessLogPipeDoesNotBlockClients(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	path := filepath.Join(dir, "what came")
+	path := filepath.Join(dir, "received")
 	if err := os.WriteFile(path, data, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if n := len(readAccess(t, path)); n < 100 || n > visits {
-		t.Errorf("%d records of %d visits", n, visits)
+	if n := len(readAccess(t, path)); n < 100 || n > connections {
+		t.Errorf("%d records of %d connections", n, connections)
 	}
 }

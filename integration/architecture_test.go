@@ -12,7 +12,7 @@ import (
 	"testing"
 )
 
-// pkg is what go list says of a package.
+// pkg is the output of go list for a package.
 type pkg struct {
 	ImportPath string
 	Imports    []string
@@ -23,7 +23,7 @@ type pkg struct {
 // module is the path of the module, which `make module` changes.
 var module = strings.TrimSuffix(reflect.TypeFor[pkg]().PkgPath(), "/integration")
 
-// packages lists the module's packages, tests aside.
+// packages lists the module's packages without their tests.
 func packages(t *testing.T) map[string]pkg {
 	t.Helper()
 	command := exec.Command("go", "list", "-json=ImportPath,Imports,Deps", module+"/...")
@@ -49,8 +49,9 @@ func packages(t *testing.T) map[string]pkg {
 // under reports whether path is the package or lies below it.
 func under(path, root string) bool { return path == root || strings.HasPrefix(path, root+"/") }
 
-// arrows say what a room may import of this module, itself and what lies
-// below it aside. Rooms not named here are held to nothing by this list.
+// arrows lists the packages of this module that a room may import. A room is a
+// package and the packages below it, which may always import each other. Rooms
+// that are not listed here may import anything.
 var arrows = []struct {
 	room    string
 	imports []string
@@ -76,29 +77,29 @@ var arrows = []struct {
 	{module, []string{"prefork/master", "prefork/worker", "prefork/ipc", "prefork/systemd", "prefork/internal/logs", "prefork/internal/program", "prefork/internal/setting"}},
 }
 
-// taboos say what may never be among the dependencies of a room, however far
-// away.
-var taboos = []struct {
+// forbidden lists packages that a room may not depend on, directly or
+// indirectly.
+var forbidden = []struct {
 	room string
 	deps []string
 	why  string
 }{
-	{"prefork/master", []string{"prefork/worker"}, "the master knows workers by their messages alone"},
-	{"prefork/worker", []string{"prefork/master", "prefork/systemd"}, "a worker knows nothing of its master but the channel"},
+	{"prefork/master", []string{"prefork/worker"}, "the master knows workers only by their messages"},
+	{"prefork/worker", []string{"prefork/master", "prefork/systemd"}, "a worker knows its master only by the channel"},
 	{"prefork/master/policy", []string{"os", "net", "syscall", "golang.org/x/sys/unix", "go.uber.org/zap", "log", "log/slog"}, "policy is pure"},
 	{"prefork/ipc", []string{"go.uber.org/zap", "log", "log/slog"}, "ipc returns errors and does not log"},
 	{"prefork/systemd", []string{"go.uber.org/zap", "log", "log/slog"}, "systemd returns errors and does not log"},
 	{module, []string{"testing", "prefork/preforktest"}, "only tests import what tests need"},
 	{"prefork/cmd/prefork", []string{"testing", "prefork/preforktest"}, "only tests import what tests need"},
 	{"prefork/worker/handlers", []string{"testing", "prefork/preforktest"}, "only tests import what tests need"},
-	{module, []string{"github.com/spf13/cobra", "github.com/pelletier/go-toml/v2"}, "a library user compiles no command line"},
+	{module, []string{"github.com/spf13/cobra", "github.com/pelletier/go-toml/v2"}, "users of the library do not compile the command line"},
 }
 
 func TestImportsFollowTheArrows(t *testing.T) {
 	all := packages(t)
 	for _, arrow := range arrows {
 		for path, p := range all {
-			// The root is a room of its own; all others include what is below.
+			// The root is one package. Every other room includes the packages below it.
 			if arrow.room == module && path != module || !under(path, arrow.room) {
 				continue
 			}
@@ -110,7 +111,7 @@ func TestImportsFollowTheArrows(t *testing.T) {
 					continue
 				}
 				if !slices.ContainsFunc(arrow.imports, func(room string) bool { return under(imported, room) }) {
-					t.Errorf("%s imports %s; its arrows are %v", path, imported, arrow.imports)
+					t.Errorf("%s imports %s; it may import %v", path, imported, arrow.imports)
 				}
 			}
 		}
@@ -120,7 +121,7 @@ func TestImportsFollowTheArrows(t *testing.T) {
 	}
 }
 
-// innermost is the narrowest room of arrows that a package belongs to.
+// innermost returns the room with the longest path that contains the package.
 func innermost(path string) string {
 	best := ""
 	for _, arrow := range arrows {
@@ -133,38 +134,38 @@ func innermost(path string) string {
 
 func TestForbiddenDependenciesAreAbsent(t *testing.T) {
 	all := packages(t)
-	for _, taboo := range taboos {
-		p := all[taboo.room]
-		// What "time" itself pulls in is no reach of the room's own.
+	for _, rule := range forbidden {
+		p := all[rule.room]
+		// Package time depends on os and syscall. That is not the policy's doing.
 		own := p.Deps
-		if taboo.room == "prefork/master/policy" {
+		if rule.room == "prefork/master/policy" {
 			own = withoutDepsOf(t, p.Deps, p.Imports)
 		}
 		for _, dep := range own {
-			for _, bad := range taboo.deps {
+			for _, bad := range rule.deps {
 				if dep == bad || strings.Contains(bad, ".") && under(dep, bad) || strings.HasPrefix(bad, "prefork/") && under(dep, bad) {
-					t.Errorf("%s depends on %s: %s", taboo.room, dep, taboo.why)
+					t.Errorf("%s depends on %s: %s", rule.room, dep, rule.why)
 				}
 			}
 		}
 	}
 }
 
-// withoutDepsOf removes from deps what only the standard packages among the
-// imports bring along: the imports themselves stay.
+// withoutDepsOf removes the dependencies of the standard packages among the
+// imports from deps. The imports themselves stay.
 func withoutDepsOf(t *testing.T, deps, imports []string) []string {
 	t.Helper()
 	out, err := exec.Command("go", append([]string{"list", "-f", `{{if .Standard}}{{join .Deps "\n"}}{{end}}`}, imports...)...).Output()
 	if err != nil {
 		t.Fatalf("go list: %v", err)
 	}
-	brought := strings.Fields(string(out))
+	indirect := strings.Fields(string(out))
 	return slices.DeleteFunc(slices.Clone(deps), func(dep string) bool {
-		return slices.Contains(brought, dep) && !slices.Contains(imports, dep)
+		return slices.Contains(indirect, dep) && !slices.Contains(imports, dep)
 	})
 }
 
-// A clock or a generator of chance in the policy would end its replays.
+// With a clock or random numbers in the policy, a log could not be replayed.
 func TestPolicyReadsNoClock(t *testing.T) {
 	out, err := exec.Command("go", "list", "-f", "{{.Dir}}", "prefork/master/policy").Output()
 	if err != nil {
@@ -173,12 +174,12 @@ func TestPolicyReadsNoClock(t *testing.T) {
 	dir := strings.TrimSpace(string(out))
 	grep := exec.Command("grep", "-nE", `time\.(Now|Since|Until|After|Sleep|NewTimer|NewTicker|Tick)\(|math/rand|^\s*go (func|[a-z])`, "-r", "--include=*.go", "--exclude=*_test.go", dir)
 	if out, err := grep.Output(); err == nil {
-		t.Errorf("the policy reads a clock, draws lots or starts a goroutine:\n%s", out)
+		t.Errorf("the policy reads a clock, uses random numbers or starts a goroutine:\n%s", out)
 	}
 }
 
-// The library needs two modules; what the command or the tests need is not in
-// what its users compile.
+// Users of the library compile two other modules. Modules of the command and of
+// the tests are not among them.
 func TestLibraryNeedsTwoModules(t *testing.T) {
 	out, err := exec.Command("go", "list", "-deps", "-f", "{{with .Module}}{{.Path}}{{end}}", module, "prefork/worker/handlers").Output()
 	if err != nil {

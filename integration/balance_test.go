@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// spread returns how far the busiest stands above the mean of n.
+// spread returns the ratio of the largest count to the mean of n workers.
 func spread(t *testing.T, what string, counts map[string]int, n int) float64 {
 	t.Helper()
 	total, most := 0, 0
@@ -37,7 +37,7 @@ func TestConnectionsOneAtATimeSpreadOverTheWorkers(t *testing.T) {
 
 func TestLongLivedConnectionsSpreadOverTheWorkers(t *testing.T) {
 	s := Start(t, line(4))
-	everyoneAnswers(t, s, 4)
+	waitAllWorkersServe(t, s, 4)
 	counts := make(map[string]int)
 	holdMany(t, s, 400, counts)
 	if ratio := spread(t, "long-lived", counts, 4); ratio > 1.10 {
@@ -46,9 +46,9 @@ func TestLongLivedConnectionsSpreadOverTheWorkers(t *testing.T) {
 	s.WaitStatus("400 active connections", func(status *Status) bool { return status.Totals.Active == 400 })
 }
 
-// everyoneAnswers connects until n workers have answered: those that the master
-// has just told to accept do so a moment later.
-func everyoneAnswers(t *testing.T, s *Server, n int) {
+// waitAllWorkersServe connects until n workers have answered. A worker begins
+// to accept a moment after the master orders it.
+func waitAllWorkersServe(t *testing.T, s *Server, n int) {
 	t.Helper()
 	network, address := s.Address("")
 	seen := make(map[string]bool)
@@ -64,22 +64,22 @@ func everyoneAnswers(t *testing.T, s *Server, n int) {
 	t.Fatalf("10000 connections reached %d workers, want %d", len(seen), n)
 }
 
-// Taking turns would give a newcomer as many new connections as those have
-// who hold a hundred already. The gate gives it more.
+// If workers took turns, a new worker would get as many new connections as one
+// that already holds a hundred. The gate gives the new worker more.
 func TestNewWorkersCatchUpWithLongLivedConnections(t *testing.T) {
 	s := Start(t, line(2))
 	counts := make(map[string]int)
 	holdMany(t, s, 200, counts)
 	s.Do("scale?n=4")
-	everyoneAnswers(t, s, 4)
+	waitAllWorkersServe(t, s, 4)
 	holdMany(t, s, 200, counts)
 	if ratio := spread(t, "long-lived, two workers later", counts, 4); ratio > 1.20 {
 		t.Errorf("busiest/mean %.3f, at most 1.20 (1.50 without a gate)", ratio)
 	}
 }
 
-// holdMany opens n connections, eight at a time, that stay open until the end
-// of the test, and counts them by worker.
+// holdMany opens n connections, eight at a time, and counts them by worker.
+// They stay open until the test ends.
 func holdMany(t *testing.T, s *Server, n int, counts map[string]int) {
 	t.Helper()
 	network, address := s.Address("")
@@ -102,8 +102,8 @@ func holdMany(t *testing.T, s *Server, n int, counts map[string]int) {
 	group.Wait()
 }
 
-// A stopped worker is given no connection once the gate sees that it has
-// stopped, and none that it does not hold is lost.
+// When the gate sees that a worker has stopped, the worker gets no more
+// connections. No connection is lost.
 func TestStoppedWorkerGetsNoNewConnections(t *testing.T) {
 	s := Start(t, line(4))
 	network, address := s.Address("")
@@ -123,7 +123,7 @@ func TestStoppedWorkerGetsNoNewConnections(t *testing.T) {
 			for range times(500) / 4 {
 				pid, err := Asks(network, address, "pid")
 				if err != nil {
-					t.Error("a connection was stranded:", err)
+					t.Error("a connection was not served:", err)
 					return
 				}
 				mu.Lock()
@@ -139,7 +139,7 @@ func TestStoppedWorkerGetsNoNewConnections(t *testing.T) {
 		t.Fatal(err)
 	}
 	if w := after.Worker(stopped); w == nil || w.Active != before.Worker(stopped).Active || len(counts) != 3 {
-		t.Errorf("the stopped worker took connections: before %v; after %v; served by %v", before, after, counts)
+		t.Errorf("the stopped worker got connections: before %v; after %v; served by %v", before, after, counts)
 	}
 	kill(t, stopped, syscall.SIGCONT)
 	if pid := held.WorkerPID(); pid != stopped {
@@ -147,8 +147,8 @@ func TestStoppedWorkerGetsNoNewConnections(t *testing.T) {
 	}
 }
 
-// hold opens a connection that stays open until the end of the test, and
-// returns the pid of its worker.
+// hold opens a connection that stays open until the test ends and returns the
+// pid of its worker.
 func hold(t *testing.T, network, address string) (string, error) {
 	client, err := TryDial(t, network, address)
 	if err != nil {

@@ -16,8 +16,8 @@ import (
 	"prefork/internal/testdir"
 )
 
-// Browser is a headless chromium with one page, driven over a pipe by the
-// DevTools protocol. One goroutine uses it.
+// Browser is a headless chromium with one page. The test controls it over a
+// pipe with the DevTools protocol. Only one goroutine may use it.
 type Browser struct {
 	tb      testing.TB
 	in      io.Writer
@@ -25,9 +25,9 @@ type Browser struct {
 	session string
 	calls   int
 
-	// Complaints are what the page's console was told of: exceptions, and what
-	// its policy refused.
-	Complaints []string
+	// Errors are the messages on the page's console: exceptions and violations
+	// of its content security policy.
+	Errors []string
 }
 
 // StartBrowser opens the page. It skips the test on a machine without chromium.
@@ -49,7 +49,7 @@ func StartBrowser(tb testing.TB, url string, width, height int) *Browser {
 		"--disable-background-networking", "--disable-component-update", "--disable-sync", "--hide-scrollbars",
 		fmt.Sprintf("--window-size=%d,%d", width, height), "--user-data-dir="+testdir.Short(tb), "--remote-debugging-pipe", "about:blank")
 	command.ExtraFiles = []*os.File{commands, answers}
-	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // its helpers end with it
+	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // so that Cleanup kills its child processes too
 	if err := command.Start(); err != nil {
 		tb.Fatal(err)
 	}
@@ -73,7 +73,7 @@ func StartBrowser(tb testing.TB, url string, width, height int) *Browser {
 	return b
 }
 
-// cdp is a message of the protocol.
+// cdp is a message of the DevTools protocol.
 type cdp struct {
 	ID        int             `json:"id,omitempty"`
 	SessionID string          `json:"sessionId,omitempty"`
@@ -123,7 +123,7 @@ func (b *Browser) try(method string, params, into any) error {
 	}
 }
 
-// receive reads one message, and keeps what it complains of.
+// receive reads one message and stores it in Errors if it is one.
 func (b *Browser) receive() (cdp, error) {
 	var m cdp
 	data, err := b.out.ReadBytes(0)
@@ -135,12 +135,12 @@ func (b *Browser) receive() (cdp, error) {
 	}
 	switch m.Method {
 	case "Runtime.exceptionThrown", "Log.entryAdded":
-		b.Complaints = append(b.Complaints, string(m.Params))
+		b.Errors = append(b.Errors, string(m.Params))
 	}
 	return m, nil
 }
 
-// Evaluate returns the text that an expression of the page's script yields.
+// Evaluate returns the value of a JavaScript expression as text.
 func (b *Browser) Evaluate(expression string) string {
 	b.tb.Helper()
 	var got struct {
@@ -150,7 +150,7 @@ func (b *Browser) Evaluate(expression string) string {
 	return fmt.Sprint(got.Result.Value)
 }
 
-// Wait waits until what an expression yields is as it should be.
+// Wait waits until ok returns true for the value of an expression.
 func (b *Browser) Wait(what, expression string, ok func(string) bool) {
 	b.tb.Helper()
 	Wait(b.tb, what+" on the page", func() (bool, string) {
@@ -159,19 +159,19 @@ func (b *Browser) Wait(what, expression string, ok func(string) bool) {
 	})
 }
 
-// Set turns a feature of the media on: prefers-color-scheme to dark, say.
+// Set sets a media feature, for example prefers-color-scheme to dark.
 func (b *Browser) Set(feature, value string) {
 	b.tb.Helper()
 	b.call("Emulation.setEmulatedMedia", map[string]any{"features": []any{map[string]any{"name": feature, "value": value}}}, nil)
 }
 
-// Resize gives the page another width and height.
+// Resize changes the size of the page.
 func (b *Browser) Resize(width, height int) {
 	b.tb.Helper()
 	b.call("Emulation.setDeviceMetricsOverride", map[string]any{"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}, nil)
 }
 
-// Screenshot writes what the page looks like to a file, as PNG.
+// Screenshot writes the page to a PNG file.
 func (b *Browser) Screenshot(path string) {
 	b.tb.Helper()
 	var shot struct{ Data string }

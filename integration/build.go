@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// programs are built at most once a run, into one directory that
-// RemovePrograms deletes.
+// programs are built at most once per test run. RemovePrograms deletes their
+// directory.
 var programs struct {
 	mu    sync.Mutex
 	dir   string
@@ -25,7 +25,7 @@ type program struct {
 }
 
 // Program builds the main package with the given import path and returns the
-// binary. It may be called from any test, at any time.
+// path of the binary. Tests may call it at the same time.
 func Program(tb testing.TB, importPath string) string {
 	tb.Helper()
 	programs.mu.Lock()
@@ -62,7 +62,8 @@ func build(path, importPath string) error {
 	return nil
 }
 
-// RemovePrograms deletes what Program built. TestMain calls it last.
+// RemovePrograms deletes the programs that Program has built. TestMain calls it
+// at the end.
 func RemovePrograms() error {
 	programs.mu.Lock()
 	defer programs.mu.Unlock()

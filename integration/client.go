@@ -10,14 +10,14 @@ import (
 	"time"
 )
 
-// Client is one line connection that a test drives by hand.
+// Client is a connection on which a test sends and receives lines.
 type Client struct {
 	net.Conn
 	in *bufio.Reader
 	tb testing.TB
 }
 
-// DialClient connects; the connection is closed with the test.
+// DialClient connects. The connection is closed when the test ends.
 func DialClient(tb testing.TB, network, address string) *Client {
 	tb.Helper()
 	c, err := TryDial(tb, network, address)
@@ -27,7 +27,7 @@ func DialClient(tb testing.TB, network, address string) *Client {
 	return c
 }
 
-// TryDial is DialClient for goroutines that must not end the test.
+// TryDial is DialClient for goroutines, which must not call tb.Fatal.
 func TryDial(tb testing.TB, network, address string) (*Client, error) {
 	conn, err := net.DialTimeout(network, address, Patience)
 	if err != nil {
@@ -45,7 +45,7 @@ func (c *Client) Send(line string) {
 	}
 }
 
-// Receive reads one line, or fails with what came instead.
+// Receive reads one line.
 func (c *Client) Receive() string {
 	c.tb.Helper()
 	line, err := c.ReadLine(Patience)
@@ -77,25 +77,27 @@ func (c *Client) WorkerPID() int {
 	answer := c.Ask("pid")
 	pid, err := strconv.Atoi(answer)
 	if err != nil {
-		c.tb.Fatalf("pid: answer %q is no number", answer)
+		c.tb.Fatalf("pid: answer %q is not a number", answer)
 	}
 	return pid
 }
 
-// WaitClosed waits until the server has ended the connection, and returns how.
+// WaitClosed waits until the server has closed the connection and returns the
+// error of the read.
 func (c *Client) WaitClosed() error {
 	c.tb.Helper()
 	line, err := c.ReadLine(Patience)
 	if err == nil {
-		c.tb.Fatalf("expected the end of the connection, got %q", line)
+		c.tb.Fatalf("got %q, want the connection to be closed", line)
 	}
 	if outcome := Classify(err); outcome == Timeout {
-		c.tb.Fatal("the connection was not ended")
+		c.tb.Fatal("the connection was not closed")
 	}
 	return err
 }
 
-// Asks opens a connection, asks one thing and closes it.
+// Asks opens a connection, sends one line, returns the answer and closes the
+// connection.
 func Asks(network, address, line string) (string, error) {
 	conn, err := net.DialTimeout(network, address, Patience)
 	if err != nil {

@@ -16,7 +16,7 @@ import (
 	"prefork/internal/testdir"
 )
 
-// Command is the prefork binary serving, with its configuration in a file.
+// Command is a running `prefork serve` with a configuration file.
 type Command struct {
 	*Server
 	t       *testing.T
@@ -25,7 +25,7 @@ type Command struct {
 	config  string
 }
 
-// serve starts prefork with the configuration, and waits until it serves.
+// serve starts prefork with the configuration and waits until it is running.
 func serve(t *testing.T, config string) *Command {
 	t.Helper()
 	dir := testdir.Short(t)
@@ -72,20 +72,20 @@ func TestReloadCommandReportsTheResult(t *testing.T) {
 	if code, stdout, stderr := c.run("reload"); code != 0 || !strings.Contains(stdout, "2") {
 		t.Errorf("reload: exit %d, %q, %q", code, stdout, stderr)
 	}
-	for name, test := range map[string]struct{ config, says string }{
+	for name, test := range map[string]struct{ config, want string }{
 		"unknown key":  {goodConfig + "worker = 3\n", "prefork.toml:4:"},
 		"bad mode":     {goodConfig + "mode = \"treading\"\n", "threading"},
 		"port in use":  {strings.Replace(goodConfig, `tcp://127.0.0.1:0`, occupied(t), 1), "in use"},
-		"no TOML":      {"listen = [\n", "prefork.toml:"},
+		"invalid TOML": {"listen = [\n", "prefork.toml:"},
 		"all problems": {goodConfig + "mode = \"treading\"\nhandler = \"uper\"\n", "upper"},
 	} {
 		c.write(test.config)
 		code, stdout, stderr := c.run("reload")
-		if code != 1 || !strings.Contains(stderr, test.says) {
-			t.Errorf("%s: exit %d, %q, %q; want exit 1 and %q", name, code, stdout, stderr, test.says)
+		if code != 1 || !strings.Contains(stderr, test.want) {
+			t.Errorf("%s: exit %d, %q, %q; want exit 1 and %q", name, code, stdout, stderr, test.want)
 		}
 		status, err := c.Status()
-		if err != nil || status.Generation != 2 || status.LastReload.OK || !strings.Contains(status.LastReload.Error, test.says) {
+		if err != nil || status.Generation != 2 || status.LastReload.OK || !strings.Contains(status.LastReload.Error, test.want) {
 			t.Errorf("%s: status %v, last reload %+v, %v", name, status, status.LastReload, err)
 		}
 	}
@@ -94,7 +94,7 @@ func TestReloadCommandReportsTheResult(t *testing.T) {
 	}
 	c.write(goodConfig)
 	if code, _, stderr := c.run("reload"); code != 0 {
-		t.Errorf("reload of a mended file: exit %d, %q", code, stderr)
+		t.Errorf("reload of the corrected file: exit %d, %q", code, stderr)
 	}
 }
 
@@ -131,10 +131,10 @@ func TestCommandsControlARunningServer(t *testing.T) {
 		t.Errorf("the drained server: exit %d", code)
 	}
 	if !Refused(network, address) {
-		t.Error("somebody still listens")
+		t.Error("the address still accepts connections")
 	}
 	if code, _, stderr := c.run("status"); code != 1 || stderr == "" {
-		t.Errorf("status of no server: exit %d, %q", code, stderr)
+		t.Errorf("status after the server has ended: exit %d, %q", code, stderr)
 	}
 }
 
@@ -168,8 +168,8 @@ func TestBadConfigurationExits78WithEveryProblem(t *testing.T) {
 	}
 }
 
-// The client of the socketserver documentation: ten times over it connects,
-// sends one line, receives and closes.
+// socketserverClient is the client of the socketserver documentation in a loop:
+// it connects ten times, sends one line, receives the answer and closes.
 const socketserverClient = `
 import socket, sys
 host, port = sys.argv[1], int(sys.argv[2])
@@ -183,8 +183,7 @@ for i in range(10):
 print("ok")
 `
 
-// drivePython runs the client.
-func drivePython(t *testing.T, address string) {
+func runPythonClient(t *testing.T, address string) {
 	t.Helper()
 	python := needtool.Need(t, "python3", "python3")
 	host, port, _ := strings.Cut(address, ":")
@@ -193,8 +192,8 @@ func drivePython(t *testing.T, address string) {
 	}
 }
 
-// driveNetcat types what the README says.
-func driveNetcat(t *testing.T) {
+// runNetcatClient runs the netcat command of the README.
+func runNetcatClient(t *testing.T) {
 	t.Helper()
 	const line = "echo hello | nc -w 1 127.0.0.1 9999"
 	readme, err := os.ReadFile("../README.md")
@@ -207,8 +206,8 @@ func driveNetcat(t *testing.T) {
 	}
 }
 
-// Without a word of configuration prefork serves the upper handler, and its
-// clients find it.
+// Without configuration prefork serves the upper handler, and the other
+// commands find the server.
 func TestServeWithoutArguments(t *testing.T) {
 	if l := occupy(t, "127.0.0.1:9999"); l != nil {
 		_ = l.Close()
@@ -219,14 +218,14 @@ func TestServeWithoutArguments(t *testing.T) {
 	if found, _ := filepath.Glob("/run/prefork/*.sock"); len(found) > 0 { // the pattern is good
 		needtool.Skip(t, "a server of this machine may be at %s", found[0])
 	}
-	runtime := testdir.Short(t) // other servers of this user are in the real ones
+	runtime := testdir.Short(t) // the real directories may hold sockets of other servers
 	environment := append(os.Environ(), "XDG_RUNTIME_DIR="+runtime, "TMPDIR="+runtime, "RUNTIME_DIRECTORY=")
 	command := exec.Command(binary, "serve")
 	command.Env = environment
 	s := StartCommand(t, "", command)
 	waitServing(t, s, "tcp", "127.0.0.1:9999")
-	t.Run("python", func(t *testing.T) { drivePython(t, "127.0.0.1:9999") })
-	t.Run("netcat", driveNetcat)
+	t.Run("python", func(t *testing.T) { runPythonClient(t, "127.0.0.1:9999") })
+	t.Run("netcat", runNetcatClient)
 	client := DialClient(t, "tcp", "127.0.0.1:9999")
 	for _, text := range []string{"one", "two", "three"} {
 		if answer := client.Ask(text); answer != strings.ToUpper(text) {
@@ -246,7 +245,6 @@ func TestServeWithoutArguments(t *testing.T) {
 	}
 }
 
-// A reload by HUP and a drain by TERM of the real binary, under load.
 func TestCommandReloadsOnHUPAndDrainsOnTERM(t *testing.T) {
 	c := serve(t, goodConfig+"handler = \"echo\"\n")
 	network, address := c.Address("")

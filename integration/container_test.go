@@ -12,8 +12,8 @@ import (
 	"prefork/internal/testdir"
 )
 
-// As the first process of a container the master serves, reaps what it did
-// not start, and drains on TERM.
+// As the first process of a container the master serves, reaps orphans and
+// drains on TERM.
 func TestRunsAsPID1(t *testing.T) {
 	t.Parallel()
 	needtool.Root(t, "a new PID namespace")
@@ -24,23 +24,22 @@ func TestRunsAsPID1(t *testing.T) {
 	if err := testconf.Write(config, c); err != nil {
 		t.Fatal(err)
 	}
-	// The shell is PID 1, mounts the namespace's own /proc, and becomes the
-	// server.
+	// The shell is PID 1. It mounts the namespace's /proc and executes the server.
 	command := exec.Command("sh", "-c", `mount --make-rprivate / && mount -t proc proc /proc && exec "$@"`, "sh",
 		Program(t, "prefork/integration/testserver"), "-leash", "-config", config)
 	command.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID | syscall.CLONE_NEWNS}
 	s := startOrSkip(t, c.Control, command)
 	status := s.WaitState("running")
 	if status.PID != 1 {
-		t.Errorf("the master thinks it is process %d", status.PID)
+		t.Errorf("the master reports PID %d, want 1", status.PID)
 	}
 	base := s.Footprint()
-	adoptAndReap(t, s, 5)
+	reapOrphans(t, s, 5)
 	s.WaitFootprint(base)
 	s.Do("reload")
 
 	network, address := s.Address("")
-	load := storm(t, PerRequest, network, address)
+	load := startConnecting(t, PerRequest, network, address)
 	waitOK(t, 50, load)
 	s.Signal(syscall.SIGTERM)
 	if code := s.WaitExit(); code != 0 {
@@ -51,20 +50,21 @@ func TestRunsAsPID1(t *testing.T) {
 	}
 }
 
-// startOrSkip starts a command that the machine may not allow even to root.
+// startOrSkip starts a command in new namespaces. It skips the test on a machine
+// that does not allow them even to root.
 func startOrSkip(t *testing.T, control string, command *exec.Cmd) *Server {
 	t.Helper()
 	probe := exec.Command("sh", "-c", "mount --make-rprivate / && mount -t proc proc /proc")
 	probe.SysProcAttr = &syscall.SysProcAttr{Cloneflags: command.SysProcAttr.Cloneflags}
 	if out, err := probe.CombinedOutput(); err != nil {
-		needtool.Skip(t, "no PID namespace with a /proc of its own here: %v: %s", err, out)
+		needtool.Skip(t, "this machine does not allow a PID namespace with its own /proc: %v: %s", err, out)
 	}
 	return StartCommand(t, control, command)
 }
 
-// adoptAndReap makes workers leave n orphans, which the master inherits, and
-// waits until it has reaped them all.
-func adoptAndReap(t *testing.T, s *Server, n int) {
+// reapOrphans makes workers leave n orphans and waits until the master, which
+// adopts them, has reaped them all.
+func reapOrphans(t *testing.T, s *Server, n int) {
 	t.Helper()
 	before := strings.Count(s.Log.Text(), `"orphan reaped"`)
 	for range n {
@@ -86,14 +86,14 @@ func TestRunsAsSubreaper(t *testing.T) {
 	s := Launch(t, line(2), "-subreaper")
 	s.WaitState("running")
 	base := s.Footprint()
-	adoptAndReap(t, s, 1)
-	// The exits of its own workers are not stolen by the reaping of others.
+	reapOrphans(t, s, 1)
+	// The master still learns how its own workers exit.
 	for _, w := range s.WaitWorkers(2).Workers {
 		kill(t, w.PID, syscall.SIGKILL)
 		exitLine(t, s, w.PID)
 	}
 	s.WaitWorkers(2)
-	adoptAndReap(t, s, 1)
+	reapOrphans(t, s, 1)
 	s.WaitFootprint(base)
 	s.Signal(syscall.SIGTERM)
 	if code := s.WaitExit(); code != 0 {

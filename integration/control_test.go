@@ -8,14 +8,14 @@ import (
 	"testing"
 )
 
-// Every request of the table in docs/configuration.md is known to the daemon.
-// Those that would end it are sent last.
+// The daemon serves every request of the table in docs/configuration.md. The
+// requests that end the server are sent last.
 func TestTheControlSocketServesEveryDocumentedRequest(t *testing.T) {
-	book, err := os.ReadFile("../docs/configuration.md")
+	document, err := os.ReadFile("../docs/configuration.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	requests := regexp.MustCompile("`(GET|POST) (/[^`]*)`").FindAllStringSubmatch(string(book), -1)
+	requests := regexp.MustCompile("`(GET|POST) (/[^`]*)`").FindAllStringSubmatch(string(document), -1)
 	if len(requests) < 11 {
 		t.Fatalf("the document has %d requests", len(requests))
 	}
@@ -26,7 +26,7 @@ func TestTheControlSocketServesEveryDocumentedRequest(t *testing.T) {
 		switch {
 		case strings.HasSuffix(path, "/drain"), strings.HasSuffix(path, "/stop"):
 			last = append(last, path)
-		case path == "/v1/stream": // has no end; its tests are the master's
+		case path == "/v1/stream": // has no end; package master tests it
 		case method == http.MethodGet:
 			if code, err := c.call(method, path, Patience, nil); err != nil || code != http.StatusOK {
 				t.Errorf("%s: %d, %v", path, code, err)
@@ -40,10 +40,10 @@ func TestTheControlSocketServesEveryDocumentedRequest(t *testing.T) {
 		}
 	}
 	if a, err := c.Command("no-such-thing"); err == nil && a.Code != http.StatusNotFound {
-		t.Errorf("a command that there is not was answered %+v", a)
+		t.Errorf("answer to an unknown command: %+v", a)
 	}
 	if len(last) != 2 {
-		t.Fatalf("the document ends the server by %v", last)
+		t.Fatalf("requests in the document that end the server: %v, want two", last)
 	}
 	if a, err := c.Command("drain"); err != nil || !a.OK {
 		t.Errorf("drain: %+v, %v", a, err)

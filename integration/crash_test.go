@@ -10,18 +10,18 @@ import (
 	"time"
 )
 
-// A worker younger than this at its death is braked by the backoff, which is
-// right but not what these tests are about.
-const grown = 1.2 // seconds
+// The backoff delays the replacement of a worker that dies younger than this.
+// These tests do not want the delay.
+const minAge = 1.2 // seconds
 
-// victim waits for grown workers and picks one of them at random.
-func victim(t *testing.T, s *Server, random *rand.Rand) Worker {
+// pickWorker waits for workers older than minAge and returns one at random.
+func pickWorker(t *testing.T, s *Server, random *rand.Rand) Worker {
 	t.Helper()
 	var old []Worker
 	s.WaitStatus("a worker old enough", func(status *Status) bool {
 		old = nil
 		for _, w := range status.Serving() {
-			if w.AgeS > grown {
+			if w.AgeS > minAge {
 				old = append(old, w)
 			}
 		}
@@ -30,46 +30,46 @@ func victim(t *testing.T, s *Server, random *rand.Rand) Worker {
 	return old[random.IntN(len(old))]
 }
 
-// replaced waits until the victim is gone and the pool is whole again, and
-// checks that status and /proc tell the same story at every look.
-func replaced(t *testing.T, s *Server, gone, workers, restarts int) {
+// waitReplaced waits until the killed worker is gone and the pool has its size
+// again. It checks each status that it sees, and at the end that /proc agrees.
+func waitReplaced(t *testing.T, s *Server, gone, workers, restarts int) {
 	t.Helper()
 	var accepted uint64
 	s.WaitStatus("a replacement", func(status *Status) bool {
 		pids, slots := make(map[int]bool), make(map[int]bool)
 		for _, w := range status.Workers {
 			if pids[w.PID] || slots[w.Slot] || w.Generation != 1 {
-				t.Errorf("status names a worker twice, or one of a generation that never was: %v", status)
+				t.Errorf("status lists a worker twice or a wrong generation: %v", status)
 			}
 			pids[w.PID], slots[w.Slot] = true, true
 		}
 		if len(status.Workers) > workers || status.Totals.Restarts > uint64(restarts) || status.Totals.Accepted < accepted {
-			t.Errorf("status is off: at most %d workers and %d restarts, accepted was %d: %v", workers, restarts, accepted, status)
+			t.Errorf("wrong status: want at most %d workers, at most %d restarts, at least %d accepted: %v", workers, restarts, accepted, status)
 		}
 		accepted = status.Totals.Accepted
 		return status.Worker(gone) == nil && len(status.Serving()) == workers && status.Totals.Restarts == uint64(restarts)
 	})
 	for _, pid := range Children(s.PID) {
 		if stateOf(pid) == 'Z' && pid == gone {
-			t.Errorf("worker %d is a zombie though status has forgotten it", pid)
+			t.Errorf("worker %d is a zombie, but the status does not list it", pid)
 		}
 	}
 }
 
-// onlyLostBy fails for anything lost that was not in a killed worker's hands,
-// and for any connect that failed.
-func onlyLostBy(t *testing.T, killed map[int]bool, loads ...*Running) (lost int) {
+// mustLoseOnlyFrom stops the loads. It fails the test if a connect failed, or if
+// a request was lost that a killed worker did not hold.
+func mustLoseOnlyFrom(t *testing.T, killed map[int]bool, loads ...*Running) (lost int) {
 	t.Helper()
 	for _, load := range loads {
 		tally := load.Stop()
 		t.Logf("%s clients: %v", load.Load.Kind, tally)
 		if n := tally.Count(NoListener) + tally.Count(Unreached) + tally.Count(Wrong) + tally.Count(Timeout); n != 0 {
-			t.Errorf("a worker's death was felt by others: %v", tally)
+			t.Errorf("clients of other workers failed: %v", tally)
 		}
 		for pid, n := range tally.LostBy() {
 			lost += n
 			if pid != 0 && !killed[pid] {
-				t.Errorf("%d requests lost by worker %d, which nobody killed", n, pid)
+				t.Errorf("%d requests lost by worker %d, which was not killed", n, pid)
 			}
 		}
 	}
@@ -91,23 +91,23 @@ func TestFiftyKilledWorkersLoseOnlyTheirOwnConnections(t *testing.T) {
 	killed := make(map[int]bool)
 	start := func() []*Running { return startLoads(t.Context(), network, address, Persistent, PerRequest) }
 
-	// First as it comes: the worker dies while it works.
+	// First, workers are killed while they work.
 	n := times(50)
 	loads := start()
 	for i := range n / 2 {
-		w := victim(t, s, random)
+		w := pickWorker(t, s, random)
 		killed[w.PID] = true
 		kill(t, w.PID, syscall.SIGKILL)
-		replaced(t, s, w.PID, workers, i+1)
+		waitReplaced(t, s, w.PID, workers, i+1)
 	}
-	onlyLostBy(t, killed, loads...)
+	mustLoseOnlyFrom(t, killed, loads...)
 
-	// Then with the worker stopped before, so that status can be held to the
-	// very number of connections that were in its hands.
+	// Then each worker is stopped before it is killed, so that the number of
+	// connections that it holds is known exactly.
 	loads = start()
 	held := 0
 	for i := n / 2; i < n; i++ {
-		w := victim(t, s, random)
+		w := pickWorker(t, s, random)
 		killed[w.PID] = true
 		stop(t, w.PID)
 		status, err := s.Status()
@@ -116,15 +116,15 @@ func TestFiftyKilledWorkersLoseOnlyTheirOwnConnections(t *testing.T) {
 		}
 		held += status.Worker(w.PID).Active + 1 // one may be accepted and not yet counted
 		kill(t, w.PID, syscall.SIGKILL)
-		replaced(t, s, w.PID, workers, i+1)
+		waitReplaced(t, s, w.PID, workers, i+1)
 	}
-	if lost := onlyLostBy(t, killed, loads...); lost > held {
-		t.Errorf("%d connections lost, but only %d were in the killed workers' hands", lost, held)
+	if lost := mustLoseOnlyFrom(t, killed, loads...); lost > held {
+		t.Errorf("%d connections lost, but the killed workers held only %d", lost, held)
 	}
 	s.WaitFootprint(base)
-	status := s.WaitStatus("nothing in hand", func(status *Status) bool { return status.Totals.Active == 0 })
+	status := s.WaitStatus("no active connection", func(status *Status) bool { return status.Totals.Active == 0 })
 	if status.State != "running" || status.Degraded != "" || len(status.Serving()) != workers {
-		t.Errorf("after the storm: %v %s", status, status.Degraded)
+		t.Errorf("after the kills: %v %s", status, status.Degraded)
 	}
 	if logged := s.Log.Count("msg", "worker exited", "signal", float64(syscall.SIGKILL)); logged != n {
 		t.Errorf("%d of %d deaths are in the log", logged, n)
@@ -148,7 +148,7 @@ func stop(t *testing.T, pid int) {
 	})
 }
 
-// All workers at once: nobody is refused, for the master holds the sockets.
+// No client is refused, because the master keeps the listeners open.
 func TestNoConnectionIsRefusedWhenAllWorkersDie(t *testing.T) {
 	s := Start(t, line(2))
 	for _, w := range s.WaitWorkers(2).Workers {
@@ -164,7 +164,8 @@ func TestNoConnectionIsRefusedWhenAllWorkersDie(t *testing.T) {
 	})
 }
 
-// A crash loop is braked and said to be one; it ends when the cause does.
+// In a crash loop the restarts slow down and the status is degraded. When the
+// cause is gone, the server recovers.
 func TestCrashLoopIsSlowedDownAndReported(t *testing.T) {
 	t.Parallel()
 	c := line(2)
@@ -173,7 +174,7 @@ func TestCrashLoopIsSlowedDownAndReported(t *testing.T) {
 	for range 4 {
 		for _, w := range s.WaitStatus("workers", func(status *Status) bool { return len(status.Serving()) > 0 }).Serving() {
 			kill(t, w.PID, syscall.SIGKILL)
-			s.WaitStatus("the death to be seen", func(status *Status) bool { return status.Worker(w.PID) == nil })
+			s.WaitStatus("the killed worker to be gone", func(status *Status) bool { return status.Worker(w.PID) == nil })
 		}
 	}
 	s.WaitStatus("degraded", func(status *Status) bool { return status.Degraded != "" })
@@ -197,7 +198,7 @@ func TestWorkerThatSendsACorruptMessageIsReplaced(t *testing.T) {
 	s.Log.WaitText(t, "this is no message")
 }
 
-// A worker whose loop hangs is made to say where, and replaced.
+// A worker whose loop hangs is dumped to show where, killed and replaced.
 func TestHungWorkerIsDumpedAndKilled(t *testing.T) {
 	t.Parallel()
 	c := line(2)
@@ -214,14 +215,14 @@ func TestHungWorkerIsDumpedAndKilled(t *testing.T) {
 	exit := exitLine(t, s, pid)
 	evidence, _ := exit["evidence"].(string)
 	if !strings.Contains(evidence, "ServiceActions") || !strings.Contains(evidence, "goroutine ") {
-		t.Errorf("the evidence does not say where it hung: %v", exit)
+		t.Errorf("the evidence does not show where the worker hung: %v", exit)
 	}
 	if s.Log.Count("msg", "worker hung", "pid", float64(pid)) != 1 {
-		t.Error("the log does not say once that the worker hung")
+		t.Error(`want one log line "worker hung"`)
 	}
 }
 
-// exitLine waits for the log's one line about a worker's exit.
+// exitLine waits for the one log line about a worker's exit and returns it.
 func exitLine(t *testing.T, s *Server, pid int) Line {
 	t.Helper()
 	var found []Line
@@ -240,59 +241,57 @@ func exitLine(t *testing.T, s *Server, pid int) Line {
 	return found[0]
 }
 
-// way is a thing that a program can do to its process that no recover stops,
-// and what its exit then looks like.
-type way struct {
+// fatalCrash is a way to end the process that recover cannot stop, and the exit
+// that follows.
+type fatalCrash struct {
 	command  string
 	code     int
-	evidence string // in the line of the exit
-	text     string // anywhere in the log
+	evidence string // in the log line of the exit
+	text     string // in the log
 }
 
-// The runtime writes the first line of a fatal error, other than a panic's, to
-// standard error alone and not to the crash output as well (panic.go: fatal
-// prints before it marks the thread as dying), so that line is in the log and
-// the stack is in the evidence.
-var ways = []way{
+// The runtime writes the first line of a fatal error to standard error, but not
+// to the crash output: fatal in panic.go prints it before it marks the thread as
+// dying. So that line is in the log, and the stack is in the evidence. A panic
+// does not have this gap.
+var fatalCrashes = []fatalCrash{
 	{"exit 3", 3, "", ""},
 	{"nil", 2, "nil pointer dereference", "nil pointer dereference"},
-	{"fatal", 2, "unlockNobodys", "fatal error: sync: unlock of unlocked mutex"},
+	{"fatal", 2, "unlockUnlockedMutex", "fatal error: sync: unlock of unlocked mutex"},
 }
 
-// isEvident checks the log's line about the worker that went that way with one
+// checkEvidence checks the log line about the exit of the worker, which held one
 // connection.
-func (w way) isEvident(t *testing.T, s *Server, pid int) {
+func (w fatalCrash) checkEvidence(t *testing.T, s *Server, pid int) {
 	t.Helper()
 	exit := exitLine(t, s, pid)
 	if exit["exit_code"] != float64(w.code) || exit["level"] != "warn" || exit["connections_lost"] != float64(1) {
 		t.Errorf("exit %v; want a warning with code %d and one connection lost", exit, w.code)
 	}
 	if evidence, _ := exit["evidence"].(string); !strings.Contains(evidence, w.evidence) {
-		t.Errorf("evidence %q does not tell of %q", evidence, w.evidence)
+		t.Errorf("evidence %q does not contain %q", evidence, w.evidence)
 	}
 	s.Log.WaitText(t, w.text)
 }
 
-// Each kind of crash is in the log once, with its code and the runtime's last
-// words.
+// Each crash is logged once, with the exit code and the output of the runtime.
 func TestCrashLeavesEvidence(t *testing.T) {
 	t.Parallel()
 	c := line(2)
 	c.CrashBudget = 1000
 	s := Start(t, c)
-	for _, way := range ways {
-		t.Run(way.command, func(t *testing.T) {
+	for _, crash := range fatalCrashes {
+		t.Run(crash.command, func(t *testing.T) {
 			client := s.Dial()
 			pid := client.WorkerPID()
-			client.Send(way.command)
+			client.Send(crash.command)
 			client.WaitClosed()
-			way.isEvident(t, s, pid)
+			crash.checkEvidence(t, s, pid)
 			s.WaitStatus("a replacement", func(status *Status) bool { return len(status.Serving()) == 2 })
 		})
 	}
 }
 
-// The counters of a worker outlive it.
 func TestTotalsSurviveTheirWorkers(t *testing.T) {
 	s := Start(t, line(1))
 	for i := range 10 {

@@ -8,8 +8,9 @@ import (
 	"testing"
 )
 
-// The design follows a signal and a connection through the code, as `function`,
-// `function` (file.go). These are the functions and files that there are.
+// docs/design.md follows a signal and a connection through the code. It names
+// each step as `function`, `function` (file.go). The functions and files must
+// exist.
 func TestTheDesignNamesFunctionsWhereTheyAre(t *testing.T) {
 	text, err := os.ReadFile("../docs/design.md")
 	if err != nil {
@@ -22,7 +23,8 @@ func TestTheDesignNamesFunctionsWhereTheyAre(t *testing.T) {
 	for _, step := range steps {
 		var code []byte
 		for _, file := range regexp.MustCompile(`[\w/]+\.go`).FindAllString(step[2], -1) {
-			// As the page says: policy/ is master/policy/, and no directory is master/.
+			// In the page, policy/ means master/policy/, and a file without a
+			// directory is in master/.
 			found := false
 			for _, path := range []string{filepath.Join("../master", file), filepath.Join("..", file)} {
 				if source, err := os.ReadFile(path); err == nil {
@@ -31,7 +33,7 @@ func TestTheDesignNamesFunctionsWhereTheyAre(t *testing.T) {
 				}
 			}
 			if !found {
-				t.Errorf("there is no %s", file)
+				t.Errorf("%s does not exist", file)
 			}
 		}
 		for _, name := range regexp.MustCompile("(\\w+)`").FindAllStringSubmatch(step[1], -1) {

@@ -7,8 +7,6 @@ import (
 	"testing"
 )
 
-// "What is each worker doing, and for how long?" is the question of whoever is
-// called at night.
 func TestStatusShowsWhatAWorkerIsDoing(t *testing.T) {
 	t.Parallel()
 	s := Start(t, web(1))
@@ -21,16 +19,16 @@ func TestStatusShowsWhatAWorkerIsDoing(t *testing.T) {
 		t.Fatal(err)
 	}
 	go func() {
-		if response, err := newClient(t, false).Do(request); err == nil { // which ctx ends
+		if response, err := newClient(t, false).Do(request); err == nil { // until ctx is cancelled
 			_ = response.Body.Close()
 		}
 	}()
-	status := s.WaitStatus("a worker that says what it does", func(s *Status) bool {
+	status := s.WaitStatus("what the worker is doing", func(s *Status) bool {
 		return len(s.Workers) == 1 && strings.Contains(s.Workers[0].Doing, "/sleep")
 	})
 	if w := status.Workers[0]; !strings.HasPrefix(w.Doing, "127.0.0.1:") || !strings.HasSuffix(w.Doing, " GET /sleep") || w.DoingS <= 0 {
-		t.Errorf("it is doing %q for %v s", w.Doing, w.DoingS)
+		t.Errorf("the worker is doing %q for %v s", w.Doing, w.DoingS)
 	}
 	cancel()
-	s.WaitStatus("a worker that has nothing to do", func(s *Status) bool { return s.Workers[0].Doing == "" })
+	s.WaitStatus("an idle worker", func(s *Status) bool { return s.Workers[0].Doing == "" })
 }

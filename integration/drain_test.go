@@ -12,17 +12,18 @@ import (
 	"prefork/internal/testdir"
 )
 
-// storm is a load of many impatient clients: a connect that is not answered
-// at once is given up, so that they are always connecting.
-func storm(t *testing.T, kind Kind, network, address string) *Running {
+// startConnecting starts clients that connect all the time. Their timeout for a
+// connect is short, so that they try again at once.
+func startConnecting(t *testing.T, kind Kind, network, address string) *Running {
 	return Load{
 		Kind: kind, Network: network, Address: address,
 		Clients: 16, Pause: 200 * time.Microsecond, PerConn: 3, Dial: 300 * time.Millisecond,
 	}.Start(t.Context())
 }
 
-// Clients connect as fast as they can while the server drains and stops. What
-// never became a connection is no loss; what did must be answered.
+// Clients connect as fast as they can while the server drains and stops. Every
+// connection whose handshake completed must be answered. Other connects may
+// fail.
 func TestStopAnswersEveryCompletedHandshake(t *testing.T) {
 	t.Parallel()
 	socket := filepath.Join(testdir.Short(t), "s")
@@ -64,7 +65,7 @@ func TestStopAnswersEveryCompletedHandshake(t *testing.T) {
 			for range times(5) {
 				s := Start(t, test.config())
 				network, address := s.Address("")
-				load := storm(t, test.kind, network, address)
+				load := startConnecting(t, test.kind, network, address)
 				waitOK(t, 100, load)
 				if test.name == "during probation" {
 					s.Signal(syscall.SIGHUP)
@@ -78,14 +79,15 @@ func TestStopAnswersEveryCompletedHandshake(t *testing.T) {
 					t.Fatalf("connections lost: %v", tally)
 				}
 				if !Refused(network, address) {
-					t.Error("somebody still listens")
+					t.Error("the address still accepts connections")
 				}
 			}
 		})
 	}
 }
 
-// The queue of a listener, too, is answered before the server leaves.
+// Connections that wait in the queue of a listener are answered before the
+// server exits.
 func TestStopAnswersTheQueue(t *testing.T) {
 	c := line(1)
 	c.Mode = "sequential"
@@ -113,41 +115,41 @@ func TestDrainAnswersRequestsInFlightAndReportsItself(t *testing.T) {
 	network, address := s.Address("")
 	client := s.Dial()
 	client.WorkerPID()
-	client.Send("sleep 3s") // longer than what follows takes
+	client.Send("sleep 3s") // longer than the following requests take
 	if code, err := s.Health(); code != 200 {
-		t.Errorf("health while it serves: %d, %v", code, err)
+		t.Errorf("health before the drain: %d, %v", code, err)
 	}
-	verdict := make(chan Answer, 1)
+	result := make(chan Answer, 1)
 	failed := make(chan error, 1)
 	go func() {
 		a, err := s.Command("drain")
-		verdict <- a
+		result <- a
 		failed <- err
 	}()
 	s.WaitState("draining")
 	if code, err := s.Health(); code != 503 {
-		t.Errorf("health while it drains: %d, %v", code, err)
+		t.Errorf("health during the drain: %d, %v", code, err)
 	}
 	if a, err := s.Command("reload"); err != nil || a.OK {
 		t.Errorf("a reload during the drain: %+v, %v", a, err)
 	}
 	if answer := client.Receive(); answer != "slept" {
-		t.Errorf("answer in flight: %q", answer)
+		t.Errorf("answer to the request in flight: %q", answer)
 	}
 	_ = client.Close()
-	if a, err := <-verdict, <-failed; err != nil || !a.OK {
-		t.Errorf("verdict of the drain: %+v, %v", a, err)
+	if a, err := <-result, <-failed; err != nil || !a.OK {
+		t.Errorf("result of the drain: %+v, %v", a, err)
 	}
 	if code := s.WaitExit(); code != 0 {
 		t.Errorf("exit status %d", code)
 	}
 	if !Refused(network, address) {
-		t.Error("somebody still listens")
+		t.Error("the address still accepts connections")
 	}
 }
 
-// A connection that idles is let go of; one that never ends is cut at the
-// deadline, and neither keeps the server.
+// An idle connection is closed after drain_idle. A connection that never ends
+// is cut at the drain deadline.
 func TestDrainEndsIdleAndEndlessConnections(t *testing.T) {
 	t.Parallel()
 	c := line(2)
@@ -159,7 +161,7 @@ func TestDrainEndsIdleAndEndlessConnections(t *testing.T) {
 	endless.Send("hang")
 	s.Signal(syscall.SIGTERM)
 	if err := idle.WaitClosed(); Classify(err) != EOF {
-		t.Errorf("the idle connection ended with %v, want an orderly end", err)
+		t.Errorf("the idle connection ended with %v, want EOF", err)
 	}
 	endless.WaitClosed()
 	s.WaitExit()
@@ -208,11 +210,11 @@ func TestStopCommandStopsAtOnce(t *testing.T) {
 		t.Errorf("exit status %d", code)
 	}
 	if n := s.Log.Count("msg", "worker exited", "connections_lost", float64(1)); n != 1 {
-		t.Errorf("%d workers are said to have cut a connection, want 1", n)
+		t.Errorf("%d log lines about a worker that lost a connection, want 1", n)
 	}
 }
 
-// TERM to a worker alone drains that worker, and another takes its place.
+// TERM to one worker drains that worker, and another replaces it.
 func TestTERMToAWorkerDrainsIt(t *testing.T) {
 	s := Start(t, line(2))
 	network, address := s.Address("")
@@ -231,10 +233,10 @@ func TestTERMToAWorkerDrainsIt(t *testing.T) {
 		return status.Worker(pid) == nil && len(status.Serving()) == 2
 	})
 	waitOK(t, 10, loads...)
-	mustBeSpotless(t, loads...)
+	mustAllSucceed(t, loads...)
 }
 
-// The replacement does not wait for the connections of the one that leaves.
+// The replacement does not wait until the worker's connections have ended.
 func TestTERMToAWorkerStartsItsReplacementAtOnce(t *testing.T) {
 	c := line(1)
 	c.DrainIdle, c.DrainTimeout = time.Hour, time.Hour
@@ -251,21 +253,21 @@ func TestTERMToAWorkerStartsItsReplacementAtOnce(t *testing.T) {
 			t.Error(answer)
 		}
 		if other := s.Dial().WorkerPID(); other == pid {
-			t.Error("a new connection went to the worker that leaves")
+			t.Error("a new connection went to the worker that drains")
 		}
 	}
 	_ = old.Close()
 	s.WaitWorkers(1)
 	if status, err := s.Status(); err != nil || status.Totals.Restarts != 0 {
-		t.Errorf("%v, %v; nothing has crashed", status, err)
+		t.Errorf("%v, %v; want no restarts", status, err)
 	}
 	if text := s.Log.Text(); !strings.Contains(text, "told to leave") || strings.Contains(text, "exited by itself") {
 		t.Error("the log does not say why the worker left")
 	}
 }
 
-// TERM goes to every process of the server, as systemd's default KillMode and
-// tini -g send it. The order in which they hear it does not matter.
+// systemd's default KillMode and tini -g send TERM to every process of the
+// server. The processes may receive it in any order.
 func TestTERMToAllAnswersEveryCompletedHandshake(t *testing.T) {
 	t.Parallel()
 	for name, config := range map[string]func() testconf.Config{
@@ -281,7 +283,7 @@ func TestTERMToAllAnswersEveryCompletedHandshake(t *testing.T) {
 				for range times(3) {
 					s := Start(t, config())
 					network, address := s.Address("")
-					load := storm(t, PerRequest, network, address)
+					load := startConnecting(t, PerRequest, network, address)
 					waitOK(t, 100, load)
 					status, err := s.Status()
 					if err != nil {
@@ -291,7 +293,7 @@ func TestTERMToAllAnswersEveryCompletedHandshake(t *testing.T) {
 						s.Signal(syscall.SIGTERM)
 					}
 					for _, w := range status.Workers {
-						_ = syscall.Kill(w.PID, syscall.SIGTERM) // may have gone
+						_ = syscall.Kill(w.PID, syscall.SIGTERM) // may have exited
 					}
 					if first == "workers" {
 						s.Signal(syscall.SIGTERM)
@@ -340,7 +342,6 @@ func TestTERMToAllAnswersTheQueue(t *testing.T) {
 	}
 }
 
-// Signals for the master's terminal are none of a worker's business.
 func TestWorkersIgnoreTerminalSignals(t *testing.T) {
 	s := Start(t, line(2))
 	before := s.WaitWorkers(2)

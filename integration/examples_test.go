@@ -15,7 +15,7 @@ import (
 	"prefork/internal/needtool"
 )
 
-// occupy listens at the address, or returns nil if somebody else does.
+// occupy listens at the address, or returns nil if the address is in use.
 func occupy(t *testing.T, address string) net.Listener {
 	t.Helper()
 	l, err := net.Listen("tcp", address)
@@ -25,8 +25,8 @@ func occupy(t *testing.T, address string) net.Listener {
 	return l
 }
 
-// freePort returns an address that nobody listens on just now. Its port is none
-// of those that the kernel hands out, so that no other test gets it meanwhile.
+// freePort returns an address that is not in use. Its port is not in the range
+// from which the kernel chooses, so that no other test gets it meanwhile.
 func freePort(t *testing.T) string {
 	t.Helper()
 	for range 100 {
@@ -40,13 +40,13 @@ func freePort(t *testing.T) string {
 	return ""
 }
 
-// waitServing waits until somebody accepts at the address: the way to learn it
-// of a server without a control socket.
+// waitServing waits until the address accepts connections. It is for servers
+// without a control socket.
 func waitServing(t *testing.T, s *Server, network, address string) {
 	t.Helper()
 	Wait(t, "a server at "+address, func() (bool, string) {
 		if s.Exited() {
-			t.Fatal("the server left")
+			t.Fatal("the server exited")
 		}
 		conn, err := net.Dial(network, address)
 		if err != nil {
@@ -57,7 +57,7 @@ func waitServing(t *testing.T, s *Server, network, address string) {
 	})
 }
 
-// example starts one of the examples at an address of the test's choice.
+// example builds and starts an example at a free address.
 func example(t *testing.T, name string) (s *Server, address string) {
 	t.Helper()
 	address = freePort(t)
@@ -67,7 +67,7 @@ func example(t *testing.T, name string) (s *Server, address string) {
 	return s, address
 }
 
-// drain ends an example as an operator would.
+// drain stops an example with TERM.
 func drain(t *testing.T, s *Server) {
 	t.Helper()
 	s.Signal(15)
@@ -77,7 +77,7 @@ func drain(t *testing.T, s *Server) {
 }
 
 func TestExampleEcho(t *testing.T) {
-	const address = "127.0.0.1:9999" // written in the example, to keep it at fifteen lines
+	const address = "127.0.0.1:9999" // a constant in the example, to keep it at fifteen lines
 	if l := occupy(t, address); l != nil {
 		_ = l.Close()
 	} else {
@@ -98,7 +98,7 @@ func TestExampleEcho(t *testing.T) {
 
 func TestExampleUpper(t *testing.T) {
 	s, address := example(t, "upper")
-	t.Run("python", func(t *testing.T) { drivePython(t, address) })
+	t.Run("python", func(t *testing.T) { runPythonClient(t, address) })
 	for i := range 10 {
 		text := fmt.Sprintf("hello world %d", i)
 		if answer, err := Asks("tcp", address, text); answer != strings.ToUpper(text) {
@@ -126,8 +126,8 @@ func TestExampleHTTPServer(t *testing.T) {
 	drain(t, s)
 }
 
-// resp sends one command in the Redis protocol and returns the first line of
-// the answer, and its second if it is a bulk string.
+// resp sends one command in the Redis protocol. It returns the first line of
+// the answer, or the second line if the answer is a bulk string.
 func resp(conn net.Conn, in *bufio.Reader, words ...string) (string, error) {
 	text := fmt.Sprintf("*%d\r\n", len(words))
 	for _, word := range words {
@@ -180,11 +180,11 @@ func TestExampleRedis(t *testing.T) {
 		}
 	}
 	_ = conn.Close()
-	t.Run("redis-benchmark", func(t *testing.T) { driveRedisBenchmark(t, address) })
+	t.Run("redis-benchmark", func(t *testing.T) { runRedisBenchmark(t, address) })
 	drain(t, s)
 }
 
-func driveRedisBenchmark(t *testing.T, address string) {
+func runRedisBenchmark(t *testing.T, address string) {
 	t.Helper()
 	benchmark := needtool.Need(t, "redis-benchmark", "redis-tools")
 	host, port, _ := strings.Cut(address, ":")
@@ -196,7 +196,7 @@ func driveRedisBenchmark(t *testing.T, address string) {
 		}
 		for _, name := range []string{"PING", "SET", "GET", "INCR"} {
 			if !strings.Contains(stdout, name) {
-				t.Errorf("redis-benchmark -P %s did not get through %s: %q", pipeline, name, stdout)
+				t.Errorf("redis-benchmark -P %s has no result for %s: %q", pipeline, name, stdout)
 			}
 		}
 	}

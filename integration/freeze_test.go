@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// frozen is a server with one client in each of its two workers' hands.
-func frozen(t *testing.T) (s *Server, workers []Worker, clients []*Client) {
+// startWithClients starts a server with two workers and one client on each.
+func startWithClients(t *testing.T) (s *Server, workers []Worker, clients []*Client) {
 	t.Helper()
 	c := line(2)
 	c.WorkerTimeout, c.DrainTimeout = 2*time.Second, 2*time.Second
@@ -22,8 +22,9 @@ func frozen(t *testing.T) (s *Server, workers []Worker, clients []*Client) {
 	return s, workers, clients
 }
 
-// thawed fails if the freeze has cost anybody anything.
-func thawed(t *testing.T, s *Server, workers []Worker, clients []*Client) {
+// checkUnharmed fails if a client lost its connection, a worker was replaced or
+// a worker was reported as hung.
+func checkUnharmed(t *testing.T, s *Server, workers []Worker, clients []*Client) {
 	t.Helper()
 	status := s.WaitStatus("heartbeats", func(status *Status) bool {
 		for _, w := range status.Workers {
@@ -45,15 +46,16 @@ func thawed(t *testing.T, s *Server, workers []Worker, clients []*Client) {
 	}
 	for _, line := range []string{"worker hung", "worker killed"} {
 		if n := s.Log.Count("msg", line); n > 0 || status.Totals.Restarts > 0 {
-			t.Errorf("%q is logged %d times, with %d restarts, and nobody hung", line, n, status.Totals.Restarts)
+			t.Errorf("%q is logged %d times with %d restarts, want none", line, n, status.Totals.Restarts)
 		}
 	}
 }
 
-// Somebody stops the workers, and nobody but him is to continue them.
+// Workers that received SIGSTOP are not killed, and the master does not continue
+// them.
 func TestSuspendedWorkersAreNotHung(t *testing.T) {
 	t.Parallel()
-	s, workers, clients := frozen(t)
+	s, workers, clients := startWithClients(t)
 	for _, w := range workers {
 		stop(t, w.PID)
 	}
@@ -69,20 +71,20 @@ func TestSuspendedWorkersAreNotHung(t *testing.T) {
 	for _, w := range workers {
 		kill(t, w.PID, syscall.SIGCONT)
 	}
-	thawed(t, s, workers, clients)
+	checkUnharmed(t, s, workers, clients)
 	for _, line := range []string{"worker suspended", "worker continued"} {
-		Wait(t, fmt.Sprintf("%q of both", line), func() (bool, string) {
+		Wait(t, fmt.Sprintf("%q of both workers", line), func() (bool, string) {
 			return s.Log.Count("msg", line) == 2, Tail(s.Log.Text(), 5)
 		})
 	}
 }
 
-// A container that is paused, a virtual machine that does not run: the master
-// is frozen with its workers. Here it is the first that runs again, and finds
-// heartbeats that are old.
+// As in a paused container or a virtual machine that does not run, the master
+// and the workers do not run for some time. In this test the master runs again
+// first, and finds old heartbeats.
 func TestAFreezeOfTheWholeServerLosesNothing(t *testing.T) {
 	t.Parallel()
-	s, workers, clients := frozen(t)
+	s, workers, clients := startWithClients(t)
 	for _, w := range workers {
 		stop(t, w.PID)
 	}
@@ -90,11 +92,11 @@ func TestAFreezeOfTheWholeServerLosesNothing(t *testing.T) {
 	length := time.NewTimer(4 * time.Second) // twice the limit
 	<-length.C
 	kill(t, s.PID, syscall.SIGCONT)
-	Wait(t, "the master to know that it was away", func() (bool, string) {
+	Wait(t, "the master to report that it did not run", func() (bool, string) {
 		return s.Log.Count("msg", "master did not run") == 1, Tail(s.Log.Text(), 5)
 	})
 	for _, w := range workers {
 		kill(t, w.PID, syscall.SIGCONT)
 	}
-	thawed(t, s, workers, clients)
+	checkUnharmed(t, s, workers, clients)
 }

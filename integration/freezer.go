@@ -11,16 +11,16 @@ import (
 	"time"
 )
 
-// Freezer stops a server's processes and lets them go on, as `docker pause`, a
+// Freezer stops all processes of a server for some time, as `docker pause`, a
 // suspended machine or a stalled virtual machine does.
 type Freezer interface {
-	// Freeze stops the processes for that long, the master and the workers
-	// that were started meanwhile included.
+	// Freeze stops the master and all workers for d, including workers that are
+	// started meanwhile.
 	Freeze(d time.Duration) error
 }
 
-// NewFreezer returns the kernel's freezer of control groups for the server, or
-// SIGSTOP and SIGCONT where there is none or it needs a privilege.
+// NewFreezer returns a freezer that uses the kernel's control groups. If they
+// are not available, it uses SIGSTOP and SIGCONT.
 func NewFreezer(tb testing.TB, s *Server) Freezer {
 	tb.Helper()
 	for _, kind := range []cgroupFreezer{
@@ -32,19 +32,19 @@ func NewFreezer(tb testing.TB, s *Server) Freezer {
 			return f
 		}
 	}
-	tb.Log("no freezer of control groups can be used here: SIGSTOP to every process instead")
+	tb.Log("the freezer of control groups is not available: using SIGSTOP")
 	return signalFreezer{s}
 }
 
-// cgroupFreezer is a control group of its own.
+// cgroupFreezer freezes a control group that holds only the server.
 type cgroupFreezer struct {
 	root, file   string
 	freeze, thaw string
 	dir          string
 }
 
-// take makes the group and moves the master and its workers into it. What they
-// start later is born there. The group goes with the test.
+// take creates the group and moves the master and its workers into it. Workers
+// that are started later are in it too. The group is removed when the test ends.
 func (f cgroupFreezer) take(tb testing.TB, master int) (cgroupFreezer, bool) {
 	f.dir = filepath.Join(f.root, fmt.Sprintf("prefork-test-%d", master))
 	if os.Mkdir(f.dir, 0o700) != nil {
@@ -58,7 +58,7 @@ func (f cgroupFreezer) take(tb testing.TB, master int) (cgroupFreezer, bool) {
 		_ = f.write(f.file, f.thaw)
 		Wait(tb, "the control group to be empty", func() (bool, string) {
 			members, _ := os.ReadFile(filepath.Join(f.dir, "cgroup.procs"))
-			for pid := range strings.FieldsSeq(string(members)) { // to where they came from, nearly
+			for pid := range strings.FieldsSeq(string(members)) { // move them out, so that the group can be removed
 				_ = os.WriteFile(filepath.Join(f.root, "cgroup.procs"), []byte(pid), 0o600)
 			}
 			err := os.Remove(f.dir)
@@ -89,8 +89,8 @@ func (f cgroupFreezer) Freeze(d time.Duration) error {
 // signalFreezer stops each process with a signal.
 type signalFreezer struct{ s *Server }
 
-// Freeze implements Freezer. The master stops first and goes on last, so
-// that it starts no worker that would be left out.
+// Freeze implements Freezer. The master stops first and continues last, so that
+// it does not start a worker that is not stopped.
 func (f signalFreezer) Freeze(d time.Duration) error {
 	if err := syscall.Kill(f.s.PID, syscall.SIGSTOP); err != nil {
 		return err
@@ -106,8 +106,8 @@ func (f signalFreezer) Freeze(d time.Duration) error {
 	return syscall.Kill(f.s.PID, syscall.SIGCONT)
 }
 
-// pass lets time pass that is itself what happens, such as the length of a
-// freeze. It is no way to wait for something.
+// pass waits for d, where the duration itself is what a test needs, such as the
+// length of a freeze. Use Wait to wait for an event.
 func pass(d time.Duration) { <-time.After(d) }
 
 // RSS returns the resident memory of a process in bytes, or 0.

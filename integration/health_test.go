@@ -11,14 +11,14 @@ import (
 	"prefork/integration/testconf"
 )
 
-// site is a configuration for the handler http.
+// site returns the basic configuration of the handler http.
 func site(workers int) testconf.Config {
 	c := line(workers)
 	c.Program.Kind = "site"
 	return c
 }
 
-// get returns the status of one answer.
+// get returns the HTTP status of one request.
 func get(tb testing.TB, client *http.Client, url string) int {
 	tb.Helper()
 	response, err := client.Get(url)
@@ -32,15 +32,15 @@ func get(tb testing.TB, client *http.Client, url string) int {
 	return response.StatusCode
 }
 
-// newClient returns a client that keeps its connections, or does not.
+// newClient returns a client. It reuses its connections if keep is true.
 func newClient(tb testing.TB, keep bool) *http.Client {
 	transport := &http.Transport{DisableKeepAlives: !keep}
 	tb.Cleanup(transport.CloseIdleConnections)
 	return &http.Client{Timeout: Patience, Transport: transport}
 }
 
-// A load balancer that asks the serving address sees the lame duck, whichever
-// worker answers, and everyone else is served as before.
+// A load balancer that checks the serving address learns of the lame-duck state
+// from every worker. Other requests are served as before.
 func TestLameDuckFailsTheHealthCheckAndKeepsServing(t *testing.T) {
 	c := site(2)
 	c.LameDuck = time.Hour
@@ -50,11 +50,11 @@ func TestLameDuckFailsTheHealthCheckAndKeepsServing(t *testing.T) {
 	url := "http://" + address
 	kept := newClient(t, true)
 	if code := get(t, kept, url+"/healthz"); code != http.StatusOK {
-		t.Fatalf("HTTP %d before the end", code)
+		t.Fatalf("HTTP %d before the drain", code)
 	}
 	s.Signal(syscall.SIGTERM)
 	s.WaitState("draining")
-	Wait(t, "the connection that was there to hear of it", func() (bool, string) {
+	Wait(t, "the failed health check on an old connection", func() (bool, string) {
 		code := get(t, kept, url+"/healthz")
 		return code == http.StatusServiceUnavailable, http.StatusText(code)
 	})
@@ -70,10 +70,10 @@ func TestLameDuckFailsTheHealthCheckAndKeepsServing(t *testing.T) {
 			}
 		}
 		if code := get(t, kept, url+"/"); code != http.StatusOK {
-			t.Errorf("HTTP %d on the connection that was there", code)
+			t.Errorf("HTTP %d on the old connection", code)
 		}
 	}
-	Wait(t, "both workers to hear of it", func() (bool, string) {
+	Wait(t, "the failed health check from both workers", func() (bool, string) {
 		for range 20 {
 			if code := get(t, newClient(t, false), url+"/healthz"); code != http.StatusServiceUnavailable {
 				return false, http.StatusText(code)
@@ -82,7 +82,7 @@ func TestLameDuckFailsTheHealthCheckAndKeepsServing(t *testing.T) {
 		return true, ""
 	})
 	check()
-	for _, w := range before.Workers { // who comes now hears of it, too
+	for _, w := range before.Workers { // new workers fail the check too
 		kill(t, w.PID, syscall.SIGKILL)
 		s.WaitStatus("a replacement", func(status *Status) bool {
 			return status.Worker(w.PID) == nil && len(status.Serving()) == 2
@@ -92,7 +92,6 @@ func TestLameDuckFailsTheHealthCheckAndKeepsServing(t *testing.T) {
 	check()
 }
 
-// A reload is no reason to take the server out of rotation.
 func TestHealthCheckSucceedsDuringReloads(t *testing.T) {
 	s := Start(t, site(2))
 	_, address := s.Address("")

@@ -12,23 +12,23 @@ import (
 	"prefork/worker"
 )
 
-// attack is something that one worker does to the master, its siblings and the
-// sockets. See testserver/hostile.go.
+// attack is an attack of one worker on the master, the other workers and the
+// sockets. The commands are in testserver/hostile.go.
 type attack struct {
 	name    string
 	command string
-	deaf    bool // the listener serves nobody well until the master has repaired it
-	child   bool // the answer is the pid of a process that the worker leaves behind
-	modes   bool // also in the modes in which a worker has one connection
+	deaf    bool // the listener does not work until the master has repaired it
+	child   bool // the answer is the pid of a process that outlives the worker
+	modes   bool // run it also in the modes in which a worker has one connection
 }
 
 var attacks = []attack{
 	{name: "garbage on the channel", command: "datagram this is no message", modes: true},
-	{name: "no JSON object", command: "datagram [1,2,3]"},
+	{name: "not a JSON object", command: "datagram [1,2,3]"},
 	{name: "an unknown message", command: `datagram {"type":"surrender"}`},
 	{name: "a message of the master's", command: `datagram {"type":"stop"}`},
 	{name: "a second hello", command: `datagram {"type":"hello","body":{"protocol":1,"build":"","pid":-9223372036854775808,"slot":99999999,"slots":-1}}`},
-	{name: "drained, and stays", command: `datagram {"type":"drained","body":{"cut":-5}}`},
+	{name: "drained without an exit", command: `datagram {"type":"drained","body":{"cut":-5}}`},
 	{name: "absurd numbers", command: `datagram {"type":"report","body":{"heap_bytes":18446744073709551615,"goroutines":-1,"loop_lag_ns":-9223372036854775808}}`},
 	{name: "nested JSON", command: "nest"},
 	{name: "a flood of reports", command: `flood {"type":"report"}`},
@@ -65,16 +65,16 @@ var attacks = []attack{
 	{name: "a listener that drops every segment", command: "filter", deaf: true},
 }
 
-// logLimit is how much log one attack may cause, in bytes.
+// logLimit bounds the log that one attack may cause, in bytes.
 const logLimit = 1 << 20
 
-// What a worker does costs its own connections and nothing else: its siblings
-// serve on, the master answers, reloads and drains, and the port is free in
-// the end.
+// A hostile worker can lose only its own connections. The other workers keep
+// serving, the master answers, reloads and drains, and the port is free at the
+// end.
 func TestHostileWorkerHarmsOnlyItself(t *testing.T) {
 	for i, a := range attacks {
 		if testing.Short() && i%3 != 0 {
-			continue // a sample
+			continue
 		}
 		for _, mode := range []worker.Mode{worker.Threading, worker.Sequential, worker.Forking} {
 			if mode != worker.Threading && !a.modes {
@@ -88,7 +88,7 @@ func TestHostileWorkerHarmsOnlyItself(t *testing.T) {
 	}
 }
 
-// try lets one worker of a server in that mode attack.
+// try runs the attack in one worker of a server in that mode.
 func (a attack) try(t *testing.T, mode worker.Mode) {
 	c := hostileConfig()
 	c.Mode = string(mode)
@@ -96,25 +96,25 @@ func (a attack) try(t *testing.T, mode worker.Mode) {
 	s.WaitWorkers(4)
 	memory := RSS(s.PID)
 	network, address := s.Address("")
-	rogue := s.Dial()
-	pid := rogue.WorkerPID()
+	attacker := s.Dial()
+	pid := attacker.WorkerPID()
 	kinds := []Kind{Persistent, PerRequest}
 	if mode == worker.Sequential {
-		kinds = kinds[1:] // who stays keeps a worker from all others
+		kinds = kinds[1:] // a persistent client would occupy a worker
 	}
 	loads := hostileLoads(t, network, address, kinds...)
 	waitOK(t, 20, loads...)
 
-	rogue.Send(a.command)
-	answer, err := rogue.ReadLine(5 * time.Second)
+	attacker.Send(a.command)
+	answer, err := attacker.ReadLine(5 * time.Second)
 	t.Logf("the worker: %q %v", answer, err)
 	if a.child {
-		if child, err := strconv.Atoi(answer); err == nil { // or the kernel refused
+		if child, err := strconv.Atoi(answer); err == nil { // else the kernel refused it
 			t.Cleanup(func() { _ = syscall.Kill(child, syscall.SIGKILL) })
 		}
 	}
 	if a.deaf {
-		s.Log.WaitText(t, "repaired") // or cannot be, and is replaced
+		s.Log.WaitText(t, "repaired") // or "cannot be repaired", and the listener is replaced
 		waitOK(t, 50, loads...)
 		for _, load := range loads {
 			load.Stop()
@@ -122,19 +122,19 @@ func (a attack) try(t *testing.T, mode worker.Mode) {
 		loads = hostileLoads(t, network, address, kinds...)
 	}
 	waitOK(t, 50, loads...)
-	s.stands(t, memory)
-	onlyLostByOne(t, s, pid, loads...)
+	s.checkHealthy(t, memory)
+	mustLoseOnlyFromAttacker(t, s, pid, loads...)
 
 	s.Signal(syscall.SIGTERM)
 	if code := s.WaitExit(); code != 0 && Alive(pid) {
 		t.Errorf("exit status %d", code)
 	}
 	if !Refused(network, address) {
-		t.Error("the port still answers after the end")
+		t.Error("the address still accepts connections")
 	}
 }
 
-// hostileLoads are small, for several attacks run at once.
+// hostileLoads starts small loads, because several attacks run at once.
 func hostileLoads(t *testing.T, network, address string, kinds ...Kind) (loads []*Running) {
 	for _, kind := range kinds {
 		load := Load{Kind: kind, Network: network, Address: address, Clients: 4, Pause: 10 * time.Millisecond}
@@ -150,12 +150,12 @@ func hostileConfig() testconf.Config {
 	c := line(4)
 	c.LogLevel, c.CrashBudget = "info", 1000
 	c.WorkerTimeout, c.PollInterval = 2*time.Second, 50*time.Millisecond
-	c.DrainTimeout = 3 * time.Second // a deadlocked handler takes all of it
+	c.DrainTimeout = 3 * time.Second // a deadlocked handler uses all of it
 	return c
 }
 
-// A new generation whose workers attack before they are ready costs nobody a
-// connection, whether the reload is refused or not.
+// If the workers of a new generation attack before they are ready, no connection
+// is lost, whether the reload succeeds or fails.
 func TestWorkersThatAttackDuringTheirStartCauseNoLoss(t *testing.T) {
 	const ready, hello = `datagram {"type":"ready"}`, `datagram {"type":"hello","body":{"protocol":1,"build":"","pid":-9223372036854775808,"slot":99999999,"slots":-1}}`
 	for name, attacks := range map[string][]string{
@@ -203,8 +203,8 @@ func TestWorkersThatAttackDuringTheirStartCauseNoLoss(t *testing.T) {
 				}
 				waitOK(t, 50, loads...)
 				s.Configure(good)
-				s.stands(t, memory)
-				mustBeSpotless(t, loads...)
+				s.checkHealthy(t, memory)
+				mustAllSucceed(t, loads...)
 				s.Signal(syscall.SIGTERM)
 				if code := s.WaitExit(); code != 0 {
 					t.Errorf("exit status %d", code)
@@ -214,23 +214,23 @@ func TestWorkersThatAttackDuringTheirStartCauseNoLoss(t *testing.T) {
 	}
 }
 
-// stands checks that the master is well: it answers, counts sensibly, reloads,
-// and has neither grown nor talked without bound.
-func (s *Server) stands(t *testing.T, memory int) {
+// checkHealthy checks that the master answers, reloads and reports plausible
+// counters, and that its memory and its log have not grown too much.
+func (s *Server) checkHealthy(t *testing.T, memory int) {
 	t.Helper()
 	s.Do("reload")
-	status := s.WaitStatus("workers that serve", func(status *Status) bool { // in mode forking they come and go
+	status := s.WaitStatus("workers that serve", func(status *Status) bool { // in mode forking their number varies
 		return status.State == "running" && len(status.Serving()) >= 4
 	})
-	const sane = 1 << 40
+	const plausible = 1 << 40
 	for _, n := range []uint64{status.Totals.Accepted, status.Totals.Handled, status.Totals.Failed, status.Totals.BytesIn, status.Totals.BytesOut} {
-		if n > sane {
-			t.Errorf("totals out of reason: %+v", status.Totals)
+		if n > plausible {
+			t.Errorf("implausible totals: %+v", status.Totals)
 			break
 		}
 	}
 	if status.Totals.Active < 0 || status.Totals.Active > 1000 {
-		t.Errorf("%d connections in hand", status.Totals.Active)
+		t.Errorf("implausible number of active connections: %d", status.Totals.Active)
 	}
 	if code, err := s.Health(); err != nil || code != 200 {
 		t.Errorf("health: %d, %v", code, err)
@@ -240,17 +240,17 @@ func (s *Server) stands(t *testing.T, memory int) {
 	}
 	text := s.Log.Text()
 	if len(text) > logLimit {
-		t.Errorf("%d bytes of log", len(text))
+		t.Errorf("the log has %d bytes, want at most %d", len(text), logLimit)
 	}
 	if strings.Contains(text, "\x1b") {
 		t.Error("an escape sequence is in the log")
 	}
 }
 
-// onlyLostByOne stops the loads and fails for anything lost that was not in the
-// hands of the worker. Those who come and go do not know who serves them: they
-// may lose what the log says that the worker held.
-func onlyLostByOne(t *testing.T, s *Server, pid int, loads ...*Running) {
+// mustLoseOnlyFromAttacker stops the loads. It fails the test if a worker other
+// than the attacker lost a request. Clients with one request per connection do
+// not know their worker, so their losses are compared with the log.
+func mustLoseOnlyFromAttacker(t *testing.T, s *Server, pid int, loads ...*Running) {
 	t.Helper()
 	held := 1 // one may be accepted and not yet counted
 	for _, line := range s.Log.Lines() {
@@ -262,7 +262,7 @@ func onlyLostByOne(t *testing.T, s *Server, pid int, loads ...*Running) {
 			t.Errorf("another worker was lost: %v", line)
 		}
 	}
-	if lost := onlyLostBy(t, map[int]bool{pid: true}, loads...); lost > held {
-		t.Logf("%d requests lost; the worker is known to have held %d", lost, held)
+	if lost := mustLoseOnlyFrom(t, map[int]bool{pid: true}, loads...); lost > held {
+		t.Logf("%d requests lost; according to the log the worker held %d", lost, held)
 	}
 }

@@ -12,8 +12,8 @@ import (
 	"prefork/internal/testdir"
 )
 
-// The running image starts the workers, whatever stands in its place on the
-// disk: a deployment that is half done mixes no versions in one generation.
+// The master starts workers from its own image, even if the file on disk was
+// replaced. So an unfinished deployment does not mix versions.
 func TestAReplacedBinaryStartsNoWorker(t *testing.T) {
 	dir := testdir.Short(t)
 	binary, control := filepath.Join(dir, "prefork"), filepath.Join(dir, "control")
@@ -31,7 +31,7 @@ func TestAReplacedBinaryStartsNoWorker(t *testing.T) {
 	s := StartCommand(t, control, exec.Command(binary, "serve", "--config", config, "--control", control))
 	s.WaitState("running")
 
-	// As a package manager does it: under another name first.
+	// A package manager writes the new file under another name first.
 	if err := os.WriteFile(binary+".new", []byte("#!/bin/sh\nexit 1\n"), 0o700); err != nil {
 		t.Fatal(err)
 	}

@@ -36,7 +36,7 @@ func TestSecondMasterReportsTheHolderOfThePIDFile(t *testing.T) {
 	}
 }
 
-// The lock, not the file, says that a master runs.
+// The lock on the file, not the file, shows that a master is running.
 func TestPIDFileOfADeadMasterIsTakenOver(t *testing.T) {
 	c := line(1)
 	c.PIDFile = filepath.Join(testdir.Short(t), "pid")
@@ -50,7 +50,7 @@ func TestPIDFileOfADeadMasterIsTakenOver(t *testing.T) {
 
 func TestStaleUnixSocketIsReplacedAndALiveOneIsNot(t *testing.T) {
 	path := filepath.Join(testdir.Short(t), "socket")
-	// A socket whose owner died without removing it.
+	// The socket file of a server that died without removing it.
 	l, err := net.Listen("unix", path)
 	if err != nil {
 		t.Fatal(err)
@@ -69,7 +69,7 @@ func TestStaleUnixSocketIsReplacedAndALiveOneIsNot(t *testing.T) {
 	}
 	second := Launch(t, c)
 	if code := second.WaitExit(); code == 0 {
-		t.Error("a second master took a live socket")
+		t.Error("a second master started on a socket that is in use")
 	}
 	second.Log.WaitText(t, path)
 	if answer, err := Asks("unix", path, "upper still mine"); answer != "STILL MINE" {
@@ -82,7 +82,6 @@ func TestStaleUnixSocketIsReplacedAndALiveOneIsNot(t *testing.T) {
 	}
 }
 
-// A file that is no socket is nobody's to remove.
 func TestRegularFileAtASocketPathIsNotRemoved(t *testing.T) {
 	path := filepath.Join(testdir.Short(t), "precious")
 	if err := os.WriteFile(path, []byte("data"), 0o600); err != nil {
@@ -92,7 +91,7 @@ func TestRegularFileAtASocketPathIsNotRemoved(t *testing.T) {
 	c.Listen = []string{"unix://" + path}
 	s := Launch(t, c)
 	if code := s.WaitExit(); code == 0 {
-		t.Error("started over a file")
+		t.Error("the server started although a regular file has its path")
 	}
 	if data, err := os.ReadFile(path); err != nil || string(data) != "data" {
 		t.Errorf("the file: %q, %v", data, err)
@@ -113,7 +112,7 @@ func TestControlSocketIsPrivateToItsOwner(t *testing.T) {
 	}
 }
 
-// IPv6, IPv4, both on one socket, and Unix sockets of the abstract namespace.
+// IPv6, IPv4, both on one socket, and an abstract Unix socket.
 func TestServesEveryKindOfAddress(t *testing.T) {
 	abstract := fmt.Sprintf("@prefork-test-%d", os.Getpid())
 	c := line(1)

@@ -10,40 +10,40 @@ import (
 	"prefork/internal/load"
 )
 
-// Kind is a way to load a server.
+// Kind is a kind of client.
 type Kind string
 
-// The kinds of load.
+// The kinds of clients.
 const (
-	// Persistent clients send line after line on one connection and hang up
-	// after Load.PerConn of them. They ask each connection for its worker first.
+	// Persistent clients send many lines on one connection and close it after
+	// Load.PerConn of them. The first line asks for the worker's pid.
 	Persistent Kind = "persistent"
 	// PerRequest clients connect, send one line, read the answer and close.
 	PerRequest Kind = "per request"
-	// KeepAlive clients speak HTTP/1.1 on one connection until an answer says
-	// Connection: close. They never retry.
+	// KeepAlive clients send HTTP/1.1 requests on one connection until an answer
+	// has Connection: close. They never retry.
 	KeepAlive Kind = "keep-alive"
 )
 
-// Load describes a number of clients that do the same thing, for the engine of
-// `prefork load` to do.
+// Load describes clients that all do the same. The engine of `prefork load`
+// runs them.
 type Load struct {
 	Kind    Kind
 	Network string // "tcp"
 	Address string
 	Clients int
 	Pause   time.Duration // between two requests of one client: the machine is small
-	PerConn int           // requests on a Persistent connection; 0: as many as there are
+	PerConn int           // requests on a Persistent connection; 0: no limit
 	Timeout time.Duration // of a connect, and of an answer; 10 s
-	// Dial bounds a connect, if that is to differ from Timeout.
+	// Dial is the timeout of a connect; 0: Timeout.
 	Dial time.Duration
 }
 
-// aDay is longer than any test.
-const aDay = 24 * time.Hour
+// unlimited is a duration longer than any test.
+const unlimited = 24 * time.Hour
 
-// options says the same to the engine. Each request has a number of its own,
-// and each answer is compared letter by letter.
+// options returns the engine's options. Each request has a unique number, and
+// each answer is compared byte by byte.
 func (l Load) options() load.Options {
 	o := load.Options{
 		URL: l.Network + "://" + l.Address, Mode: load.Exchange, Connections: l.Clients,
@@ -62,15 +62,15 @@ func (l Load) options() load.Options {
 	return o
 }
 
-// Running is a load under way.
+// Running is a load that has been started.
 type Running struct {
 	Load Load
 	run  *load.Run
 	once sync.Once
 }
 
-// Start sets the clients going. They run until Stop, or until ctx ends. It
-// panics if the engine does not take the load, which is a mistake in the test.
+// Start starts the clients. They run until Stop is called or ctx ends. Start
+// panics if the engine rejects the options, which is a mistake in the test.
 func (l Load) Start(ctx context.Context) *Running {
 	if l.Network == "" {
 		l.Network = "tcp"
@@ -83,10 +83,10 @@ func (l Load) Start(ctx context.Context) *Running {
 	return r
 }
 
-// Follow is Start in the engine's own words. It sets how long the load lasts,
-// and has one thread do it.
+// Follow is Start with the engine's options. It sets the duration and uses one
+// thread.
 func Follow(ctx context.Context, o load.Options) *Running {
-	o.Loops, o.Duration = 1, aDay
+	o.Loops, o.Duration = 1, unlimited
 	run, err := load.Start(ctx, o)
 	if err != nil {
 		panic(fmt.Sprintf("load of %s: %v", o.URL, err))
@@ -99,8 +99,8 @@ func (r *Running) Tally() *Tally {
 	return newTally(r.run.Progress().Requests, r.run.Failures())
 }
 
-// Longest returns how long a request waited for its answer, at the worst, once
-// the load has been stopped. What failed does not count.
+// Longest returns the longest time that a request waited for its answer. Failed
+// requests do not count. The load must have been stopped.
 func (r *Running) Longest() time.Duration {
 	return time.Duration(r.run.Wait().Uncorrected.MaxS * float64(time.Second))
 }

@@ -12,15 +12,15 @@ import (
 	"time"
 )
 
-// quick is a probation short enough to reload fifty times.
-const quick = 50 * time.Millisecond
+// shortProbation is a probation for tests that reload many times.
+const shortProbation = 50 * time.Millisecond
 
-// The tests of this file prove that the load clients see what they are there
-// to see: each kind of broken promise, made by a plain server, is tallied as
-// what it is. A tally that cannot see a reset proves nothing by showing none.
+// The tests of this file prove that the load clients detect each kind of
+// failure. Otherwise a tally without failures would prove nothing.
 
-// plain serves each connection of a listener with serve, until the test ends.
-func plain(t *testing.T, serve func(c *net.TCPConn, n int)) string {
+// serveTCP calls serve for each connection until the test ends and returns the
+// address of the listener.
+func serveTCP(t *testing.T, serve func(c *net.TCPConn, n int)) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -42,8 +42,8 @@ func plain(t *testing.T, serve func(c *net.TCPConn, n int)) string {
 	return l.Addr().String()
 }
 
-// upper answers as the test server's line program does, until answer says
-// something else for the n-th line.
+// upper reads lines and sends what answer returns for the n-th line, until
+// answer returns false.
 func upper(c *net.TCPConn, answer func(n int, line string) (string, bool)) {
 	in := bufio.NewReader(c)
 	for n := 1; ; n++ {
@@ -58,7 +58,8 @@ func upper(c *net.TCPConn, answer func(n int, line string) (string, bool)) {
 	}
 }
 
-func right(_ int, text string) (string, bool) {
+// correctAnswer answers as the test server's line program does.
+func correctAnswer(_ int, text string) (string, bool) {
 	if text == "pid" {
 		return "1234\n", true
 	}
@@ -77,7 +78,7 @@ func TestLoadClientsDetectEveryKindOfFailure(t *testing.T) {
 				if n == 3 || text != "pid" && n == 1 {
 					return with, more
 				}
-				return right(n, text)
+				return correctAnswer(n, text)
 			})
 		}
 	}
@@ -85,7 +86,7 @@ func TestLoadClientsDetectEveryKindOfFailure(t *testing.T) {
 		_, _ = c.Read(make([]byte, 1000))
 		_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nTOKEN")
 	}
-	httpUnannounced := func(c *net.TCPConn, _ int) { // closes after one answer without saying so
+	httpUnannounced := func(c *net.TCPConn, _ int) { // closes after one answer without Connection: close
 		request, err := http.ReadRequest(bufio.NewReader(c))
 		if err != nil {
 			return
@@ -106,16 +107,16 @@ func TestLoadClientsDetectEveryKindOfFailure(t *testing.T) {
 		{"end before the answer", PerRequest, eof, EOF},
 		{"half an answer", PerRequest, spoil("TOK", false), Short},
 		{"half an answer", KeepAlive, httpShort, Short},
-		{"another's answer", PerRequest, spoil("TOKEN-0\n", true), Wrong},
-		{"another's answer later", Persistent, spoil("TOKEN-0\n", true), Wrong},
+		{"wrong answer", PerRequest, spoil("TOKEN-0\n", true), Wrong},
+		{"wrong answer later", Persistent, spoil("TOKEN-0\n", true), Wrong},
 		{"end after two answers", Persistent, spoil("", false), EOF},
 		{"no answer", PerRequest, spoil("", true), Timeout},
 		{"unannounced close of keep-alive", KeepAlive, httpUnannounced, EOF},
 	} {
 		t.Run(test.name+", "+string(test.kind), func(t *testing.T) {
 			t.Parallel()
-			address := plain(t, test.serve)
-			timeout := Patience // a slow machine is no timeout
+			address := serveTCP(t, test.serve)
+			timeout := Patience // a slow machine must not cause a timeout
 			if test.want == Timeout {
 				timeout = 300 * time.Millisecond
 			}
@@ -123,7 +124,7 @@ func TestLoadClientsDetectEveryKindOfFailure(t *testing.T) {
 			waitTally(t, load, string(test.want), func(tally *Tally) bool { return tally.Count(test.want) >= 2 })
 			tally := load.Stop()
 			if others := tally.Bad() - tally.Count(test.want); others != 0 {
-				t.Errorf("%d failures under another name: %v", others, tally)
+				t.Errorf("%d failures of another kind: %v", others, tally)
 			}
 		})
 	}
@@ -140,13 +141,13 @@ func TestLoadClientsCountRefusals(t *testing.T) {
 		load := Load{Kind: kind, Address: address, Clients: 1, Pause: time.Millisecond}.Start(t.Context())
 		waitTally(t, load, "refused", func(tally *Tally) bool { return tally.Count(NoListener) >= 2 })
 		if tally := load.Stop(); tally.Lost() != 0 || tally.Bad() == 0 {
-			t.Errorf("%s: a refusal is bad but nothing lost: %v", kind, tally)
+			t.Errorf("%s: want refusals and no lost request: %v", kind, tally)
 		}
 	}
 }
 
 func TestLoadClientsReportNoFailureOfAGoodServer(t *testing.T) {
-	address := plain(t, func(c *net.TCPConn, _ int) { upper(c, right) })
+	address := serveTCP(t, func(c *net.TCPConn, _ int) { upper(c, correctAnswer) })
 	for _, load := range []Load{
 		{Kind: Persistent, PerConn: 5}, {Kind: Persistent}, {Kind: PerRequest},
 	} {
@@ -160,12 +161,12 @@ func TestLoadClientsReportNoFailureOfAGoodServer(t *testing.T) {
 }
 
 func TestLostRequestsAreCountedByWorker(t *testing.T) {
-	address := plain(t, func(c *net.TCPConn, n int) {
+	address := serveTCP(t, func(c *net.TCPConn, n int) {
 		upper(c, func(line int, text string) (string, bool) {
 			if line == 3 {
 				return "", false
 			}
-			return right(line, text)
+			return correctAnswer(line, text)
 		})
 	})
 	load := Load{Kind: Persistent, Address: address, Clients: 1, Pause: time.Millisecond}.Start(t.Context())
@@ -175,7 +176,7 @@ func TestLostRequestsAreCountedByWorker(t *testing.T) {
 	}
 }
 
-// waitTally waits until the load has seen enough.
+// waitTally waits until the load's tally satisfies cond.
 func waitTally(t *testing.T, load *Running, what string, cond func(*Tally) bool) {
 	t.Helper()
 	Wait(t, what+" in the tally of "+string(load.Load.Kind)+" clients", func() (bool, string) {
@@ -183,7 +184,7 @@ func waitTally(t *testing.T, load *Running, what string, cond func(*Tally) bool)
 	})
 }
 
-// waitOK waits until n more requests have been answered.
+// waitOK waits until n more requests of each load have been answered.
 func waitOK(t *testing.T, n int, loads ...*Running) {
 	t.Helper()
 	for _, load := range loads {
@@ -192,8 +193,9 @@ func waitOK(t *testing.T, n int, loads ...*Running) {
 	}
 }
 
-// mustBeSpotless stops the loads and fails for anything but good answers.
-func mustBeSpotless(t *testing.T, loads ...*Running) {
+// mustAllSucceed stops the loads and fails the test unless every request was
+// answered correctly.
+func mustAllSucceed(t *testing.T, loads ...*Running) {
 	t.Helper()
 	for _, load := range loads {
 		tally := load.Stop()
@@ -205,7 +207,8 @@ func mustBeSpotless(t *testing.T, loads ...*Running) {
 	}
 }
 
-// startLoads starts a load of each kind with the pace that two cores stand.
+// startLoads starts a load of each kind, slow enough for a machine with two
+// cores.
 func startLoads(ctx context.Context, network, address string, kinds ...Kind) []*Running {
 	var loads []*Running
 	for _, kind := range kinds {

@@ -15,7 +15,7 @@ import (
 	"prefork/internal/needtool"
 )
 
-// loadResult runs prefork load to its end and reads its JSON.
+// loadResult runs prefork load and returns its result.
 func loadResult(t *testing.T, args ...string) *load.Result {
 	t.Helper()
 	code, stdout, stderr := execute(t, exec.Command(Program(t, "prefork/cmd/prefork"), append([]string{"load", "--json"}, args...)...))
@@ -26,15 +26,15 @@ func loadResult(t *testing.T, args ...string) *load.Result {
 	return &r
 }
 
-// A schedule goes on across reloads, which stand as marks in the series, and no
-// request is lost to one.
+// The schedule continues during reloads. Each reload is a mark in the result,
+// and no request is lost.
 func TestAnOpenLoopMarksTwentyReloadsWithoutErrors(t *testing.T) {
 	c := serve(t, goodConfig)
 	_, address := c.Address("")
 	ctx, cancel := context.WithCancel(t.Context())
 	command := exec.CommandContext(ctx, c.binary, "load", "--json", "tcp://"+address, "--rate", "500", "-d", "1h", "-c", "16",
 		"--per-connection", "50", "--expect", "upper", "--control", c.control)
-	command.Cancel = func() error { return command.Process.Signal(syscall.SIGINT) } // it reports
+	command.Cancel = func() error { return command.Process.Signal(syscall.SIGINT) } // so that it prints its result
 	var out, errs strings.Builder
 	command.Stdout, command.Stderr = &out, &errs
 	if err := command.Start(); err != nil {
@@ -50,7 +50,7 @@ func TestAnOpenLoopMarksTwentyReloadsWithoutErrors(t *testing.T) {
 	marked := c.WaitStatus("the generation", func(s *Status) bool { return s.Generation == reloads+1 }).Totals.Accepted
 	c.WaitStatus("more load", func(s *Status) bool { return s.Totals.Accepted > marked+20 })
 	cancel()
-	_ = command.Wait() // the context says that it was cancelled; the report counts
+	_ = command.Wait() // returns that ctx was cancelled
 	var r load.Result
 	if err := json.Unmarshal([]byte(out.String()), &r); err != nil {
 		t.Fatalf("%v: %s%s", err, out.String(), errs.String())
@@ -66,10 +66,11 @@ func TestAnOpenLoopMarksTwentyReloadsWithoutErrors(t *testing.T) {
 	}
 }
 
-// A server that stands still for 100 ms once a second: who asks again only when
-// there is an answer hardly sees it, who asks by a schedule does.
+// The server stalls for 100 ms once a second. A client that waits for each
+// answer hardly notices. A client with a schedule does, because requests become
+// due during the stall.
 func TestCorrectedLatenciesShowStalls(t *testing.T) {
-	address := plain(t, func(c *net.TCPConn, _ int) {
+	address := serveTCP(t, func(c *net.TCPConn, _ int) {
 		stall := time.NewTicker(time.Second)
 		defer stall.Stop()
 		in := bufio.NewReader(c)
@@ -89,7 +90,7 @@ func TestCorrectedLatenciesShowStalls(t *testing.T) {
 		}
 	})
 	r := loadResult(t, "tcp://"+address, "--rate", "2000", "-d", "4s", "-c", "1", "--expect", "echo")
-	// One in 2000 was sent into a stall, and 200 of 2000 were due in it.
+	// Of 2000 requests, one was sent before the stall and 200 were due during it.
 	if r.Failed() != 0 || r.Corrected.P999S < 0.09 {
 		t.Errorf("corrected p99.9 %v s, errors %v; want the stall of 0.1 s in it", r.Corrected.P999S, r.Errors)
 	}
@@ -140,8 +141,8 @@ func TestLoadMeasuresAPythonServer(t *testing.T) {
 	}
 }
 
-// The line of progress is there on a terminal while the run goes on, says what
-// was promised, and leaves nothing behind.
+// On a terminal the progress line is shown during the run and removed at the
+// end.
 func TestLoadShowsItsProgressOnATerminal(t *testing.T) {
 	c := serve(t, goodConfig)
 	_, address := c.Address("")
@@ -153,7 +154,7 @@ func TestLoadShowsItsProgressOnATerminal(t *testing.T) {
 	go func() { ended <- command.Wait() }()
 	t.Cleanup(func() { _ = command.Process.Kill() })
 	p.WaitText("warming up")
-	p.WaitLines("a line of progress", func(lines []string) bool {
+	p.WaitLines("a progress line", func(lines []string) bool {
 		line := strings.Join(lines, "\n")
 		return strings.Contains(line, "/s  3 active  0 errors  p50 ") && strings.Contains(line, "  p99 ") && strings.HasSuffix(line, " left"+strings.Repeat("\n", len(lines)-1))
 	})
@@ -163,12 +164,12 @@ func TestLoadShowsItsProgressOnATerminal(t *testing.T) {
 		t.Errorf("load: %v", err)
 	}
 	if lines := p.WaitText("generator "); strings.Contains(strings.Join(lines, "\n"), " left") {
-		t.Errorf("the line of progress is still there:\n%s", strings.Join(lines, "\n"))
+		t.Errorf("the progress line is still shown:\n%s", strings.Join(lines, "\n"))
 	}
 }
 
-// Whoever has too few descriptors for so many connections is told so, and the
-// server is not blamed.
+// If the client has too few descriptors, the result says so and does not count
+// them as failures of the server.
 func TestLoadReportsThatItRanOutOfDescriptors(t *testing.T) {
 	c := serve(t, goodConfig)
 	_, address := c.Address("")
@@ -183,9 +184,9 @@ func TestLoadReportsThatItRanOutOfDescriptors(t *testing.T) {
 		t.Fatalf("exit %d, %v: %s%s", code, err, stdout, stderr)
 	}
 	if code != 0 || r.Requests == 0 || r.Errors["out_of_descriptors"] == 0 || len(r.Errors) != 1 {
-		t.Errorf("exit %d, %d requests, errors %v; want some of both, for want of descriptors alone", code, r.Requests, r.Errors)
+		t.Errorf("exit %d, %d requests, errors %v; want requests and only out_of_descriptors", code, r.Requests, r.Errors)
 	}
 	if !strings.Contains(strings.Join(r.Generator.Warnings, "\n"), "raise the limit of open files") {
-		t.Errorf("warnings %q name no remedy", r.Generator.Warnings)
+		t.Errorf("warnings %q have no remedy", r.Generator.Warnings)
 	}
 }

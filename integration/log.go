@@ -11,13 +11,13 @@ import (
 // Line is one structured line of a log.
 type Line map[string]any
 
-// Log reads the log file of a server, which grows while it is read.
+// Log reads the log file of a running server.
 type Log struct{ path string }
 
-// NewLog reads the file at path, which need not exist yet.
+// NewLog returns a Log of the file at path, which need not exist yet.
 func NewLog(path string) *Log { return &Log{path: path} }
 
-// Text returns all that has been written.
+// Text returns what has been written so far.
 func (l *Log) Text() string {
 	data, err := os.ReadFile(l.path)
 	if err != nil {
@@ -38,8 +38,8 @@ func (l *Log) Lines() []Line {
 	return lines
 }
 
-// Count counts the lines whose fields have these values, given as name, value
-// pairs. Numbers are float64, as JSON has them.
+// Count counts the lines whose fields have the given values. pairs are names
+// and values; numbers are float64, as encoding/json decodes them.
 func (l *Log) Count(pairs ...any) int {
 	n := 0
 	for _, line := range l.Lines() {

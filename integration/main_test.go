@@ -10,8 +10,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	// A test that may run beside others waits most of its time. -parallel
-	// overrides this.
+	// A parallel test waits most of its time. -parallel overrides this.
 	if err := flag.Set("test.parallel", "6"); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(2)
@@ -24,7 +23,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// times is n, or a fifth of it with -short.
+// times returns n, or a fifth of n with -short.
 func times(n int) int {
 	if testing.Short() {
 		return max(1, n/5)
@@ -32,12 +31,12 @@ func times(n int) int {
 	return n
 }
 
-// line is a configuration for the line program that tests start from.
+// line returns the basic configuration of the line program.
 func line(workers int) testconf.Config {
-	return testconf.Config{Workers: workers, Probation: quick, LogLevel: "debug"}
+	return testconf.Config{Workers: workers, Probation: shortProbation, LogLevel: "debug"}
 }
 
-// web is the same for the HTTP program.
+// web returns the basic configuration of the HTTP program.
 func web(workers int) testconf.Config {
 	c := line(workers)
 	c.Program.Kind = "http"

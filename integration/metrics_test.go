@@ -31,52 +31,52 @@ func readScrape(text string) (scrape, error) {
 		}
 		at := strings.LastIndexByte(line, ' ')
 		if at < 0 {
-			return s, fmt.Errorf("line %q is no sample", line)
+			return s, fmt.Errorf("line %q is not a sample", line)
 		}
 		v, err := strconv.ParseFloat(line[at+1:], 64)
 		if err != nil {
 			return s, fmt.Errorf("line %q: %w", line, err)
 		}
 		if _, twice := s.values[line[:at]]; twice {
-			return s, fmt.Errorf("%s is there twice", line[:at])
+			return s, fmt.Errorf("%s appears twice", line[:at])
 		}
 		s.values[line[:at]] = v
 	}
 	return s, nil
 }
 
-// counts says whether a series may only rise.
-func (s scrape) counts(series string) bool {
+// isCounter reports whether a series may only increase.
+func (s scrape) isCounter(series string) bool {
 	name, _, _ := strings.Cut(series, "{")
 	if kind := s.types[name]; kind != "" {
 		return kind == "counter"
 	}
-	return true // a part of a histogram: _bucket, _sum or _count
+	return true // _bucket, _sum or _count of a histogram
 }
 
-// fell lists the counters that are lower than before, or gone.
-func (s scrape) fell(before scrape) []string {
-	var fallen []string
+// decreased lists the counters that are lower than before or missing.
+func (s scrape) decreased(before scrape) []string {
+	var decreases []string
 	for series, was := range before.values {
-		if !before.counts(series) {
+		if !before.isCounter(series) {
 			continue
 		}
 		if is, ok := s.values[series]; !ok || is < was {
-			fallen = append(fallen, fmt.Sprintf("%s was %v, is %v (there: %v)", series, was, is, ok))
+			decreases = append(decreases, fmt.Sprintf("%s was %v, is %v (found: %v)", series, was, is, ok))
 		}
 	}
-	return fallen
+	return decreases
 }
 
-// Counters are what alerts and graphs are made of: one that goes back is read
-// as a restart of the server, and the rate over it is wrong.
+// Prometheus takes a counter that decreases for a restart of the server, and
+// computes a wrong rate.
 func TestCountersNeverDecreaseWhenWorkersDieAndGenerationsChange(t *testing.T) {
 	t.Parallel()
 	for mode, more := range map[string]string{"threading": "", "forking": "max_children = 12\n"} {
 		t.Run(mode, func(t *testing.T) {
 			c := serve(t, strings.Replace(observed, "workers", "mode = \""+mode+"\"\n"+more+"workers", 1))
 			_, address := c.Address("")
-			stop := Chat(t, address, 6)
+			stop := StartTraffic(t, address, 6)
 			url := "http://" + c.MetricsAddress() + "/metrics"
 
 			ctx := t.Context()
@@ -101,8 +101,8 @@ func TestCountersNeverDecreaseWhenWorkersDieAndGenerationsChange(t *testing.T) {
 						t.Error(err)
 						return
 					}
-					if fallen := now.fell(last); len(fallen) > 0 {
-						t.Errorf("scrape %d: counters fell:\n%s", scrapes, strings.Join(fallen, "\n"))
+					if decreases := now.decreased(last); len(decreases) > 0 {
+						t.Errorf("scrape %d: counters decreased:\n%s", scrapes, strings.Join(decreases, "\n"))
 						return
 					}
 					last = now
@@ -119,14 +119,14 @@ func TestCountersNeverDecreaseWhenWorkersDieAndGenerationsChange(t *testing.T) {
 			for _, series := range []string{"prefork_connections_handled_total", "prefork_worker_restarts_total", `prefork_reloads_total{result="ok"}`,
 				"prefork_cpu_seconds_total", "prefork_received_bytes_total", "prefork_handler_latency_seconds_count", `prefork_worker_starts_total{slot="0"}`} {
 				if last.values[series] == 0 {
-					t.Errorf("%s is 0 after %d scrapes of a server that was loaded, killed and reloaded", series, scrapes)
+					t.Errorf("%s is 0 after %d scrapes under load, kills and reloads", series, scrapes)
 				}
 			}
 		})
 	}
 }
 
-// killAndReload kills a worker and reloads the server, again and again.
+// killAndReload kills a random worker and reloads the server in each round.
 func killAndReload(t *testing.T, c *Command, rounds int) {
 	t.Helper()
 	for round := range rounds {
@@ -135,7 +135,7 @@ func killAndReload(t *testing.T, c *Command, rounds int) {
 			workers = Children(c.PID)
 			return len(workers) > 0, "none"
 		})
-		_ = syscall.Kill(workers[rand.IntN(len(workers))], syscall.SIGKILL) // it may just have left
+		_ = syscall.Kill(workers[rand.IntN(len(workers))], syscall.SIGKILL) // may have exited
 		if code, _, stderr := c.run("reload"); code != 0 {
 			t.Fatalf("reload %d: exit %d, %s", round, code, stderr)
 		}
@@ -150,8 +150,8 @@ func TestAScraperThatAsksForOpenMetricsGetsIt(t *testing.T) {
 	}
 }
 
-// A worker pays for the initialisation of all that the command links (ADR 14):
-// Prometheus' own packages are for tests alone.
+// Each worker initialises every package that the command links (ADR 14), so
+// only tests use the packages of Prometheus.
 func TestNothingLinksThePrometheusClient(t *testing.T) {
 	for path, p := range packages(t) {
 		for _, dep := range p.Deps {

@@ -11,7 +11,7 @@ import (
 	"prefork/internal/needtool"
 )
 
-// goBlocks returns the Go code of a document, block by block.
+// goBlocks returns the blocks of Go code in a document.
 func goBlocks(t *testing.T, path string) []string {
 	t.Helper()
 	text, err := os.ReadFile(path)
@@ -25,7 +25,8 @@ func goBlocks(t *testing.T, path string) []string {
 	return blocks
 }
 
-// hooksHeader and testHeader are what the README leaves to the reader's editor.
+// hooksHeader and testHeader are the package and import clauses that the README
+// omits.
 const hooksHeader = `package main
 
 import (
@@ -50,11 +51,11 @@ import (
 
 `
 
-// unreachable is what the go command says when it would need a network.
+// unreachable matches the output of the go command when it needs a network.
 var unreachable = regexp.MustCompile(`module lookup disabled by GOPROXY=off|dial tcp|no such host|i/o timeout`)
 
-// A module outside of this one holds the README's program and its test, and
-// depends on this tree in the ways that the README names.
+// A new module holds the README's program and test. It depends on this tree in
+// each way that the README describes.
 func TestAnotherModuleCanUseThisOneAsTheReadmeSays(t *testing.T) {
 	t.Parallel()
 	code := goBlocks(t, "../README.md")
@@ -88,7 +89,7 @@ func TestAnotherModuleCanUseThisOneAsTheReadmeSays(t *testing.T) {
 				t.Helper()
 				command := exec.Command("sh", "-ec", line)
 				command.Dir = dir
-				// Sums of modules that are in the cache were checked when they came.
+				// The sums of modules in the cache were checked when they were downloaded.
 				command.Env = append(os.Environ(), "GOFLAGS=", "GOSUMDB=off")
 				out, err := command.CombinedOutput()
 				if err != nil && unreachable.Match(out) {

@@ -13,7 +13,8 @@ import (
 	"time"
 )
 
-// MetricsAddress waits until the server says where it serves its metrics.
+// MetricsAddress waits until the log has the address of the metrics and returns
+// it.
 func (s *Server) MetricsAddress() string {
 	s.tb.Helper()
 	s.Log.WaitText(s.tb, "metrics served")
@@ -26,7 +27,7 @@ func (s *Server) MetricsAddress() string {
 	return ""
 }
 
-// Fetch returns the body that an HTTP server answers with.
+// Fetch returns the body of a GET request.
 func Fetch(url string, header http.Header) (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), Patience)
 	defer cancel()
@@ -49,16 +50,17 @@ func Fetch(url string, header http.Header) (string, error) {
 	return string(body), err
 }
 
-// Chat keeps clients at a server whose handler is upper, until the test ends
-// or the returned function is called. Each sends a few lines, hangs up and
-// comes back. What they get is not judged: workers are killed under them.
-func Chat(tb testing.TB, address string, clients int) (stop func()) {
+// StartTraffic runs clients of a server with the handler upper, until the test
+// ends or the returned function is called. Each client sends a few lines, closes
+// its connection and opens the next. Errors are ignored, because tests kill the
+// workers.
+func StartTraffic(tb testing.TB, address string, clients int) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var group sync.WaitGroup
 	for range clients {
 		group.Go(func() {
 			for ctx.Err() == nil {
-				chat(ctx, address)
+				sendTraffic(ctx, address)
 			}
 		})
 	}
@@ -67,7 +69,7 @@ func Chat(tb testing.TB, address string, clients int) (stop func()) {
 	return stop
 }
 
-func chat(ctx context.Context, address string) {
+func sendTraffic(ctx context.Context, address string) {
 	pause := time.NewTicker(5 * time.Millisecond) // the machine is small
 	defer pause.Stop()
 	conn, err := new(net.Dialer).DialContext(ctx, "tcp", address)

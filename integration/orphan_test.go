@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// If the master is killed, its workers notice, finish what they hold and
-// leave.
+// If the master is killed, its workers notice, answer the requests that they
+// hold and exit.
 func TestKilledMasterLeavesNoWorkerAndLosesNoAnswer(t *testing.T) {
 	t.Parallel()
 	c := line(4)
@@ -17,32 +17,32 @@ func TestKilledMasterLeavesNoWorkerAndLosesNoAnswer(t *testing.T) {
 	workers := s.WaitWorkers(4).Workers
 	network, address := s.Address("")
 	load := startLoads(t.Context(), network, address, PerRequest)[0]
-	var flying []*Client
+	var inFlight []*Client
 	for range 20 {
 		client := s.Dial()
 		client.WorkerPID()
 		client.Send("sleep 700ms")
-		flying = append(flying, client)
+		inFlight = append(inFlight, client)
 	}
 	idle := s.Dial()
 	idle.WorkerPID()
 	waitOK(t, 50, load)
-	s.WaitStatus("all requests in the workers' hands", func(status *Status) bool { return status.Totals.Active >= 21 })
+	s.WaitStatus("all connections active", func(status *Status) bool { return status.Totals.Active >= 21 })
 
 	s.Signal(syscall.SIGKILL)
-	for i, client := range flying {
+	for i, client := range inFlight {
 		if answer := client.Receive(); answer != "slept" {
-			t.Errorf("answer %d in flight: %q", i, answer)
+			t.Errorf("answer to request %d in flight: %q", i, answer)
 		}
 		_ = client.Close()
 	}
 	if err := idle.WaitClosed(); Classify(err) != EOF {
-		t.Errorf("the idle connection ended with %v, want an orderly end", err)
+		t.Errorf("the idle connection ended with %v, want EOF", err)
 	}
 	waitGone(t, workers, c.DrainTimeout)
-	load.Stop() // refusals are all right now
+	load.Stop() // its clients are refused now
 	if !Refused(network, address) {
-		t.Error("somebody still listens")
+		t.Error("the address still accepts connections")
 	}
 }
 
@@ -62,11 +62,11 @@ func TestOrphanedWorkersExitAtTheDrainDeadline(t *testing.T) {
 	waitGone(t, workers, c.DrainTimeout)
 }
 
-// waitGone waits until none of the workers lives. The deadline is theirs; what
-// a loaded machine needs on top of it is the alarm's.
+// waitGone waits until all workers have exited. They have until the drain
+// deadline, and Patience is added for a loaded machine.
 func waitGone(t *testing.T, workers []Worker, deadline time.Duration) {
 	t.Helper()
-	living := func() (pids []int) {
+	alive := func() (pids []int) {
 		for _, w := range workers {
 			if Alive(w.PID) {
 				pids = append(pids, w.PID)
@@ -75,19 +75,17 @@ func waitGone(t *testing.T, workers []Worker, deadline time.Duration) {
 		return pids
 	}
 	saw, ok := WaitFor(deadline+Patience, func() (bool, string) {
-		pids := living()
+		pids := alive()
 		return len(pids) == 0, fmt.Sprint(pids)
 	})
 	if !ok {
-		t.Errorf("workers %s live %v after their master's death", saw, deadline+Patience)
+		t.Errorf("workers %s are still alive %v after their master's death", saw, deadline+Patience)
 	}
-	for _, pid := range living() {
+	for _, pid := range alive() {
 		_ = syscall.Kill(pid, syscall.SIGKILL)
 	}
 }
 
-// A master killed while it starts, reloads or drains leaves nobody behind
-// either.
 func TestMasterKilledInAnyStateLeavesNoWorker(t *testing.T) {
 	for _, state := range []string{"reloading", "probation", "draining"} {
 		t.Run(state, func(t *testing.T) {

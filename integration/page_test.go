@@ -17,13 +17,13 @@ metrics = "127.0.0.1:0"
 status_page = true
 `
 
-// A browser opens the page of a loaded server and sees it live, through a
-// reload and a worker's death. PREFORK_SCREENSHOT=DIR keeps pictures.
+// A browser shows the page of a server under load. The page is updated during a
+// reload and a worker's death. PREFORK_SCREENSHOT=DIR saves screenshots.
 func TestStatusPageShowsALoadedServerLive(t *testing.T) {
 	t.Parallel()
 	c := serve(t, observed)
 	_, address := c.Address("")
-	Chat(t, address, 8)
+	StartTraffic(t, address, 8)
 	b := StartBrowser(t, "http://"+c.MetricsAddress()+"/", 1240, 1180)
 	see := func(what, expression string, ok func(string) bool) {
 		t.Helper()
@@ -39,7 +39,7 @@ func TestStatusPageShowsALoadedServerLive(t *testing.T) {
 		func(saw string) bool { return strings.HasSuffix(saw, "s") })
 	see("lines in the plots", `document.querySelectorAll("#plots path.a, #plots path.b").length`, positive)
 	see("the workers", `document.querySelectorAll("#workers tbody tr").length`, func(saw string) bool { return saw == "3" })
-	see("that it is live", `document.getElementById("link").textContent`, func(saw string) bool { return saw == "live" })
+	see("the state of the connection", `document.getElementById("link").textContent`, func(saw string) bool { return saw == "live" })
 
 	status, err := c.Status()
 	if err != nil {
@@ -53,17 +53,17 @@ func TestStatusPageShowsALoadedServerLive(t *testing.T) {
 		t.Fatalf("reload: exit %d, %s", code, stderr)
 	}
 	see("the new generation", `document.getElementById("about").textContent`, func(saw string) bool { return strings.Contains(saw, "generation 2 ") })
-	if len(b.Complaints) > 0 {
-		t.Errorf("the page complains:\n%s", strings.Join(b.Complaints, "\n"))
+	if len(b.Errors) > 0 {
+		t.Errorf("errors on the page's console:\n%s", strings.Join(b.Errors, "\n"))
 	}
-	photograph(t, b, c)
+	saveScreenshots(t, b, c)
 
 	b.Resize(360, 740)
-	see("the room on a phone", `document.documentElement.scrollWidth + " of " + innerWidth`, func(saw string) bool { return saw == "360 of 360" })
+	see("the width on a phone", `document.documentElement.scrollWidth + " of " + innerWidth`, func(saw string) bool { return saw == "360 of 360" })
 }
 
-// A page that stays open says that the server is gone, and goes on with the one
-// that takes its place.
+// A page that stays open shows that the server is gone, and continues with the
+// server that is started in its place.
 func TestStatusPageReconnectsToANewServer(t *testing.T) {
 	t.Parallel()
 	c := serve(t, observed)
@@ -74,7 +74,7 @@ func TestStatusPageReconnectsToANewServer(t *testing.T) {
 	c.Signal(syscall.SIGKILL)
 	b.Wait("that the server is gone", link, func(saw string) bool { return strings.HasPrefix(saw, "not connected") })
 	if saw := b.Evaluate(`document.body.classList.contains("stale")`); saw != "true" {
-		t.Errorf("the old figures look like new ones: stale is %s", saw)
+		t.Errorf("the old figures are not marked: stale is %s", saw)
 	}
 
 	c.write(strings.Replace(observed, "127.0.0.1:0\"\nstatus", address+"\"\nstatus", 1))
@@ -85,12 +85,13 @@ func TestStatusPageReconnectsToANewServer(t *testing.T) {
 		return strings.Contains(saw, "PID "+strconv.Itoa(c.PID)+" ")
 	})
 	if saw := b.Evaluate(`document.body.classList.contains("stale")`); saw != "false" {
-		t.Errorf("the new figures look like old ones: stale is %s", saw)
+		t.Errorf("the new figures are marked as old: stale is %s", saw)
 	}
 }
 
-// photograph takes pictures for people, if they are asked for.
-func photograph(t *testing.T, b *Browser, c *Command) {
+// saveScreenshots writes screenshots to the directory PREFORK_SCREENSHOT, if it
+// is set.
+func saveScreenshots(t *testing.T, b *Browser, c *Command) {
 	dir := os.Getenv("PREFORK_SCREENSHOT")
 	if dir == "" {
 		return
@@ -100,7 +101,7 @@ func photograph(t *testing.T, b *Browser, c *Command) {
 		n, err := strconv.Atoi(saw)
 		return err == nil && n >= 100, saw
 	}
-	for range 8 { // the plots fill in two minutes
+	for range 8 { // the plots are full after two minutes
 		if _, ok := WaitFor(Patience/2, enough); ok {
 			break
 		}
@@ -115,7 +116,6 @@ func photograph(t *testing.T, b *Browser, c *Command) {
 	b.Screenshot(filepath.Join(dir, "status-page-narrow.png"))
 }
 
-// The page and what it follows are there only if they were asked for.
 func TestStatusPageIsAbsentUnlessEnabled(t *testing.T) {
 	c := serve(t, strings.Replace(observed, "status_page = true", "status_page = false", 1))
 	base := "http://" + c.MetricsAddress()
@@ -129,7 +129,7 @@ func TestStatusPageIsAbsentUnlessEnabled(t *testing.T) {
 	}
 }
 
-// What clients send may stand on the page, as text.
+// Text from clients is shown on the page, but never as markup.
 func TestStatusPageShowsHostileTextAsText(t *testing.T) {
 	t.Parallel()
 	c := serve(t, observed+"handler = \"http\"\n")
@@ -144,6 +144,6 @@ func TestStatusPageShowsHostileTextAsText(t *testing.T) {
 		t.Errorf("text became markup: %s, %s", saw, b.Evaluate(`document.getElementById("events").innerHTML`))
 	}
 	if saw := b.Evaluate(`document.getElementById("events").textContent`); !strings.Contains(saw, "<img src=x onerror='hit=1'>") {
-		t.Errorf("the page shows %q, want the text as it was", saw)
+		t.Errorf("the page shows %q, want the unchanged text", saw)
 	}
 }

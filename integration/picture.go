@@ -7,15 +7,14 @@ import (
 	"unicode/utf8"
 )
 
-// The looks of a picture, in pixels and colours.
+// The style of a picture, in pixels and colours.
 const (
 	cellWidth, cellHeight = 8.4, 18
 	margin                = 12
 	paper, ink            = "#1e1e2e", "#cdd6f4"
 )
 
-// Picture draws a screen as SVG: text, so that it stays sharp, can be searched
-// and compares well.
+// Picture draws a screen as SVG.
 func Picture(title string, screen [][]Cell) string {
 	columns := 0
 	for _, line := range screen {
@@ -41,8 +40,8 @@ func Picture(title string, screen [][]Cell) string {
 	return b.String()
 }
 
-// drawRun draws cells of one style, and leaves their spaces out: what renders
-// SVG makes one of several.
+// drawRun draws cells of one style. It draws each word by itself, because SVG
+// renderers collapse spaces.
 func drawRun(b *strings.Builder, row, column int, cells []Cell) {
 	var text strings.Builder
 	for _, c := range cells {

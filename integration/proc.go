@@ -9,15 +9,15 @@ import (
 	"strings"
 )
 
-// Footprint is what a process holds: it must be the same before and after any
-// storm.
+// Footprint is what a process holds. It must be the same before and after a
+// test.
 type Footprint struct {
-	Descriptors []string // what each points at, sorted
-	Children    int      // living
-	Zombies     int      // children that nobody has reaped
+	Descriptors []string // the target of each, sorted
+	Children    int      // alive
+	Zombies     int      // children that have not been reaped
 }
 
-// FootprintOf reads the footprint of a living process from /proc.
+// FootprintOf reads the footprint of a process from /proc.
 func FootprintOf(pid int) (Footprint, error) {
 	var f Footprint
 	dir := fmt.Sprintf("/proc/%d/fd", pid)
@@ -33,7 +33,7 @@ func FootprintOf(pid int) (Footprint, error) {
 		f.Descriptors = append(f.Descriptors, kind(target))
 	}
 	sort.Strings(f.Descriptors)
-	// Not every kernel has the file, and without it no child would be seen.
+	// Without this file, which not every kernel has, Children finds nothing.
 	if _, err := os.Stat(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid)); err != nil {
 		return f, err
 	}
@@ -47,18 +47,18 @@ func FootprintOf(pid int) (Footprint, error) {
 	return f, nil
 }
 
-// kind strips the number of a socket or pipe, which differs each time.
+// kind strips the inode number of a socket or pipe.
 func kind(target string) string {
 	name, _, _ := strings.Cut(target, ":[")
 	return name
 }
 
-// String is short; Diff says where two differ.
+// String returns the counts. Diff returns the differences.
 func (f Footprint) String() string {
 	return fmt.Sprintf("%d descriptors, %d children, %d zombies", len(f.Descriptors), f.Children, f.Zombies)
 }
 
-// Diff lists what f has more or less of than base, or returns "".
+// Diff lists the differences between f and base, or returns "".
 func (f Footprint) Diff(base Footprint) string {
 	count := make(map[string]int)
 	for _, d := range f.Descriptors {
@@ -87,13 +87,13 @@ func (f Footprint) Diff(base Footprint) string {
 func Children(pid int) []int {
 	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
 	if err != nil {
-		return nil // the pattern is constant: cannot be malformed
+		return nil // the pattern is valid
 	}
 	var pids []int
 	for _, file := range files {
 		data, err := os.ReadFile(file)
 		if err != nil {
-			continue // the thread has gone
+			continue // the thread has ended
 		}
 		for _, field := range strings.Fields(string(data)) {
 			if child, err := strconv.Atoi(field); err == nil {
@@ -104,19 +104,20 @@ func Children(pid int) []int {
 	return pids
 }
 
-// Alive reports whether the process runs: it exists and is no zombie.
+// Alive reports whether the process exists and is not a zombie.
 func Alive(pid int) bool {
 	state := stateOf(pid)
 	return state != 0 && state != 'Z' && state != 'X'
 }
 
-// stateOf returns the state letter of /proc/PID/stat, or 0 if there is none.
+// stateOf returns the state letter of /proc/PID/stat, or 0 if the process does
+// not exist.
 func stateOf(pid int) byte {
 	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return 0
 	}
-	// The name in parentheses may hold anything, a ")" as well.
+	// The name in parentheses may contain any character, including ")".
 	_, rest, found := strings.Cut(string(data[max(strings.LastIndexByte(string(data), ')'), 0):]), ") ")
 	if !found || rest == "" {
 		return 0

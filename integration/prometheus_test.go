@@ -17,14 +17,15 @@ import (
 	"prefork/internal/needtool"
 )
 
-// prometheus is a real one, on loopback, with a database of its own.
+// prometheus is a Prometheus server on loopback with a new database.
 type prometheus struct {
 	t    *testing.T
 	base string
-	log  string // its file
+	log  string // path of its log file
 }
 
-// startPrometheus scrapes the address once a second, with our rules.
+// startPrometheus starts Prometheus with the rules of deploy/prometheus. It
+// scrapes the target once a second.
 func startPrometheus(t *testing.T, target string) *prometheus {
 	t.Helper()
 	path := needtool.Need(t, "prometheus", "prometheus")
@@ -61,7 +62,7 @@ scrape_configs:
 		_ = command.Wait()
 		if t.Failed() {
 			text, _ := os.ReadFile(log.Name())
-			t.Logf("prometheus, the end:\n%s", Tail(string(text), 20))
+			t.Logf("end of the log of prometheus:\n%s", Tail(string(text), 20))
 		}
 	})
 	p := &prometheus{t: t, base: "http://" + address, log: log.Name()}
@@ -72,7 +73,7 @@ scrape_configs:
 	return p
 }
 
-// api asks the HTTP API and decodes what it has for data.
+// api sends a request to the HTTP API and decodes the data of the answer.
 func (p *prometheus) api(path string, into any) error {
 	body, err := Fetch(p.base+"/api/v1/"+path, nil)
 	if err != nil {
@@ -91,7 +92,7 @@ func (p *prometheus) api(path string, into any) error {
 	return nil
 }
 
-// query returns the values of an expression by their labels.
+// query returns the values of an expression by label set.
 func (p *prometheus) query(expression string) (map[string]float64, error) {
 	var data struct {
 		Result []struct {
@@ -113,8 +114,7 @@ func (p *prometheus) query(expression string) (map[string]float64, error) {
 	return values, nil
 }
 
-// wait waits until every value of an expression, and there must be one,
-// satisfies ok.
+// wait waits until an expression has at least one value and all satisfy ok.
 func (p *prometheus) wait(expression string, ok func(float64) bool) {
 	p.t.Helper()
 	Wait(p.t, "Prometheus to see "+expression, func() (bool, string) {
@@ -127,13 +127,13 @@ func (p *prometheus) wait(expression string, ok func(float64) bool) {
 	})
 }
 
-// Prometheus sees one server that was never away, whatever became of its
-// workers and generations.
+// For Prometheus the server is always up, although workers die and generations
+// change.
 func TestPrometheusSeesOneServerAcrossReloadsAndCrashes(t *testing.T) {
 	t.Parallel()
 	c := serve(t, observed)
 	_, address := c.Address("")
-	Chat(t, address, 6)
+	StartTraffic(t, address, 6)
 	p := startPrometheus(t, c.MetricsAddress())
 	atLeast := func(n float64) func(float64) bool { return func(v float64) bool { return v >= n } }
 	p.wait("count_over_time(up[5m])", atLeast(2))
@@ -155,7 +155,7 @@ func TestPrometheusSeesOneServerAcrossReloadsAndCrashes(t *testing.T) {
 	p.formatIsOpenMetrics()
 }
 
-// all expects a value of every series that the expression has.
+// all checks that every series of the expression has the wanted value.
 func (p *prometheus) all(expression string, want float64) {
 	p.t.Helper()
 	values, err := p.query(expression)
@@ -169,8 +169,8 @@ func (p *prometheus) all(expression string, want float64) {
 	}
 }
 
-// noScrapeFailed finds out from the log whether the server ever turned a scrape
-// away. One that took too long tells of a busy machine.
+// noScrapeFailed checks in Prometheus's log that no scrape failed. Timeouts are
+// ignored: they come from a busy machine.
 func (p *prometheus) noScrapeFailed() {
 	p.t.Helper()
 	text, err := os.ReadFile(p.log)
@@ -184,8 +184,8 @@ func (p *prometheus) noScrapeFailed() {
 	}
 }
 
-// noCounterWasReset asks of each counter, those of the slots and the parts of
-// the histograms included.
+// noCounterWasReset checks that no counter was reset, including the counters of
+// the slots and the parts of the histograms.
 func (p *prometheus) noCounterWasReset() {
 	p.t.Helper()
 	var names []string
@@ -229,7 +229,8 @@ func (p *prometheus) rulesAreLoaded() {
 	})
 }
 
-// formatIsOpenMetrics finds the unit of a metric, which only OpenMetrics tells.
+// formatIsOpenMetrics checks that a metric has a unit, which only the OpenMetrics
+// format contains.
 func (p *prometheus) formatIsOpenMetrics() {
 	p.t.Helper()
 	var metadata []struct{ Metric, Type, Unit string }

@@ -17,13 +17,13 @@ import (
 	"prefork/internal/needtool"
 )
 
-// Pty is a terminal that a test sits at: a pseudo-terminal (pty(7)) and as much
-// of a screen as the programs under test ask for. What they send that it does
-// not know fails the test.
+// Pty is a pseudo-terminal (pty(7)) with a screen. It understands the control
+// sequences that the programs under test send. Any other sequence fails the
+// test.
 type Pty struct {
 	tb     testing.TB
 	master *os.File
-	slave  *os.File // held open, so that the terminal outlives its programs
+	slave  *os.File // kept open, so that the terminal outlives its programs
 	ended  chan struct{}
 
 	mu                  sync.Mutex // guards what follows
@@ -33,25 +33,25 @@ type Pty struct {
 	column              int
 	main                [][]Cell // the main screen while the alternate one is shown
 	mainRow, mainColumn int
-	style               string          // of what is written next
-	rest                []byte          // a rune or a sequence that is begun
-	modes               map[string]bool // private modes as they were set last
-	unknown             string          // the first thing that was not understood
-	tap                 func([]byte)    // sees what the programs write, if it is set
+	style               string          // of the next rune
+	rest                []byte          // an incomplete rune or sequence
+	modes               map[string]bool // private modes that were set or reset
+	unknown             string          // the first unknown sequence
+	tap                 func([]byte)    // called with the programs' output, if not nil
 }
 
 // Cell is one place on the screen.
 type Cell struct {
 	Rune  rune
-	Style string // the parameters of SGR that are in force, "" for none
+	Style string // the active SGR parameters
 }
 
-// OpenPty opens a terminal of that size; it is closed with the test.
+// OpenPty opens a terminal of that size. It is closed when the test ends.
 func OpenPty(tb testing.TB, columns, rows int) *Pty {
 	tb.Helper()
 	master, slave, err := pty.Open()
 	if err != nil {
-		needtool.Skip(tb, "no pseudo-terminals here: %v", err)
+		needtool.Skip(tb, "this machine has no pseudo-terminals: %v", err)
 	}
 	p := &Pty{tb: tb, master: master, slave: slave, ended: make(chan struct{}), modes: map[string]bool{}}
 	p.Resize(columns, rows)
@@ -64,8 +64,7 @@ func OpenPty(tb testing.TB, columns, rows int) *Pty {
 	return p
 }
 
-// Resize gives the terminal another size, which its programs hear of by
-// SIGWINCH.
+// Resize changes the size of the terminal. Its programs receive SIGWINCH.
 func (p *Pty) Resize(columns, rows int) {
 	p.tb.Helper()
 	p.mu.Lock()
@@ -77,8 +76,8 @@ func (p *Pty) Resize(columns, rows int) {
 	}
 }
 
-// Start starts the command with the terminal as its controlling one. Standard
-// error stays what it is.
+// Start starts the command with this controlling terminal. It does not change
+// standard error.
 func (p *Pty) Start(command *exec.Cmd) {
 	p.tb.Helper()
 	command.Stdin, command.Stdout = p.slave, p.slave
@@ -88,7 +87,7 @@ func (p *Pty) Start(command *exec.Cmd) {
 	}
 }
 
-// Modes are the terminal's line discipline.
+// Modes returns the settings of the terminal's line discipline.
 func (p *Pty) Modes() *term.State {
 	p.tb.Helper()
 	modes, err := term.GetState(int(p.slave.Fd()))
@@ -106,7 +105,7 @@ func (p *Pty) Type(keys string) {
 	}
 }
 
-// Lines is what stands on the screen.
+// Lines returns the text of the screen.
 func (p *Pty) Lines() []string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -124,7 +123,7 @@ func (p *Pty) Lines() []string {
 	return lines
 }
 
-// Cells is the screen as it looks, line by line.
+// Cells returns a copy of the screen.
 func (p *Pty) Cells() [][]Cell {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -135,8 +134,8 @@ func (p *Pty) Cells() [][]Cell {
 	return cells
 }
 
-// Mode says whether a private mode such as ?25 is set, and whether it ever was
-// spoken of.
+// Mode reports whether a private mode such as ?25 is set, and whether a program
+// has ever set or reset it.
 func (p *Pty) Mode(name string) (set, known bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -155,7 +154,7 @@ func (p *Pty) WaitLines(what string, cond func(lines []string) bool) []string {
 	return lines
 }
 
-// WaitText waits until the text stands on the screen.
+// WaitText waits until the text is on the screen.
 func (p *Pty) WaitText(text string) []string {
 	p.tb.Helper()
 	return p.WaitLines(fmt.Sprintf("%q on the screen", text), func(lines []string) bool {
@@ -163,7 +162,7 @@ func (p *Pty) WaitText(text string) []string {
 	})
 }
 
-// follow puts on the screen what the programs write.
+// follow reads the programs' output and updates the screen.
 func (p *Pty) follow() {
 	defer close(p.ended)
 	buf := make([]byte, 4096)
@@ -188,8 +187,8 @@ func (p *Pty) follow() {
 	}
 }
 
-// take interprets the first rune or sequence, and returns the number of its
-// bytes, or 0 if some are missing. The caller holds mu.
+// take interprets the first rune or sequence and returns its length, or 0 if it
+// is incomplete. The caller holds mu.
 func (p *Pty) take(b []byte) int {
 	switch b[0] {
 	case '\r':
@@ -210,7 +209,7 @@ func (p *Pty) take(b []byte) int {
 			return 0
 		}
 		if b[1] != '[' || !p.sequence(string(b[2:end]), b[end]) {
-			p.surprise(string(b[:end+1]))
+			p.reportUnknown(string(b[:end+1]))
 		}
 		return end + 1
 	}
@@ -219,22 +218,22 @@ func (p *Pty) take(b []byte) int {
 	}
 	r, n := utf8.DecodeRune(b)
 	if r < ' ' || r == utf8.RuneError && n == 1 {
-		p.surprise(string(b[:n]))
+		p.reportUnknown(string(b[:n]))
 	}
 	p.put(r)
 	return n
 }
 
-func (p *Pty) surprise(text string) {
+func (p *Pty) reportUnknown(text string) {
 	if p.unknown == "" {
 		p.unknown = text
 	}
 }
 
-// put writes one rune; the last column is overwritten, for wrapping is off.
+// put writes one rune. Wrapping is off, so the last column is overwritten.
 func (p *Pty) put(r rune) {
 	if p.row >= len(p.cells) {
-		return // of the size before
+		return // written for the size before a resize
 	}
 	p.column = min(p.column, p.columns-1)
 	for len(p.cells[p.row]) <= p.column {
@@ -244,7 +243,7 @@ func (p *Pty) put(r rune) {
 	p.column++
 }
 
-// alternate changes to the alternate screen, which is empty, or back.
+// alternate switches to an empty alternate screen, or back to the main screen.
 func (p *Pty) alternate(to bool) {
 	if to {
 		p.main, p.mainRow, p.mainColumn = p.cells, p.row, p.column
@@ -255,10 +254,10 @@ func (p *Pty) alternate(to bool) {
 	p.cells, p.row, p.column = append(p.main, make([][]Cell, rows)...)[:rows], p.mainRow, p.mainColumn
 }
 
-// sequence obeys a control sequence, and says whether it is known.
+// sequence applies a control sequence and reports whether it is known.
 func (p *Pty) sequence(parameters string, final byte) bool {
 	switch {
-	case final == 'm': // programs begin each style anew with 0
+	case final == 'm': // the programs begin each style with 0
 		p.style = strings.TrimLeft(parameters, "0;")
 	case final == 'H' && parameters == "":
 		p.row, p.column = 0, 0

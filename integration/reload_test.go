@@ -28,7 +28,7 @@ func TestFiftyReloadsUnderThreeLoadsDropNothing(t *testing.T) {
 		inParallel(func() { text.Do("reload") }, func() { http.Do("reload") })
 	}
 	waitOK(t, 100, loads...)
-	mustBeSpotless(t, loads...)
+	mustAllSucceed(t, loads...)
 	for _, s := range []*Server{text, http} {
 		status := s.WaitWorkers(2)
 		if status.Generation != n+1 || status.Totals.Restarts != 0 || status.Totals.Failed != 0 {
@@ -71,7 +71,7 @@ func TestConnectionsSurviveFiftyReloads(t *testing.T) {
 		t.Errorf("worker %d of generation 1 should drain: %v", first, status)
 	}
 	_ = idle.Close()
-	mustBeSpotless(t, load)
+	mustAllSucceed(t, load)
 	s.WaitWorkers(2)
 }
 
@@ -94,7 +94,7 @@ func TestReloadAddsAListener(t *testing.T) {
 		t.Errorf("added listener: %q, %v", answer, err)
 	}
 	waitOK(t, 10, loads...)
-	mustBeSpotless(t, loads...)
+	mustAllSucceed(t, loads...)
 }
 
 // The connections that wait in the queue of a listener that goes are answered
@@ -130,7 +130,7 @@ func TestReloadAnswersTheQueueOfARemovedListener(t *testing.T) {
 	}
 	s.WaitWorkers(1)
 	waitOK(t, 10, load)
-	mustBeSpotless(t, load)
+	mustAllSucceed(t, load)
 }
 
 // receiveQueued reads the answer of each client and closes it at once, in the
@@ -186,7 +186,7 @@ func TestReloadChangesModeWorkersAndProgram(t *testing.T) {
 		}
 		waitOK(t, 20, loads...)
 	}
-	mustBeSpotless(t, loads...)
+	mustAllSucceed(t, loads...)
 }
 
 func TestReloadChangesTheLogLevel(t *testing.T) {
@@ -235,7 +235,7 @@ func TestConcurrentReloadsCoalesce(t *testing.T) {
 		t.Errorf("20 requests at once made %d reloads", status.Generation-1)
 	}
 	waitOK(t, 5, loads...)
-	mustBeSpotless(t, loads...)
+	mustAllSucceed(t, loads...)
 }
 
 func TestHUPReloads(t *testing.T) {
@@ -252,9 +252,9 @@ func TestHUPReloads(t *testing.T) {
 	}
 }
 
-// refusesReload asks for a reload that must fail for a reason that contains
+// mustRefuseReload asks for a reload that must fail for a reason that contains
 // each of the texts, and checks that nothing else has changed.
-func refusesReload(t *testing.T, s *Server, texts ...string) {
+func mustRefuseReload(t *testing.T, s *Server, texts ...string) {
 	t.Helper()
 	before, err := s.Status()
 	if err != nil {

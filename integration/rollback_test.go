@@ -48,19 +48,19 @@ func TestFailedReloadLeavesTheOldGenerationServing(t *testing.T) {
 			loads := startLoads(t.Context(), network, address, Persistent, PerRequest)
 			waitOK(t, 10, loads...)
 			s.Configure(test.config)
-			refusesReload(t, s, test.says...)
+			mustRefuseReload(t, s, test.says...)
 			waitOK(t, 10, loads...)
 			if test.config.Program.CrashAfter > 0 {
-				mustCostOnlyTheCrashed(t, s, loads...)
+				mustLoseOnlyFromCrashed(t, s, loads...)
 			} else {
-				mustBeSpotless(t, loads...)
+				mustAllSucceed(t, loads...)
 			}
 			s.WaitFootprint(footprint)
 		})
 	}
 	t.Run("unreadable file", func(t *testing.T) {
 		s.Break("{")
-		refusesReload(t, s, "config.json")
+		mustRefuseReload(t, s, "config.json")
 	})
 	s.Configure(base)
 	s.Do("reload")
@@ -68,9 +68,9 @@ func TestFailedReloadLeavesTheOldGenerationServing(t *testing.T) {
 	s.WaitFootprint(footprint)
 }
 
-// mustCostOnlyTheCrashed stops the loads and holds what they lost against what
+// mustLoseOnlyFromCrashed stops the loads and holds what they lost against what
 // the crashed workers had in their hands when they died.
-func mustCostOnlyTheCrashed(t *testing.T, s *Server, loads ...*Running) {
+func mustLoseOnlyFromCrashed(t *testing.T, s *Server, loads ...*Running) {
 	t.Helper()
 	held, crashed := 0, make(map[int]bool)
 	for _, line := range s.Log.Lines() {
@@ -81,7 +81,7 @@ func mustCostOnlyTheCrashed(t *testing.T, s *Server, loads ...*Running) {
 			crashed[int(pid)] = true
 		}
 	}
-	if lost := onlyLostBy(t, crashed, loads...); len(crashed) == 0 || lost > held {
+	if lost := mustLoseOnlyFrom(t, crashed, loads...); len(crashed) == 0 || lost > held {
 		t.Errorf("%d connections lost, but the %d crashed workers held %d", lost, len(crashed), held)
 	}
 }
@@ -130,7 +130,7 @@ func TestRollbackDropsNoKeepAliveClient(t *testing.T) {
 			return now.Generation == before.Generation && len(now.Serving()) == 2 && len(now.Workers) == 2
 		})
 		waitOK(t, 20, loads...)
-		mustBeSpotless(t, loads...)
+		mustAllSucceed(t, loads...)
 	}
 }
 
@@ -146,7 +146,7 @@ func TestReloadWaitsForASlowStart(t *testing.T) {
 	if tag := s.Dial().Ask("tag"); tag != "slow" {
 		t.Errorf("tag %q", tag)
 	}
-	mustBeSpotless(t, loads...)
+	mustAllSucceed(t, loads...)
 }
 
 // failure stands for any exit status that is one.

@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// weather is what goes on in TestStormLosesOnlyConnectionsOfKilledWorkers.
-type weather struct {
+// stormTest is what goes on in TestStormLosesOnlyConnectionsOfKilledWorkers.
+type stormTest struct {
 	t       *testing.T
 	s       *Server
 	random  *rand.Rand
@@ -24,7 +24,7 @@ type weather struct {
 
 // length returns how long the storm lasts: a few seconds, or as long as
 // PREFORK_STORM says.
-func (st *weather) length() time.Duration {
+func (st *stormTest) length() time.Duration {
 	text := os.Getenv("PREFORK_STORM")
 	if text == "" {
 		return time.Duration(times(15)) * time.Second
@@ -63,7 +63,7 @@ func TestStormLosesOnlyConnectionsOfKilledWorkers(t *testing.T) {
 	c.DrainTimeout = Patience
 	s := Start(t, c)
 	s.WaitWorkers(4)
-	st := &weather{t: t, s: s, random: rand.New(rand.NewPCG(seed(t), 0)), killed: map[int]bool{}, did: map[string]int{}}
+	st := &stormTest{t: t, s: s, random: rand.New(rand.NewPCG(seed(t), 0)), killed: map[int]bool{}, did: map[string]int{}}
 	st.freezer = NewFreezer(t, s)
 	s.Do("reload") // what a reload opens for good is open now
 	s.WaitWorkers(4)
@@ -73,7 +73,7 @@ func TestStormLosesOnlyConnectionsOfKilledWorkers(t *testing.T) {
 	waitOK(t, 50, loads...)
 
 	for end := time.Now().Add(st.length()); time.Now().Before(end) && !t.Failed(); {
-		st.strike()
+		st.act()
 		waitOK(t, 5, loads...)
 	}
 	// A worker that was killed while it was stopped may be a moment in going.
@@ -82,7 +82,7 @@ func TestStormLosesOnlyConnectionsOfKilledWorkers(t *testing.T) {
 	s.WaitWorkers(4)
 	t.Logf("%v", st.did)
 
-	lost := onlyLostBy(t, st.killed, loads...)
+	lost := mustLoseOnlyFrom(t, st.killed, loads...)
 	if lost > st.held {
 		t.Errorf("%d connections lost, but the %d killed workers held at most %d", lost, len(st.killed), st.held)
 	}
@@ -95,11 +95,11 @@ func TestStormLosesOnlyConnectionsOfKilledWorkers(t *testing.T) {
 	}
 }
 
-// strike does one thing, and returns when it is over as far as the server can
+// act does one thing, and returns when it is over as far as the server can
 // say so.
-func (st *weather) strike() {
+func (st *stormTest) act() {
 	st.t.Helper()
-	strikes := []struct {
+	actions := []struct {
 		name string
 		do   func()
 	}{
@@ -120,20 +120,20 @@ func (st *weather) strike() {
 		{"HUP to all workers", func() { st.toAll(syscall.SIGHUP) }},
 		{"freeze", func() { st.freeze() }},
 	}
-	one := strikes[st.random.IntN(len(strikes))]
+	one := actions[st.random.IntN(len(actions))]
 	st.did[one.name]++
 	one.do()
 }
 
 // command asks for something and wants an answer. It may be a refusal: a
 // reload that a killed worker spoils is rolled back.
-func (st *weather) command(text string) {
+func (st *stormTest) command(text string) {
 	if a, err := st.s.Command(text); err != nil || a.Code != 200 && a.Error == "" {
 		st.t.Errorf("%s: %+v, %v; want an answer", text, a, err)
 	}
 }
 
-func (st *weather) status() *Status {
+func (st *stormTest) status() *Status {
 	status, err := st.s.Status()
 	if err != nil {
 		st.t.Fatalf("status: %v", err)
@@ -142,17 +142,17 @@ func (st *weather) status() *Status {
 }
 
 // withWorker picks a worker that serves, if there is one.
-func (st *weather) withWorker(do func(Worker)) {
+func (st *stormTest) withWorker(do func(Worker)) {
 	if serving := st.status().Serving(); len(serving) > 0 {
 		do(serving[st.random.IntN(len(serving))])
 	}
 }
 
-// mu guards killed and held: two strikes may come at once.
+// mu guards killed and held: two actions may come at once.
 var mu sync.Mutex
 
 // kill stops the worker first, so that what it holds can be counted.
-func (st *weather) kill(w Worker) {
+func (st *stormTest) kill(w Worker) {
 	if syscall.Kill(w.PID, syscall.SIGSTOP) != nil {
 		return
 	}
@@ -173,21 +173,21 @@ func (st *weather) kill(w Worker) {
 }
 
 // pause stops the worker for less than the time after which it counts as hung.
-func (st *weather) pause(w Worker) {
+func (st *stormTest) pause(w Worker) {
 	if syscall.Kill(w.PID, syscall.SIGSTOP) == nil {
 		pass(time.Duration(st.random.Int64N(int64(stormWorkerTimeout / 4))))
 		_ = syscall.Kill(w.PID, syscall.SIGCONT)
 	}
 }
 
-func (st *weather) toAll(sig syscall.Signal) {
+func (st *stormTest) toAll(sig syscall.Signal) {
 	for _, pid := range Children(st.s.PID) {
 		_ = syscall.Kill(pid, sig)
 	}
 }
 
 // freeze is longer than the time after which a worker counts as hung.
-func (st *weather) freeze() {
+func (st *stormTest) freeze() {
 	d := stormWorkerTimeout + time.Duration(st.random.Int64N(int64(stormWorkerTimeout)))
 	if err := st.freezer.Freeze(d); err != nil {
 		st.t.Errorf("freeze: %v", err)

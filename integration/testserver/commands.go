@@ -66,7 +66,7 @@ var commands = map[string]func(ctx context.Context, argument string) (string, er
 	"hang":    func(context.Context, string) (string, error) { select {} },
 	"exit":    exit,
 	"nil":     func(context.Context, string) (string, error) { go write(nil); select {} },
-	"fatal":   func(context.Context, string) (string, error) { unlockNobodys(); return "", nil },
+	"fatal":   func(context.Context, string) (string, error) { unlockUnlockedMutex(); return "", nil },
 	"panic":   func(_ context.Context, text string) (string, error) { panic("handler panic: " + text) },
 	"stop":    func(context.Context, string) (string, error) { return "", syscall.Kill(os.Getpid(), syscall.SIGSTOP) },
 	"wedge":   func(context.Context, string) (string, error) { wedged.Store(true); return "wedged", nil },
@@ -114,10 +114,10 @@ func exit(_ context.Context, argument string) (string, error) {
 // write dereferences p on a goroutine that nobody recovers.
 func write(p *int) { *p = 1 }
 
-// unlockNobodys is a fatal error of the runtime, which no recover can stop. Map
+// unlockUnlockedMutex is a fatal error of the runtime, which no recover can stop. Map
 // writes at the same time would be one too, if the runtime noticed them before
 // they broke the map.
-func unlockNobodys() {
+func unlockUnlockedMutex() {
 	var m sync.Locker = new(sync.Mutex)
 	m.Unlock()
 }
