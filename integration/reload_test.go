@@ -97,8 +97,8 @@ func TestReloadAddsAListener(t *testing.T) {
 	mustAllSucceed(t, loads...)
 }
 
-// The connections that wait in the queue of a listener that goes are answered
-// all the same, by the generation that had it.
+// When a reload removes a listener, the connections in its queue are answered by
+// the old generation.
 func TestReloadAnswersTheQueueOfARemovedListener(t *testing.T) {
 	t.Parallel()
 	c := line(1)
@@ -107,13 +107,13 @@ func TestReloadAnswersTheQueueOfARemovedListener(t *testing.T) {
 	c.Listen = []string{"tcp://127.0.0.1:0", "tcp://127.0.0.2:0", "unix://" + unix}
 	s := Start(t, c)
 	network, address := s.Address("")
-	goesNetwork, goes := s.Address("tcp://127.0.0.2:0")
+	removedNetwork, removed := s.Address("tcp://127.0.0.2:0")
 
-	holder := DialClient(t, goesNetwork, goes) // the only worker is taken
+	holder := DialClient(t, removedNetwork, removed) // occupies the only worker
 	holder.WorkerPID()
 	var queued []*Client
 	for range 5 {
-		queued = append(queued, DialClient(t, goesNetwork, goes), DialClient(t, "unix", unix))
+		queued = append(queued, DialClient(t, removedNetwork, removed), DialClient(t, "unix", unix))
 	}
 	for i, client := range queued {
 		client.Send(fmt.Sprintf("upper queued %d", i))
@@ -125,7 +125,7 @@ func TestReloadAnswersTheQueueOfARemovedListener(t *testing.T) {
 	s.Do("reload")
 	_ = holder.Close()
 	receiveQueued(t, queued)
-	for network, address := range map[string]string{goesNetwork: goes, "unix": unix} {
+	for network, address := range map[string]string{removedNetwork: removed, "unix": unix} {
 		Wait(t, "the removed listener "+address+" to be gone", func() (bool, string) { return Refused(network, address), "it accepts" })
 	}
 	s.WaitWorkers(1)
@@ -133,8 +133,8 @@ func TestReloadAnswersTheQueueOfARemovedListener(t *testing.T) {
 	mustAllSucceed(t, load)
 }
 
-// receiveQueued reads the answer of each client and closes it at once, in the
-// order in which the server comes to them.
+// receiveQueued reads the answers of all clients in parallel and closes each
+// client after its answer.
 func receiveQueued(t *testing.T, queued []*Client) {
 	t.Helper()
 	var group sync.WaitGroup
@@ -212,7 +212,7 @@ func TestReloadChangesTheLogLevel(t *testing.T) {
 func TestConcurrentReloadsCoalesce(t *testing.T) {
 	t.Parallel()
 	c := line(2)
-	c.Probation = time.Second // so that all requests come while the first reload runs
+	c.Probation = time.Second // so that all requests arrive during the first reload
 	s := Start(t, c)
 	network, address := s.Address("")
 	loads := startLoads(t.Context(), network, address, PerRequest)
@@ -230,9 +230,9 @@ func TestConcurrentReloadsCoalesce(t *testing.T) {
 		}
 	}
 	status := s.WaitWorkers(2)
-	// Those that come while a reload runs share the next one.
+	// Requests that arrive during a reload share the next one.
 	if status.Generation < 2 || status.Generation > 5 {
-		t.Errorf("20 requests at once made %d reloads", status.Generation-1)
+		t.Errorf("20 requests at once caused %d reloads", status.Generation-1)
 	}
 	waitOK(t, 5, loads...)
 	mustAllSucceed(t, loads...)
@@ -252,8 +252,8 @@ func TestHUPReloads(t *testing.T) {
 	}
 }
 
-// mustRefuseReload asks for a reload that must fail for a reason that contains
-// each of the texts, and checks that nothing else has changed.
+// mustRefuseReload requests a reload that must fail with an error that contains
+// each of the texts. The old generation must keep serving.
 func mustRefuseReload(t *testing.T, s *Server, texts ...string) {
 	t.Helper()
 	before, err := s.Status()
@@ -272,16 +272,16 @@ func mustRefuseReload(t *testing.T, s *Server, texts ...string) {
 			len(status.Workers) == len(before.Workers) && len(status.Serving()) == len(before.Workers)
 	})
 	if after.LastReload.OK || after.LastReload.At == nil || after.LastReload.Error != a.Error {
-		t.Errorf("last_reload is %+v, the verdict was %q", after.LastReload, a.Error)
+		t.Errorf("last_reload is %+v; the answer was %q", after.LastReload, a.Error)
 	}
 	for _, text := range texts {
 		if !strings.Contains(strings.ToLower(a.Error), strings.ToLower(text)) {
-			t.Errorf("the reason %q does not say %q", a.Error, text)
+			t.Errorf("the error %q does not contain %q", a.Error, text)
 		}
 	}
 }
 
-// occupied is a TCP address that somebody else listens on.
+// occupied returns a TCP address that is in use until the test ends.
 func occupied(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

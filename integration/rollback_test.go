@@ -8,9 +8,8 @@ import (
 	"prefork/integration/testconf"
 )
 
-// Each way in which a new generation can fail leaves the old one serving as
-// if nothing had happened: no client notices, the verdict and the status give
-// the reason, and a good configuration is taken right afterwards.
+// However a new generation fails, the old one keeps serving: no client notices,
+// the answer and the status have the reason, and the next reload can succeed.
 func TestFailedReloadLeavesTheOldGenerationServing(t *testing.T) {
 	t.Parallel()
 	base := line(2)
@@ -24,7 +23,7 @@ func TestFailedReloadLeavesTheOldGenerationServing(t *testing.T) {
 	tests := []struct {
 		name   string
 		config testconf.Config
-		says   []string
+		want   []string
 	}{
 		{"bad configuration", with(func(c *testconf.Config) { c.Error = "line 7: no such thing" }), []string{"line 7: no such thing"}},
 		{"unknown mode", with(func(c *testconf.Config) { c.Mode = "treading" }), []string{"treading"}},
@@ -48,7 +47,7 @@ func TestFailedReloadLeavesTheOldGenerationServing(t *testing.T) {
 			loads := startLoads(t.Context(), network, address, Persistent, PerRequest)
 			waitOK(t, 10, loads...)
 			s.Configure(test.config)
-			mustRefuseReload(t, s, test.says...)
+			mustRefuseReload(t, s, test.want...)
 			waitOK(t, 10, loads...)
 			if test.config.Program.CrashAfter > 0 {
 				mustLoseOnlyFromCrashed(t, s, loads...)
@@ -68,8 +67,8 @@ func TestFailedReloadLeavesTheOldGenerationServing(t *testing.T) {
 	s.WaitFootprint(footprint)
 }
 
-// mustLoseOnlyFromCrashed stops the loads and holds what they lost against what
-// the crashed workers had in their hands when they died.
+// mustLoseOnlyFromCrashed stops the loads. It fails the test if they lost more
+// requests than the crashed workers held, or if another worker lost one.
 func mustLoseOnlyFromCrashed(t *testing.T, s *Server, loads ...*Running) {
 	t.Helper()
 	held, crashed := 0, make(map[int]bool)
@@ -82,14 +81,13 @@ func mustLoseOnlyFromCrashed(t *testing.T, s *Server, loads ...*Running) {
 		}
 	}
 	if lost := mustLoseOnlyFrom(t, crashed, loads...); len(crashed) == 0 || lost > held {
-		t.Errorf("%d connections lost, but the %d crashed workers held %d", lost, len(crashed), held)
+		t.Errorf("%d connections lost; the %d crashed workers held %d", lost, len(crashed), held)
 	}
 }
 
-// The same for HTTP clients that keep their connection: a generation that has
-// served for a moment hands them back to the old one without a lost answer.
-// What fails it is the death of a worker that happens to hold nothing, so that
-// whatever is lost was lost by the rollback.
+// HTTP clients that keep their connection move from the failed generation to the
+// old one without a lost answer. The reload fails because the test kills a
+// worker without connections, so that only the rollback can lose an answer.
 func TestRollbackDropsNoKeepAliveClient(t *testing.T) {
 	t.Parallel()
 	c := web(2)
@@ -100,20 +98,20 @@ func TestRollbackDropsNoKeepAliveClient(t *testing.T) {
 		loads := startLoads(t.Context(), network, address, KeepAlive)
 		waitOK(t, 20, loads...)
 		before := s.WaitWorkers(2)
-		verdict := make(chan Answer, 1)
+		result := make(chan Answer, 1)
 		go func() {
 			a, err := s.Command("reload")
 			if err != nil {
 				t.Error(err)
 			}
-			verdict <- a
+			result <- a
 		}()
 		s.WaitState("probation")
-		newcomer := Load{Kind: KeepAlive, Network: network, Address: address, Clients: 1, Pause: 5 * time.Millisecond}.Start(t.Context())
-		loads = append(loads, newcomer)
+		newLoad := Load{Kind: KeepAlive, Network: network, Address: address, Clients: 1, Pause: 5 * time.Millisecond}.Start(t.Context())
+		loads = append(loads, newLoad)
 		waitOK(t, 20, loads...)
 		var idle int
-		s.WaitStatus("one new worker with the newcomer and one with nothing", func(now *Status) bool {
+		s.WaitStatus("one new worker with the new client and one without connections", func(now *Status) bool {
 			active := 0
 			for _, w := range now.Serving() {
 				if active += w.Active; w.Active == 0 {
@@ -123,8 +121,8 @@ func TestRollbackDropsNoKeepAliveClient(t *testing.T) {
 			return active == 1 && idle != 0
 		})
 		kill(t, idle, syscall.SIGKILL)
-		if a := <-verdict; a.OK || a.Error == "" {
-			t.Errorf("verdict %+v after a failed probation", a)
+		if a := <-result; a.OK || a.Error == "" {
+			t.Errorf("answer %+v after a failed probation", a)
 		}
 		s.WaitStatus("the old generation alone", func(now *Status) bool {
 			return now.Generation == before.Generation && len(now.Serving()) == 2 && len(now.Workers) == 2
@@ -149,8 +147,8 @@ func TestReloadWaitsForASlowStart(t *testing.T) {
 	mustAllSucceed(t, loads...)
 }
 
-// failure stands for any exit status that is one.
-const failure = -2
+// anyFailure stands for any exit status above 0.
+const anyFailure = -2
 
 // A first generation that cannot start ends the master instead of looping.
 func TestBootFailureEndsTheMaster(t *testing.T) {
@@ -159,12 +157,12 @@ func TestBootFailureEndsTheMaster(t *testing.T) {
 		name   string
 		change func(*testconf.Config)
 		code   int
-		says   string
+		want   string
 	}{
 		{"exits 78", func(c *testconf.Config) { c.Program.Boot = testconf.Exits78 }, 78, "78"},
 		{"refuses its settings", func(c *testconf.Config) { c.Program.Boot = testconf.Refuses }, 78, "the settings make no sense"},
 		{"exits 1", func(c *testconf.Config) { c.Program.Boot = testconf.Exits }, 1, "worker exited"},
-		{"panics", func(c *testconf.Config) { c.Program.Boot = testconf.Panics }, failure, "boot panic on command"},
+		{"panics", func(c *testconf.Config) { c.Program.Boot = testconf.Panics }, anyFailure, "boot panic on command"},
 		{"never ready", func(c *testconf.Config) {
 			c.Program.Boot, c.StartTimeout = testconf.Never, 200*time.Millisecond
 		}, 1, "not ready"},
@@ -177,13 +175,13 @@ func TestBootFailureEndsTheMaster(t *testing.T) {
 			test.change(&c)
 			s := Launch(t, c)
 			code := s.WaitExit()
-			if test.code == failure && code > 0 {
-				code = failure
+			if test.code == anyFailure && code > 0 {
+				code = anyFailure
 			}
 			if code != test.code {
 				t.Errorf("exit status %d, want %d", code, test.code)
 			}
-			s.Log.WaitText(t, test.says)
+			s.Log.WaitText(t, test.want)
 		})
 	}
 }

@@ -15,14 +15,13 @@ import (
 	"testing"
 )
 
-// logCalls are the functions that write a line, with the place of the message
-// among their arguments. What is logged at debug level is nobody's business.
+// logCalls are the functions that write a log line, with the index of the
+// message among their arguments. The runbook does not explain the debug level.
 var logCalls = map[string]int{
 	"Info": 0, "Warn": 0, "Error": 0, "logFailure": 0, "logClientFailure": 0, "complain": 0, "note": 1, "Check": 1,
 }
 
-// An operator finds every line of the log in the runbook, and no line there
-// that is never logged.
+// The runbook explains every log line, and no line that is never logged.
 func TestTheRunbookExplainsEveryLogLine(t *testing.T) {
 	explained := rows(t, "line")
 	found := messages(t, "../master", "../worker", "../internal/logs", "../cmd/prefork", "..")
@@ -41,7 +40,7 @@ func TestTheRunbookExplainsEveryLogLine(t *testing.T) {
 	}
 }
 
-// The same for the causes of an exit, the policy's.
+// The policy defines the causes of an exit.
 func TestTheRunbookExplainsEveryExitCause(t *testing.T) {
 	explained, found := rows(t, "`event`"), map[string]bool{}
 	file, err := parser.ParseFile(token.NewFileSet(), "../master/policy/worker.go", nil, 0)
@@ -64,16 +63,16 @@ func TestTheRunbookExplainsEveryExitCause(t *testing.T) {
 
 var code = regexp.MustCompile("`([^`]+)`")
 
-// rows returns what stands as code in the first column of the runbook's tables
-// whose first column is headed like this.
+// rows returns the code in the first column of those tables of the runbook whose
+// first column has this heading.
 func rows(t *testing.T, heading string) map[string]bool {
 	t.Helper()
-	book, err := os.ReadFile("../docs/operations.md")
+	document, err := os.ReadFile("../docs/operations.md")
 	if err != nil {
 		t.Fatal(err)
 	}
 	found, inside := map[string]bool{}, false
-	for row := range strings.Lines(string(book)) {
+	for row := range strings.Lines(string(document)) {
 		cells := strings.SplitN(row, "|", 3)
 		switch {
 		case len(cells) < 3:
@@ -89,9 +88,8 @@ func rows(t *testing.T, heading string) map[string]bool {
 	return found
 }
 
-// messages finds the constant messages of the log in the source below some
-// directories, and where they stand. Of ".." it takes the package, not what is
-// below.
+// messages returns the constant log messages in the source below the roots, and
+// their positions. Below ".." it reads only the package itself.
 func messages(t *testing.T, roots ...string) map[string]string {
 	t.Helper()
 	found := map[string]string{}
@@ -123,7 +121,7 @@ func messages(t *testing.T, roots ...string) map[string]string {
 	return found
 }
 
-// message returns what a node of the source logs at level info or above.
+// message returns the message that a node logs at level info or above.
 func message(n ast.Node) (string, bool) {
 	switch n := n.(type) {
 	case *ast.CallExpr:

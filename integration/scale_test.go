@@ -59,14 +59,14 @@ func TestTTINAndTTOUChangeTheTarget(t *testing.T) {
 	s.Signal(syscall.SIGTTOU)
 	s.WaitWorkers(1)
 	s.Signal(syscall.SIGTTOU)                         // never below one
-	Wait(t, "the third TTOU", func() (bool, string) { // or the kernel may deliver TTIN before it
+	Wait(t, "the third TTOU", func() (bool, string) { // else the kernel may deliver TTIN first
 		return s.Log.Count("msg", "signal received", "does", "one worker fewer") == 3, Tail(s.Log.Text(), 3)
 	})
 	s.Signal(syscall.SIGTTIN)
 	s.WaitWorkers(2)
 }
 
-// Recycling replaces a worker before it leaves: nobody is lost, and it is no
+// A recycled worker is replaced before it exits. Recycling is not counted as a
 // restart.
 func TestRecyclingDropsNothing(t *testing.T) {
 	t.Parallel()
@@ -81,7 +81,7 @@ func TestRecyclingDropsNothing(t *testing.T) {
 	})
 	mustAllSucceed(t, loads...)
 	if status, err := s.Status(); err != nil || status.Totals.Restarts != 0 || status.Generation != 1 {
-		t.Errorf("recycling is neither restart nor reload: %v, %v", status, err)
+		t.Errorf("want no restart and no reload: %v, %v", status, err)
 	}
 }
 
@@ -119,7 +119,7 @@ func TestLeakyWorkerIsRecycledByItsMemory(t *testing.T) {
 	if answer := leaky.Ask("leak 200"); answer != "leaked" {
 		t.Fatal(answer)
 	}
-	s.WaitStatus("the leaky worker to make room", func(status *Status) bool {
+	s.WaitStatus("the leaky worker to be replaced", func(status *Status) bool {
 		w := status.Worker(pid)
 		return len(status.Serving()) == 2 && (w == nil || w.State == "draining")
 	})

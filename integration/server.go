@@ -17,11 +17,10 @@ import (
 	"prefork/internal/testdir"
 )
 
-// Server is a started master: the test server, unless StartCommand was told
-// otherwise.
+// Server is a running master: the test server, or the command of StartCommand.
 type Server struct {
 	*Control
-	Dir  string // of its own: configuration, control socket, log
+	Dir  string // has the configuration, the control socket and the log
 	Log  *Log
 	PID  int
 	tb   testing.TB
@@ -34,8 +33,9 @@ type Server struct {
 	kill  sync.Once
 }
 
-// Start writes the configuration, starts the test server and waits until it
-// serves. Zero Listen is one TCP address; ports are chosen by the kernel.
+// Start writes the configuration, starts the test server and waits until it is
+// running. The default of Listen is one TCP address with a port that the kernel
+// chooses.
 func Start(tb testing.TB, c testconf.Config) *Server {
 	tb.Helper()
 	s := Launch(tb, c)
@@ -43,7 +43,7 @@ func Start(tb testing.TB, c testconf.Config) *Server {
 	return s
 }
 
-// Launch is Start without the wait.
+// Launch is Start without waiting.
 func Launch(tb testing.TB, c testconf.Config, args ...string) *Server {
 	tb.Helper()
 	dir := testdir.Short(tb)
@@ -59,8 +59,8 @@ func Launch(tb testing.TB, c testconf.Config, args ...string) *Server {
 	return s
 }
 
-// StartCommand starts any master. control is where its control socket will
-// be, or "" if it has none. It does not wait until it serves.
+// StartCommand starts any master and does not wait. control is the path of its
+// control socket, or "" if it has none.
 func StartCommand(tb testing.TB, control string, command *exec.Cmd) *Server {
 	tb.Helper()
 	s := &Server{Dir: testdir.Short(tb), tb: tb, Control: NewControl(control)}
@@ -89,7 +89,7 @@ func (s *Server) start(command *exec.Cmd) {
 	}
 	s.cmd, s.PID, s.done = command, command.Process.Pid, make(chan struct{})
 	go func() {
-		_ = command.Wait() // the state says it all
+		_ = command.Wait() // ProcessState has the result
 		s.state = command.ProcessState
 		close(s.done)
 	}()
@@ -99,13 +99,13 @@ func (s *Server) start(command *exec.Cmd) {
 			s.tb.Errorf("data race in %s:%s", filepath.Base(command.Path), race[:min(len(race), 4000)])
 		}
 		if s.tb.Failed() {
-			s.tb.Logf("log of %s, the end:\n%s", filepath.Base(command.Path), Tail(s.Log.Text(), 60))
+			s.tb.Logf("end of the log of %s:\n%s", filepath.Base(command.Path), Tail(s.Log.Text(), 60))
 		}
 	})
 }
 
-// Configure rewrites the configuration file. Control stays what it was, unless
-// c says otherwise.
+// Configure rewrites the configuration file. Without c.Control, the control
+// socket stays where it is.
 func (s *Server) Configure(c testconf.Config) {
 	s.tb.Helper()
 	if len(c.Listen) == 0 {
@@ -119,7 +119,7 @@ func (s *Server) Configure(c testconf.Config) {
 	}
 }
 
-// Break replaces the configuration file by text that is no configuration.
+// Break replaces the contents of the configuration file with text.
 func (s *Server) Break(text string) {
 	s.tb.Helper()
 	if err := os.WriteFile(s.file, []byte(text), 0o600); err != nil {
@@ -131,8 +131,8 @@ func (s *Server) Break(text string) {
 // master.
 func (s *Server) Kill() {
 	s.kill.Do(func() {
-		// The children first: they are still the master's, so their pids
-		// cannot mean somebody else.
+		// List the children while the master runs: their pids cannot belong to
+		// other processes yet.
 		var children []int
 		if !s.Exited() {
 			children = Children(s.PID)
@@ -146,7 +146,7 @@ func (s *Server) Kill() {
 	})
 }
 
-// Exited reports whether the master has gone.
+// Exited reports whether the master has exited.
 func (s *Server) Exited() bool {
 	select {
 	case <-s.done:
@@ -164,8 +164,8 @@ func (s *Server) Signal(sig syscall.Signal) {
 	}
 }
 
-// WaitExit waits for the end of the master and returns its exit status, or -1
-// if a signal ended it.
+// WaitExit waits until the master exits and returns its exit status, or -1 if a
+// signal killed it.
 func (s *Server) WaitExit() int {
 	s.tb.Helper()
 	Wait(s.tb, "the master to exit", func() (bool, string) {
@@ -178,13 +178,13 @@ func (s *Server) WaitExit() int {
 	return s.state.ExitCode()
 }
 
-// WaitStatus waits until the status satisfies cond, and returns it.
+// WaitStatus waits until the status satisfies cond and returns it.
 func (s *Server) WaitStatus(what string, cond func(*Status) bool) *Status {
 	s.tb.Helper()
 	var status *Status
 	Wait(s.tb, what, func() (bool, string) {
 		if s.Exited() {
-			s.tb.Fatalf("the master left with status %d while the test waited for %s", s.state.ExitCode(), what)
+			s.tb.Fatalf("the master exited with status %d while the test waited for %s", s.state.ExitCode(), what)
 		}
 		var err error
 		if status, err = s.Status(); err != nil {
@@ -201,7 +201,7 @@ func (s *Server) WaitState(state string) *Status {
 	return s.WaitStatus("state "+state, func(status *Status) bool { return status.State == state })
 }
 
-// WaitWorkers waits until exactly n workers live, all of the serving
+// WaitWorkers waits until there are exactly n workers, all of the current
 // generation and all serving.
 func (s *Server) WaitWorkers(n int) *Status {
 	s.tb.Helper()
@@ -210,7 +210,8 @@ func (s *Server) WaitWorkers(n int) *Status {
 	})
 }
 
-// Do sends a command and fails the test unless it succeeds.
+// Do sends a command to the control socket. It fails the test unless the command
+// succeeds.
 func (s *Server) Do(command string) Answer {
 	s.tb.Helper()
 	a, err := s.Command(command)
@@ -240,7 +241,7 @@ func (s *Server) Address(name string) (network, address string) {
 	return "", ""
 }
 
-// Network splits an address as status shows it into what net.Dial wants.
+// Network splits an address of the status into the arguments of net.Dial.
 func Network(address string) (network, addr string) {
 	scheme, rest, found := strings.Cut(address, "://")
 	switch {
@@ -254,21 +255,21 @@ func Network(address string) (network, addr string) {
 	return "tcp", address
 }
 
-// Dial opens a line connection to the first listener; it is closed with the
-// test.
+// Dial connects to the first listener. The connection is closed when the test
+// ends.
 func (s *Server) Dial() *Client {
 	s.tb.Helper()
 	network, address := s.Address("")
 	return DialClient(s.tb, network, address)
 }
 
-// Footprint reads what the master holds, once it holds still: what is left of
-// the last control request goes in its own time.
+// Footprint waits until the master's footprint no longer changes and returns it.
+// The last control request may take a moment to be closed.
 func (s *Server) Footprint() Footprint {
 	s.tb.Helper()
 	var base Footprint
 	same := 0
-	Wait(s.tb, "the master's footprint to hold still", func() (bool, string) {
+	Wait(s.tb, "the master's footprint to stay the same", func() (bool, string) {
 		f := s.footprint()
 		if f.Diff(base) != "" {
 			base, same = f, 0
@@ -288,8 +289,7 @@ func (s *Server) footprint() Footprint {
 	return f
 }
 
-// WaitFootprint waits until the master holds what base says, no more and no
-// less.
+// WaitFootprint waits until the master's footprint equals base.
 func (s *Server) WaitFootprint(base Footprint) {
 	s.tb.Helper()
 	Wait(s.tb, "the master's footprint to be "+base.String(), func() (bool, string) {
@@ -298,7 +298,8 @@ func (s *Server) WaitFootprint(base Footprint) {
 	})
 }
 
-// Refused reports whether nobody listens at the address any more.
+// Refused reports whether a connect to the address is refused, or its socket
+// file does not exist.
 func Refused(network, address string) bool {
 	conn, err := net.Dial(network, address)
 	if err == nil {

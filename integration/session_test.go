@@ -15,8 +15,8 @@ import (
 	"prefork/internal/testdir"
 )
 
-// sessionScript is typed by nobody: it shows each command as if it had been, and
-// waits for a line before it goes on.
+// sessionScript prints each command as if it had been typed, and runs it. It
+// waits for a line between the first two commands.
 const sessionScript = `
 stty -echo
 run() { printf '\033[1m$ %s\033[0m\n' "$*"; eval "$*"; }
@@ -28,14 +28,14 @@ run "prefork drain --control prefork.sock"
 wait
 `
 
-// recording is a session as an asciicast of version 2.
+// recording is a recorded session in the asciicast format, version 2.
 type recording struct {
 	lines []string
 	began time.Time
-	rest  []byte // a rune that is begun
+	rest  []byte // an incomplete rune
 }
 
-// take records what has been written.
+// take records output.
 func (r *recording) take(b []byte) {
 	b = append(r.rest, b...)
 	whole := len(b)
@@ -54,10 +54,10 @@ func (r *recording) take(b []byte) {
 	}
 }
 
-// One command serves, one loads, and a reload from another terminal stands in
-// the report and costs nothing. -update records it for the documents.
+// The report of a load shows a reload from another terminal, and no error.
+// -update records the session for the documents.
 func TestASessionOfServeLoadAndReload(t *testing.T) {
-	const columns, rows = 120, 100 // more than a slow machine's long report needs: the screen does not scroll
+	const columns, rows = 120, 100 // the screen does not scroll, and a slow machine's report is long
 	dir, address := testdir.Short(t), freePort(t)
 	bin := filepath.Dir(Program(t, "prefork/cmd/prefork"))
 	p := OpenPty(t, columns, rows)
@@ -76,7 +76,7 @@ func TestASessionOfServeLoadAndReload(t *testing.T) {
 	p.Start(shell)
 	control := NewControl(filepath.Join(dir, "prefork.sock"))
 	t.Cleanup(func() {
-		_, _ = control.Command("stop") // it has ended, unless the test failed
+		_, _ = control.Command("stop") // the server has ended already, unless the test failed
 		_ = shell.Wait()
 	})
 	Wait(t, "the server", func() (bool, string) {
@@ -105,7 +105,7 @@ func TestASessionOfServeLoadAndReload(t *testing.T) {
 	p.mu.Unlock()
 	cells := p.Cells()
 	for len(cells) > 0 && len(cells[len(cells)-1]) == 0 {
-		cells = cells[:len(cells)-1] // the rest of the screen
+		cells = cells[:len(cells)-1]
 	}
 	for name, content := range map[string]string{
 		"session.svg":  Picture("prefork: serve, load, and a reload from another terminal", cells),

@@ -11,8 +11,8 @@ import (
 	"prefork/internal/testdir"
 )
 
-// After mv and USR1, new lines land in the new file: the master's, and
-// whatever a worker writes to its standard error.
+// After mv and USR1, the new file gets the lines of the master and what a worker
+// writes to its standard error.
 func TestUSR1ReopensTheLogFile(t *testing.T) {
 	c := line(2)
 	c.LogFile = filepath.Join(testdir.Short(t), "server.log")
@@ -34,7 +34,7 @@ func TestUSR1ReopensTheLogFile(t *testing.T) {
 		client.Ask("say from the worker")
 		return strings.Contains(log.Text(), "from the worker"), log.Text()
 	})
-	s.Do("scale?n=3") // a line of the master's, and a worker born after
+	s.Do("scale?n=3") // a log line of the master, and a new worker
 	pid := 0
 	for _, w := range s.WaitWorkers(3).Workers {
 		pid = max(pid, w.PID)
@@ -46,7 +46,7 @@ func TestUSR1ReopensTheLogFile(t *testing.T) {
 	}
 }
 
-// The reader of a named pipe may go and never come back.
+// The reader of a named pipe may exit.
 func TestUSR1DoesNotWaitForAReaderOfTheLog(t *testing.T) {
 	c := line(1)
 	c.LogFile = filepath.Join(testdir.Short(t), "pipe")
@@ -70,7 +70,6 @@ func TestUSR1DoesNotWaitForAReaderOfTheLog(t *testing.T) {
 	s.WaitWorkers(2)
 }
 
-// A signal of another's table is none of ours.
 func TestUSR2AndPIPEAreIgnored(t *testing.T) {
 	s := Start(t, line(1))
 	s.Signal(syscall.SIGUSR2)
@@ -82,7 +81,6 @@ func TestUSR2AndPIPEAreIgnored(t *testing.T) {
 	s.WaitWorkers(1)
 }
 
-// Every transition is one line: a reader of the log can follow a life.
 func TestLogRecordsEveryTransition(t *testing.T) {
 	c := line(2)
 	c.LogLevel = "info"
@@ -98,7 +96,7 @@ func TestLogRecordsEveryTransition(t *testing.T) {
 	lines := s.Log.Lines()
 	text := s.Log.Text()
 	if n := strings.Count(strings.TrimSpace(text), "\n") + 1; n != len(lines) {
-		t.Errorf("%d of %d lines are no JSON objects:\n%s", n-len(lines), n, text)
+		t.Errorf("%d of %d lines are not JSON objects:\n%s", n-len(lines), n, text)
 	}
 	for _, want := range []string{"listening", "signal received", "no such thing"} {
 		if !strings.Contains(text, want) {
@@ -107,13 +105,13 @@ func TestLogRecordsEveryTransition(t *testing.T) {
 	}
 	for _, line := range lines {
 		if line["level"] == "error" && line["msg"] != "reload failed" {
-			t.Errorf("an error in an ordinary life: %v", line)
+			t.Errorf("unexpected error: %v", line)
 		}
 	}
 }
 
-// A signal that goes to every process of the server also reaches workers that
-// have only just been started. No reload may fail of it.
+// A signal to every process of the server also reaches workers that have just
+// been started. It must not fail a reload.
 func TestSignalsToStartingWorkersDoNotFailAReload(t *testing.T) {
 	t.Parallel()
 	for _, sig := range []syscall.Signal{syscall.SIGHUP, syscall.SIGINT, syscall.SIGUSR1, syscall.SIGTERM} {
@@ -135,14 +133,14 @@ func TestSignalsToStartingWorkersDoNotFailAReload(t *testing.T) {
 				hit := map[int]int{}
 				for done := false; !done; {
 					for _, pid := range Children(s.PID) {
-						// TERM kills, or asks to leave. So it is sent once, to a few: whoever
-						// kills each new worker is to fail the reload.
+						// TERM kills a starting worker or drains it. If every new worker is
+						// killed, the reload must fail. So TERM is sent once to a few.
 						term := sig == syscall.SIGTERM
 						if old[pid] || hit[pid] == 3 || term && (hit[pid] == 1 || len(hit) == 4) {
 							continue
 						}
 						hit[pid]++
-						_ = syscall.Kill(pid, sig) // may have gone
+						_ = syscall.Kill(pid, sig) // may have exited
 					}
 					select {
 					case err := <-reloaded:
@@ -154,12 +152,12 @@ func TestSignalsToStartingWorkersDoNotFailAReload(t *testing.T) {
 					}
 				}
 				if len(hit) < 2 {
-					t.Errorf("only %d new workers were hit", len(hit))
+					t.Errorf("only %d new workers got the signal", len(hit))
 				}
 			}
 			if sig != syscall.SIGTERM {
 				if n := s.Log.Count("msg", "worker exited", "signal", float64(sig)); n != 0 {
-					t.Errorf("%d workers died of %s", n, sig)
+					t.Errorf("%s killed %d workers", sig, n)
 				}
 			}
 		})

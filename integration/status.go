@@ -10,9 +10,9 @@ import (
 	"time"
 )
 
-// Status is the part of GET /v1/status that the tests rely on. It is written
-// down here a second time on purpose: the field names are a contract, and a
-// renamed one must fail a test.
+// Status is the part of GET /v1/status that the tests use. It repeats the names
+// of the fields on purpose: they are part of the interface, so a renamed field
+// must fail a test.
 type Status struct {
 	PID        int     `json:"pid"`
 	Version    string  `json:"version"`
@@ -60,7 +60,7 @@ type Worker struct {
 	DoingS     float64 `json:"doing_s"`
 }
 
-// String is one line for the message of a failed wait.
+// String returns one line for the message of a failed Wait.
 func (s *Status) String() string {
 	if s == nil {
 		return "no status"
@@ -73,8 +73,7 @@ func (s *Status) String() string {
 	return line
 }
 
-// Serving returns the workers of the serving generation that take
-// connections.
+// Serving returns the workers of the current generation that are ready or busy.
 func (s *Status) Serving() []Worker {
 	var serving []Worker
 	for _, w := range s.Workers {
@@ -95,17 +94,17 @@ func (s *Status) Worker(pid int) *Worker {
 	return nil
 }
 
-// Answer is what a command on the control socket returns.
+// Answer is the answer to a command on the control socket.
 type Answer struct {
-	Code       int    `json:"-"` // of HTTP
+	Code       int    `json:"-"` // HTTP status
 	OK         bool   `json:"ok"`
 	Error      string `json:"error"`
 	Generation int    `json:"generation"`
 	Target     string `json:"target"`
 }
 
-// Control is a client of a control socket. It holds no connection between
-// calls, so that the master's descriptors can be counted.
+// Control is a client of a control socket. It keeps no connection open between
+// calls, because tests count the master's descriptors.
 type Control struct{ client *http.Client }
 
 // NewControl returns a client of the socket at path.
@@ -118,7 +117,7 @@ func NewControl(path string) *Control {
 	}}}
 }
 
-// Status asks for the status. It must answer at once, in any state.
+// Status gets the status. The master must answer at once in every state.
 func (c *Control) Status() (*Status, error) {
 	s := new(Status)
 	code, err := c.call(http.MethodGet, "/v1/status", 5*time.Second, s)
@@ -136,7 +135,8 @@ func (c *Control) Health() (int, error) {
 	return c.call(http.MethodGet, "/healthz", 5*time.Second, nil)
 }
 
-// Command posts to /v1/ followed by command, and waits for the verdict.
+// Command sends a command, such as "scale?n=4", and returns the answer when the
+// command is done.
 func (c *Control) Command(command string) (Answer, error) {
 	var a Answer
 	code, err := c.call(http.MethodPost, "/v1/"+command, 2*Patience, &a)

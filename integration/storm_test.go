@@ -11,20 +11,19 @@ import (
 	"time"
 )
 
-// stormTest is what goes on in TestStormLosesOnlyConnectionsOfKilledWorkers.
+// stormTest is the state of TestStormLosesOnlyConnectionsOfKilledWorkers.
 type stormTest struct {
 	t       *testing.T
 	s       *Server
 	random  *rand.Rand
 	freezer Freezer
-	killed  map[int]bool // by us
-	held    int          // at most, by those who were killed
-	did     map[string]int
+	killed  map[int]bool   // pids of the workers that the test killed
+	held    int            // at most so many connections were held by them
+	counts  map[string]int // actions by name
 }
 
-// length returns how long the storm lasts: a few seconds, or as long as
-// PREFORK_STORM says.
-func (st *stormTest) length() time.Duration {
+// duration returns PREFORK_STORM, or some seconds if it is not set.
+func (st *stormTest) duration() time.Duration {
 	text := os.Getenv("PREFORK_STORM")
 	if text == "" {
 		return time.Duration(times(15)) * time.Second
@@ -36,7 +35,7 @@ func (st *stormTest) length() time.Duration {
 	return d
 }
 
-// seed is a new one, or PREFORK_STORM_SEED.
+// seed returns PREFORK_STORM_SEED, or a random seed if it is not set.
 func seed(t *testing.T) uint64 {
 	t.Helper()
 	n := rand.Uint64()
@@ -50,44 +49,44 @@ func seed(t *testing.T) uint64 {
 	return n
 }
 
-// stormWorkerTimeout is short, so that a freeze is longer than it.
+// stormWorkerTimeout is shorter than a freeze.
 const stormWorkerTimeout = 2 * time.Second
 
-// Reloads, scales, recycles, signals and freezes come in random order, under
-// clients that stay and clients that come and go. Nobody is refused, what is
-// lost was in the hands of a killed worker, and in the end the master holds
-// what it held in the beginning. PREFORK_STORM=10m makes it last.
+// The test reloads, scales, recycles, signals and freezes a server under load,
+// in random order. No client is refused, only killed workers lose connections,
+// and at the end the master holds as much as at the start. PREFORK_STORM=10m
+// makes the test last ten minutes.
 func TestStormLosesOnlyConnectionsOfKilledWorkers(t *testing.T) {
 	c := line(4)
 	c.CrashBudget, c.WorkerTimeout, c.LogLevel = 1e6, stormWorkerTimeout, "info"
 	c.DrainTimeout = Patience
 	s := Start(t, c)
 	s.WaitWorkers(4)
-	st := &stormTest{t: t, s: s, random: rand.New(rand.NewPCG(seed(t), 0)), killed: map[int]bool{}, did: map[string]int{}}
+	st := &stormTest{t: t, s: s, random: rand.New(rand.NewPCG(seed(t), 0)), killed: map[int]bool{}, counts: map[string]int{}}
 	st.freezer = NewFreezer(t, s)
-	s.Do("reload") // what a reload opens for good is open now
+	s.Do("reload") // the first reload opens descriptors that stay open
 	s.WaitWorkers(4)
 	base, memory := s.Footprint(), RSS(s.PID)
 	network, address := s.Address("")
 	loads := startLoads(t.Context(), network, address, Persistent, PerRequest)
 	waitOK(t, 50, loads...)
 
-	for end := time.Now().Add(st.length()); time.Now().Before(end) && !t.Failed(); {
+	for end := time.Now().Add(st.duration()); time.Now().Before(end) && !t.Failed(); {
 		st.act()
 		waitOK(t, 5, loads...)
 	}
-	// A worker that was killed while it was stopped may be a moment in going.
-	s.WaitStatus("calm", func(status *Status) bool { return status.State == "running" })
+	// A worker that was killed while it was stopped may take a moment to exit.
+	s.WaitStatus("state running", func(status *Status) bool { return status.State == "running" })
 	s.Do("scale?n=4")
 	s.WaitWorkers(4)
-	t.Logf("%v", st.did)
+	t.Logf("%v", st.counts)
 
 	lost := mustLoseOnlyFrom(t, st.killed, loads...)
 	if lost > st.held {
-		t.Errorf("%d connections lost, but the %d killed workers held at most %d", lost, len(st.killed), st.held)
+		t.Errorf("%d connections lost; the %d killed workers held at most %d", lost, len(st.killed), st.held)
 	}
 	if n := s.Log.Count("msg", "worker hung"); n != 0 {
-		t.Errorf("%d workers were taken for hung, and none was", n)
+		t.Errorf("%d workers were reported as hung, want none", n)
 	}
 	s.WaitFootprint(base)
 	if now := RSS(s.PID); now > 2*memory+32<<20 {
@@ -95,8 +94,8 @@ func TestStormLosesOnlyConnectionsOfKilledWorkers(t *testing.T) {
 	}
 }
 
-// act does one thing, and returns when it is over as far as the server can
-// say so.
+// act runs a random action. It returns when the server has answered or the
+// signal has been sent.
 func (st *stormTest) act() {
 	st.t.Helper()
 	actions := []struct {
@@ -120,13 +119,13 @@ func (st *stormTest) act() {
 		{"HUP to all workers", func() { st.toAll(syscall.SIGHUP) }},
 		{"freeze", func() { st.freeze() }},
 	}
-	one := actions[st.random.IntN(len(actions))]
-	st.did[one.name]++
-	one.do()
+	action := actions[st.random.IntN(len(actions))]
+	st.counts[action.name]++
+	action.do()
 }
 
-// command asks for something and wants an answer. It may be a refusal: a
-// reload that a killed worker spoils is rolled back.
+// command sends a command and fails the test without an answer. The answer may
+// be an error, because a killed worker can fail a reload.
 func (st *stormTest) command(text string) {
 	if a, err := st.s.Command(text); err != nil || a.Code != 200 && a.Error == "" {
 		st.t.Errorf("%s: %+v, %v; want an answer", text, a, err)
@@ -141,17 +140,18 @@ func (st *stormTest) status() *Status {
 	return status
 }
 
-// withWorker picks a worker that serves, if there is one.
+// withWorker calls do with a random serving worker, if there is one.
 func (st *stormTest) withWorker(do func(Worker)) {
 	if serving := st.status().Serving(); len(serving) > 0 {
 		do(serving[st.random.IntN(len(serving))])
 	}
 }
 
-// mu guards killed and held: two actions may come at once.
+// mu guards killed and held: two actions may run at once.
 var mu sync.Mutex
 
-// kill stops the worker first, so that what it holds can be counted.
+// kill stops the worker before it kills it, so that its connections can be
+// counted.
 func (st *stormTest) kill(w Worker) {
 	if syscall.Kill(w.PID, syscall.SIGSTOP) != nil {
 		return
@@ -172,7 +172,7 @@ func (st *stormTest) kill(w Worker) {
 	st.s.WaitStatus("the killed worker to be gone", func(status *Status) bool { return status.Worker(w.PID) == nil })
 }
 
-// pause stops the worker for less than the time after which it counts as hung.
+// pause stops the worker for less than the worker timeout.
 func (st *stormTest) pause(w Worker) {
 	if syscall.Kill(w.PID, syscall.SIGSTOP) == nil {
 		pass(time.Duration(st.random.Int64N(int64(stormWorkerTimeout / 4))))
@@ -186,7 +186,7 @@ func (st *stormTest) toAll(sig syscall.Signal) {
 	}
 }
 
-// freeze is longer than the time after which a worker counts as hung.
+// freeze stops all processes for longer than the worker timeout.
 func (st *stormTest) freeze() {
 	d := stormWorkerTimeout + time.Duration(st.random.Int64N(int64(stormWorkerTimeout)))
 	if err := st.freezer.Freeze(d); err != nil {

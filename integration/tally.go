@@ -16,8 +16,8 @@ import (
 // Outcome is how one request ended, as its client saw it.
 type Outcome string
 
-// The outcomes. NoListener and Unreached never had a connection; all others but
-// OK are broken promises to somebody who had one.
+// The outcomes. With NoListener and Unreached there was no connection. All
+// others except OK are failures on an open connection.
 const (
 	OK         Outcome = "ok"
 	NoListener Outcome = "refused"   // connection refused
@@ -26,11 +26,11 @@ const (
 	EOF        Outcome = "eof"       // closed before the first byte of an answer
 	Short      Outcome = "short"     // closed in the middle of an answer
 	Timeout    Outcome = "timeout"   // connected, but no answer in time
-	Wrong      Outcome = "wrong"     // an answer to something else
+	Wrong      Outcome = "wrong"     // the answer to another request
 	Other      Outcome = "other"
 )
 
-// outcome names what the engine calls by another name.
+// outcome returns the outcome for a class of the load engine.
 func outcome(c load.Class) Outcome {
 	switch c {
 	case load.Refused:
@@ -49,8 +49,7 @@ func outcome(c load.Class) Outcome {
 	return Other
 }
 
-// Classify names the outcome of a request that failed on an open connection of
-// a Client.
+// Classify returns the outcome for an error on an open connection of a Client.
 func Classify(err error) Outcome {
 	var timeout net.Error
 	switch {
@@ -66,14 +65,14 @@ func Classify(err error) Outcome {
 	return Other
 }
 
-// Tally is what a load has counted up to some moment.
+// Tally holds the counts of a load at some moment.
 type Tally struct {
 	counts   map[Outcome]int
-	lostBy   map[int]int // by the pid of the worker that had the connection; 0: not known
+	lostBy   map[int]int // lost requests by pid of the worker; 0: unknown
 	examples []string
 }
 
-// newTally puts the engine's counts in the words of the promises.
+// newTally converts the counts of the load engine.
 func newTally(answered uint64, f load.Failures) *Tally {
 	t := &Tally{counts: map[Outcome]int{OK: int(answered)}, lostBy: map[int]int{}, examples: f.Examples}
 	for class, n := range f.Counts {
@@ -82,7 +81,7 @@ func newTally(answered uint64, f load.Failures) *Tally {
 	for label, n := range f.LostBy {
 		pid, err := strconv.Atoi(label)
 		if err != nil {
-			pid = 0 // a connection that had not learned it yet, or never asks
+			pid = 0 // the connection has not received the pid
 		}
 		t.lostBy[pid] += int(n)
 	}
@@ -92,17 +91,17 @@ func newTally(answered uint64, f load.Failures) *Tally {
 		case load.Timeout:
 			t.counts[Timeout] -= int(n)
 			t.counts[Unreached] += int(n)
-		default: // the handshake was complete before
+		default: // the handshake had completed
 			t.lostBy[0] += int(n)
 		}
 	}
 	return t
 }
 
-// Count returns how often o was seen.
+// Count returns the number of requests with the outcome o.
 func (t *Tally) Count(o Outcome) int { return t.counts[o] }
 
-// Lost counts the requests that failed on an open connection.
+// Lost returns the number of requests that failed on an open connection.
 func (t *Tally) Lost() int {
 	n := 0
 	for _, count := range t.lostBy {
@@ -111,11 +110,11 @@ func (t *Tally) Lost() int {
 	return n
 }
 
-// LostBy returns the lost requests by the worker that had their connection;
-// key 0 holds those of a connection that had not learned it yet.
+// LostBy returns the lost requests by the pid of their worker. Key 0 is for
+// connections that had not received the pid yet.
 func (t *Tally) LostBy() map[int]int { return t.lostBy }
 
-// Bad counts everything but OK.
+// Bad returns the number of requests that were not OK.
 func (t *Tally) Bad() int { return t.Lost() + t.counts[NoListener] + t.counts[Unreached] }
 
 // String lists the counts and the examples.

@@ -19,7 +19,7 @@ import (
 	"prefork/internal/golden"
 )
 
-// topRun is `prefork top` on a terminal.
+// topRun is a running `prefork top` on a terminal.
 type topRun struct {
 	*Pty
 	t       *testing.T
@@ -29,7 +29,7 @@ type topRun struct {
 	ended   chan struct{}
 }
 
-// startTop starts it on the server, and waits for its first whole picture.
+// startTop starts `prefork top` and waits until it shows rates.
 func startTop(t *testing.T, control string, columns, rows int) *topRun {
 	t.Helper()
 	r := &topRun{Pty: OpenPty(t, columns, rows), t: t, ended: make(chan struct{})}
@@ -39,7 +39,7 @@ func startTop(t *testing.T, control string, columns, rows int) *topRun {
 	r.command.Env = append(os.Environ(), "TERM=xterm", "NO_COLOR=")
 	r.Start(r.command)
 	go func() {
-		_ = r.command.Wait() // the state says it all
+		_ = r.command.Wait() // ProcessState has the result
 		close(r.ended)
 	}()
 	t.Cleanup(func() {
@@ -53,7 +53,7 @@ func startTop(t *testing.T, control string, columns, rows int) *topRun {
 	return r
 }
 
-// end waits for the end and sees that the terminal is as it was.
+// end waits until top has ended and checks that it has restored the terminal.
 func (r *topRun) end() (code int, stderr string) {
 	r.t.Helper()
 	Wait(r.t, "top to end", func() (bool, string) {
@@ -76,7 +76,7 @@ func (r *topRun) end() (code int, stderr string) {
 	return r.command.ProcessState.ExitCode(), r.stderr.String()
 }
 
-// selected waits for the row that is marked and returns its words.
+// selected waits for the selected row and returns its words.
 func (r *topRun) selected() []string {
 	r.t.Helper()
 	var words []string
@@ -114,7 +114,7 @@ func TestTopShowsAndControlsARunningServer(t *testing.T) {
 	r.WaitText("SLOT↑")
 
 	r.Resize(50, 12)
-	r.WaitLines("a narrow picture", func(lines []string) bool {
+	r.WaitLines("a narrow frame", func(lines []string) bool {
 		text := strings.Join(lines, "\n")
 		return strings.Contains(text, "DOING") && !strings.Contains(text, "HEAP") && lines[11] != ""
 	})
@@ -149,7 +149,7 @@ func TestTopRestoresTheTerminalHoweverItEnds(t *testing.T) {
 	for name, test := range map[string]struct {
 		end  func(*Command, *topRun)
 		code int
-		says string // on standard error
+		want string // on standard error
 	}{
 		"ctrl-c":         {func(_ *Command, r *topRun) { r.Type("\x03") }, 0, ""},
 		"TERM":           {func(_ *Command, r *topRun) { _ = r.command.Process.Signal(syscall.SIGTERM) }, 1, "interrupted"},
@@ -163,8 +163,8 @@ func TestTopRestoresTheTerminalHoweverItEnds(t *testing.T) {
 			r := startTop(t, c.control, 80, 24)
 			test.end(c, r)
 			code, stderr := r.end()
-			if code != test.code || !strings.Contains(stderr, test.says) || test.says == "" && stderr != "" {
-				t.Errorf("exit %d, %q; want %d, %q", code, stderr, test.code, test.says)
+			if code != test.code || !strings.Contains(stderr, test.want) || test.want == "" && stderr != "" {
+				t.Errorf("exit %d, %q; want %d, %q", code, stderr, test.code, test.want)
 			}
 			if strings.HasPrefix(name, "a ") && test.code == 0 {
 				r.WaitText("the server has ended")
@@ -193,8 +193,7 @@ func TestTopOncePrintsPlainText(t *testing.T) {
 	}
 }
 
-// What a busy worker does can be read, and the frame is a picture for the
-// documents, which -update writes anew.
+// -update writes the frame as a picture for the documents.
 func TestTopShowsWhatABusyWorkerIsDoing(t *testing.T) {
 	t.Parallel()
 	s := Start(t, line(4))
@@ -218,8 +217,8 @@ func TestTopShowsWhatABusyWorkerIsDoing(t *testing.T) {
 	r.WaitLines("the sleeper's worker to report", func(lines []string) bool {
 		return sleeper.MatchString(strings.Join(lines, "\n"))
 	})
-	r.Type("D\x1b[H") // the longest answer first, and selected
-	r.WaitLines("what the sleeper does, a rate and a latency", func(lines []string) bool {
+	r.Type("D\x1b[H") // sort by the longest answer and select the first row
+	r.WaitLines("the request of the sleeper, a rate and a latency", func(lines []string) bool {
 		text := strings.Join(lines, "\n")
 		return len(sleeper.FindAllString(text, -1)) == 1 && rated.MatchString(text) && strings.Contains(text, "DOING↓") &&
 			strings.Contains(lines[len(lines)-1], "sleep 1h")
@@ -233,7 +232,7 @@ func TestTopShowsWhatABusyWorkerIsDoing(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := xml.Unmarshal(picture, new(struct{})); err != nil || !sleeper.Match(picture) {
-		t.Errorf("%s is no picture of this: %v", path, err)
+		t.Errorf("%s is not a picture of this frame: %v", path, err)
 	}
 	r.Type("q")
 	if code, stderr := r.end(); code != 0 || stderr != "" {

@@ -5,12 +5,12 @@ import (
 	"time"
 )
 
-// Patience is how long a test waits for what should take moments. It is an
-// alarm, not a measure: a loaded machine may need most of it.
+// Patience is the limit for waits that normally take moments. A loaded machine
+// may need most of it.
 const Patience = 30 * time.Second
 
-// Wait looks again and again until cond holds, and fails the test after
-// Patience with what it waited for and what cond saw last.
+// Wait calls cond repeatedly until it returns true. After Patience it fails the
+// test with what it waited for and what cond saw last.
 func Wait(tb testing.TB, what string, cond func() (ok bool, saw string)) {
 	tb.Helper()
 	if saw, ok := WaitFor(Patience, cond); !ok {
@@ -18,7 +18,8 @@ func Wait(tb testing.TB, what string, cond func() (ok bool, saw string)) {
 	}
 }
 
-// WaitFor is Wait with a limit of its own and without a verdict.
+// WaitFor is Wait with another limit. It reports whether cond returned true
+// instead of failing the test.
 func WaitFor(limit time.Duration, cond func() (ok bool, saw string)) (saw string, ok bool) {
 	deadline := time.Now().Add(limit)
 	for pause := time.Millisecond; ; pause = min(2*pause, 50*time.Millisecond) {
