@@ -26,7 +26,7 @@ func TestRunsAsPID1(t *testing.T) {
 	}
 	// The shell is PID 1. It mounts the namespace's /proc and executes the server.
 	command := exec.Command("sh", "-c", `mount --make-rprivate / && mount -t proc proc /proc && exec "$@"`, "sh",
-		Program(t, "prefork/integration/testserver"), "-leash", "-config", config)
+		Program(t, "prefork/integration/testserver"), "-exit-on-eof", "-config", config)
 	command.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID | syscall.CLONE_NEWNS}
 	s := startOrSkip(t, c.Control, command)
 	status := s.WaitState("running")

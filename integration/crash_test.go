@@ -206,7 +206,7 @@ func TestHungWorkerIsDumpedAndKilled(t *testing.T) {
 	s := Start(t, c)
 	client := s.Dial()
 	pid := client.WorkerPID()
-	if answer := client.Ask("wedge"); answer != "wedged" {
+	if answer := client.Ask("hangloop"); answer != "hung" {
 		t.Fatal(answer)
 	}
 	s.WaitStatus("the hung worker to be replaced", func(status *Status) bool {
@@ -214,7 +214,7 @@ func TestHungWorkerIsDumpedAndKilled(t *testing.T) {
 	})
 	exit := exitLine(t, s, pid)
 	evidence, _ := exit["evidence"].(string)
-	if !strings.Contains(evidence, "ServiceActions") || !strings.Contains(evidence, "goroutine ") {
+	if !strings.Contains(evidence, "hangLoop") || !strings.Contains(evidence, "goroutine ") {
 		t.Errorf("the evidence does not show where the worker hung: %v", exit)
 	}
 	if s.Log.Count("msg", "worker hung", "pid", float64(pid)) != 1 {

@@ -53,7 +53,7 @@ var attacks = []attack{
 	{name: "exit 0", command: "exit 0", modes: true},
 	{name: "exit 78", command: "exit 78"},
 	{name: "a deadlock of one handler", command: "deadlock"},
-	{name: "a wedged loop", command: "wedge"},
+	{name: "a loop that hangs", command: "hangloop"},
 	{name: "escape sequences in an error", command: `error \x1b]0;owned\x07\x1b[31m`},
 	{name: "a long error", command: "error " + strings.Repeat("A", 60_000)},
 	{name: "a listener closed", command: "close"},

@@ -29,7 +29,7 @@ func startManaged(t *testing.T, r *notifytest.Recorder, c testconf.Config, store
 	// The variables must hold the pid of the server, which is the pid of the
 	// shell that executes it.
 	command := exec.Command("/bin/sh", "-c", `LISTEN_PID=$$ WATCHDOG_PID=$$ exec "$0" "$@"`,
-		Program(t, "prefork/integration/testserver"), "-leash", "-config", s.file)
+		Program(t, "prefork/integration/testserver"), "-exit-on-eof", "-config", s.file)
 	var names []string
 	for _, f := range stored {
 		fd, err := unix.FcntlInt(uintptr(f.FD), unix.F_DUPFD_CLOEXEC, 0)

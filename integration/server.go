@@ -29,7 +29,7 @@ type Server struct {
 
 	done  chan struct{} // closed once the process is reaped
 	state *os.ProcessState
-	leash io.Closer
+	stdin io.Closer // closing it ends the test server
 	kill  sync.Once
 }
 
@@ -54,7 +54,7 @@ func Launch(tb testing.TB, c testconf.Config, args ...string) *Server {
 	s.Control = NewControl(c.Control)
 	s.tb = tb
 	s.Configure(c)
-	command := exec.Command(Program(tb, "prefork/integration/testserver"), append([]string{"-leash", "-config", s.file}, args...)...)
+	command := exec.Command(Program(tb, "prefork/integration/testserver"), append([]string{"-exit-on-eof", "-config", s.file}, args...)...)
 	s.start(command)
 	return s
 }
@@ -81,7 +81,7 @@ func (s *Server) start(command *exec.Cmd) {
 	if command.Stdout == nil {
 		command.Stdout = log
 	}
-	if s.leash, err = command.StdinPipe(); err != nil {
+	if s.stdin, err = command.StdinPipe(); err != nil {
 		s.tb.Fatal(err)
 	}
 	if err := command.Start(); err != nil {
@@ -142,7 +142,7 @@ func (s *Server) Kill() {
 			_ = syscall.Kill(pid, syscall.SIGKILL)
 		}
 		<-s.done
-		_ = s.leash.Close()
+		_ = s.stdin.Close()
 	})
 }
 

@@ -28,27 +28,27 @@ func TestTheInstalledSocketUnitServesTheInstalledConfiguration(t *testing.T) {
 	s.m.must(t, "systemctl", "start", "prefork.socket")
 	t.Cleanup(func() { s.m.try("systemctl", "stop", "prefork.service", "prefork.socket") })
 	if state := s.Property("ActiveState"); state != "inactive" {
-		t.Fatalf("the service is %s before anybody has connected", state)
+		t.Fatalf("the service is %s before the first connection", state)
 	}
-	if err := s.Ask(); err != nil { // whom systemd starts it for
+	if err := s.Ask(); err != nil { // systemd starts the service for this connection
 		t.Fatal(err)
 	}
 	s.WaitProperty("ActiveState", "active")
 	for _, e := range s.Journal("-p", "warning") {
-		// Which a systemd that was busy for a moment is told once more.
+		// The server repeats a notification that a busy systemd did not read.
 		if e.text("PREFORK_MESSAGE") != "service manager not notified" {
-			t.Errorf("warned: %v", e["MESSAGE"])
+			t.Errorf("warning in the journal: %v", e["MESSAGE"])
 		}
 	}
 	if n := s.Property("NFileDescriptorStore"); n != "0" {
-		t.Errorf("%s descriptors in the store, which are the socket unit's", n)
+		t.Errorf("%s descriptors in the store, want none: the socket unit keeps the listener", n)
 	}
 }
 
 func TestConnectionsMadeBeforeTheFirstStartAreAnswered(t *testing.T) {
 	s := instance(t, here(t), "early", "")
 	s.write(s.ConfigPath(), "listen = [\"systemd:lines\"]\nworkers = 2\n")
-	// The service is not allowed to start until all have connected.
+	// The service cannot start until all clients have connected.
 	s.DropIn("[Unit]\nAssertPathExists=/run/prefork-early-go\n[Service]\nSockets=early.socket\n")
 	s.socketUnit("early.socket", "ListenStream="+s.Address+"\nFileDescriptorName=lines\nTriggerLimitIntervalSec=0")
 	t.Cleanup(func() { s.m.try("rm", "-f", "/run/prefork-early-go") })
@@ -87,7 +87,7 @@ func TestStopAndStartUnderASocketUnitRefuseNoConnection(t *testing.T) {
 	load := s.Load(4, 1)
 	masters := map[int]bool{s.MainPID(): true}
 	for range 3 {
-		// A client connects at once, so that the start may be systemd's own.
+		// A client connects at once, so systemd may start the service first.
 		if _, err := s.Systemctl("stop"); err != nil {
 			t.Fatal(err)
 		}
@@ -134,8 +134,8 @@ func TestTwoNamedSocketsReachTheirListeners(t *testing.T) {
 	}
 }
 
-// Nothing but the server answers whoever connects to a socket of systemd's, so
-// it is served unless the configuration says otherwise.
+// Only the server can answer a client of a systemd socket, so all sockets that
+// systemd passes are served by default.
 func TestWithoutListenTheSocketsOfSystemdAreServed(t *testing.T) {
 	s := instance(t, here(t), "adopted", "")
 	s.write(s.ConfigPath(), "workers = 1\n")
@@ -152,7 +152,7 @@ func TestWithoutListenTheSocketsOfSystemdAreServed(t *testing.T) {
 	}
 	status := s.WaitWorkers(1)
 	if len(status.Listeners) != 1 || status.Listeners[0].Name != "systemd:web" || status.Listeners[0].Address != s.Address {
-		t.Errorf("listeners %+v, want systemd:web at %s alone", status.Listeners, s.Address)
+		t.Errorf("listeners %+v, want only systemd:web at %s", status.Listeners, s.Address)
 	}
 }
 

@@ -15,25 +15,25 @@ import (
 	"prefork/internal/load"
 )
 
-// answerTime bounds a connect and an answer. A client whose SYN found the
-// listener closed to new handshakes repeats it after 1, 3, 7, 15 and 31 s.
+// answerTime bounds a connect and an answer. While a listener drops new
+// handshakes, the client's kernel repeats the SYN after 1, 3, 7, 15 and 31 s.
 const answerTime = time.Minute
 
-// Clients are a load on a server with the handler upper: each connects, sends
-// some lines, reads each back in upper case and hangs up. The engine of
-// `prefork load` does it, on a thread in the container's network.
+// Clients is a load on a server with the handler upper: each client connects,
+// sends some lines, reads each back in upper case and closes the connection. The
+// engine of `prefork load` runs it on a thread in the container's network.
 type Clients struct {
 	Machine *Machine
 	Network string // "tcp"
 	Address string
-	Count   int           // how many at once; 1
-	Lines   int           // on a connection; 1
-	Pause   time.Duration // between two lines and between two connections; 5 ms
+	Count   int           // clients at the same time; default 1
+	Lines   int           // lines on a connection; default 1
+	Pause   time.Duration // between two lines and between two connections; default 5 ms
 
 	running *integration.Running
 }
 
-// Start sets the clients going, until Stop.
+// Start starts the clients. They run until Stop is called.
 func (c *Clients) Start() *Clients {
 	if c.Network == "" {
 		c.Network = "tcp"
@@ -52,11 +52,11 @@ func (c *Clients) Start() *Clients {
 	return c
 }
 
-// Tally returns what has been counted so far.
+// Tally returns the counts so far.
 func (c *Clients) Tally() *integration.Tally { return c.running.Tally() }
 
-// Longest returns how long a client waited for an answer, at the worst, once
-// all have been stopped.
+// Longest returns the longest time that a client waited for an answer. The
+// clients must have been stopped.
 func (c *Clients) Longest() time.Duration { return c.running.Longest() }
 
 // Stop lets each client finish its line and returns the final tally.
@@ -64,7 +64,7 @@ func (c *Clients) Stop() *integration.Tally { return c.running.Stop() }
 
 var lines atomic.Uint64
 
-// exchange sends one line and checks the answer, letter by letter.
+// exchange sends one line and checks the answer.
 func exchange(conn net.Conn, in *bufio.Reader) error {
 	if err := conn.SetDeadline(time.Now().Add(answerTime)); err != nil {
 		return err
@@ -90,14 +90,14 @@ func expect(in *bufio.Reader, want string) error {
 	return nil
 }
 
-// Request is a request under way: a line that comes in slowly, a letter now and
-// then, so that its connection is never idle.
+// Request is a request in progress. It sends a line slowly, letter by letter, so
+// that its connection is never idle.
 type Request struct {
 	conn  net.Conn
-	begun time.Time
+	start time.Time
 	end   chan struct{}
 	sent  chan error
-	text  strings.Builder // the sender's until sent
+	text  strings.Builder // owned by sendSlowly until it sends on sent
 }
 
 // Begin connects and sends the beginning of a line.
@@ -106,11 +106,11 @@ func (m *Machine) Begin(network, address string) (*Request, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Request{conn: conn, begun: time.Now(), end: make(chan struct{}), sent: make(chan error, 1)}
+	r := &Request{conn: conn, start: time.Now(), end: make(chan struct{}), sent: make(chan error, 1)}
 	if err := r.send("begun "); err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}
-	go r.trickle()
+	go r.sendSlowly()
 	return r, nil
 }
 
@@ -123,8 +123,8 @@ func (r *Request) send(text string) error {
 	return err
 }
 
-// trickle sends a letter each half second, until the end.
-func (r *Request) trickle() {
+// sendSlowly sends a letter every half second until Finish is called.
+func (r *Request) sendSlowly() {
 	ticker := time.NewTicker(500 * time.Millisecond)
 	defer ticker.Stop()
 	for {
@@ -141,11 +141,10 @@ func (r *Request) trickle() {
 	}
 }
 
-// Age is how long the request has been under way.
-func (r *Request) Age() time.Duration { return time.Since(r.begun) }
+// Age returns the time since the request began.
+func (r *Request) Age() time.Duration { return time.Since(r.start) }
 
-// Finish sends the rest of the line, checks the answer, and closes the
-// connection.
+// Finish sends the end of the line, checks the answer and closes the connection.
 func (r *Request) Finish() error {
 	defer r.conn.Close()
 	close(r.end)

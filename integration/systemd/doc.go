@@ -1,30 +1,30 @@
-// Package systemd shows what the daemon does under a real systemd: one that is
-// the first process of a container, on this machine's own installation. The
-// fakes live elsewhere (package prefork/systemd/notifytest).
+// Package systemd tests the daemon under a real systemd, which is the first
+// process of a container. The container uses this machine's installation. Tests
+// with a fake service manager use package prefork/systemd/notifytest.
 //
 //	test ──► keeper ──► systemd-nspawn ──► systemd ──► prefork.service
-//	 │       its own       an overlay        PID 1       master, workers
-//	 │       mounts and    of /, its own                    ▲
-//	 │       cgroup        network                          │
+//	 │       own mounts    an overlay        PID 1       master, workers
+//	 │       and cgroup    of /, own                        ▲
+//	 │                     network                          │
 //	 ├── make install, nsenter systemctl, journalctl ───────┤
 //	 └── clients on threads in the container's network ─────┘
 //
-// The container sees this machine's /usr and /etc, and what it changes goes to
-// a file system in memory. Home directories, /tmp and everything else that is
-// not the system's are hidden from it.
+// The container sees this machine's /usr and /etc. Its changes go to a file
+// system in memory. Home directories, /tmp and everything else that does not
+// belong to the system are hidden.
 //
-// Nothing survives a run. The keeper is this test binary once more, in a mount
-// namespace of its own, so that the kernel takes every mount back with its
-// last process. It ends the container when its standard input does: when the
-// tests are done, have failed, were interrupted or were killed. It makes one
-// cgroup in each hierarchy, for the container alone, and removes it.
+// A run leaves nothing behind. The keeper is another process of this test binary
+// in its own mount namespace, so that the kernel removes every mount with the
+// namespace's last process. It ends the container at the end of its standard
+// input: when the tests have passed, failed, been interrupted or been killed. It
+// creates one cgroup per hierarchy for the container and removes it.
 //
-// The tests need root, systemd-nspawn and overlayfs, take minutes, and run
-// with PREFORK_SYSTEMD_TEST=1 (make systemd-test); otherwise they skip and say
-// why. For what systemd 252 does not have they make a Debian 13 with
-// debootstrap, from its archive, and keep it under /var/cache/prefork-test.
+// The tests need root, systemd-nspawn and overlayfs and take minutes. They run
+// with PREFORK_SYSTEMD_TEST=1 (make systemd-test); otherwise they are skipped
+// with a reason. For features that systemd 252 does not have, they install a
+// Debian 13 with debootstrap and keep it under /var/cache/prefork-test.
 //
-// Each test is named for a promise. What takes its time in one, such as a
-// request that outlasts TimeoutStopSec=, takes it in a client and not in a
-// sleep of the test's.
+// The name of each test states a promise. Where a test needs time, such as for a
+// request that outlasts TimeoutStopSec=, a client takes the time. The tests do
+// not sleep.
 package systemd

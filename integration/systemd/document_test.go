@@ -10,7 +10,7 @@ import (
 	"prefork/internal/needtool"
 )
 
-// commands returns the blocks of shell commands in a document.
+// commands returns the blocks of shell commands of a document.
 func commands(t *testing.T, path string) []string {
 	t.Helper()
 	data, err := os.ReadFile(path)
@@ -26,14 +26,14 @@ func commands(t *testing.T, path string) []string {
 		}
 		block, next, closed := strings.Cut(after, "```\n")
 		if !closed {
-			t.Fatalf("%s: a block without an end: %.80q", path, after)
+			t.Fatalf("%s: unterminated block: %.80q", path, after)
 		}
 		blocks, rest = append(blocks, block), next
 	}
 }
 
-// Each block is a script that must succeed, from the first to the last, on a
-// machine of its own.
+// Each block is a script that must succeed. The blocks run in order on a new
+// machine.
 func TestEveryCommandInTheDocumentWorks(t *testing.T) {
 	need(t)
 	m, err := Boot("/")
@@ -50,7 +50,7 @@ func TestEveryCommandInTheDocumentWorks(t *testing.T) {
 			needtool.Skip(t, "the document's commands use %s, which is not installed", tool)
 		}
 	}
-	// A user who has logged in has a manager.
+	// The document's user is logged in, so their service manager runs.
 	m.must(t, "systemctl", "start", "user@0.service")
 	run := 0
 	for _, block := range commands(t, filepath.Join(root, "docs", "systemd.md")) {
@@ -75,7 +75,7 @@ func TestEveryCommandInTheDocumentWorks(t *testing.T) {
 		run += strings.Count(script, "\n")
 	}
 	if run < 50 {
-		t.Errorf("only %d lines were found", run)
+		t.Errorf("found only %d lines", run)
 	}
 	if left := m.try("find", "/usr/local/bin/prefork", "/usr/local/lib/systemd/system", "/etc/prefork/prefork.toml"); strings.Contains(left, "prefork.service") || strings.Contains(left, "/bin/prefork\n") {
 		t.Errorf("left after the uninstall: %s", left)

@@ -12,18 +12,19 @@ import (
 // Entry is one line of the journal.
 type Entry map[string]any
 
-// Journal returns the unit's lines that journalctl finds with more arguments.
+// Journal returns the unit's lines. args are further arguments of journalctl.
 func (s *Service) Journal(args ...string) []Entry {
 	s.t.Helper()
 	return s.JournalOfAll(append([]string{"-u", s.Unit}, args...)...)
 }
 
-// JournalOfAll returns the lines of the whole machine since the test began.
+// JournalOfAll returns the lines of the whole machine since the start of the
+// test.
 func (s *Service) JournalOfAll(args ...string) []Entry {
 	s.t.Helper()
 	s.m.must(s.t, "journalctl", "--sync")
-	// Not --after-cursor: journalctl 252 leaves out one line more if the line at
-	// the cursor is none of those that are asked for.
+	// Not --after-cursor: journalctl 252 omits one line too many if the line at
+	// the cursor does not match the other arguments.
 	lines := s.m.journal(s.t, append([]string{"--cursor=" + s.since}, args...)...)
 	return slices.DeleteFunc(lines, func(e Entry) bool { return e.text("__CURSOR") == s.since })
 }
@@ -53,29 +54,29 @@ func containsAll(text string, words []string) bool {
 	return true
 }
 
-// cursor is where the journal ends now.
+// cursor returns the cursor of the last line of the journal.
 func (m *Machine) cursor(t *testing.T) string {
 	t.Helper()
 	m.must(t, "journalctl", "--sync")
 	last := m.journal(t, "--lines=1")
 	if len(last) != 1 {
-		t.Fatalf("%d last lines in the journal", len(last))
+		t.Fatalf("journalctl --lines=1 printed %d lines", len(last))
 	}
 	return last[0].text("__CURSOR")
 }
 
-// text is a field, or "" if the line has none.
+// text returns a field, or "" if the line does not have it.
 func (e Entry) text(field string) string {
 	text, _ := e[field].(string)
 	return text
 }
 
-// microseconds is a field that holds a time.
+// microseconds returns a field that holds a time.
 func (e Entry) microseconds(t *testing.T, field string) int64 {
 	t.Helper()
 	n, err := strconv.ParseInt(e.text(field), 10, 64)
 	if err != nil {
-		t.Fatalf("%s is no time in %v", field, e)
+		t.Fatalf("%s is not a time in %v", field, e)
 	}
 	return n
 }

@@ -16,8 +16,8 @@ func TestSystemdVerifiesTheInstalledUnits(t *testing.T) {
 	}
 }
 
-// mostExposed is what systemd-analyze may say of the service, of 10.
-const mostExposed = 2.0
+// maxExposure is the highest acceptable exposure level of the service, of 10.
+const maxExposure = 2.0
 
 func TestTheServicesExposureIsLimited(t *testing.T) {
 	m := here(t)
@@ -33,8 +33,8 @@ func TestTheServicesExposureIsLimited(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Logf("exposure %v", figure)
-	if figure > mostExposed {
-		t.Errorf("exposure %v, want at most %v:\n%s", figure, mostExposed, out)
+	if figure > maxExposure {
+		t.Errorf("exposure %v, want at most %v:\n%s", figure, maxExposure, out)
 	}
 }
 
@@ -43,7 +43,7 @@ func TestTheServiceRunsAsADynamicUser(t *testing.T) {
 	s.Start()
 	uid := s.Property("UID")
 	if n, err := strconv.Atoi(uid); err != nil || n < 61184 || n > 65519 { // the range of DynamicUser=
-		t.Errorf("it runs as user %q", uid)
+		t.Errorf("the service runs as user %q, want a dynamic user", uid)
 	}
 	status := s.m.must(t, "cat", "/proc/"+s.Property("MainPID")+"/status")
 	for _, want := range []string{"\nCapEff:\t0000000000000000\n", "\nNoNewPrivs:\t1\n", "\nSeccomp:\t2\n"} {
@@ -53,8 +53,8 @@ func TestTheServiceRunsAsADynamicUser(t *testing.T) {
 	}
 }
 
-// What docs/systemd.md says that owner= of the service's own listener takes is
-// enough, and the first line of it alone is not.
+// docs/systemd.md lists what a listener with owner= needs. The whole list is
+// enough, and its first line is not.
 func TestASocketOwnerNeedsTheDocumentedCapabilities(t *testing.T) {
 	s := instance(t, here(t), "owned", "")
 	path := "/run/prefork-owned/s"
@@ -62,7 +62,7 @@ func TestASocketOwnerNeedsTheDocumentedCapabilities(t *testing.T) {
 	const first = "[Service]\nSystemCallFilter=@chown\n"
 	s.DropIn(first + "Restart=no\n")
 	if out, err := s.Systemctl("start"); exitCode(err) == 0 {
-		t.Errorf("it started without the capability: %s", out)
+		t.Errorf("the service started without the capability: %s", out)
 	}
 	s.m.must(t, "systemctl", "reset-failed", s.Unit)
 	s.DropIn(first + "AmbientCapabilities=CAP_CHOWN\nCapabilityBoundingSet=CAP_CHOWN\nPrivateUsers=no\n")
@@ -72,8 +72,8 @@ func TestASocketOwnerNeedsTheDocumentedCapabilities(t *testing.T) {
 	}
 }
 
-// The directory of a user that systemd makes up is root's to enter, whatever
-// the mode of a socket in it: the documents send others to a socket unit.
+// Only root can enter the runtime directory of a dynamic user, whatever the mode
+// of a socket in it. The documents recommend a socket unit for other users.
 func TestAUnixListenerInTheRuntimeDirectoryIsForRootOnly(t *testing.T) {
 	s := instance(t, here(t), "private", "")
 	path := "/run/prefork-private/s"
@@ -90,7 +90,7 @@ func TestAUnixListenerInTheRuntimeDirectoryIsForRootOnly(t *testing.T) {
 
 func TestAPrivilegedPortNeedsOneCapability(t *testing.T) {
 	m := here(t)
-	m.must(t, "sh", "-c", "echo 1024 >/proc/sys/net/ipv4/ip_unprivileged_port_start") // the default, in a network of its own
+	m.must(t, "sh", "-c", "echo 1024 >/proc/sys/net/ipv4/ip_unprivileged_port_start") // the kernel's default; the container has its own network
 	s := service(t, m, "port", "port.service", 80)
 	s.Configure("")
 	path := "/run/systemd/system/" + s.Unit
@@ -102,10 +102,10 @@ func TestAPrivilegedPortNeedsOneCapability(t *testing.T) {
 		t.Errorf("systemd-analyze: %s", out)
 	}
 
-	// Without it the port is out of reach, so what follows means something.
+	// First without the capability: the start must fail.
 	s.DropIn("[Service]\nAmbientCapabilities=\nCapabilityBoundingSet=\nRestart=no\n")
 	if out, err := s.Systemctl("start"); exitCode(err) == 0 {
-		t.Errorf("it started without the capability: %s", out)
+		t.Errorf("the service started without the capability: %s", out)
 	}
 	s.WaitJournal("permission denied")
 	m.must(t, "systemctl", "reset-failed", s.Unit)

@@ -9,11 +9,11 @@ import (
 func TestTheJournalFindsLinesByPriorityAndByField(t *testing.T) {
 	s := instance(t, here(t), "journal", "")
 	s.Start()
-	victim := s.WaitWorkers(2).Workers[1]
-	s.Kill("KILL", victim.PID)
+	killed := s.WaitWorkers(2).Workers[1]
+	s.Kill("KILL", killed.PID)
 	s.WaitJournal("worker exited")
 
-	warnings := s.Journal("-p", "warning", "PREFORK_MESSAGE=worker exited") // a busy machine may cause others
+	warnings := s.Journal("-p", "warning", "PREFORK_MESSAGE=worker exited") // a busy machine may cause other warnings
 	if len(warnings) != 1 {
 		t.Fatalf("%d lines of warning: %v", len(warnings), warnings)
 	}
@@ -22,8 +22,8 @@ func TestTheJournalFindsLinesByPriorityAndByField(t *testing.T) {
 		"SYSLOG_IDENTIFIER":  "prefork",
 		"PREFORK_MESSAGE":    "worker exited",
 		"PREFORK_ROLE":       "master",
-		"PREFORK_SLOT":       strconv.Itoa(victim.Slot),
-		"PREFORK_PID":        strconv.Itoa(victim.PID),
+		"PREFORK_SLOT":       strconv.Itoa(killed.Slot),
+		"PREFORK_PID":        strconv.Itoa(killed.PID),
 		"PREFORK_GENERATION": "1",
 		"_SYSTEMD_UNIT":      s.Unit,
 		"_PID":               strconv.Itoa(s.MainPID()),
@@ -32,7 +32,7 @@ func TestTheJournalFindsLinesByPriorityAndByField(t *testing.T) {
 			t.Errorf("%s is %v, want %q", name, warnings[0][name], want)
 		}
 	}
-	slot := "PREFORK_SLOT=" + strconv.Itoa(victim.Slot)
+	slot := "PREFORK_SLOT=" + strconv.Itoa(killed.Slot)
 	if found := s.Journal("PREFORK_MESSAGE=worker exited", slot); len(found) != 1 {
 		t.Errorf("%d lines with %s", len(found), slot)
 	}
@@ -41,21 +41,22 @@ func TestTheJournalFindsLinesByPriorityAndByField(t *testing.T) {
 	}
 }
 
-// drainTime is how long a worker that has logged its last line waits for the
-// journal before it leaves all the same (package prefork/internal/logs).
+// drainTime is how long a worker waits before its exit until the journal has
+// read its last line (package prefork/internal/logs).
 const drainTime = 100 * time.Millisecond
 
-// late says whether the journal took a line up so late that its sender need not
-// have been there any more.
+// late reports whether the journal read a line so late that its sender may have
+// exited.
 func (e Entry) late(t *testing.T) bool {
 	t.Helper()
 	waited := e.microseconds(t, "__REALTIME_TIMESTAMP") - e.microseconds(t, "_SOURCE_REALTIME_TIMESTAMP")
 	return time.Duration(waited)*time.Microsecond >= drainTime
 }
 
-// The journal finds out whose line it is by looking at the process that wrote
-// it, which in mode forking lives for milliseconds. It looks between the two
-// times that it notes, so a line is excused if they lie far apart.
+// The journal looks at the process that wrote a line to learn its unit. In mode
+// forking such a process lives for milliseconds. The journal looks at it between
+// the two times that it records, so lines with times far apart are not counted
+// as failures.
 func TestTheLastLineOfAWorkerBelongsToTheUnit(t *testing.T) {
 	s := instance(t, here(t), "last", "mode = \"forking\"\nlog_level = \"debug\"")
 	s.Start()
@@ -68,19 +69,19 @@ func TestTheLastLineOfAWorkerBelongsToTheUnit(t *testing.T) {
 	if _, err := s.Systemctl("stop"); err != nil {
 		t.Fatal(err)
 	}
-	excused, ours := 0, 0
+	late, ours := 0, 0
 	for _, e := range s.JournalOfAll("PREFORK_ROLE=worker", "SYSLOG_IDENTIFIER=prefork") {
 		switch {
 		case e["_SYSTEMD_UNIT"] == s.Unit && e["_COMM"] == "prefork":
 			ours++
 		case e.late(t):
-			excused++
+			late++
 		default:
-			t.Errorf("a worker's line is another's or nobody's: %v", e)
+			t.Errorf("a worker's line does not belong to the unit: %v", e)
 		}
 	}
-	t.Logf("%d lines are the unit's, %d the journal took too late to know", ours, excused)
-	if ours+excused < connections {
-		t.Errorf("%d lines of %d workers", ours+excused, connections)
+	t.Logf("%d lines belong to the unit, %d were read too late by the journal", ours, late)
+	if ours+late < connections {
+		t.Errorf("%d lines of %d workers", ours+late, connections)
 	}
 }

@@ -19,27 +19,29 @@ import (
 	notify "prefork/systemd"
 )
 
-// keeperEnv holds the order of a keeper, and makes the test binary one.
+// keeperEnv holds the order of a keeper. If it is set, the test binary runs as a
+// keeper.
 const keeperEnv = "PREFORK_SYSTEMD_KEEPER"
 
-// order is what a keeper is to do.
+// order tells a keeper what to do.
 type order struct {
 	Name  string // of the machine, and of its cgroup
 	Dir   string // an empty directory; the keeper mounts over it
 	Lower string // the root file system below the overlay
 }
 
-// report is one line from the keeper.
+// report is one line that the keeper prints.
 type report struct {
-	Leader int    `json:",omitempty"` // the container's first process, once known
-	Ready  bool   `json:",omitempty"` // it has booted
+	Leader int    `json:",omitempty"` // pid of the container's first process, once known
+	Ready  bool   `json:",omitempty"` // the container has booted
 	Error  string `json:",omitempty"`
 }
 
-// keep is the keeper process: it boots a container, reports on standard output,
-// and takes all of it down at the end of standard input.
+// keep is the main function of a keeper. It boots a container, reports on
+// standard output, and removes the container at the end of standard input.
 func keep(text string) int {
-	// Whatever is sent to the whole group, the end of standard input decides.
+	// Signals to the process group are ignored. Only the end of standard input
+	// ends the keeper.
 	signal.Ignore(unix.SIGINT, unix.SIGTERM, unix.SIGHUP, unix.SIGPIPE)
 	var o order
 	err := json.Unmarshal([]byte(text), &o)
@@ -47,18 +49,18 @@ func keep(text string) int {
 		err = o.run()
 	}
 	if err != nil {
-		say(report{Error: err.Error()})
+		writeReport(report{Error: err.Error()})
 		return 1
 	}
 	return 0
 }
 
-func say(r report) {
+func writeReport(r report) {
 	line, err := json.Marshal(r)
 	if err != nil {
-		return // of two numbers and a string: cannot fail
+		return // cannot happen with these fields
 	}
-	_, _ = fmt.Println(string(line)) // nobody listens: standard input ends too
+	_, _ = fmt.Println(string(line)) // if it fails, standard input has ended too
 }
 
 func (o order) run() error {
@@ -74,8 +76,8 @@ func (o order) run() error {
 	return errors.Join(err, cgroup.leave(), o.unmount())
 }
 
-// mount makes the container's root: an overlay whose upper half is in memory.
-// It is in the keeper's mount namespace, and goes with it.
+// mount creates the container's root: an overlay whose upper layer is in memory.
+// The mounts are in the keeper's mount namespace and end with it.
 func (o order) mount() (root string, err error) {
 	if err := unix.Mount("prefork-test", o.Dir, "tmpfs", unix.MS_NOSUID, "mode=0755,size=2g"); err != nil {
 		return "", fmt.Errorf("mount %s: %w", o.Dir, err)
@@ -93,14 +95,15 @@ func (o order) mount() (root string, err error) {
 	if err := unix.Mount("prefork-test", root, "overlay", 0, options); err != nil {
 		return "", fmt.Errorf("mount overlay on %s: %w", o.Lower, err)
 	}
-	// systemd-nspawn writes there, and the tests' machine has no use for it.
+	// systemd-nspawn writes to /run. This keeps its files off the machine.
 	if err := unix.Mount("prefork-test", "/run", "tmpfs", unix.MS_NOSUID, "mode=0755,size=16m"); err != nil {
 		return "", fmt.Errorf("mount /run: %w", err)
 	}
 	return root, nil
 }
 
-// unmount removes the last trace. The container's own mounts ended with it.
+// unmount removes the overlay's directory. The container's mounts ended with
+// the container.
 func (o order) unmount() error {
 	if err := unix.Unmount(o.Dir, unix.MNT_DETACH); err != nil {
 		return fmt.Errorf("unmount %s: %w", o.Dir, err)
@@ -108,7 +111,7 @@ func (o order) unmount() error {
 	return os.Remove(o.Dir)
 }
 
-// boot runs the container until standard input ends, or it does.
+// boot runs the container until standard input ends or the container does.
 func (o order) boot(root string) error {
 	events, err := listenEvents(o.Name)
 	if err != nil {
@@ -126,19 +129,19 @@ func (o order) boot(root string) error {
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- nspawn.Wait() }()
-	orphaned := make(chan struct{})
+	stdinEnded := make(chan struct{})
 	go func() {
-		defer close(orphaned)
+		defer close(stdinEnded)
 		_, _ = io.Copy(io.Discard, os.Stdin)
 	}()
 	leader := make(chan int, 1)
 	go events.forward(leader)
 	select {
 	case err := <-ended:
-		return fmt.Errorf("the container ended by itself: %w", errors.Join(err, errors.New("its console has the reason")))
-	case <-orphaned:
+		return fmt.Errorf("the container ended unexpectedly: %w", errors.Join(err, errors.New("see its console")))
+	case <-stdinEnded:
 	}
-	// The first process of a PID namespace takes all others with it.
+	// The end of the first process of a PID namespace kills all others.
 	select {
 	case pid := <-leader:
 		_ = unix.Kill(pid, unix.SIGKILL)
@@ -155,7 +158,7 @@ func (o order) boot(root string) error {
 	return nil
 }
 
-// events is the socket on which systemd-nspawn tells how far it is.
+// events is the socket on which systemd-nspawn reports its progress.
 type events struct {
 	*os.File
 	address string
@@ -174,7 +177,7 @@ func listenEvents(name string) (*events, error) {
 	return &events{os.NewFile(uintptr(fd), "events"), address}, nil
 }
 
-// forward reports the leader and the end of the boot, until the socket closes.
+// forward reports the leader and the end of the boot until the socket is closed.
 func (e *events) forward(leader chan<- int) {
 	buf := make([]byte, notify.MaxMessage)
 	for {
@@ -192,23 +195,23 @@ func (e *events) forward(leader chan<- int) {
 			case "X_NSPAWN_LEADER_PID":
 				if _, err := fmt.Sscan(f.Value, &pid); err == nil {
 					leader <- pid
-					say(report{Leader: pid})
+					writeReport(report{Leader: pid})
 				}
 			case "READY":
-				say(report{Ready: true})
+				writeReport(report{Ready: true})
 			}
 		}
 	}
 }
 
-// cgroup is where the keeper and the container live: a new group below the
-// keeper's own, in each hierarchy by which systemd keeps its units apart.
+// cgroup is the control group of the keeper and the container: a new group below
+// the keeper's own, in each hierarchy that systemd uses for its units.
 type cgroup struct {
 	groups []string
-	before []string // where the keeper was, in the order of groups
+	before []string // the keeper's groups before, in the order of groups
 }
 
-// enterCgroup makes the groups and moves the keeper into them.
+// enterCgroup creates the groups and moves the keeper into them.
 func enterCgroup(name string) (*cgroup, error) {
 	file, err := os.Open("/proc/self/cgroup")
 	if err != nil {
@@ -262,8 +265,8 @@ func move(group string) error {
 	return nil
 }
 
-// leave moves the keeper back and removes the groups, which are empty but for
-// processes that are about to be gone.
+// leave moves the keeper back and removes the groups. Their last processes are
+// about to exit.
 func (c *cgroup) leave() error {
 	var problems []error
 	for i, group := range c.groups {
@@ -274,7 +277,7 @@ func (c *cgroup) leave() error {
 	return errors.Join(problems...)
 }
 
-// removeGroup removes a group and those below it, as soon as they are empty.
+// removeGroup removes a group and the groups below it as soon as they are empty.
 func removeGroup(group string) error {
 	deadline := time.Now().Add(10 * time.Second)
 	for {
@@ -283,7 +286,7 @@ func removeGroup(group string) error {
 			if err == nil && d.IsDir() {
 				dirs = append(dirs, path)
 			}
-			return nil // a group that has vanished is what we want
+			return nil // a group that does not exist any more is no error
 		})
 		for i := len(dirs) - 1; i >= 0 && err == nil; i-- {
 			if err = unix.Rmdir(dirs[i]); err == unix.ENOENT {

@@ -14,16 +14,16 @@ import (
 	"prefork/integration/testconf"
 )
 
-// fate is what became of a service whose master was killed.
-type fate struct {
-	inFlight error         // of the request that was under way
-	answered time.Duration // from the kill until another master was seen to answer; 0 never
-	longest  time.Duration // that one of the other clients waited for its answer
-	others   *integration.Tally
-	left     []int // processes of the old incarnation, at the end
+// killResult is what happened to a service after its master was killed.
+type killResult struct {
+	inFlight error              // of the request in flight; nil if it was answered
+	answered time.Duration      // time until another master answered; 0 never
+	longest  time.Duration      // the longest wait of the other clients
+	others   *integration.Tally // of the other clients
+	left     []int              // processes of the old master that still run
 }
 
-func (f fate) String() string {
+func (f killResult) String() string {
 	inFlight, answered := "answered", "after "+f.answered.Round(time.Millisecond).String()
 	if f.inFlight != nil {
 		inFlight = "lost (" + string(integration.Classify(f.inFlight)) + ")"
@@ -31,12 +31,12 @@ func (f fate) String() string {
 	if f.answered == 0 {
 		answered = "never"
 	}
-	return fmt.Sprintf("in flight: %s; another master answers: %s; other clients: %v, the longest wait %v; left behind: %d",
+	return fmt.Sprintf("request in flight: %s; another master answered: %s; other clients: %v, longest wait %v; processes left: %d",
 		inFlight, answered, f.others, f.longest.Round(time.Millisecond), len(f.left))
 }
 
-// killMaster kills the master under load, with a request under way.
-func killMaster(t *testing.T, s *Service) fate {
+// killMaster kills the master under load during a request.
+func killMaster(t *testing.T, s *Service) killResult {
 	t.Helper()
 	s.Start()
 	s.WaitWorkers(2)
@@ -45,11 +45,11 @@ func killMaster(t *testing.T, s *Service) fate {
 	load := s.Load(4, 1)
 	master := s.MainPID()
 
-	var f fate
+	var f killResult
 	killed := time.Now()
 	s.Kill("KILL", master)
-	// The clients may still be served by the old workers; a status comes from
-	// a new master.
+	// The old workers may still serve the clients. Only a new master answers a
+	// status request.
 	isBack := func() (bool, string) {
 		status, err := s.Status()
 		if err != nil || status.PID == master || status.State != "running" || s.Ask() != nil {
@@ -58,7 +58,7 @@ func killMaster(t *testing.T, s *Service) fate {
 		f.answered = time.Since(killed)
 		return true, ""
 	}
-	// The request outlives the next start, if the kill mode lets it.
+	// If the kill mode allows it, the request outlives the next start.
 	if _, ok := integration.WaitFor(8*time.Second, isBack); ok {
 		served(t, load, 20)
 	}
@@ -75,22 +75,22 @@ func killMaster(t *testing.T, s *Service) fate {
 	return f
 }
 
-// measureEnv makes the slow part of the measurement run too.
+// measureEnv enables the slow part of the measurement.
 const measureEnv = "PREFORK_SYSTEMD_MEASURE"
 
-// The measurement behind docs/adr/0012-killmode.md: what each way to kill
-// leaves of the work in hand. Its table says what is expected here.
+// This is the measurement for the table of docs/adr/0012-killmode.md: which
+// requests survive each kill mode.
 func TestKillModesMeasured(t *testing.T) {
 	m := here(t)
-	kept := func(f fate) string { return f.but(true, true, true) }
+	kept := func(f killResult) string { return f.differences(true, true, true) }
 	for _, mode := range []struct {
 		name, lines string
 		slow        bool
-		differs     func(fate) string
+		differs     func(killResult) string
 	}{
 		{"process", "KillMode=process", false, kept},
-		{"mixed", "KillMode=mixed", false, func(f fate) string { return f.but(false, true, f.others.Bad() == 0) }},
-		{"mixed without SIGKILL", "KillMode=mixed\nSendSIGKILL=no", true, func(f fate) string { return f.but(true, false, false) }},
+		{"mixed", "KillMode=mixed", false, func(f killResult) string { return f.differences(false, true, f.others.Bad() == 0) }},
+		{"mixed without SIGKILL", "KillMode=mixed\nSendSIGKILL=no", true, func(f killResult) string { return f.differences(true, false, false) }},
 		{"control-group", "KillMode=control-group", true, kept},
 		{"control-group without SIGKILL", "KillMode=control-group\nSendSIGKILL=no", true, kept},
 		{"none", "KillMode=none", false, kept},
@@ -104,24 +104,25 @@ func TestKillModesMeasured(t *testing.T) {
 			f := killMaster(t, s)
 			t.Logf("%s: %v", mode.name, f)
 			if differs := mode.differs(f); differs != "" {
-				t.Errorf("docs/adr/0012-killmode.md says otherwise: %s", differs)
+				t.Errorf("docs/adr/0012-killmode.md differs: %s", differs)
 			}
 			if len(f.left) > 0 && f.answered != 0 {
-				t.Errorf("left of the old incarnation: %v", f.left)
+				t.Errorf("processes of the old master: %v", f.left)
 			}
 		})
 	}
 }
 
-// but says in what the fate is not this one: whether the request under way was
-// answered, another master serves, and the other clients were all answered.
-func (f fate) but(request, serves, others bool) string {
+// differences compares the result with the expected one: whether the request in
+// flight was answered, another master serves, and all other clients were
+// answered.
+func (f killResult) differences(request, serves, others bool) string {
 	var differs []string
 	for _, part := range []struct {
 		what      string
 		got, want bool
 	}{
-		{"the request under way is answered", f.inFlight == nil, request},
+		{"the request in flight is answered", f.inFlight == nil, request},
 		{"another master serves", f.answered != 0, serves},
 		{"all other clients are answered", f.others.Bad() == 0, others},
 	} {
@@ -137,56 +138,55 @@ func TestAKilledMasterLosesNoConnectionAndNoAnswer(t *testing.T) {
 	f := killMaster(t, s)
 	t.Log(f)
 	if f.inFlight != nil {
-		t.Errorf("the request under way: %v", f.inFlight)
+		t.Errorf("the request in flight: %v", f.inFlight)
 	}
 	if f.others.Bad() != 0 {
 		t.Errorf("failed: %v", f.others)
 	}
-	// The promise is 2 s, which a machine that does other work too cannot keep.
-	// Each of the clients connected anew all the time.
+	// The promise is 2 s. A busy machine may need longer.
 	if f.answered == 0 || f.longest > 10*time.Second {
 		t.Errorf("another master answered after %v, and a client waited for %v", f.answered, f.longest)
 	}
 	if len(f.left) > 0 {
-		t.Errorf("left of the old incarnation: %v", f.left)
+		t.Errorf("processes of the old master: %v", f.left)
 	}
 	status := s.WaitWorkers(2)
 	if pid := s.MainPID(); pid != status.PID {
-		t.Errorf("systemd takes %d for the master, which is %d", pid, status.PID)
+		t.Errorf("MainPID is %d, but the master is %d", pid, status.PID)
 	}
 	if state, n := s.Property("ActiveState"), s.Property("NRestarts"); state != "active" || n != "1" {
 		t.Errorf("state %q after %s restarts", state, n)
 	}
 }
 
-// wedged is a service one of whose workers has a loop that hangs: it will not
-// notice that its master is gone. Stopping it with a signal would not do: when
-// a process group is orphaned the kernel continues what is stopped in it. The
-// next master ends it five seconds after the drain timeout.
-func wedged(t *testing.T, name string, drainTimeout time.Duration) (s *Service, hangs int) {
+// serviceWithHungWorker starts a service in which the loop of one worker hangs,
+// so that the worker does not notice its master's death. SIGSTOP would not do:
+// the kernel continues stopped processes of an orphaned process group. The next
+// master kills the worker five seconds after the drain timeout.
+func serviceWithHungWorker(t *testing.T, name string, drainTimeout time.Duration) (s *Service, hung int) {
 	t.Helper()
 	s = instance(t, here(t), name, "")
 	s.testServer(testconf.Config{DrainTimeout: drainTimeout, WorkerTimeout: -1}, "")
 	s.Start()
 	s.WaitWorkers(2)
-	hangs = s.wedge()
+	hung = s.hangWorker()
 	await(t, "a silent worker", func() (bool, string) {
 		status, err := s.Status()
 		if err != nil {
 			return false, err.Error()
 		}
 		for _, w := range status.Workers {
-			if w.PID == hangs && w.SilentS > 2 {
+			if w.PID == hung && w.SilentS > 2 {
 				return true, ""
 			}
 		}
 		return false, fmt.Sprint(status.Workers)
 	})
-	return s, hangs
+	return s, hung
 }
 
-// wedge makes the loop of one worker hang, and returns its process.
-func (s *Service) wedge() int {
+// hangWorker makes the loop of one worker hang and returns the worker's pid.
+func (s *Service) hangWorker() int {
 	s.t.Helper()
 	conn, err := s.m.Dial("tcp", s.Address, answerTime)
 	if err != nil {
@@ -196,7 +196,7 @@ func (s *Service) wedge() int {
 	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
 		s.t.Fatal(err)
 	}
-	if _, err := io.WriteString(conn, "pid\nwedge\n"); err != nil {
+	if _, err := io.WriteString(conn, "pid\nhangloop\n"); err != nil {
 		s.t.Fatal(err)
 	}
 	in := bufio.NewReader(conn)
@@ -204,35 +204,34 @@ func (s *Service) wedge() int {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	if err := expect(in, "wedged\n"); err != nil {
+	if err := expect(in, "hung\n"); err != nil {
 		s.t.Fatal(err)
 	}
 	return atoi(s.t, strings.TrimSuffix(pid, "\n"))
 }
 
-// A worker that hangs when its master dies would stay for ever: systemd leaves
-// it alone, and so does everybody else but the next master.
+// systemd does not kill a worker that hangs when its master dies. The next
+// master does.
 func TestTheNextMasterKillsWorkersThatDoNotFinish(t *testing.T) {
-	s, _ := wedged(t, "leftover", time.Second)
+	s, _ := serviceWithHungWorker(t, "leftover", time.Second)
 	master, old := s.MainPID(), s.Processes()
 	s.Kill("KILL", master)
-	s.another(master, old)
+	s.waitNewMaster(master, old)
 	s.WaitJournal("workers of an earlier master are finishing")
 	s.WaitJournal("workers of an earlier master killed")
 }
 
-// A stop does not leave them either.
 func TestAStopKillsWorkersOfAnEarlierMaster(t *testing.T) {
-	s, hangs := wedged(t, "leftstop", 20*time.Second)
+	s, hung := serviceWithHungWorker(t, "leftstop", 20*time.Second)
 	master, old := s.MainPID(), s.Processes()
 	s.Kill("KILL", master)
 	await(t, "another master", func() (bool, string) {
 		pid := s.MainPID()
 		return pid != 0 && pid != master && s.Property("ActiveState") == "active", fmt.Sprint(pid)
 	})
-	await(t, "none but the worker that hangs of the old ones", func() (bool, string) {
+	await(t, "only the hung worker of the old processes", func() (bool, string) {
 		left := slices.DeleteFunc(s.Processes(), func(pid int) bool { return !slices.Contains(old, pid) })
-		return slices.Equal(left, []int{hangs}), fmt.Sprint(left)
+		return slices.Equal(left, []int{hung}), fmt.Sprint(left)
 	})
 	if _, err := s.Systemctl("stop"); err != nil {
 		t.Error(err)

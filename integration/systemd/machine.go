@@ -27,11 +27,11 @@ const bootTime = 2 * time.Minute
 
 // Machine is a booted container. Its methods may be called from any goroutine.
 type Machine struct {
-	Version int // systemd's
+	Version int // of systemd
 
 	leader  int
 	keeper  *exec.Cmd
-	leash   io.Closer // closing it ends everything
+	stdin   io.Closer // closing it ends the keeper and the container
 	console *buffer
 	dir     string
 }
@@ -59,7 +59,7 @@ func (m *Machine) boot(lower string) error {
 	m.keeper.Env = append(os.Environ(), keeperEnv+"="+string(text))
 	m.keeper.Stderr = m.console
 	m.keeper.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Unshareflags: syscall.CLONE_NEWNS}
-	leash, err := m.keeper.StdinPipe()
+	stdin, err := m.keeper.StdinPipe()
 	if err != nil {
 		return err
 	}
@@ -71,7 +71,7 @@ func (m *Machine) boot(lower string) error {
 		m.keeper = nil
 		return fmt.Errorf("start keeper: %w", err)
 	}
-	m.leash = leash
+	m.stdin = stdin
 	if err := m.awaitBoot(out); err != nil {
 		return err
 	}
@@ -98,7 +98,7 @@ func (m *Machine) awaitBoot(out io.Reader) error {
 			reports <- r
 		}
 	}()
-	defer func() { // what comes later is the console's
+	defer func() { // later reports go to the console
 		go func() {
 			for r := range reports {
 				if r.Error != "" {
@@ -114,7 +114,7 @@ func (m *Machine) awaitBoot(out io.Reader) error {
 		case r, ok := <-reports:
 			switch {
 			case !ok:
-				return errors.New("the keeper has gone")
+				return errors.New("the keeper has exited")
 			case r.Error != "":
 				return errors.New(r.Error)
 			case r.Leader != 0:
@@ -123,22 +123,22 @@ func (m *Machine) awaitBoot(out io.Reader) error {
 				return nil
 			}
 		case <-deadline.C:
-			return fmt.Errorf("not within %v", bootTime)
+			return fmt.Errorf("timeout after %v", bootTime)
 		}
 	}
 }
 
-// Close ends the container and waits until nothing is left of it.
+// Close ends the container and waits until it is removed.
 func (m *Machine) Close() error {
 	var err error
 	if m.keeper != nil {
-		_ = m.leash.Close()
+		_ = m.stdin.Close()
 		done := make(chan error, 1)
 		go func() { done <- m.keeper.Wait() }()
 		select {
 		case err = <-done:
 		case <-time.After(time.Minute):
-			_ = m.keeper.Process.Kill() // nspawn and with it the container follow
+			_ = m.keeper.Process.Kill() // which ends nspawn and the container too
 			err = fmt.Errorf("the keeper did not end: %w", <-done)
 		}
 		if err != nil {
@@ -146,25 +146,25 @@ func (m *Machine) Close() error {
 		}
 		m.keeper = nil
 	}
-	if gone := os.Remove(m.dir); !errors.Is(gone, os.ErrNotExist) {
-		err = errors.Join(err, gone) // the keeper failed to
+	if removeErr := os.Remove(m.dir); !errors.Is(removeErr, os.ErrNotExist) {
+		err = errors.Join(err, removeErr) // the keeper should have removed it
 	}
 	return err
 }
 
-// Console returns what the container wrote on its console.
+// Console returns the output on the container's console.
 func (m *Machine) Console() string { return m.console.String() }
 
-// Path is where a path inside the container is seen from outside.
+// Path returns the path outside the container for a path inside.
 func (m *Machine) Path(path string) string {
 	return filepath.Join("/proc", strconv.Itoa(m.leader), "root", path)
 }
 
-// Run runs a command inside the container and returns what it printed, or an
-// *exec.ExitError wrapped with that.
+// Run runs a command inside the container and returns its output. If the command
+// fails, the error wraps an *exec.ExitError.
 func (m *Machine) Run(ctx context.Context, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, "nsenter", append([]string{"--target", strconv.Itoa(m.leader), "--all", "--"}, args...)...)
-	// Nothing of the test's own environment belongs in there.
+	// The command does not get the environment of the test.
 	cmd.Env = []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LANG=C.UTF-8",
 		"SYSTEMD_PAGER=", "SYSTEMD_COLORS=0", "TERM=dumb"}
 	cmd.Dir = "/"
@@ -177,8 +177,8 @@ func (m *Machine) Run(ctx context.Context, args ...string) (string, error) {
 	return out.String(), nil
 }
 
-// Inside runs f on a thread in the container's network, and returns when f
-// does. f may use addresses but no names, and must not start goroutines that
+// Inside runs f on a thread in the container's network and returns when f does.
+// f must use addresses instead of host names, and must not start goroutines that
 // open sockets.
 func (m *Machine) Inside(f func()) error {
 	result := make(chan error, 1)
@@ -209,8 +209,8 @@ func (m *Machine) Enter() error {
 
 func (m *Machine) namespace() string { return fmt.Sprintf("/proc/%d/ns/net", m.leader) }
 
-// Dial connects to an address inside the container; a Unix socket's path is
-// the container's.
+// Dial connects to an address inside the container. The path of a Unix socket is
+// a path inside the container.
 func (m *Machine) Dial(network, address string, timeout time.Duration) (net.Conn, error) {
 	var conn net.Conn
 	var err error

@@ -33,7 +33,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// machines are booted at most once a run, by the root file system below them.
+// machines are booted at most once per test run, one for each root file system.
 var machines pool
 
 type pool struct {
@@ -47,8 +47,9 @@ type booted struct {
 	err     error
 }
 
-// on returns the machine over lower, with the daemon installed.
-func (p *pool) on(lower string) (*Machine, error) {
+// get returns the machine over the root file system lower, with the daemon
+// installed.
+func (p *pool) get(lower string) (*Machine, error) {
 	p.mu.Lock()
 	if p.booted == nil {
 		p.booted = map[string]*booted{}
@@ -80,10 +81,10 @@ func (p *pool) close() error {
 	return errors.Join(problems...)
 }
 
-// root is the module's directory.
+// root is the directory of the module.
 var root = filepath.Join("..", "..")
 
-// install runs make with a target for the machine's file system.
+// install runs a target of make for the machine's file system.
 func install(m *Machine, target string, more ...string) (string, error) {
 	args := append([]string{"-C", root, target, "DESTDIR=" + m.Path("/")}, more...)
 	out, err := exec.Command("make", args...).CombinedOutput()
@@ -93,18 +94,19 @@ func install(m *Machine, target string, more ...string) (string, error) {
 	return string(out), nil
 }
 
-// here returns the machine over this one's own system, or skips the test.
+// here returns the machine over this machine's root file system, or skips the
+// test.
 func here(t *testing.T) *Machine {
 	t.Helper()
 	need(t)
-	m, err := machines.on("/")
+	m, err := machines.get("/")
 	if err != nil {
 		t.Fatal(err)
 	}
 	return m
 }
 
-// need skips the test where no container can be booted.
+// need skips the test if this machine cannot boot a container.
 func need(t *testing.T) {
 	t.Helper()
 	if os.Getenv("PREFORK_SYSTEMD_TEST") != "1" {
@@ -114,13 +116,13 @@ func need(t *testing.T) {
 	needtool.Need(t, "systemd-nspawn", "systemd-container")
 	needtool.Need(t, "nsenter", "util-linux")
 	needtool.Need(t, "make", "make")
-	if why := canMount(); why != nil {
-		needtool.Skip(t, "no overlay can be mounted here: %v", why)
+	if err := canMount(); err != nil {
+		needtool.Skip(t, "this machine cannot mount an overlay: %v", err)
 	}
 }
 
-// canMount tries, once and in a mount namespace of its own, whether there is
-// an overlay over / with its upper half in memory.
+// canMount tries once, in a new mount namespace, to mount an overlay over / with
+// its upper layer in memory.
 var canMount = sync.OnceValue(func() error {
 	dir, err := os.MkdirTemp("", "prefork-systemd-")
 	if err != nil {

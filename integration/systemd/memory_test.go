@@ -10,9 +10,9 @@ import (
 	"prefork/integration/testconf"
 )
 
-// hasMemory says whether the container's systemd can limit memory: it cannot
-// where the machine has the controller in the old hierarchy.
-func hasMemory(m *Machine) bool {
+// canLimitMemory reports whether the container's systemd can limit memory. It
+// cannot if the machine's memory controller is in a version 1 hierarchy.
+func canLimitMemory(m *Machine) bool {
 	out, err := m.Run(context.Background(), "cat", "/sys/fs/cgroup/cgroup.controllers")
 	return err == nil && strings.Contains(out, "memory")
 }
@@ -23,7 +23,7 @@ func TestAWorkerKilledForMemoryDoesNotStopTheUnit(t *testing.T) {
 	s.testServer(testconf.Config{}, "MemoryMax=200M\nMemorySwapMax=0\n")
 	s.Start()
 	master, before := s.MainPID(), s.WaitWorkers(2)
-	if hasMemory(m) {
+	if canLimitMemory(m) {
 		conn, err := m.Dial("tcp", s.Address, answerTime)
 		if err != nil {
 			t.Fatal(err)
@@ -33,7 +33,7 @@ func TestAWorkerKilledForMemoryDoesNotStopTheUnit(t *testing.T) {
 			t.Fatal(err)
 		}
 	} else {
-		t.Log("no memory controller for the container: the signal that the kernel would send, without its reason")
+		t.Log("the container has no memory controller: the test sends SIGKILL, as the kernel would")
 		s.Kill("KILL", before.Workers[0].PID)
 	}
 	await(t, "another worker", func() (bool, string) {
@@ -51,7 +51,7 @@ func TestAWorkerKilledForMemoryDoesNotStopTheUnit(t *testing.T) {
 	})
 	s.WaitJournal("worker exited", `"signal":9`)
 	if pid, state, n := s.MainPID(), s.Property("ActiveState"), s.Property("NRestarts"); pid != master || state != "active" || n != "0" {
-		t.Errorf("master %d became %d, %s, after %s restarts", master, pid, state, n)
+		t.Errorf("master %d is now %d, state %s, %s restarts; want no change", master, pid, state, n)
 	}
 	if policy := s.Property("OOMPolicy"); policy != "continue" {
 		t.Errorf("OOMPolicy=%s", policy)

@@ -15,13 +15,14 @@ import (
 	"prefork/internal/needtool"
 )
 
-// newerRoot is where a newer Debian is kept between runs.
+// newerRoot is the root file system of a newer Debian. It is kept between runs.
 const newerRoot = "/var/cache/prefork-test/trixie"
 
-// bootstrapTime bounds the making of it, which takes a minute or two.
+// bootstrapTime bounds the installation of newerRoot, which takes a minute or
+// two.
 const bootstrapTime = 10 * time.Minute
 
-// bootstrap makes the newer Debian's root file system, once a machine.
+// bootstrap installs newerRoot unless it exists.
 var bootstrap = sync.OnceValue(func() error {
 	if _, err := os.Stat(newerRoot); err == nil {
 		return nil
@@ -32,7 +33,7 @@ var bootstrap = sync.OnceValue(func() error {
 	if err := os.MkdirAll(filepath.Dir(newerRoot), 0o755); err != nil {
 		return err
 	}
-	// Under another name until it is whole.
+	// It has another name until it is complete.
 	dir, err := os.MkdirTemp(filepath.Dir(newerRoot), "new-")
 	if err != nil {
 		return err
@@ -59,9 +60,9 @@ func newer(t *testing.T) *Machine {
 		return m
 	}
 	if err := bootstrap(); err != nil {
-		needtool.Skip(t, "this machine has systemd %d, and a newer one is not to be had: %v", m.Version, err)
+		needtool.Skip(t, "this machine has systemd %d, and a newer one cannot be installed: %v", m.Version, err)
 	}
-	m, err := machines.on(newerRoot)
+	m, err := machines.get(newerRoot)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,7 +70,7 @@ func newer(t *testing.T) *Machine {
 	return m
 }
 
-// notifyReload is a unit of Type=notify-reload that `prefork unit` made.
+// notifyReload writes a unit of Type=notify-reload with `prefork unit`.
 func notifyReload(t *testing.T, m *Machine) *Service {
 	t.Helper()
 	s := service(t, m, "signal", "signal.service", 12000)
@@ -95,7 +96,7 @@ func TestNotifyReloadWaitsForTheNewGeneration(t *testing.T) {
 		if out, err := s.Systemctl("reload"); err != nil {
 			t.Fatalf("reload %d: %v\n%s", i+1, err, out)
 		}
-		// What systemctl waited for has happened: no wait here.
+		// systemctl has waited for the reload, so the test does not wait.
 		if text := s.Property("StatusText"); !strings.Contains(text, fmt.Sprintf("generation %d", i+2)) {
 			t.Errorf("after reload %d: %q", i+1, text)
 		}
@@ -104,17 +105,17 @@ func TestNotifyReloadWaitsForTheNewGeneration(t *testing.T) {
 		t.Errorf("failed: %v", tally)
 	}
 	if pid, state := s.MainPID(), s.Property("ActiveState"); pid != master || state != "active" {
-		t.Errorf("master %d became %d, %s", master, pid, state)
+		t.Errorf("master %d is now %d, state %s; want no change", master, pid, state)
 	}
 }
 
-// systemd does not ask how a reload by signal went: it has ended, and the
-// status line says how.
+// systemd does not learn the result of a reload by signal. The status line
+// reports it.
 func TestAFailedNotifyReloadEndsAndReportsWhy(t *testing.T) {
 	s := notifyReload(t, newer(t))
 	s.Start()
 	s.Configure("mode = \"thread\\\\ing\"")
-	_, _ = s.Systemctl("reload") // its exit status is not about this
+	_, _ = s.Systemctl("reload") // its exit status does not show the failure
 	await(t, "the reason in the status line", func() (bool, string) {
 		text := s.Property("StatusText")
 		return strings.Contains(text, `unknown mode "thread\\ing"`), text
@@ -129,7 +130,7 @@ func TestAFailedNotifyReloadEndsAndReportsWhy(t *testing.T) {
 
 func TestANewerSystemdBehavesTheSame(t *testing.T) {
 	m := newer(t)
-	t.Run("a master that is killed costs nothing", func(t *testing.T) {
+	t.Run("a killed master loses nothing", func(t *testing.T) {
 		s := instance(t, m, "newer-kill", "")
 		f := killMaster(t, s)
 		t.Log(f)
@@ -137,7 +138,7 @@ func TestANewerSystemdBehavesTheSame(t *testing.T) {
 			t.Errorf("%v: %v", f, f.inFlight)
 		}
 	})
-	t.Run("a restart refuses nobody", func(t *testing.T) {
+	t.Run("a restart refuses no connection", func(t *testing.T) {
 		s := instance(t, m, "newer-restart", "")
 		s.Start()
 		load := s.Load(4, 1)
@@ -149,7 +150,7 @@ func TestANewerSystemdBehavesTheSame(t *testing.T) {
 			t.Errorf("failed: %v", tally)
 		}
 	})
-	t.Run("a failed reload says why", func(t *testing.T) {
+	t.Run("a failed reload reports why", func(t *testing.T) {
 		s := instance(t, m, "newer-reload", "")
 		s.Start()
 		s.Configure("mode = \"thread\\\\ing\"")

@@ -34,8 +34,8 @@ func TestReloadTwentyTimesUnderLoadLosesNothing(t *testing.T) {
 	}
 }
 
-// TimeoutStartSec= bounds a reload too, and the probation that it ends with may
-// be longer: the server asks for the time.
+// TimeoutStartSec= also bounds a reload. If the probation is longer, the server
+// asks systemd for more time.
 func TestAReloadMayTakeLongerThanTimeoutStartSec(t *testing.T) {
 	s := instance(t, here(t), "patient", "[reload]\nprobation = \"12s\"")
 	s.DropIn("[Service]\nTimeoutStartSec=8s\n")
@@ -51,9 +51,9 @@ func TestAReloadMayTakeLongerThanTimeoutStartSec(t *testing.T) {
 
 func TestAFailedReloadReportsWhyAndTheOldGenerationServes(t *testing.T) {
 	for name, config := range map[string]string{
-		"refused by the master":    "mode = \"thread\\\\ing\"", // a backslash must survive the way to systemctl
-		"refused by the workers":   "handler = \"http\"\n[options]\nroot = \"/nowhere\"",
-		"an address that is taken": "pid_file = \"\"",
+		"refused by the master":  "mode = \"thread\\\\ing\"", // systemctl must show the backslash
+		"refused by the workers": "handler = \"http\"\n[options]\nroot = \"/nowhere\"",
+		"an unavailable address": "pid_file = \"\"",
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := instance(t, here(t), "broken", "")
@@ -89,9 +89,9 @@ func TestAFailedReloadReportsWhyAndTheOldGenerationServes(t *testing.T) {
 			}
 			after := s.WaitWorkers(2)
 			if after.Generation != before.Generation || after.PID != before.PID {
-				t.Errorf("generation %d of master %d became %d of %d", before.Generation, before.PID, after.Generation, after.PID)
+				t.Errorf("generation %d of master %d is now %d of %d; want no change", before.Generation, before.PID, after.Generation, after.PID)
 			}
-			// What was wrong can be mended.
+			// A reload of a correct configuration succeeds.
 			s.Configure("")
 			if _, err := s.Systemctl("reload"); err != nil {
 				t.Error(err)
@@ -125,7 +125,7 @@ func TestAListenerIsStoredWhileItIsConfigured(t *testing.T) {
 		return errors.Is(err, syscall.ECONNREFUSED), err.Error()
 	})
 
-	// The Unix listener too outlives its master.
+	// The Unix listener outlives its master too.
 	load := (&Clients{Machine: m, Network: "unix", Address: "/run/prefork-store/lines.sock", Count: 2}).Start()
 	defer load.Stop()
 	served(t, load, 20)

@@ -9,15 +9,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// system are the parts of a root file system that make the system; the
-// container sees nothing else of it.
+// system lists the directories of the root file system that the container sees.
 var system = []string{"bin", "boot", "dev", "etc", "lib", "lib32", "lib64", "libx32", "proc", "run", "sbin", "sys", "usr", "var"}
 
-// hidden is what of the system's it does not see either.
+// hidden lists directories below system that the container does not see.
 var hidden = []string{"var/tmp", "var/log", "var/spool", "var/lib/systemd", "var/cache/apt", "var/cache/prefork-test", "etc/prefork"}
 
-// masked are units that this machine may have and the tests do not want: they
-// listen, fetch things, or wait for a terminal.
+// masked lists units of this machine that the tests do not need: they listen,
+// download or wait for a terminal.
 var masked = []string{
 	"apt-daily.timer", "apt-daily-upgrade.timer", "dpkg-db-backup.timer", "e2scrub_all.timer", "fstrim.timer", "logrotate.timer",
 	"man-db.timer", "e2scrub_reap.service", "systemd-firstboot.service", "systemd-timesyncd.service", "systemd-networkd.service",
@@ -26,7 +25,7 @@ var masked = []string{
 	"docker.service", "containerd.service", "mysql.service", "mariadb.service",
 }
 
-// journald keeps every line, and in memory.
+// journald makes the journal keep every line, in memory.
 const journald = `[Journal]
 Storage=volatile
 RateLimitIntervalSec=0
@@ -34,7 +33,7 @@ RateLimitBurst=0
 ForwardToWall=no
 `
 
-// prepare fills the upper half of the overlay before it is mounted.
+// prepare fills the upper layer of the overlay before it is mounted.
 func prepare(lower, upper string) error {
 	entries, err := os.ReadDir(lower)
 	if err != nil {
@@ -66,11 +65,11 @@ func prepare(lower, upper string) error {
 	if err := os.WriteFile(filepath.Join(config, "test.conf"), []byte(journald), 0o644); err != nil {
 		return err
 	}
-	// Empty: systemd makes one up.
+	// The file is empty, so systemd generates an id.
 	return os.WriteFile(filepath.Join(upper, "etc/machine-id"), nil, 0o644)
 }
 
-// hide puts an empty directory in front of the lower one.
+// hide replaces a directory of the lower layer by an empty one.
 func hide(lower, upper, dir string) error {
 	mode := os.FileMode(0o755)
 	if info, err := os.Stat(filepath.Join(lower, dir)); err == nil {

@@ -21,11 +21,11 @@ import (
 // commandTime bounds a command inside the container.
 const commandTime = 3 * time.Minute
 
-// patience is how long a test waits for what should take moments. Each look is
-// a process in the container, of which a loaded machine starts one a second.
+// patience is the limit for waits that normally take moments. Each check starts
+// a process in the container, which takes a second on a loaded machine.
 const patience = 2 * time.Minute
 
-// await is integration.Wait with that patience.
+// await is integration.Wait with patience as its limit.
 func await(t *testing.T, what string, cond func() (ok bool, saw string)) {
 	t.Helper()
 	if saw, ok := integration.WaitFor(patience, cond); !ok {
@@ -33,9 +33,9 @@ func await(t *testing.T, what string, cond func() (ok bool, saw string)) {
 	}
 }
 
-// Service is one unit of a test's own: an instance of prefork@.service. It is
-// stopped, and its files are removed, when the test ends; its journal is shown
-// if the test failed.
+// Service is a unit of one test, such as an instance of prefork@.service. When
+// the test ends, the unit is stopped and its files are removed. Its journal is
+// shown if the test failed.
 type Service struct {
 	t       *testing.T
 	m       *Machine
@@ -46,8 +46,8 @@ type Service struct {
 	since   string // the journal's cursor when the test began
 }
 
-// service makes one of a unit. Its journal begins now: other tests, and earlier
-// runs of the same one, may have had a unit of that name.
+// service returns a Service for a unit. Journal begins now, because other tests
+// and earlier runs may have used the same name.
 func service(t *testing.T, m *Machine, name, unit string, port int) *Service {
 	t.Helper()
 	return &Service{t: t, m: m, Name: name, Unit: unit, Port: port, Address: fmt.Sprintf("127.0.0.1:%d", port), since: m.cursor(t)}
@@ -55,8 +55,8 @@ func service(t *testing.T, m *Machine, name, unit string, port int) *Service {
 
 var ports atomic.Int32
 
-// instance makes a service with the default configuration on a port of its
-// own. more goes to the end of the file.
+// instance returns a service with the default configuration and a unique port.
+// more is appended to the configuration file.
 func instance(t *testing.T, m *Machine, name, more string) *Service {
 	t.Helper()
 	s := service(t, m, name, "prefork@"+name+".service", 10000+int(ports.Add(1)))
@@ -65,7 +65,7 @@ func instance(t *testing.T, m *Machine, name, more string) *Service {
 	return s
 }
 
-// end stops the unit, whatever state it is in, and removes all of it.
+// end stops the unit in whatever state it is and removes its files.
 func (s *Service) end() {
 	if s.t.Failed() {
 		s.t.Logf("journal of %s:\n%s", s.Unit, s.m.try("journalctl", "-u", s.Unit, "-o", "short-monotonic", "-n", "200", "--no-hostname"))
@@ -94,7 +94,7 @@ func (s *Service) Control() string {
 	return "/run/" + strings.Replace(directory, "@", "-", 1) + "/control.sock"
 }
 
-// Configure writes the configuration anew.
+// Configure rewrites the configuration file.
 func (s *Service) Configure(more string) {
 	s.t.Helper()
 	s.write(s.ConfigPath(), fmt.Sprintf("listen = [\"tcp://%s\"]\nworkers = 2\n%s\n", s.Address, more))
@@ -109,7 +109,7 @@ func (s *Service) DropIn(text string) {
 
 func (s *Service) write(path, text string) { s.m.write(s.t, path, text) }
 
-// Start starts the unit and fails the test if it does not.
+// Start starts the unit and fails the test if that fails.
 func (s *Service) Start() {
 	s.t.Helper()
 	s.m.must(s.t, "systemctl", "start", s.Unit)
@@ -134,13 +134,13 @@ func (s *Service) WaitProperty(name, want string) {
 	})
 }
 
-// MainPID is the master as systemd knows it.
+// MainPID returns the pid of the master according to systemd.
 func (s *Service) MainPID() int {
 	s.t.Helper()
 	return atoi(s.t, s.Property("MainPID"))
 }
 
-// Processes are those in the unit's cgroup, by the container's numbers.
+// Processes returns the pids in the unit's cgroup, as seen in the container.
 func (s *Service) Processes() []int {
 	s.t.Helper()
 	group := s.Property("ControlGroup")
@@ -149,7 +149,7 @@ func (s *Service) Processes() []int {
 	}
 	out, err := s.m.Run(context.Background(), "cat", "/sys/fs/cgroup"+group+"/cgroup.procs")
 	if err != nil {
-		return nil // removed with its last process
+		return nil // the cgroup is removed with its last process
 	}
 	var pids []int
 	for _, field := range strings.Fields(out) {
@@ -158,15 +158,15 @@ func (s *Service) Processes() []int {
 	return pids
 }
 
-// Shown is what systemctl shows of the unit, once the journal has read the lines
-// that belong there.
+// Shown returns the output of systemctl status after the journal has read all
+// lines.
 func (s *Service) Shown() string {
 	s.t.Helper()
 	s.m.must(s.t, "journalctl", "--sync")
 	return s.m.try("systemctl", "status", s.Unit) // its exit status is the unit's
 }
 
-// Status asks the master.
+// Status gets the status of the master.
 func (s *Service) Status() (integration.Status, error) {
 	var status integration.Status
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
@@ -178,7 +178,7 @@ func (s *Service) Status() (integration.Status, error) {
 	return status, json.Unmarshal([]byte(out), &status)
 }
 
-// WaitWorkers waits until n workers of the serving generation are ready.
+// WaitWorkers waits until n workers of the current generation are ready.
 func (s *Service) WaitWorkers(n int) integration.Status {
 	s.t.Helper()
 	var status integration.Status
@@ -198,7 +198,7 @@ func (s *Service) WaitWorkers(n int) integration.Status {
 	return status
 }
 
-// Ask has one line answered.
+// Ask sends one line on a new connection and checks the answer.
 func (s *Service) Ask() error {
 	conn, err := s.m.Dial("tcp", s.Address, answerTime)
 	if err != nil {
@@ -208,7 +208,7 @@ func (s *Service) Ask() error {
 	return exchange(conn, bufio.NewReader(conn))
 }
 
-// Begin begins a request.
+// Begin starts a slow request.
 func (s *Service) Begin() *Request {
 	s.t.Helper()
 	r, err := s.m.Begin("tcp", s.Address)
@@ -219,7 +219,7 @@ func (s *Service) Begin() *Request {
 	return r
 }
 
-// Load sets clients going, and waits until they are served.
+// Load starts clients and waits until they are served.
 func (s *Service) Load(count, lines int) *Clients {
 	s.t.Helper()
 	c := (&Clients{Machine: s.m, Address: s.Address, Count: count, Lines: lines}).Start()
@@ -228,7 +228,7 @@ func (s *Service) Load(count, lines int) *Clients {
 	return c
 }
 
-// Served waits until so many more lines are answered.
+// Served waits until more lines have been answered.
 func (s *Service) Served(c *Clients, more int) {
 	s.t.Helper()
 	served(s.t, c, more)
@@ -242,10 +242,10 @@ func served(t *testing.T, c *Clients, more int) {
 	})
 }
 
-// Kill sends a signal to a process of the container's.
+// Kill sends a signal to processes of the container.
 func (s *Service) Kill(signal string, pids ...int) {
 	s.t.Helper()
-	command := "kill -" + signal // the shell's own: a small system has no program for it
+	command := "kill -" + signal // the shell's builtin: a small system has no kill program
 	for _, pid := range pids {
 		command += " " + strconv.Itoa(pid)
 	}
@@ -257,9 +257,9 @@ func (m *Machine) property(t *testing.T, unit, name string) string {
 	return strings.TrimSuffix(m.must(t, "systemctl", "show", "--value", "--property="+name, unit), "\n")
 }
 
-// microseconds returns a property that systemctl would print for people, a time
-// or a span: "ActiveEnterTimestamp" of the interface "Unit".
-func (s *Service) microseconds(face, name string) int64 {
+// microseconds returns a property that is a time or a duration, which systemctl
+// would format, such as "ActiveEnterTimestamp" of the interface "Unit".
+func (s *Service) microseconds(iface, name string) int64 {
 	s.t.Helper()
 	const bus = "org.freedesktop.systemd1"
 	path := "/org/freedesktop/systemd1/unit/"
@@ -270,7 +270,7 @@ func (s *Service) microseconds(face, name string) int64 {
 			path += fmt.Sprintf("_%02x", c) // sd_bus_path_encode(3)
 		}
 	}
-	out := s.m.must(s.t, "busctl", "get-property", bus, path, bus+"."+face, name)
+	out := s.m.must(s.t, "busctl", "get-property", bus, path, bus+"."+iface, name)
 	n, err := strconv.ParseInt(strings.TrimPrefix(strings.TrimSpace(out), "t "), 10, 64)
 	if err != nil {
 		s.t.Fatalf("%s of %s is %q", name, s.Unit, out)
@@ -290,7 +290,7 @@ func (m *Machine) must(t *testing.T, args ...string) string {
 	return out
 }
 
-// try runs a command that may fail and returns what it printed.
+// try runs a command that may fail and returns its output.
 func (m *Machine) try(args ...string) string {
 	ctx, cancel := context.WithTimeout(context.Background(), commandTime)
 	defer cancel()
@@ -298,7 +298,7 @@ func (m *Machine) try(args ...string) string {
 	return out
 }
 
-// write puts a file into the container, with the directories above it.
+// write writes a file in the container and creates its directory.
 func (m *Machine) write(t *testing.T, path, text string) {
 	t.Helper()
 	outside := m.Path(path)
@@ -323,19 +323,19 @@ func atoi(t *testing.T, text string) int {
 	t.Helper()
 	n, err := strconv.Atoi(text)
 	if err != nil {
-		t.Fatalf("%q is no number", text)
+		t.Fatalf("%q is not a number", text)
 	}
 	return n
 }
 
-// copyFile copies a program.
+// copyFile copies a program. It replaces the old file, which may be running.
 func copyFile(from, to string) error {
 	data, err := os.ReadFile(from)
 	if err != nil {
 		return err
 	}
 	if err := os.Remove(to); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err // it may be running: never written to, but replaced
+		return err
 	}
 	return os.WriteFile(to, data, 0o755)
 }

@@ -11,11 +11,10 @@ import (
 	"prefork/integration/testconf"
 )
 
-// defaultPort is where the installed configuration serves.
+// defaultPort is the port of the installed configuration.
 const defaultPort = 9999
 
-// installed is the unit of `make install`, with the configuration that came
-// with it.
+// installed returns the unit of `make install` with the installed configuration.
 func installed(t *testing.T, m *Machine) *Service {
 	t.Helper()
 	s := service(t, m, "prefork", "prefork.service", defaultPort)
@@ -32,7 +31,7 @@ func TestServesAfterMakeInstallAndStart(t *testing.T) {
 	if err := s.Ask(); err != nil {
 		t.Error(err)
 	}
-	await(t, "a status line that says what there is", func() (bool, string) {
+	await(t, "a status line with workers, generation and connections", func() (bool, string) {
 		text := s.Property("StatusText")
 		return strings.Contains(text, " workers, generation 1, 0 active"), text
 	})
@@ -53,7 +52,7 @@ func TestMakeUninstallKeepsOnlyAChangedConfiguration(t *testing.T) {
 	}
 	unit := m.must(t, "cat", "/opt/elsewhere/lib/systemd/system/prefork.service")
 	if want := "ExecStart=/opt/elsewhere/bin/prefork serve --config /opt/elsewhere/etc/prefork/prefork.toml "; !strings.Contains(unit, want) {
-		t.Errorf("the unit names other places than %q:\n%s", want, unit)
+		t.Errorf("the unit does not contain %q:\n%s", want, unit)
 	}
 
 	const config = "/opt/elsewhere/etc/prefork/prefork.toml"
@@ -65,14 +64,14 @@ func TestMakeUninstallKeepsOnlyAChangedConfiguration(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := files(); got != config+"\n" {
-		t.Errorf("left: %q, want the changed configuration alone", got)
+		t.Errorf("left: %q, want only the changed configuration", got)
 	}
 	if text := m.must(t, "cat", config); text != "# mine\n" {
-		t.Errorf("the configuration became %q", text)
+		t.Errorf("the configuration is now %q", text)
 	}
 }
 
-// testServer makes the unit run the server that misbehaves on command.
+// testServer makes the unit run the test server.
 func (s *Service) testServer(c testconf.Config, more string) {
 	s.t.Helper()
 	c.Listen, c.Control = []string{"tcp://" + s.Address}, s.Control()
@@ -90,8 +89,8 @@ func (s *Service) testServer(c testconf.Config, more string) {
 	s.DropIn("[Service]\nExecStart=\nExecStart=/usr/local/bin/testserver -config " + s.ConfigPath() + "\n" + more)
 }
 
-// By the clocks of those who say so: what the journal hears over two ways, it
-// may hear in any order.
+// The test compares the times in the messages. The journal receives them on two
+// sockets and may store them in any order.
 func TestActiveMeansThatEveryWorkerIsReady(t *testing.T) {
 	s := instance(t, here(t), "slow", "")
 	s.testServer(testconf.Config{Workers: 3, Program: testconf.Program{Boot: testconf.Slow, BootDelay: time.Second}}, "")
@@ -144,8 +143,8 @@ func TestAWorkerThatFailsAtBootFailsTheStartWithTheReason(t *testing.T) {
 
 func TestABadConfigurationFailsOnceWithStatus78(t *testing.T) {
 	for name, config := range map[string]string{
-		"in the file":     "drian_timeout = \"1s\"",
-		"at the worker's": "handler = \"http\"\n[options]\nroot = \"/nowhere\"",
+		"in the file":   "drian_timeout = \"1s\"",
+		"in the worker": "handler = \"http\"\n[options]\nroot = \"/nowhere\"",
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := instance(t, here(t), "bad", config)
@@ -154,7 +153,7 @@ func TestABadConfigurationFailsOnceWithStatus78(t *testing.T) {
 			}
 			s.WaitProperty("ActiveState", "failed")
 			if code, restarts := s.Property("ExecMainStatus"), s.Property("NRestarts"); code != "78" || restarts != "0" {
-				t.Errorf("exit status %s, %s restarts, want 78 and none", code, restarts)
+				t.Errorf("exit status %s, %s restarts, want 78 and 0", code, restarts)
 			}
 			status := s.Shown()
 			want := fmt.Sprintf("%s:3: unknown key", s.ConfigPath())

@@ -8,8 +8,8 @@ import (
 	"prefork/integration"
 )
 
-// The request outlasts the unit's TimeoutStopSec=, which a drop-in shortens: a
-// drain of any length is longer than what systemd would wait unasked.
+// The requests take longer than TimeoutStopSec=, which a drop-in shortens. The
+// server asks systemd for more time.
 func TestAStopWaitsForRequestsLongerThanTimeoutStopSec(t *testing.T) {
 	s := instance(t, here(t), "stop", "[timeouts]\ndrain_timeout = \"5m\"")
 	s.DropIn("[Service]\nTimeoutStopSec=15s\n")
@@ -27,7 +27,7 @@ func TestAStopWaitsForRequestsLongerThanTimeoutStopSec(t *testing.T) {
 	if saw, ok := integration.WaitFor(timeout+time.Minute, func() (bool, string) {
 		return time.Since(begun) > timeout+5*time.Second, s.Property("ActiveState")
 	}); !ok {
-		t.Fatalf("the stop did not last: %s", saw)
+		t.Fatalf("the stop ended early: %s", saw)
 	}
 	if state, text := s.Property("ActiveState"), s.Property("StatusText"); state != "deactivating" || !strings.Contains(text, "3 active") {
 		t.Errorf("after %v: state %q, status %q", timeout, state, text)
@@ -54,8 +54,8 @@ func TestAStopWaitsForRequestsLongerThanTimeoutStopSec(t *testing.T) {
 	}
 }
 
-// Between stop and start the socket stays in systemd's store, closed to new
-// handshakes: a client's kernel repeats its SYN a second later.
+// Between stop and start the listener stays in systemd's store and drops new
+// handshakes. The client's kernel repeats its SYN a second later.
 func TestARestartUnderLoadRefusesNoConnection(t *testing.T) {
 	s := instance(t, here(t), "restart", "")
 	s.Start()
@@ -75,7 +75,7 @@ func TestARestartUnderLoadRefusesNoConnection(t *testing.T) {
 	}
 }
 
-// A stop for good refuses those who come later, and nobody else.
+// After a stop, new connects are refused. Open connections are answered.
 func TestAStopUnderLoadAnswersOpenConnections(t *testing.T) {
 	s := instance(t, here(t), "stopload", "")
 	for range 3 {

@@ -10,37 +10,37 @@ import (
 	"prefork/integration/testconf"
 )
 
-// another waits for a new master that serves, and fails if the old one's
-// workers stay.
-func (s *Service) another(master int, old []int) {
+// waitNewMaster waits until a new master serves and the old processes have
+// exited.
+func (s *Service) waitNewMaster(master int, old []int) {
 	s.t.Helper()
 	await(s.t, "another master", func() (bool, string) {
 		pid := s.MainPID()
 		return pid != 0 && pid != master && s.Property("ActiveState") == "active", fmt.Sprint(pid)
 	})
 	s.WaitWorkers(2)
-	await(s.t, "the end of the old incarnation", func() (bool, string) {
+	await(s.t, "the old processes to exit", func() (bool, string) {
 		left := slices.DeleteFunc(s.Processes(), func(pid int) bool { return !slices.Contains(old, pid) })
 		return len(left) == 0, fmt.Sprint(left)
 	})
 }
 
-// impatient is a watchdog that these tests can wait for, and that a machine
-// which stands still for some seconds does not set off.
-const impatient = "[Service]\nWatchdogSec=12s\nTimeoutAbortSec=1s\n"
+// shortWatchdog is a watchdog short enough for a test, but longer than a loaded
+// machine stalls.
+const shortWatchdog = "[Service]\nWatchdogSec=12s\nTimeoutAbortSec=1s\n"
 
 func TestAMasterThatHangsIsReplacedByTheWatchdog(t *testing.T) {
 	s := instance(t, here(t), "watchdog", "")
-	s.DropIn(impatient)
+	s.DropIn(shortWatchdog)
 	s.Start()
 	s.WaitWorkers(2)
 	master, old := s.MainPID(), s.Processes()
 	load := s.Load(2, 1)
 	s.Kill("STOP", master)
-	s.another(master, old)
+	s.waitNewMaster(master, old)
 	s.Served(load, 20)
 	if tally := load.Stop(); tally.Bad() != 0 {
-		t.Errorf("failed: %v", tally) // the workers served on until the new one's took over
+		t.Errorf("failed: %v", tally) // the old workers serve until the new ones are ready
 	}
 	s.WaitJournal("Watchdog timeout (limit 12s)!")
 	if n := s.Property("NRestarts"); n != "1" {
@@ -48,11 +48,10 @@ func TestAMasterThatHangsIsReplacedByTheWatchdog(t *testing.T) {
 	}
 }
 
-// Nobody but the watchdog would notice: the master's own patience with silent
-// workers is switched off.
+// The master's worker timeout is off, so only the watchdog can notice.
 func TestAQuorumOfHungWorkersIsReplacedByTheWatchdog(t *testing.T) {
 	s := instance(t, here(t), "quorum", "[timeouts]\nworker_timeout = \"0s\"\ndrain_timeout = \"1s\"")
-	s.DropIn(impatient)
+	s.DropIn(shortWatchdog)
 	s.Start()
 	status := s.WaitWorkers(2)
 	master, old := s.MainPID(), s.Processes()
@@ -60,7 +59,7 @@ func TestAQuorumOfHungWorkersIsReplacedByTheWatchdog(t *testing.T) {
 		s.Kill("STOP", w.PID)
 	}
 	s.WaitJournal("Watchdog timeout (limit 12s)!")
-	s.another(master, old)
+	s.waitNewMaster(master, old)
 	if err := s.Ask(); err != nil {
 		t.Error(err)
 	}
@@ -72,10 +71,10 @@ func TestHungWorkersAreReplacedBeforeTheWatchdogFires(t *testing.T) {
 	s.Start()
 	status := s.WaitWorkers(2)
 	master := s.MainPID()
-	for hang := map[int]bool{}; len(hang) < 2; {
-		hang[s.wedge()] = true // the other one answers once this one hangs
+	for hung := map[int]bool{}; len(hung) < 2; {
+		hung[s.hangWorker()] = true // the next connection goes to the other worker
 	}
-	await(t, "other workers", func() (bool, string) {
+	await(t, "two new workers", func() (bool, string) {
 		now, err := s.Status()
 		if err != nil {
 			return false, err.Error()
@@ -89,7 +88,7 @@ func TestHungWorkersAreReplacedBeforeTheWatchdogFires(t *testing.T) {
 	})
 	s.WaitJournal("worker exited", "hung")
 	if pid, n := s.MainPID(), s.Property("NRestarts"); pid != master || n != "0" {
-		t.Errorf("master %d became %d in %s restarts", master, pid, n)
+		t.Errorf("master %d is now %d after %s restarts; want no change", master, pid, n)
 	}
 	for _, e := range s.Journal() {
 		if text, _ := e["MESSAGE"].(string); strings.Contains(text, "Watchdog timeout") {

@@ -1,6 +1,6 @@
-// Package testconf is the configuration file that the integration tests write
-// and the test server reads: what to serve, and how to misbehave. The file is
-// read again on every reload, so that a test can rewrite it and ask for one.
+// Package testconf is the format of the test server's configuration file: what
+// to serve and how to misbehave. The integration tests write the file. The
+// server reads it again on every reload, so a test can change it.
 package testconf
 
 import (
@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// Config is the whole file. Zero values are the server's own defaults.
+// Config is the whole file. Zero values are the server's defaults.
 type Config struct {
 	Listen []string `json:"listen"`
 
@@ -43,27 +43,25 @@ type Config struct {
 	LogFile  string `json:"log_file,omitempty"`
 	LogLevel string `json:"log_level,omitempty"`
 
-	// Error makes the reading of the file fail with this text, as a bad
-	// configuration does.
+	// Error makes Read fail with this text, as for a bad configuration.
 	Error string `json:"error,omitempty"`
 
 	Program Program `json:"program"`
 }
 
-// Program is the part that travels to the workers as their settings.
+// Program is the part that the workers get as their settings.
 type Program struct {
-	Kind string `json:"kind,omitempty"` // "line", "http" or "site" (the handler http); "line"
-	Tag  string `json:"tag,omitempty"`  // the answer to "tag": tells configurations apart
+	Kind string `json:"kind,omitempty"` // "line", "http" or "site" (the handler http); default "line"
+	Tag  string `json:"tag,omitempty"`  // the answer to "tag", which identifies the configuration
 
 	// Boot is what a worker does instead of becoming ready.
 	Boot      Boot          `json:"boot,omitempty"`
-	BootDelay time.Duration `json:"boot_delay,omitempty"` // of Slow
+	BootDelay time.Duration `json:"boot_delay,omitempty"` // with Slow
 
-	// Attacks are hostile commands that each worker carries out before it is
-	// ready.
+	// Attacks are hostile commands that each worker runs before it is ready.
 	Attacks []string `json:"attacks,omitempty"`
 
-	// CrashAfter makes a worker exit with status 3 so long after its start.
+	// CrashAfter makes each worker exit with status 3 this long after its start.
 	CrashAfter time.Duration `json:"crash_after,omitempty"`
 
 	// HTTPLameDuck is how long an idle keep-alive connection is kept in a drain.
@@ -102,8 +100,7 @@ func Read(path string) (*Config, error) {
 	return c, nil
 }
 
-// Write puts c at path in one step, so that a reader sees the old file or the
-// new one.
+// Write writes c to path atomically: a reader sees the old file or the new one.
 func Write(path string, c Config) error {
 	data, err := json.MarshalIndent(c, "", "\t")
 	if err != nil {

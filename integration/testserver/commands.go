@@ -22,16 +22,15 @@ import (
 // maxLine bounds a command.
 const maxLine = 64 << 10
 
-// lines answers one line with one line: the first word is the command, the
-// rest its argument.
+// lines is a handler that answers each line with a line. The first word is the
+// command, the rest its argument.
 type lines struct {
 	worker.BaseHandler
-	tag   string
-	wedge *wedge
+	tag string
 }
 
-// wedged makes the loop of this worker block at its next tick.
-var wedged atomic.Bool
+// loopHangs makes the loop of this worker block at its next tick.
+var loopHangs atomic.Bool
 
 // Handle implements worker.Handler.
 func (h *lines) Handle(ctx context.Context, c *worker.Conn) error {
@@ -57,23 +56,23 @@ func (h *lines) Handle(ctx context.Context, c *worker.Conn) error {
 	}
 }
 
-// commands that need nothing of the handler. Those that end the process do
-// not return.
+// commands by name, except for "tag". Commands that end the process do not
+// return.
 var commands = map[string]func(ctx context.Context, argument string) (string, error){
-	"upper":   func(_ context.Context, text string) (string, error) { return strings.ToUpper(text), nil },
-	"pid":     func(context.Context, string) (string, error) { return strconv.Itoa(os.Getpid()), nil },
-	"sleep":   sleep,
-	"hang":    func(context.Context, string) (string, error) { select {} },
-	"exit":    exit,
-	"nil":     func(context.Context, string) (string, error) { go write(nil); select {} },
-	"fatal":   func(context.Context, string) (string, error) { unlockUnlockedMutex(); return "", nil },
-	"panic":   func(_ context.Context, text string) (string, error) { panic("handler panic: " + text) },
-	"stop":    func(context.Context, string) (string, error) { return "", syscall.Kill(os.Getpid(), syscall.SIGSTOP) },
-	"wedge":   func(context.Context, string) (string, error) { wedged.Store(true); return "wedged", nil },
-	"corrupt": corrupt,
-	"leak":    leak,
-	"orphan":  orphan,
-	"say":     say,
+	"upper":    func(_ context.Context, text string) (string, error) { return strings.ToUpper(text), nil },
+	"pid":      func(context.Context, string) (string, error) { return strconv.Itoa(os.Getpid()), nil },
+	"sleep":    sleep,
+	"hang":     func(context.Context, string) (string, error) { select {} },
+	"exit":     exit,
+	"nil":      func(context.Context, string) (string, error) { go write(nil); select {} },
+	"fatal":    func(context.Context, string) (string, error) { unlockUnlockedMutex(); return "", nil },
+	"panic":    func(_ context.Context, text string) (string, error) { panic("handler panic: " + text) },
+	"stop":     func(context.Context, string) (string, error) { return "", syscall.Kill(os.Getpid(), syscall.SIGSTOP) },
+	"hangloop": func(context.Context, string) (string, error) { loopHangs.Store(true); return "hung", nil },
+	"corrupt":  corrupt,
+	"leak":     leak,
+	"orphan":   orphan,
+	"say":      say,
 }
 
 func (h *lines) run(ctx context.Context, command, argument string) (string, error) {
@@ -87,8 +86,7 @@ func (h *lines) run(ctx context.Context, command, argument string) (string, erro
 	return do(ctx, argument)
 }
 
-// sleep answers after a while, or earlier with an error if the worker gives
-// the connection up.
+// sleep answers after the duration, or with an error as soon as ctx ends.
 func sleep(ctx context.Context, argument string) (string, error) {
 	d, err := time.ParseDuration(argument)
 	if err != nil {
@@ -111,18 +109,18 @@ func exit(_ context.Context, argument string) (string, error) {
 	return "", nil
 }
 
-// write dereferences p on a goroutine that nobody recovers.
+// write dereferences p on a goroutine without a recover.
 func write(p *int) { *p = 1 }
 
-// unlockUnlockedMutex is a fatal error of the runtime, which no recover can stop. Map
-// writes at the same time would be one too, if the runtime noticed them before
-// they broke the map.
+// unlockUnlockedMutex causes a fatal error of the runtime, which recover cannot
+// stop. Concurrent map writes are less certain: the runtime may notice them only
+// after the map is broken.
 func unlockUnlockedMutex() {
 	var m sync.Locker = new(sync.Mutex)
 	m.Unlock()
 }
 
-// corrupt sends a datagram that is no message down the worker's channel.
+// corrupt sends an invalid message on the worker's channel.
 func corrupt(context.Context, string) (string, error) {
 	if _, err := syscall.Write(ipc.ChannelFD, []byte("this is no message")); err != nil {
 		return "", err
@@ -130,10 +128,10 @@ func corrupt(context.Context, string) (string, error) {
 	return "corrupted", nil
 }
 
-// leaked keeps what leak allocates.
+// leaked keeps the memory that leak allocates.
 var leaked atomic.Pointer[[]byte]
 
-// leak makes the worker hold so many megabytes, every page of them touched.
+// leak makes the worker hold so many megabytes. It writes to every page.
 func leak(_ context.Context, argument string) (string, error) {
 	megabytes, err := strconv.Atoi(argument)
 	if err != nil {
@@ -147,8 +145,8 @@ func leak(_ context.Context, argument string) (string, error) {
 	return "leaked", nil
 }
 
-// orphan starts a process whose parent exits at once, and answers its pid as
-// this worker's namespace sees it.
+// orphan starts a process whose parent exits at once and answers its pid in this
+// worker's namespace.
 func orphan(ctx context.Context, seconds string) (string, error) {
 	if _, err := strconv.ParseFloat(seconds, 64); err != nil {
 		return "", err

@@ -18,8 +18,9 @@ import (
 	"prefork/ipc"
 )
 
-// hostile commands do to the master and to the other workers what a worker can
-// do that was taken over, or whose C library writes to a wrong descriptor.
+// hostile are commands that attack the master and the other workers, as a
+// worker could do that runs an attacker's code, or whose C library writes to a
+// wrong descriptor.
 var hostile = map[string]func(ctx context.Context, argument string) (string, error){
 	"datagram":    func(_ context.Context, text string) (string, error) { return "sent", send(text) },
 	"nest":        func(context.Context, string) (string, error) { return "sent", send(nested) },
@@ -64,7 +65,7 @@ func init() {
 	}
 }
 
-// send puts one datagram on the channel, whatever it is.
+// send sends any datagram on the channel.
 func send(text string, fds ...int) error {
 	var oob []byte
 	if len(fds) > 0 {
@@ -73,11 +74,10 @@ func send(text string, fds ...int) error {
 	return unix.Sendmsg(ipc.ChannelFD, []byte(text), oob, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
 }
 
-// nested is JSON as deep as a datagram has room for.
+// nested is JSON nested as deeply as fits into a datagram.
 var nested = `{"type":"report","body":{"doing":` + strings.Repeat("[", 30_000) + strings.Repeat("]", 30_000) + `}}`
 
-// flood sends the same datagram for a second, as fast as it can. It keeps the
-// processor to itself no more than the kernel lets it.
+// flood sends the same datagram for a second as fast as it can.
 func flood(_ context.Context, text string) (string, error) {
 	if text == "large" {
 		text = `{"type":"report","body":{"doing":"` + strings.Repeat("x", 60_000) + `"}}`
@@ -94,7 +94,8 @@ func flood(_ context.Context, text string) (string, error) {
 	return fmt.Sprintf("sent %d", sent), nil
 }
 
-// descriptors sends as many as one datagram can take, again and again.
+// descriptors sends datagrams for a second, each with as many descriptors as
+// possible.
 func descriptors(context.Context, string) (string, error) {
 	fds := make([]int, 250)
 	sent := 0
@@ -106,9 +107,9 @@ func descriptors(context.Context, string) (string, error) {
 	return fmt.Sprintf("sent %d", sent), nil
 }
 
-// linger sends a socket whose close waits for ten minutes: its peer reads
-// nothing, and what is unsent must be sent first. It is behind as many other
-// descriptors as the master takes, so that the kernel itself closes it.
+// linger sends a socket whose close blocks for ten minutes, because its peer
+// reads nothing and SO_LINGER is set. The datagram has more descriptors than the
+// master accepts, so that the kernel closes the socket.
 func linger(context.Context, string) (string, error) {
 	l, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0)
 	if err != nil {
@@ -135,20 +136,21 @@ func linger(context.Context, string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	for range 100 { // the worker's copy is closed before the master comes to the last datagram
+	for range 100 { // so that the master reads the last datagram after the worker has closed its copy
 		_ = send(`{"type":"report"}`)
 	}
 	fds := append(make([]int, ipc.MaxFiles), c)
 	if err := send(`{"type":"report"}`, fds...); err != nil {
 		return fmt.Sprintf("refused: %v", err), nil
 	}
-	if err := unix.Close(c); err != nil { // what is in flight is the last reference
+	if err := unix.Close(c); err != nil { // the datagram has the last reference
 		return "", err
 	}
-	return leave(l) // or the end of this worker would end the wait
+	return startChild(l) // keeps the peer open when this worker exits
 }
 
-// memories are the descriptors of what a worker shares with the master.
+// memories returns the descriptors of the memory that a worker shares with the
+// master.
 func memories() []int {
 	var fds []int
 	for fd := ipc.ChannelFD + 1; fd < ipc.ListenerFD; fd++ {
@@ -157,8 +159,8 @@ func memories() []int {
 	return fds
 }
 
-// each does something to each shared memory. What the kernel refuses is
-// answered, and is no error.
+// each returns a command that calls do for each shared memory. The answer has
+// the errors of the kernel.
 func each(do func(fd int) error) func(context.Context, string) (string, error) {
 	return func(context.Context, string) (string, error) {
 		var errs []string
@@ -169,7 +171,7 @@ func each(do func(fd int) error) func(context.Context, string) (string, error) {
 	}
 }
 
-// fill writes half a gigabyte into each shared memory, or as much as it takes.
+// fill writes up to half a gigabyte into each shared memory.
 func fill(context.Context, string) (string, error) {
 	block := make([]byte, 1<<20)
 	return each(func(fd int) error {
@@ -182,8 +184,8 @@ func fill(context.Context, string) (string, error) {
 	})(context.Background(), "")
 }
 
-// scribble writes the byte over all that can be mapped for writing, for two
-// seconds.
+// scribble fills all shared memory that can be mapped for writing with a byte,
+// for two seconds.
 func scribble(_ context.Context, text string) (string, error) {
 	with, err := strconv.ParseUint(text, 0, 8)
 	if err != nil {
@@ -211,14 +213,14 @@ func scribble(_ context.Context, text string) (string, error) {
 	return fmt.Sprintf("%d memories", len(all)), nil
 }
 
-// child leaves a process behind that holds all that the worker holds.
+// child starts a process that inherits all descriptors of the worker.
 func child(context.Context, string) (string, error) {
-	return leave(append(append([]int{ipc.ChannelFD}, memories()...), ipc.ListenerFD)...)
+	return startChild(append(append([]int{ipc.ChannelFD}, memories()...), ipc.ListenerFD)...)
 }
 
-// leave starts a process that outlives this one with the descriptors, and
-// answers its pid.
-func leave(fds ...int) (string, error) {
+// startChild starts a process that inherits the descriptors and outlives this
+// one. It answers its pid.
+func startChild(fds ...int) (string, error) {
 	cmd := exec.Command("sleep", "60")
 	for _, fd := range fds {
 		cmd.ExtraFiles = append(cmd.ExtraFiles, os.NewFile(uintptr(fd), "inherited"))
@@ -240,7 +242,7 @@ func onListener(do func(fd int) error) func(context.Context, string) (string, er
 	return func(context.Context, string) (string, error) { return "done", do(ipc.ListenerFD) }
 }
 
-// filter drops every segment that comes to the listener, and locks the filter.
+// filter attaches a socket filter that drops every segment, and locks it.
 func filter(fd int) error {
 	drop := []unix.SockFilter{{Code: unix.BPF_RET | unix.BPF_K, K: 0}}
 	prog := unix.SockFprog{Len: 1, Filter: &drop[0]}

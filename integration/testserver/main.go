@@ -1,9 +1,9 @@
-// The testserver is a prefork server that misbehaves on command. The tests in
-// package integration build and drive it; it is of no other use.
+// The testserver is a prefork server that misbehaves on command. The tests of
+// package integration build and run it.
 //
-// Two levers move it. The configuration file (package testconf) is read again
-// on every reload and says how the workers start. The lines that a client
-// sends say what a handler does: see commands.go.
+// The tests control it in two ways. The configuration file (package testconf),
+// which is read again on every reload, controls how the workers start. The lines
+// that a client sends control what a handler does: see commands.go.
 package main
 
 import (
@@ -24,16 +24,16 @@ import (
 
 func main() {
 	if prefork.IsWorker() {
-		// The file may have changed since the master read it: a worker takes
-		// its part out of the settings alone.
+		// The file may have changed since the master read it, so a worker uses
+		// only its settings.
 		finish((&prefork.Server{Configure: configure, Version: version}).Run(context.Background()))
 	}
 	config := flag.String("config", "", "the configuration `file`")
-	leash := flag.Bool("leash", false, "die when standard input ends, so that no test run leaves a server behind")
+	exitOnEOF := flag.Bool("exit-on-eof", false, "exit at the end of standard input, so that no server outlives its test run")
 	subreaper := flag.Bool("subreaper", false, "adopt the orphans of the workers")
 	flag.Parse()
-	if *leash {
-		go die()
+	if *exitOnEOF {
+		go killAtEOF()
 	}
 	if *subreaper {
 		if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
@@ -56,9 +56,8 @@ func finish(err error) {
 	os.Exit(prefork.ExitCode(err))
 }
 
-// die waits for the end of standard input and then leaves as hard as a master
-// can.
-func die() {
+// killAtEOF kills this process at the end of standard input.
+func killAtEOF() {
 	_, _ = io.Copy(io.Discard, os.Stdin)
 	_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 }

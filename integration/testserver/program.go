@@ -15,8 +15,8 @@ import (
 	"prefork/worker/handlers"
 )
 
-// configure runs in each worker before it is ready: it misbehaves as the
-// settings say, or fills in the program.
+// configure runs in each worker before it is ready. It misbehaves as the
+// settings say, or sets the program.
 func configure(settings json.RawMessage, o *worker.Options) error {
 	var p testconf.Program
 	if err := json.Unmarshal(settings, &p); err != nil {
@@ -34,11 +34,10 @@ func configure(settings json.RawMessage, o *worker.Options) error {
 	if p.CrashAfter > 0 {
 		time.AfterFunc(p.CrashAfter, func() { os.Exit(3) })
 	}
-	wedge := new(wedge)
-	o.Hooks.ServiceActions = wedge.ServiceActions
+	o.Hooks.ServiceActions = hangLoop
 	switch p.Kind {
 	case "", "line":
-		o.Handler = &lines{tag: p.Tag, wedge: wedge}
+		o.Handler = &lines{tag: p.Tag}
 	case "http":
 		server := &http.Server{Handler: httpHandler(p.Tag), ReadHeaderTimeout: 10 * time.Second}
 		service := handlers.HTTPServer(server)
@@ -80,19 +79,16 @@ func boot(p testconf.Program) error {
 	return fmt.Errorf("unknown way to start %q", p.Boot)
 }
 
-// wedge is a ServiceActions hook that blocks the worker's loop for ever once
-// it is told to.
-type wedge struct{ stuck chan struct{} }
-
-// ServiceActions is a hook.
-func (w *wedge) ServiceActions() {
-	if wedged.Load() {
-		<-w.stuck // nil: never
+// hangLoop is a ServiceActions hook that blocks the worker's loop for ever after
+// the command "hangloop".
+func hangLoop() {
+	if loopHangs.Load() {
+		select {}
 	}
 }
 
-// httpHandler answers /upper?text=T with T in upper case, repeated so that a
-// cut answer shows, and /sleep?d=D after a while.
+// httpHandler answers /upper?text=T with T in upper case, repeated so that an
+// incomplete answer is noticed, and /sleep?d=D after the duration.
 func httpHandler(tag string) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/upper", func(w http.ResponseWriter, r *http.Request) {
