@@ -1,5 +1,5 @@
-// Command grpc runs a gRPC server in pre-forked workers. It is a module of its
-// own, so that nobody else who uses prefork downloads gRPC.
+// Command grpc runs a gRPC server in pre-forked workers. It is a separate
+// module, so that other users of prefork do not download gRPC.
 //
 //	cd examples/grpc && go run .
 //	grpcurl -plaintext 127.0.0.1:50051 grpc.health.v1.Health/Check
@@ -41,8 +41,8 @@ type service struct {
 	drained chan struct{}
 }
 
-// Serve returns when no connection is left: gRPC's own returns as soon as it
-// cannot accept, with calls still under way.
+// Serve returns when no connection is left. Serve of gRPC returns as soon as it
+// cannot accept, even with calls in progress.
 func (s *service) Serve(l net.Listener) error {
 	err := s.server.Serve(l)
 	if err == nil || errors.Is(err, net.ErrClosed) {
@@ -52,8 +52,7 @@ func (s *service) Serve(l net.Listener) error {
 	return err
 }
 
-// Drain tells clients to go elsewhere, and lets the calls that are under way
-// finish.
+// Drain tells clients to reconnect and waits for the calls in progress.
 func (s *service) Drain(ctx context.Context) error {
 	defer close(s.drained)
 	done := make(chan struct{})

@@ -20,7 +20,8 @@ import (
 
 const patience = 30 * time.Second
 
-// start runs the program and returns its address, and what tells of its events.
+// start runs the program. It returns its address and a function that waits for a
+// message in its log.
 func start(t *testing.T) (command *exec.Cmd, address string, wait func(message string)) {
 	t.Helper()
 	binary := filepath.Join(t.TempDir(), "grpc")
@@ -54,7 +55,7 @@ func start(t *testing.T) (command *exec.Cmd, address string, wait func(message s
 			select {
 			case line, ok := <-lines:
 				if !ok {
-					t.Fatalf("the server ended before %q", message)
+					t.Fatalf("the server exited before %q", message)
 				}
 				if a, ok := line["address"].(string); ok && line["msg"] == "listening" {
 					address = a
@@ -71,8 +72,8 @@ func start(t *testing.T) (command *exec.Cmd, address string, wait func(message s
 	return command, address, wait
 }
 
-// Clients of gRPC keep their connections, and are told to come back elsewhere:
-// no call fails when generations change.
+// gRPC clients keep their connections. At a reload they are told to reconnect,
+// and no call fails.
 func TestNoCallFailsAcrossReloads(t *testing.T) {
 	command, address, wait := start(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
@@ -118,6 +119,6 @@ func TestNoCallFailsAcrossReloads(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := command.Wait(); err != nil && !strings.Contains(err.Error(), "file already closed") {
-		t.Errorf("the server ended with %v", err)
+		t.Errorf("the server exited with %v", err)
 	}
 }

@@ -1,10 +1,10 @@
-// Command httpserver runs net/http in pre-forked workers: they share one
-// socket, a crash costs the requests of one of them, and TERM answers what is
-// under way before it ends.
+// Command httpserver runs net/http in pre-forked workers. The workers share one
+// listener, a crash loses only the requests of one worker, and after TERM the
+// server answers the requests in progress before it exits.
 //
 //	go run ./examples/httpserver
 //	curl -i http://127.0.0.1:8080/
-//	curl -N http://127.0.0.1:8080/ticks     # ends by itself at a drain
+//	curl -N http://127.0.0.1:8080/ticks     # ends when the worker drains
 package main
 
 import (
@@ -47,8 +47,9 @@ func newMux() *http.ServeMux {
 	return mux
 }
 
-// ticks answers for as long as the client likes, so it must listen for the
-// drain, or the worker could not leave before its deadline.
+// ticks sends the time every second until the client disconnects or the worker
+// drains. Without the check for the drain, the worker could not exit before the
+// drain deadline.
 func ticks(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	ticker := time.NewTicker(time.Second)
@@ -62,7 +63,7 @@ func ticks(w http.ResponseWriter, r *http.Request) {
 		}
 		select {
 		case <-ticker.C:
-		case <-r.Context().Done(): // the client left, or the deadline came
+		case <-r.Context().Done(): // the client disconnected, or the drain deadline passed
 			return
 		case <-handlers.Draining(r.Context()):
 			_, _ = fmt.Fprintln(w, "this worker drains; ask again")

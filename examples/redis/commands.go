@@ -7,13 +7,13 @@ import (
 	"strings"
 )
 
-// errQuit ends a connection at the client's wish.
+// errQuit ends a connection after QUIT.
 var errQuit = errors.New("quit")
 
-// command is one of the server's commands. args begin with its name.
+// command is one of the server's commands. args[0] is its name.
 type command struct {
 	name     string
-	min, max int // arguments, the name included; max 0 is no limit
+	min, max int // number of arguments including the name; max 0 is no limit
 	run      func(args [][]byte, w replies, s *store) error
 }
 
@@ -37,7 +37,7 @@ func byName(list ...command) map[string]command {
 	return m
 }
 
-// find looks a command up, in any case.
+// find returns the command with that name. Upper and lower case are the same.
 func find(name []byte) (command, bool) {
 	var short [16]byte // no command has a longer name
 	if len(name) > len(short) {
@@ -58,7 +58,7 @@ func lower(dst, name []byte) []byte {
 	return dst
 }
 
-// serve answers commands until the client leaves or breaks the protocol.
+// serve answers commands until the client disconnects or violates the protocol.
 func serve(in *reader, w replies, s *store) error {
 	for {
 		args, err := in.next()
@@ -96,7 +96,8 @@ func execute(args [][]byte, w replies, s *store) error {
 	return c.run(args, w, s)
 }
 
-// printable makes a name fit into an error: one line, and not a long one.
+// printable replaces control characters in a name and shortens it, for an error
+// message.
 func printable(name []byte) string {
 	const most = 128
 	if len(name) > most {
@@ -162,8 +163,8 @@ func incr(args [][]byte, w replies, s *store) error {
 	return nil
 }
 
-// config answers the two questions that redis-benchmark begins with: whether
-// the server writes to a disk.
+// config answers the two requests that redis-benchmark sends first, which ask
+// about persistence.
 func config(args [][]byte, w replies, _ *store) error {
 	if string(lower(nil, args[1])) != "get" || len(args) != 3 {
 		w.failure("ERR only CONFIG GET with one name is supported")
@@ -184,8 +185,8 @@ func config(args [][]byte, w replies, _ *store) error {
 	return nil
 }
 
-// noCommands answers COMMAND, from which redis-cli learns to complete names:
-// there is nothing to learn.
+// noCommands answers COMMAND, which redis-cli uses for completion, with an empty
+// list.
 func noCommands(_ [][]byte, w replies, _ *store) error {
 	w.array(0)
 	return nil

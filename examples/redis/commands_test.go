@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// talk sends input as one client and returns all that is answered.
-func talk(s *store, input string) (string, error) {
+// answer sends input as one client and returns all replies.
+func answer(s *store, input string) (string, error) {
 	var out bytes.Buffer
 	w := bufio.NewWriter(&out)
 	err := serve(newReader(bufio.NewReaderSize(strings.NewReader(input), readBuffer)), replies{w}, s)
@@ -53,30 +53,30 @@ func TestCommandsAnswerAsRedisDoes(t *testing.T) {
 		{strings.Repeat("x", 500), "-ERR unknown command '" + strings.Repeat("x", 128) + "'\r\n"},
 		{"", ""},
 	} {
-		if got, err := talk(s, step.ask+"\r\n"); got != step.want || err != nil {
+		if got, err := answer(s, step.ask+"\r\n"); got != step.want || err != nil {
 			t.Errorf("%.60s: %q, %v; want %q", step.ask, got, err, step.want)
 		}
 	}
 	if s.used != 0 || len(s.values) != 0 {
-		t.Errorf("%d bytes and %d keys are left of none", s.used, len(s.values))
+		t.Errorf("the store has %d bytes and %d keys, want none", s.used, len(s.values))
 	}
 }
 
 func TestPipelinedCommandsAreAnsweredInOrder(t *testing.T) {
-	got, err := talk(newStore(storeLimit), "PING\r\n*2\r\n$4\r\nINCR\r\n$1\r\na\r\nINCR a\r\n")
+	got, err := answer(newStore(storeLimit), "PING\r\n*2\r\n$4\r\nINCR\r\n$1\r\na\r\nINCR a\r\n")
 	if want := "+PONG\r\n:1\r\n:2\r\n"; got != want || err != nil {
 		t.Errorf("%q, %v; want %q", got, err, want)
 	}
 }
 
 func TestQuitEndsTheConnection(t *testing.T) {
-	if got, err := talk(newStore(storeLimit), "QUIT\r\nPING\r\n"); got != "+OK\r\n" || err != nil {
+	if got, err := answer(newStore(storeLimit), "QUIT\r\nPING\r\n"); got != "+OK\r\n" || err != nil {
 		t.Errorf("%q, %v", got, err)
 	}
 }
 
 func TestABrokenProtocolIsAnsweredAndEndsTheConnection(t *testing.T) {
-	got, err := talk(newStore(storeLimit), "PING\r\n*1\r\n$x\r\nPING\r\n")
+	got, err := answer(newStore(storeLimit), "PING\r\n*1\r\n$x\r\nPING\r\n")
 	if want := "+PONG\r\n-ERR Protocol error: invalid bulk length\r\n"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
@@ -86,7 +86,7 @@ func TestABrokenProtocolIsAnsweredAndEndsTheConnection(t *testing.T) {
 	}
 }
 
-func TestAFullStoreRefusesMoreButShrinks(t *testing.T) {
+func TestAFullStoreRefusesGrowthButCanShrink(t *testing.T) {
 	s := newStore(3 * (entryCost + 10))
 	for i := range 3 {
 		if err := s.set(fmt.Appendf(nil, "k%d", i), []byte("12345678")); err != nil {
@@ -110,7 +110,7 @@ func TestAFullStoreRefusesMoreButShrinks(t *testing.T) {
 	}
 }
 
-func TestIncrLosesNoCountUnderConcurrency(t *testing.T) {
+func TestConcurrentIncrLosesNoCount(t *testing.T) {
 	s := newStore(storeLimit)
 	var all sync.WaitGroup
 	for range 8 {
@@ -129,7 +129,7 @@ func TestIncrLosesNoCountUnderConcurrency(t *testing.T) {
 	}
 }
 
-func TestFindNeedsNoMemory(t *testing.T) {
+func TestFindDoesNotAllocate(t *testing.T) {
 	name := []byte("INCR")
 	if n := testing.AllocsPerRun(100, func() { find(name) }); n > 0 {
 		t.Errorf("%v allocations a command", n)

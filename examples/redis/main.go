@@ -8,17 +8,16 @@
 //
 // # The store is each worker's own
 //
-// Workers share no memory, so each keeps its own keys, and a client talks to
-// one worker for as long as its connection lasts: what is set through one
-// connection need not be there on another, and is gone when its worker is
-// replaced. That is what this example is to show of pre-forking. A store for
-// all needs -workers 1, or a place outside of the workers.
+// Workers share no memory, so each worker has its own keys. A connection belongs
+// to one worker. A key that is set on one connection may not exist on another,
+// and is lost when its worker is replaced. The example shows this property of
+// pre-forking. A shared store needs -workers 1 or a place outside the workers.
 //
 // # Limits
 //
-// A client cannot take more memory than commandLimits allow, and a worker
-// keeps no more than storeLimit. Breaking the protocol is answered with an
-// error, as Redis does, and ends the connection.
+// commandLimits bound the memory of one client, and storeLimit bounds the store
+// of a worker. A protocol error is answered with an error and ends the
+// connection, as in Redis.
 package main
 
 import (
@@ -55,8 +54,8 @@ type session struct {
 	store *store
 }
 
-// Handle answers commands until the client leaves. The replies to commands
-// that came together leave together: WFile is sent when RFile has to wait.
+// Handle answers commands until the client disconnects. Replies to pipelined
+// commands are sent together: WFile is flushed when RFile has to wait.
 func (s *session) Handle(context.Context, *worker.Conn) error {
 	return serve(newReader(s.RFile), replies{s.WFile}, s.store)
 }

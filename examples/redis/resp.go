@@ -12,7 +12,7 @@ import (
 // command must fit into it.
 const readBuffer = 16 << 10
 
-// commandLimits bound what one command may take.
+// commandLimits bound the memory of one command.
 const (
 	maxArgs    = 1024
 	maxBulk    = 1 << 20 // bytes of one argument
@@ -20,8 +20,8 @@ const (
 	keepBuffer = 64 << 10
 )
 
-// protocolError is a violation of the protocol, in Redis's words. What follows
-// it on the connection cannot be understood.
+// protocolError is a violation of the protocol, with the message of Redis. The
+// connection cannot be used after it.
 type protocolError string
 
 func (e protocolError) Error() string { return "Protocol error: " + string(e) }
@@ -32,8 +32,8 @@ func (e protocolError) Error() string { return "Protocol error: " + string(e) }
 //	ECHO "hi"\r\n                       inline: words, as a person types them
 type reader struct {
 	in   *bufio.Reader
-	buf  []byte   // the arguments, one after the other
-	ends []int    // where each ends in buf
+	buf  []byte   // all arguments
+	ends []int    // the end of each argument in buf
 	args [][]byte // slices of buf
 }
 
@@ -41,9 +41,9 @@ type reader struct {
 // buffer.
 func newReader(in *bufio.Reader) *reader { return &reader{in: in} }
 
-// next returns the next command's arguments, which are valid until the call
-// after; none for an empty line. Errors are io.EOF between two commands,
-// io.ErrUnexpectedEOF within one, protocolError, or the connection's.
+// next returns the arguments of the next command, or none for an empty line.
+// They are valid until the next call. Errors are io.EOF between two commands,
+// io.ErrUnexpectedEOF within one, protocolError, or an error of the connection.
 func (r *reader) next() ([][]byte, error) {
 	r.reset()
 	first, err := r.in.Peek(1)
@@ -69,7 +69,7 @@ func (r *reader) next() ([][]byte, error) {
 	return r.args, nil
 }
 
-// reset forgets the last command, and the memory of a large one.
+// reset discards the last command. It also frees the buffer of a large one.
 func (r *reader) reset() {
 	if cap(r.buf) > keepBuffer {
 		r.buf = nil
@@ -105,8 +105,8 @@ func (r *reader) array() error {
 	return nil
 }
 
-// count reads a line such as "*3". The kind is named in its errors, twice
-// because Redis has two names for one of them.
+// count reads a line such as "*3". Errors contain kind or short: Redis uses two
+// names for the same thing.
 func (r *reader) count(mark byte, most int, kind, short string) (int, error) {
 	line, err := r.in.ReadSlice('\n')
 	if errors.Is(err, bufio.ErrBufferFull) || len(line) > 32 {
@@ -123,8 +123,8 @@ func (r *reader) count(mark byte, most int, kind, short string) (int, error) {
 	return n, nil
 }
 
-// bulk reads one argument. Memory is taken as bytes come, not as they are
-// announced, so that announcing costs the client as much as it costs us.
+// bulk reads one argument. It allocates memory as bytes arrive, so that a client
+// cannot make it allocate a large buffer by announcing a large size.
 func (r *reader) bulk(size int) error {
 	for size > 0 {
 		have := len(r.buf)
@@ -171,8 +171,9 @@ func (r *reader) inline() error {
 	}
 }
 
-// word appends the first word of line to buf and returns what follows. Quotes
-// keep blanks; a double one also knows \n, \r, \t, \xHH and escaped signs.
+// word appends the first word of line to buf and returns the rest. Quoted words
+// may contain blanks. Double quotes also allow \n, \r, \t, \xHH and escaped
+// characters.
 func (r *reader) word(line []byte) (rest []byte, err error) {
 	const unbalanced = protocolError("unbalanced quotes in request")
 	quote := line[0]
@@ -188,7 +189,7 @@ func (r *reader) word(line []byte) (rest []byte, err error) {
 		switch c := line[i]; {
 		case c == quote:
 			if i+1 < len(line) && line[i+1] != ' ' && line[i+1] != '\t' {
-				return nil, unbalanced // nothing may stick to a closing quote
+				return nil, unbalanced // a closing quote must end the word
 			}
 			return line[i+1:], nil
 		case c == '\\' && quote == '"':
@@ -205,9 +206,9 @@ func (r *reader) word(line []byte) (rest []byte, err error) {
 	return nil, unbalanced
 }
 
-// unescape reads an escape that begins with a backslash, and returns how long
-// it is. A backslash at the end of the line stands for itself: the missing
-// quote will be noticed.
+// unescape reads an escape sequence and returns its byte and its length. A
+// backslash at the end of the line is returned as it is; the caller reports the
+// missing quote.
 func unescape(s []byte) (b byte, used int) {
 	if len(s) < 2 {
 		return '\\', 1
@@ -233,8 +234,8 @@ func unescape(s []byte) (b byte, used int) {
 	return s[1], 2
 }
 
-// replies writes answers. Errors are kept by the bufio.Writer and come up at
-// the next flush.
+// replies writes replies. The bufio.Writer keeps errors and returns them at the
+// next flush.
 type replies struct{ *bufio.Writer }
 
 func (w replies) simple(s string) {
@@ -254,8 +255,8 @@ func (w replies) bulk(b []byte) {
 
 func (w replies) null() { w.end("$-1") }
 
-// failure answers with an error. s begins with its code, such as ERR, and
-// holds no line end.
+// failure writes an error reply. s begins with a code, such as ERR, and has no
+// line end.
 func (w replies) failure(s string) {
 	_ = w.WriteByte('-')
 	w.end(s)

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// read returns the commands in input and how they end.
+// read returns the commands in input and the error at their end.
 func read(input string) (all [][]string, err error) {
 	r := newReader(bufio.NewReaderSize(strings.NewReader(input), readBuffer))
 	for {
@@ -49,7 +49,7 @@ func TestReaderUnderstandsBothForms(t *testing.T) {
 	}
 }
 
-func TestReaderNamesWhatIsWrong(t *testing.T) {
+func TestReaderReportsProtocolErrors(t *testing.T) {
 	for input, want := range map[string]string{
 		"*x\r\n":                                "invalid multibulk length",
 		"*+1\r\n":                               "invalid multibulk length",
@@ -88,7 +88,7 @@ func TestReaderNamesWhatIsWrong(t *testing.T) {
 	}
 }
 
-func TestReaderBoundsACommandAltogether(t *testing.T) {
+func TestReaderLimitsTheSizeOfACommand(t *testing.T) {
 	var b strings.Builder
 	fmt.Fprintf(&b, "*%d\r\n", maxCommand/maxBulk+1)
 	for range maxCommand/maxBulk + 1 {
@@ -99,13 +99,13 @@ func TestReaderBoundsACommandAltogether(t *testing.T) {
 	}
 }
 
-func TestReaderTakesMemoryForWhatComesNotForWhatIsAnnounced(t *testing.T) {
+func TestReaderAllocatesOnlyForReceivedBytes(t *testing.T) {
 	r := newReader(bufio.NewReaderSize(strings.NewReader("*1\r\n$1048576\r\nabc"), readBuffer))
 	if _, err := r.next(); !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Fatal(err)
 	}
 	if cap(r.buf) > 2*readBuffer {
-		t.Errorf("%d bytes taken for three", cap(r.buf))
+		t.Errorf("a buffer of %d bytes for three bytes", cap(r.buf))
 	}
 	large := strings.Repeat("x", maxBulk)
 	r = newReader(bufio.NewReaderSize(strings.NewReader("*1\r\n$1048576\r\n"+large+"\r\nPING\r\n"), readBuffer))
@@ -117,9 +117,8 @@ func TestReaderTakesMemoryForWhatComesNotForWhatIsAnnounced(t *testing.T) {
 	}
 }
 
-// FuzzReader feeds the reader anything: it must neither panic nor pass its
-// limits. What it did understand must come out again when it is written in the
-// array form.
+// FuzzReader checks that no input makes the reader panic or exceed its limits. A
+// command that it has read must be the same after it is written and read again.
 func FuzzReader(f *testing.F) {
 	f.Add([]byte("*2\r\n$4\r\nECHO\r\n$2\r\nhi\r\nPING\r\n"))
 	f.Add([]byte(`set "a\x41" 'b c'` + "\r\n*0\r\n"))
@@ -130,7 +129,7 @@ func FuzzReader(f *testing.F) {
 			args, err := r.next()
 			if err != nil {
 				if len(args) > 0 {
-					t.Fatalf("arguments beside the error %v", err)
+					t.Fatalf("arguments together with the error %v", err)
 				}
 				return
 			}

@@ -7,13 +7,13 @@ import (
 	"sync"
 )
 
-// storeLimit bounds what one worker keeps, in bytes.
+// storeLimit bounds the size of one worker's store, in bytes.
 const storeLimit = 64 << 20
 
-// entryCost is what a key takes beside its own bytes and its value's, about.
+// entryCost is the approximate overhead of a key, in bytes.
 const entryCost = 96
 
-// The errors of a store, in Redis's words.
+// The errors of a store, with the messages of Redis.
 var (
 	errFull       = errors.New("OOM command not allowed when used memory > 'maxmemory'")
 	errNotInteger = errors.New("ERR value is not an integer or out of range")
@@ -33,8 +33,7 @@ func newStore(limit int) *store {
 	return &store{limit: limit, values: make(map[string][]byte)}
 }
 
-// get returns the value of key, which must not be changed; nil if there is
-// none.
+// get returns the value of key, or nil. The caller must not change it.
 func (s *store) get(key []byte) []byte {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -54,14 +53,14 @@ func (s *store) setLocked(key, value []byte) error {
 	if !found {
 		used += len(key) + entryCost
 	}
-	if used > s.limit && used > s.used { // shrinking is always welcome
+	if used > s.limit && used > s.used { // a smaller value is always accepted
 		return errFull
 	}
 	s.values[string(key)], s.used = value, used
 	return nil
 }
 
-// del removes key, and reports whether it was there.
+// del removes key and reports whether it existed.
 func (s *store) del(key []byte) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -1,6 +1,6 @@
-// Command upper is the server of Python's socketserver documentation, whose
-// client works with it unchanged: it reads one line from each connection and
-// sends it back in upper case.
+// Command upper is the server of Python's socketserver documentation. It reads
+// one line from each connection and sends it back in upper case. The client of
+// the documentation works with it unchanged.
 //
 //	class MyTCPHandler(socketserver.StreamRequestHandler):
 //	    def handle(self):
@@ -29,11 +29,10 @@ import (
 	"prefork/worker"
 )
 
-// maxLine is what readline(10000) is in the original: no line takes more
-// memory.
+// maxLine bounds a line, as readline(10000) does in the original.
 const maxLine = 10000
 
-// myTCPHandler is made anew for each connection, as socketserver does it.
+// myTCPHandler is created for each connection, as in socketserver.
 type myTCPHandler struct {
 	worker.StreamHandler
 }
@@ -42,28 +41,28 @@ type myTCPHandler struct {
 func (h *myTCPHandler) Handle(_ context.Context, c *worker.Conn) error {
 	line, err := h.RFile.ReadSlice('\n') // a line longer than the buffer is an error
 	if errors.Is(err, io.EOF) && len(line) == 0 {
-		return nil // the client had nothing to say
+		return nil // the client sent nothing
 	}
 	if err != nil && !errors.Is(err, io.EOF) {
 		return err
 	}
 	fmt.Printf("%v wrote: %q\n", c.RemoteAddr(), bytes.TrimRight(line, "\r\n"))
 	_, err = h.WFile.Write(bytes.ToUpper(line))
-	return err // Finish sends it
+	return err // Finish flushes WFile
 }
 
 func newHandler() worker.Handler {
 	return &myTCPHandler{worker.StreamHandler{RBufSize: maxLine}}
 }
 
-// newServer is apart from main so that main_test.go can run it.
+// newServer is also called by main_test.go.
 func newServer(listen string) *prefork.Server {
 	return &prefork.Server{Config: prefork.Config{Listen: []string{listen}}, NewHandler: newHandler}
 }
 
 func main() {
 	listen := flag.String("listen", "tcp://127.0.0.1:9999", "the `address` to serve")
-	flag.Parse() // here in the master, and again in every worker
+	flag.Parse() // runs in the master and in every worker
 	err := newServer(*listen).Run(context.Background())
 	if err != nil {
 		log.Print(err)

@@ -10,12 +10,12 @@ import (
 	"prefork/preforktest"
 )
 
-// TestMain is main where the test binary is started as a worker.
+// TestMain runs the server when the test binary is started as a worker.
 func TestMain(m *testing.M) {
 	preforktest.Main(m, func() *prefork.Server { return newServer(prefork.DefaultListen) })
 }
 
-// ask sends text and returns all that comes back.
+// ask sends text and returns everything that it receives.
 func ask(t *testing.T, c net.Conn, text string) string {
 	t.Helper()
 	if err := c.SetDeadline(time.Now().Add(30 * time.Second)); err != nil {
@@ -31,22 +31,23 @@ func ask(t *testing.T, c net.Conn, text string) string {
 	return string(answer)
 }
 
-// The handler, in this process.
-func TestOneLineComesBackInUpperCase(t *testing.T) {
+// The handler runs in this process.
+func TestOneLineIsAnsweredInUpperCase(t *testing.T) {
 	s := preforktest.Start(t, newServer(prefork.DefaultListen))
 	for text, want := range map[string]string{
 		"hello\n":        "HELLO\n",
-		"hello\nworld\n": "HELLO\n", // one line and no more
+		"hello\nworld\n": "HELLO\n", // only the first line
 		"\n":             "\n",
 	} {
 		if got := ask(t, s.Dial(), text); got != want {
-			t.Errorf("%q came back as %q, want %q", text, got, want)
+			t.Errorf("answer to %q: %q, want %q", text, got, want)
 		}
 	}
 }
 
-// The whole server: who connects before a reload is answered after it.
-func TestAReloadDropsNobody(t *testing.T) {
+// With the whole server, a client that connects before a reload is answered
+// after it.
+func TestAReloadDropsNoConnection(t *testing.T) {
 	m := preforktest.StartMaster(t, func(srv *prefork.Server) { srv.Rollout.Probation = time.Millisecond })
 	before := m.Dial()
 	answer, err := m.Command(t.Context(), "reload")
