@@ -11,8 +11,8 @@ import (
 	"prefork"
 )
 
-// newLog returns srv's Logger, or one that writes to the test's log what
-// LogLevel asks for.
+// newLog returns srv.Logger, or a logger with srv.LogLevel that writes to the
+// test's log.
 func newLog(tb testing.TB, srv *prefork.Server) *zap.Logger {
 	tb.Helper()
 	if srv.Logger != nil {
@@ -32,8 +32,8 @@ func newLog(tb testing.TB, srv *prefork.Server) *zap.Logger {
 	return zap.New(zapcore.NewCore(zapcore.NewConsoleEncoder(encoder), out, level))
 }
 
-// testLog is a test's log. A handler that outlives its test may still write,
-// which package testing answers with a panic.
+// testLog writes to a test's log until the test has ended. Package testing
+// panics if a handler that outlives its test writes later.
 type testLog struct {
 	mu sync.Mutex // guards tb
 	tb testing.TB // nil when the test has ended
@@ -48,7 +48,7 @@ func (l *testLog) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// Sync has nothing to do.
+// Sync does nothing.
 func (*testLog) Sync() error { return nil }
 
 func (l *testLog) end() {

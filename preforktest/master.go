@@ -16,22 +16,20 @@ import (
 	"prefork/internal/testdir"
 )
 
-// workers is what the test binary is in a worker. Main sets it.
-var workers func() *prefork.Server
+// newWorker returns the Server that a worker runs. Main sets it.
+var newWorker func() *prefork.Server
 
-// Main is for TestMain. In a process that StartMaster's master, or that of any
-// other Server, has started as a worker, it runs newServer's Server and ends
-// the process. Elsewhere it runs the tests of m and returns; the test binary
-// exits with their status once TestMain returns.
+// Main is for TestMain. In a process that a master has started as a worker, it
+// runs newServer's Server and exits. In any other process it runs the tests of m
+// and returns; the test binary exits with their status when TestMain returns.
 //
-// newServer is what main does up to Run. It is called once in each worker and
-// once by each StartMaster, so what it leaves in variables is each process's
-// own.
+// newServer does what main does before Run. It is called once in each worker and
+// once by each StartMaster. Variables that it sets belong to its process.
 func Main(m *testing.M, newServer func() *prefork.Server) {
 	if prefork.IsWorker() {
 		os.Exit(prefork.ExitCode(newServer().Run(context.Background())))
 	}
-	workers = newServer
+	newWorker = newServer
 	m.Run()
 }
 
@@ -40,32 +38,31 @@ func Main(m *testing.M, newServer func() *prefork.Server) {
 type Master struct {
 	*Server
 
-	// Prefork is the master's Server, to ask for its Status and Events.
+	// Prefork is the master's Server, for its Status and Events.
 	Prefork *prefork.Server
 
 	control *http.Client
 }
 
-// startPatience is how long workers may take to start where StartTimeout says
-// nothing: test binaries are larger than servers, and machines that run tests
-// are busy.
-const startPatience = time.Minute
+// startTimeout is the default of StartTimeout in tests: test binaries are larger
+// than servers, and machines that run tests are busy.
+const startTimeout = time.Minute
 
 // StartMaster runs the Server of Main's newServer with a master and workers
-// until the test ends, and returns when the workers accept. It fails the test
-// if they do not.
+// until the test ends. It returns when the workers accept connections, and fails
+// the test if the server does not start.
 //
-// configure may change the configuration before, or be nil; it is not called
-// again for what Reload returns. It must not change the program (Handler,
-// NewHandler, Service, Hooks, Configure): the workers have newServer's.
+// configure may change the configuration first, or be nil. It is not called for
+// what Reload returns. It must not change the program (Handler, NewHandler,
+// Service, Hooks, Configure), because the workers call newServer themselves.
 func StartMaster(tb testing.TB, configure func(srv *prefork.Server)) *Master {
 	tb.Helper()
-	if workers == nil {
+	if newWorker == nil {
 		tb.Fatal("preforktest: StartMaster needs a TestMain that calls preforktest.Main")
 	}
-	srv := workers()
+	srv := newWorker()
 	path := filepath.Join(testdir.Short(tb), "control")
-	free := places{}
+	free := replacements{}
 	isolate(tb, &srv.Config, free)
 	srv.PIDFile, srv.LogFile, srv.AccessLog = "", "", ""
 	if configure != nil {
@@ -109,23 +106,24 @@ func StartMaster(tb testing.TB, configure func(srv *prefork.Server)) *Master {
 	select {
 	case m.Addrs = <-serving:
 	case <-m.ended:
-		m.told.Store(true)
+		m.errSeen.Store(true)
 		tb.Fatalf("preforktest: the server did not start: %v", m.err)
 	}
 	return m
 }
 
-// isolate replaces what would make tests meet each other or the machine.
-func isolate(tb testing.TB, c *prefork.Config, free places) {
+// isolate replaces settings by which tests would disturb each other or the
+// machine.
+func isolate(tb testing.TB, c *prefork.Config, free replacements) {
 	tb.Helper()
 	c.Listen = free.of(tb, c.Listen)
-	c.Rollout.StartTimeout = cmp.Or(c.Rollout.StartTimeout, startPatience)
+	c.Rollout.StartTimeout = cmp.Or(c.Rollout.StartTimeout, startTimeout)
 }
 
-// Command gives the master a command of the control socket, such as "reload",
-// "scale?n=+1" or "recycle?slot=0", and returns its answer when the command is
-// done. The error is that of the exchange; a command that failed says so in the
-// answer.
+// Command sends the master a command of the control socket, such as "reload",
+// "scale?n=+1" or "recycle?slot=0", and returns the answer when the command is
+// done. If the command fails, the answer has its error. The error that Command
+// returns is about the exchange itself.
 func (m *Master) Command(ctx context.Context, command string) (prefork.Answer, error) {
 	var answer prefork.Answer
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://prefork/v1/"+command, nil)

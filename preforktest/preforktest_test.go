@@ -25,13 +25,14 @@ import (
 
 func TestMain(m *testing.M) { preforktest.Main(m, newServer) }
 
-// patience is how long a test waits for what must come.
+// patience is the limit of every wait.
 const patience = 30 * time.Second
 
 // served counts the connections of this process.
 var served atomic.Int32
 
-// program answers lines: "pid" and "served" with a number, "crash" not at all.
+// program answers the lines "pid" and "served" with a number. The lines "fail"
+// and "crash" end the connection and the worker.
 type program struct{ worker.StreamHandler }
 
 func (p *program) Handle(context.Context, *worker.Conn) error {
@@ -48,7 +49,7 @@ func (p *program) Handle(context.Context, *worker.Conn) error {
 			_, err = fmt.Fprintln(p.WFile, n)
 		case "fail":
 			err = errors.New("asked to fail")
-		case "crash": // as a concurrent map write does, which nobody can recover from
+		case "crash": // cannot be recovered from, like a concurrent map write
 			go func() { panic("asked to") }()
 			select {}
 		}
@@ -61,8 +62,8 @@ func (p *program) Handle(context.Context, *worker.Conn) error {
 // logVariable names the file that newServer's Logger writes to.
 const logVariable = "PREFORKTEST_LOG"
 
-// hooksVariable names the file in which newServer's WorkerStart and WorkerStop
-// write a line each.
+// hooksVariable names the file to which WorkerStart and WorkerStop of newServer
+// append a line each.
 const hooksVariable = "PREFORKTEST_HOOKS"
 
 // note appends a line to the file of hooksVariable, if there is one.
@@ -89,7 +90,7 @@ func newServer() *prefork.Server {
 		},
 		Logger:     newLogger(os.Getenv(logVariable)),
 		NewHandler: func() worker.Handler { return new(program) },
-		PIDFile:    "/nowhere/pid", // of production, as Listen is
+		PIDFile:    "/nowhere/pid", // a production setting, like Listen
 		Config:     prefork.Config{Listen: []string{"tcp://127.0.0.1:9999"}, Workers: 2, LogLevel: "warn"},
 		Reload: func(context.Context) (*prefork.Config, error) {
 			next := newServer().Config
@@ -99,7 +100,7 @@ func newServer() *prefork.Server {
 	}
 }
 
-// newLogger returns a log into a file, or nil if there is none.
+// newLogger returns a logger that writes to a file, or nil if path is empty.
 func newLogger(path string) *zap.Logger {
 	if path == "" {
 		return nil
@@ -151,7 +152,7 @@ func TestStartServesInThisProcess(t *testing.T) {
 		srv.Mode = mode
 		s := preforktest.Start(t, srv)
 		if pid := dial(t, s.Dial).must(t, "pid"); pid != fmt.Sprint(os.Getpid()) {
-			t.Errorf("mode %s: served by process %s, this is %d", mode, pid, os.Getpid())
+			t.Errorf("mode %s: served by process %s, want this one, %d", mode, pid, os.Getpid())
 		}
 	}
 }
@@ -161,11 +162,11 @@ func TestStartCallsTheHooks(t *testing.T) {
 	srv.Hooks.VerifyRequest = func(*worker.Conn) bool { return false }
 	c := dial(t, preforktest.Start(t, srv).Dial)
 	if _, err := c.in.ReadByte(); !errors.Is(err, io.EOF) {
-		t.Errorf("read %v, want EOF: VerifyRequest said no", err)
+		t.Errorf("read %v, want EOF: VerifyRequest returned false", err)
 	}
 }
 
-func TestStartServesEachListenersReplacement(t *testing.T) {
+func TestStartReplacesEachListenAddress(t *testing.T) {
 	srv := newServer()
 	srv.Listen = []string{"tcp://127.0.0.1:9999", "unix:///run/nobody/s", "tcp://[::]:80"}
 	s := preforktest.Start(t, srv)
@@ -180,7 +181,7 @@ func TestStartServesEachListenersReplacement(t *testing.T) {
 		defer c.Close()
 		dial(t, func() net.Conn { return c }).must(t, "pid")
 		if s.Addrs[i].Network() != network {
-			t.Errorf("%v is of %s, want %s", s.Addrs[i], s.Addrs[i].Network(), network)
+			t.Errorf("%v has network %s, want %s", s.Addrs[i], s.Addrs[i].Network(), network)
 		}
 	}
 }
@@ -211,9 +212,9 @@ func TestShutdownDrains(t *testing.T) {
 		ended, cancel := context.WithCancel(t.Context())
 		cancel()
 		if err := s.Shutdown(ended); !errors.Is(err, context.Canceled) {
-			t.Errorf("%s: Shutdown without time returned %v", name, err)
+			t.Errorf("%s: Shutdown with an ended context returned %v", name, err)
 		}
-		c.must(t, "pid") // the drain serves what is in hand
+		c.must(t, "pid") // the drain serves open connections
 		_ = c.Close()
 		if err := s.Shutdown(t.Context()); err != nil {
 			t.Errorf("%s: %v", name, err)
@@ -225,8 +226,8 @@ func TestShutdownDrains(t *testing.T) {
 	}
 }
 
-func TestMasterHasWorkersOfItsOwn(t *testing.T) {
-	for range 2 { // two masters in one process do not disturb each other
+func TestEachMasterHasItsOwnWorkers(t *testing.T) {
+	for range 2 { // two masters in one process
 		t.Run("", func(t *testing.T) {
 			t.Parallel()
 			m := preforktest.StartMaster(t, nil)
@@ -241,7 +242,7 @@ func TestMasterHasWorkersOfItsOwn(t *testing.T) {
 	}
 }
 
-// A test that calls Run itself needs Main alone.
+// A test that calls Run itself needs only Main.
 func TestMainMakesTheTestBinaryAWorker(t *testing.T) {
 	srv := newServer()
 	srv.Listen, srv.PIDFile = []string{"tcp://127.0.0.1:0"}, ""
@@ -249,9 +250,9 @@ func TestMainMakesTheTestBinaryAWorker(t *testing.T) {
 	go func() { done <- srv.Run(t.Context()) }()
 	var status prefork.Status
 	for deadline := time.Now().Add(patience); status.State != "running"; <-time.After(time.Millisecond) {
-		status, _ = srv.Status(t.Context()) // it may not run yet
+		status, _ = srv.Status(t.Context()) // fails until the server runs
 		if time.Now().After(deadline) {
-			t.Fatal("the server does not start")
+			t.Fatal("the server has not started")
 		}
 	}
 	c := dial(t, func() net.Conn {
@@ -284,23 +285,23 @@ func TestMasterReloads(t *testing.T) {
 	if err != nil || !answer.OK || answer.Generation != 2 {
 		t.Fatalf("reload: %+v, %v", answer, err)
 	}
-	for deadline := time.Now().Add(patience); dial(t, m.Dial).must(t, "pid") == old; { // until it has heard of its drain
+	for deadline := time.Now().Add(patience); dial(t, m.Dial).must(t, "pid") == old; { // until the old worker drains
 		if time.Now().After(deadline) {
 			t.Fatal("the old worker still accepts")
 		}
 	}
 	if status, err := m.Prefork.Status(t.Context()); err != nil || status.Target != "3" {
-		t.Errorf("%s workers after the reload, %v; Reload said 3", status.Target, err)
+		t.Errorf("%s workers after the reload, %v; want 3", status.Target, err)
 	}
 	if pid := before.must(t, "pid"); pid != old {
 		t.Errorf("a connection moved from process %s to %s", old, pid)
 	}
 	if answer, err := m.Command(t.Context(), "scale?n=0"); err != nil || answer.OK {
-		t.Errorf("scale to 0: %+v, %v; want a refusal", answer, err)
+		t.Errorf("scale to 0: %+v, %v; want an error", answer, err)
 	}
 }
 
-func TestMasterOutlivesACrash(t *testing.T) {
+func TestMasterSurvivesAWorkerCrash(t *testing.T) {
 	m := preforktest.StartMaster(t, func(srv *prefork.Server) { srv.Workers = 1 })
 	if answer, err := dial(t, m.Dial).ask("crash"); err == nil {
 		t.Errorf("answered %q after a crash", answer)
@@ -317,7 +318,7 @@ func TestMasterForks(t *testing.T) {
 	}
 }
 
-// recorder is a test that may fail.
+// recorder is a testing.TB that records failures.
 type recorder struct {
 	testing.TB
 	failed   string
@@ -333,7 +334,7 @@ func (r *recorder) Fatalf(format string, args ...any) {
 	runtime.Goexit()
 }
 
-// failure runs f as a test of its own and returns how that failed.
+// failure runs f with a recorder and returns the failure messages.
 func failure(t *testing.T, f func(tb testing.TB)) string {
 	t.Helper()
 	r := &recorder{TB: t}
@@ -351,7 +352,7 @@ func failure(t *testing.T, f func(tb testing.TB)) string {
 	return r.failed
 }
 
-func TestWhatCannotStartFailsTheTest(t *testing.T) {
+func TestAServerThatCannotStartFailsTheTest(t *testing.T) {
 	start := func(change func(*prefork.Server)) func(testing.TB) {
 		return func(tb testing.TB) {
 			srv := newServer()
@@ -372,19 +373,19 @@ func TestWhatCannotStartFailsTheTest(t *testing.T) {
 	}
 }
 
-func TestHandlerThatOutlivesItsTestFailsIt(t *testing.T) {
-	begun, hold := make(chan struct{}), make(chan struct{})
-	defer close(hold)
+func TestAHandlerThatOutlivesItsTestFailsTheTest(t *testing.T) {
+	started, release := make(chan struct{}), make(chan struct{})
+	defer close(release)
 	got := failure(t, func(tb testing.TB) {
 		s := preforktest.Start(tb, &prefork.Server{
 			Handler: worker.HandlerFunc(func(context.Context, *worker.Conn) error {
-				close(begun)
-				<-hold
-				return errors.New("this is not logged any more")
+				close(started)
+				<-release
+				return errors.New("not logged, because the test has ended")
 			}),
 		})
 		s.Dial()
-		<-begun
+		<-started
 	})
 	if !strings.Contains(got, "still run") {
 		t.Errorf("failed with %q", got)

@@ -17,9 +17,9 @@ import (
 	"prefork/worker"
 )
 
-// What a program can do with its Server, with a real master and real workers.
+// These tests use the methods of Server with a real master and real workers.
 
-// await returns what ch brings, or fails the test.
+// await receives from ch, or fails the test after patience.
 func await[T any](t *testing.T, what string, ch <-chan T) T {
 	t.Helper()
 	select {
@@ -46,14 +46,14 @@ func TestCloseStopsAtOnce(t *testing.T) {
 		t.Errorf("Run: %v", err)
 	}
 	if answer, err := c.ask("pid"); err == nil {
-		t.Errorf("answered %q after the end", answer)
+		t.Errorf("got the answer %q after the end", answer)
 	}
 	if err := m.Prefork.Shutdown(t.Context()); err != nil {
 		t.Errorf("Shutdown after the end: %v", err)
 	}
 }
 
-func TestReadyAndAddrsSayWhereTheServerIsBound(t *testing.T) {
+func TestReadyAndAddrsReportTheBoundAddresses(t *testing.T) {
 	path := filepath.Join(testdir.Short(t), "s")
 	ready := make(chan []net.Addr, 2)
 	srv := newServer()
@@ -72,7 +72,7 @@ func TestReadyAndAddrsSayWhereTheServerIsBound(t *testing.T) {
 	go func() { ended <- srv.Run(t.Context()) }()
 	addrs := await(t, "Ready", ready)
 	if !slices.EqualFunc(addrs, srv.Addrs(), func(a, b net.Addr) bool { return a.String() == b.String() }) {
-		t.Errorf("Ready said %v, Addrs %v", addrs, srv.Addrs())
+		t.Errorf("Ready got %v, Addrs returned %v", addrs, srv.Addrs())
 	}
 	for i, network := range []string{"tcp", "unix", "tcp"} {
 		if addrs[i].Network() != network {
@@ -114,7 +114,7 @@ func TestAddrsFollowsAReload(t *testing.T) {
 		t.Fatalf("reload: %+v, %v", answer, err)
 	}
 	if addrs := m.Prefork.Addrs(); len(addrs) != 2 || addrs[1].Network() != "unix" {
-		t.Errorf("serves at %v after a reload that adds a socket", addrs)
+		t.Errorf("Addrs after a reload that adds a socket: %v", addrs)
 	}
 	if len(ready) != 1 {
 		t.Errorf("Ready was called %d times", len(ready))
@@ -129,7 +129,7 @@ func TestLoggerReachesTheWorkers(t *testing.T) {
 	if answer, err := m.Command(t.Context(), "log-level?level=error"); err != nil || !answer.OK {
 		t.Fatalf("log-level: %+v, %v", answer, err)
 	}
-	_, _ = dial(t, m.Dial).ask("fail") // a warning, and logged: the level is Logger's own
+	_, _ = dial(t, m.Dial).ask("fail") // its warning is logged, because Logger has its own level
 	var text string
 	for deadline := time.Now().Add(patience); !strings.Contains(text, "asked to fail"); <-time.After(time.Millisecond) {
 		if time.Now().After(deadline) {
@@ -148,7 +148,7 @@ func TestLoggerReachesTheWorkers(t *testing.T) {
 	}
 }
 
-func TestEachWorkerHasAStartAndAStop(t *testing.T) {
+func TestEachWorkerCallsWorkerStartAndWorkerStop(t *testing.T) {
 	for _, mode := range []worker.Mode{worker.Sequential, worker.Threading, worker.Forking} {
 		path := filepath.Join(t.TempDir(), "hooks")
 		t.Setenv(hooksVariable, path)
@@ -156,7 +156,7 @@ func TestEachWorkerHasAStartAndAStop(t *testing.T) {
 		pid := dial(t, m.Dial).must(t, "pid")
 		text, err := os.ReadFile(path)
 		if err != nil || !strings.Contains(string(text), "start "+pid+" 1 in slot ") {
-			t.Errorf("%s: %v, before the end:\n%s", mode, err, text)
+			t.Errorf("%s: no start in the hooks' file: %v\n%s", mode, err, text)
 		}
 		if mode != worker.Forking && strings.Contains(string(text), "stop") {
 			t.Errorf("%s: a worker stopped early:\n%s", mode, text)
@@ -173,7 +173,7 @@ func TestEachWorkerHasAStartAndAStop(t *testing.T) {
 		for _, line := range strings.Split(strings.TrimSpace(string(text)), "\n") {
 			word := strings.Fields(line)
 			if mode == worker.Forking && word[1] != pid {
-				continue // a spare may leave while it starts
+				continue // a spare may exit while it starts
 			}
 			if word[0] == "start" && strings.Count(string(text), "stop "+word[1]+"\n") != 1 {
 				t.Errorf("%s: worker %s has no stop:\n%s", mode, word[1], text)
@@ -194,7 +194,7 @@ func TestErrorOfWorkerStartFailsTheServer(t *testing.T) {
 	}
 }
 
-func TestAProgramMayCloseItsServerFromItsOwnFunctions(t *testing.T) {
+func TestAProgramMayCloseItsServerInItsCallbacks(t *testing.T) {
 	for where, set := range map[string]func(*prefork.Server){
 		"Ready": func(srv *prefork.Server) { srv.Ready = func([]net.Addr) { _ = srv.Close() } },
 		"Reload": func(srv *prefork.Server) {
@@ -212,7 +212,7 @@ func TestAProgramMayCloseItsServerFromItsOwnFunctions(t *testing.T) {
 		_, _ = m.Command(t.Context(), map[string]string{"Reload": "reload", "ControlHandler": "../close"}[where])
 		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		defer cancel()
-		for err := error(nil); err == nil; <-time.After(time.Millisecond) { // it fails at the end
+		for err := error(nil); err == nil; <-time.After(time.Millisecond) { // Status fails when the server has ended
 			_, err = m.Prefork.Status(ctx)
 		}
 		if ctx.Err() != nil {

@@ -26,17 +26,17 @@ type Server struct {
 	// Addrs is where it serves, in the order of Listen.
 	Addrs []net.Addr
 
-	tb    testing.TB
-	drain func()
-	ended chan struct{}
-	err   error       // why it ended; valid after ended
-	told  atomic.Bool // the test knows err
+	tb      testing.TB
+	drain   func()
+	ended   chan struct{}
+	err     error       // why it ended; valid after ended is closed
+	errSeen atomic.Bool // the test has got err
 }
 
 // Start serves srv in this process, as a worker would, until the test ends. It
-// calls Configure if there is one. It fails the test at once if srv is not
-// valid, and for mode forking, which needs StartMaster. The test must not
-// change or Run srv meanwhile.
+// calls Configure if it is set. It fails the test if srv is not valid or has
+// mode forking, which needs StartMaster. The test must not change or run srv
+// meanwhile.
 func Start(tb testing.TB, srv *prefork.Server) *Server {
 	tb.Helper()
 	if problems := srv.Validate(); len(problems) > 0 {
@@ -48,7 +48,7 @@ func Start(tb testing.TB, srv *prefork.Server) *Server {
 		return log, zap.NewAtomicLevelAt(log.Level()), nil
 	}
 	sockets := new(master.Sockets)
-	open, err := sockets.Open(tb.Context(), places{}.of(tb, srv.Listen), srv.RequestQueueSize, srv.NoReuseAddress)
+	open, err := sockets.Open(tb.Context(), replacements{}.of(tb, srv.Listen), srv.RequestQueueSize, srv.NoReuseAddress)
 	if err != nil {
 		tb.Fatalf("preforktest: %v", err)
 	}
@@ -72,8 +72,8 @@ func Start(tb testing.TB, srv *prefork.Server) *Server {
 	return s
 }
 
-// Dial connects to the first of Addrs. The connection is the test's to use and
-// is closed when the test ends, before the server. An error fails the test.
+// Dial connects to the first of Addrs. The connection is closed when the test
+// ends, before the server. An error fails the test.
 func (s *Server) Dial() net.Conn {
 	s.tb.Helper()
 	c, err := net.Dial(s.Addrs[0].Network(), s.Addrs[0].String())
@@ -85,13 +85,13 @@ func (s *Server) Dial() net.Conn {
 }
 
 // Shutdown drains the server and waits until it has ended, as
-// prefork.Server.Shutdown does. It returns the error with which the server
-// ended, or ctx's if that ends before; the drain goes on then.
+// prefork.Server.Shutdown does. It returns the error of the server. If ctx ends
+// first, it returns the error of ctx, and the drain continues.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.drain()
 	select {
 	case <-s.ended:
-		s.told.Store(true)
+		s.errSeen.Store(true)
 		return s.err
 	case <-ctx.Done():
 		return ctx.Err()
@@ -104,16 +104,17 @@ func (s *Server) end(stop func()) {
 	http.DefaultClient.CloseIdleConnections() // as httptest does
 	stop()
 	<-s.ended
-	if s.err != nil && !s.told.Load() {
+	if s.err != nil && !s.errSeen.Load() {
 		s.tb.Errorf("preforktest: the server ended: %v", s.err)
 	}
 }
 
-// places are the free addresses that stand for those of a Listen.
-type places map[string]string
+// replacements are free addresses by the address of Listen that they replace.
+type replacements map[string]string
 
-// of returns the free addresses for listen, the same for the same one each time.
-func (p places) of(tb testing.TB, listen []string) []string {
+// of returns a free address for each of listen. It returns the same one each
+// time.
+func (p replacements) of(tb testing.TB, listen []string) []string {
 	tb.Helper()
 	if len(listen) == 0 {
 		listen = []string{prefork.DefaultListen}
@@ -124,7 +125,7 @@ func (p places) of(tb testing.TB, listen []string) []string {
 		case p[address] != "":
 		case strings.HasPrefix(address, "unix:"):
 			p[address] = "unix://" + filepath.Join(testdir.Short(tb), "socket")
-		default: // an address may be listed once, so each has a host of its own
+		default: // an address may be listed once, so each gets its own host
 			p[address] = fmt.Sprintf("tcp://127.0.0.%d:0", 1+len(p)%254)
 		}
 		free[i] = p[address]
