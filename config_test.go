@@ -14,9 +14,9 @@ import (
 	"prefork/worker/poll"
 )
 
-// Each key changes what the master decides by, what a worker is configured
-// with, or what the master itself does with a generation.
-func TestEverySettingReachesAGeneration(t *testing.T) {
+// Each key changes the configuration of the policy, of a worker or of the
+// master's generation.
+func TestEverySettingChangesTheGeneration(t *testing.T) {
 	s := &Server{Handler: worker.HandlerFunc(nothing)}
 	for _, key := range setting.Of(reflect.TypeFor[Config]()) {
 		base := Config{Workers: 2, MaxWorkers: 4}
@@ -34,12 +34,12 @@ func TestEverySettingReachesAGeneration(t *testing.T) {
 			t.Fatal(err)
 		}
 		if reflect.DeepEqual(before, after) {
-			t.Errorf("%s arrives nowhere", key.Key)
+			t.Errorf("%s does not change the generation", key.Key)
 		}
 	}
 }
 
-// set changes a field to something valid that is no default.
+// set changes a field to a valid value other than the default.
 func set(v reflect.Value, choices []string) {
 	switch x := v.Addr().Interface().(type) {
 	case *[]string:
@@ -61,36 +61,36 @@ func set(v reflect.Value, choices []string) {
 	}
 }
 
-func TestDefaultsAreValidAndTheOnesThatRun(t *testing.T) {
+func TestDefaultsAreValidAndUsed(t *testing.T) {
 	c := Config{}.WithDefaults()
 	s := &Server{Handler: worker.HandlerFunc(nothing), Config: c}
 	if problems := s.Validate(); len(problems) > 0 {
 		t.Errorf("the defaults have problems: %v", problems)
 	}
 	if got, want := c.policyConfig().WithDefaults(), new(Config).policyConfig().WithDefaults(); got != want {
-		t.Errorf("the master decides by\n%+v\nand without WithDefaults by\n%+v", got, want)
+		t.Errorf("the policy gets\n%+v\nand without WithDefaults\n%+v", got, want)
 	}
 	got, want := s.workerConfig(&c).WithDefaults(), s.workerConfig(new(Config)).WithDefaults()
 	if !reflect.DeepEqual(got, want) {
-		t.Errorf("a worker runs with\n%+v\nand without WithDefaults with\n%+v", got, want)
+		t.Errorf("a worker gets\n%+v\nand without WithDefaults\n%+v", got, want)
 	}
 	if !reflect.DeepEqual(c, c.WithDefaults()) {
-		t.Error("defaults of defaults differ")
+		t.Error("WithDefaults changes its own result")
 	}
 	if p, w := (policy.Config{}).WithDefaults(), (worker.Config{}).WithDefaults(); p.DrainTimeout != w.DrainTimeout {
 		t.Errorf("drain_timeout is %v for the master and %v for a worker", p.DrainTimeout, w.DrainTimeout)
 	}
 }
 
-func TestEveryChoiceIsOneOfItsRoom(t *testing.T) {
-	rooms := map[string][]string{
+func TestChoicesMatchThePackageThatUsesThem(t *testing.T) {
+	choices := map[string][]string{
 		"mode":          {string(worker.Sequential), string(worker.Threading), string(worker.Forking)},
 		"poller":        poll.Names(),
 		"access_format": {worker.AccessJSON, worker.AccessCommon},
 		"log_level":     {"debug", "info", "warn", "error"},
 	}
 	for _, key := range setting.Of(reflect.TypeFor[Config]()) {
-		got, want := slices.Sorted(slices.Values(key.Choices)), slices.Sorted(slices.Values(rooms[key.Key]))
+		got, want := slices.Sorted(slices.Values(key.Choices)), slices.Sorted(slices.Values(choices[key.Key]))
 		if !slices.Equal(got, want) {
 			t.Errorf("%s can be %v, want %v", key.Key, got, want)
 		}
@@ -122,7 +122,7 @@ func TestEachSettingHasItsBounds(t *testing.T) {
 	}
 }
 
-func TestDisabledIsTakenWhereNeverMakesSense(t *testing.T) {
+func TestDisabledIsAcceptedForOptionalTimeouts(t *testing.T) {
 	s := &Server{Handler: worker.HandlerFunc(nothing)}
 	s.Timeouts = Timeouts{
 		ReadTimeout: worker.Disabled, WriteTimeout: worker.Disabled, IdleTimeout: worker.Disabled,

@@ -21,9 +21,9 @@ import (
 	"prefork/worker/handlers"
 )
 
-// A whole program: it serves on port 9999 until it is told to stop, with one
-// worker a CPU. Run does not return in a worker before that is done, so what
-// stands after it is the same for both.
+// A whole program serves on port 9999 until it is stopped, with one worker per
+// CPU. main runs in the master and in each worker. In both, Run returns when the
+// process has to exit.
 func Example() {
 	srv := &prefork.Server{
 		Config: prefork.Config{Listen: []string{"tcp://127.0.0.1:9999"}},
@@ -39,15 +39,15 @@ func Example() {
 	os.Exit(prefork.ExitCode(err))
 }
 
-// shout is StreamRequestHandler's way to write a handler: made anew for each
-// connection, with a buffered RFile and WFile.
+// shout is a handler in the style of StreamRequestHandler. NewHandler creates it
+// for each connection, and it has a buffered RFile and WFile.
 type shout struct{ worker.StreamHandler }
 
 func (h *shout) Handle(context.Context, *worker.Conn) error {
 	for {
 		line, err := h.RFile.ReadString('\n')
 		if err != nil {
-			return err // io.EOF: the client has closed, which is no failure
+			return err // io.EOF, when the client has closed, is not a failure
 		}
 		if _, err := h.WFile.WriteString(strings.ToUpper(line)); err != nil {
 			return err
@@ -55,7 +55,7 @@ func (h *shout) Handle(context.Context, *worker.Conn) error {
 	}
 }
 
-// Mode threading, the default: each connection has a goroutine.
+// In mode threading, the default, each connection has a goroutine.
 func ExampleServer_threading() {
 	srv := &prefork.Server{
 		Config:     prefork.Config{Mode: worker.Threading},
@@ -71,8 +71,8 @@ func ExampleServer_threading() {
 	// WORLD
 }
 
-// Mode sequential: a worker holds one connection at a time, and the others
-// wait in the queue. The process goes on to the next.
+// In mode sequential, a worker has one connection at a time. The others wait in
+// the queue.
 func ExampleServer_sequential() {
 	served := 0 // needs no lock
 	srv := &prefork.Server{
@@ -93,9 +93,9 @@ func ExampleServer_sequential() {
 	// connection 2 of this process
 }
 
-// Mode forking: each connection has a process of its own, out of a few that
-// are kept ready. What a handler does to it, even os.Exit, the next connection
-// does not see.
+// In mode forking, each connection has its own process. A few spare processes
+// are kept ready. Whatever a handler does, even os.Exit, does not affect other
+// connections.
 func ExampleServer_forking() {
 	served := 0
 	srv := &prefork.Server{
@@ -120,8 +120,8 @@ func ExampleServer_forking() {
 	// connection 1 of this process
 }
 
-// net/http in pre-forked workers. HTTPServer takes care that a drain drops no
-// request, so http.Server.Shutdown is not needed.
+// net/http runs in pre-forked workers. With HTTPServer, a drain drops no
+// request, so the program does not call http.Server.Shutdown.
 func ExampleServer_http() {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{name}", func(w http.ResponseWriter, r *http.Request) {
@@ -141,7 +141,7 @@ func ExampleServer_http() {
 	// hello, gopher
 }
 
-// pool stands for what connections share, such as a *sql.DB.
+// pool stands for a resource that connections share, such as a *sql.DB.
 type pool struct{ open bool }
 
 func openPool(context.Context) (*pool, error) { return &pool{open: true}, nil }
@@ -149,9 +149,9 @@ func openPool(context.Context) (*pool, error) { return &pool{open: true}, nil }
 func (p *pool) query(slot int) string { return fmt.Sprintf("pool of worker %d, open %t", slot, p.open) }
 func (p *pool) close()                { p.open = false }
 
-// A pool for each worker: WorkerStart opens it before the worker takes a
-// connection, WorkerStop closes it after the last one. An error of WorkerStart
-// fails the start, or the reload.
+// Each worker has its own pool. WorkerStart opens it before the worker accepts
+// connections, and WorkerStop closes it after the last connection. An error of
+// WorkerStart fails the start or the reload.
 func ExampleServer_pool() {
 	var db *pool
 	var slot int
@@ -178,8 +178,9 @@ func ExampleServer_pool() {
 	// pool of worker 0, open true
 }
 
-// A program that learns its port, and ends its server: Ready is called when the
-// workers accept, and Shutdown drains them. Close would stop them at once.
+// A program learns its port and ends its server. Ready is called when the
+// workers accept connections. Shutdown drains them; Close would stop them at
+// once.
 func ExampleServer_Shutdown() {
 	srv := &prefork.Server{
 		Config:  prefork.Config{Listen: []string{"127.0.0.1:0"}},
@@ -196,8 +197,8 @@ func ExampleServer_Shutdown() {
 	}
 }
 
-// One connection in this very process, with no master and no worker:
-// socketserver's handle_request().
+// HandleRequest serves one connection in this process, without a master and
+// workers. It is handle_request() of socketserver.
 func ExampleServer_HandleRequest() {
 	dir, err := os.MkdirTemp("", "prefork")
 	must(err)
@@ -221,12 +222,11 @@ func ExampleServer_HandleRequest() {
 	// <nil>
 }
 
-// What follows lets the examples above run within this test binary. A worker
-// is the binary started again: it finds the example that it belongs to in the
-// environment, and calls it, as main would be called in a program. There try
-// comes to Run and does not return.
+// The rest of the file runs the examples in this test binary. A worker is the
+// binary started again. It finds the name of its example in the environment and
+// calls it in place of main. In a worker, try calls Run and does not return.
 
-// exampleEnv names the running example to its workers.
+// exampleEnv holds the name of the running example for its workers.
 const exampleEnv = "PREFORK_EXAMPLE"
 
 func init() {
@@ -250,7 +250,7 @@ type trial struct {
 	done   chan error
 }
 
-// try runs srv on a socket that nobody else uses, and without a log.
+// try runs srv on a new socket and without a log.
 func try(srv *prefork.Server) *trial {
 	if prefork.IsWorker() {
 		os.Exit(prefork.ExitCode(srv.Run(context.Background())))
@@ -277,8 +277,8 @@ func (t *trial) stop() {
 
 func (t *trial) dial() (net.Conn, error) { return dial("unix", t.path, t.done) }
 
-// dial connects as soon as somebody listens, or fails when done says that
-// nobody will.
+// dial connects as soon as the server listens. It fails if done reports that the
+// server has ended.
 func dial(network, address string, done chan error) (net.Conn, error) {
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
@@ -299,18 +299,18 @@ func dial(network, address string, done chan error) (net.Conn, error) {
 	}
 }
 
-// patience is how long a client waits in vain.
+// patience is the limit of every wait.
 const patience = 20 * time.Second
 
-// ask sends a line on a connection of its own and returns the answer.
+// ask sends a line on a new connection and returns the answer.
 func (t *trial) ask(line string) string {
 	c, err := t.dial()
 	must(err)
 	return ask(c, line)
 }
 
-// ask sends a line, returns the answer, and closes c. It sends nothing if line
-// is empty: to a handler that reads nothing it would be a race with its close.
+// ask sends a line, returns the answer and closes c. If line is empty it sends
+// nothing, because a handler that reads nothing may close c first.
 func ask(c net.Conn, line string) string {
 	defer c.Close()
 	if line != "" {

@@ -15,8 +15,8 @@ import (
 	"prefork/internal/testdir"
 )
 
-// returned fails the test if Run does not return nil in time.
-func returned(t *testing.T, name string, ended <-chan error) {
+// waitRun fails the test unless Run returns nil.
+func waitRun(t *testing.T, name string, ended <-chan error) {
 	t.Helper()
 	select {
 	case err := <-ended:
@@ -24,11 +24,11 @@ func returned(t *testing.T, name string, ended <-chan error) {
 			t.Errorf("%s: Run: %v", name, err)
 		}
 	case <-time.After(patience):
-		t.Fatalf("%s: Run does not return", name)
+		t.Fatalf("%s: Run has not returned after %v", name, patience)
 	}
 }
 
-// endings are what ends a Server from the program.
+// endings are the methods that end a Server.
 func endings(t *testing.T) map[string]func(*prefork.Server) error {
 	return map[string]func(*prefork.Server) error{
 		"Close":    (*prefork.Server).Close,
@@ -40,23 +40,23 @@ func TestCloseAndShutdownBeforeRunAreRemembered(t *testing.T) {
 	for name, end := range endings(t) {
 		path := filepath.Join(testdir.Short(t), "s")
 		srv := &prefork.Server{Config: prefork.Config{Listen: []string{"unix://" + path}}, Handler: greet, Logger: zap.NewNop()}
-		srv.Ready = func([]net.Addr) { t.Errorf("%s: it serves", name) }
+		srv.Ready = func([]net.Addr) { t.Errorf("%s: Ready was called", name) }
 		if err := end(srv); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 		ended := make(chan error, 1)
 		go func() { ended <- srv.Run(t.Context()) }()
-		returned(t, name, ended)
+		waitRun(t, name, ended)
 		if _, err := os.Lstat(path); !errors.Is(err, os.ErrNotExist) {
 			t.Errorf("%s: Run has bound its socket: %v", name, err)
 		}
 		if srv.Addrs() != nil {
-			t.Errorf("%s: serves at %v", name, srv.Addrs())
+			t.Errorf("%s: Addrs is %v, want none", name, srv.Addrs())
 		}
 	}
 }
 
-// The start asks a name server that does not answer.
+// The start waits for a name server that does not answer.
 func TestCloseAndShutdownEndTheStart(t *testing.T) {
 	resolver := net.DefaultResolver
 	t.Cleanup(func() { net.DefaultResolver = resolver })
@@ -78,15 +78,15 @@ func TestCloseAndShutdownEndTheStart(t *testing.T) {
 		if err := end(srv); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
-		returned(t, name, ended)
+		waitRun(t, name, ended)
 	}
 }
 
-func TestShutdownIsNotAwaitedLongerThanItsContext(t *testing.T) {
+func TestShutdownBeforeRunReturnsAtOnce(t *testing.T) {
 	srv := &prefork.Server{Handler: greet}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := srv.Shutdown(ctx); err != nil { // there is nothing to wait for
+	if err := srv.Shutdown(ctx); err != nil {
 		t.Errorf("Shutdown before Run: %v", err)
 	}
 }

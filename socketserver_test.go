@@ -20,8 +20,8 @@ import (
 	"prefork/worker"
 )
 
-// The rows of docs/socketserver.md that belong to Server itself. Those of the
-// worker are tested there.
+// These tests cover the rows of docs/socketserver.md about Server. Package
+// worker tests the others.
 
 // greet answers and closes.
 var greet = worker.HandlerFunc(func(_ context.Context, c *worker.Conn) error {
@@ -29,7 +29,7 @@ var greet = worker.HandlerFunc(func(_ context.Context, c *worker.Conn) error {
 	return err
 })
 
-// handleOne calls HandleRequest on srv, and returns its end.
+// handleOne calls HandleRequest and returns a channel for its result.
 func handleOne(t *testing.T, srv *prefork.Server) chan error {
 	t.Helper()
 	done := make(chan error, 1)
@@ -38,7 +38,7 @@ func handleOne(t *testing.T, srv *prefork.Server) chan error {
 	return done
 }
 
-// greeting reads what greet says, to the end.
+// greeting checks that c receives what greet sends and closes c.
 func greeting(c net.Conn) error {
 	defer c.Close()
 	got, err := io.ReadAll(c)
@@ -48,7 +48,7 @@ func greeting(c net.Conn) error {
 	return err
 }
 
-func TestHandleRequestServesOneConnectionAndNoMore(t *testing.T) {
+func TestHandleRequestServesExactlyOneConnection(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s")
 	srv := &prefork.Server{Config: prefork.Config{Listen: []string{"unix://" + path}}, Handler: greet}
 	done := handleOne(t, srv)
@@ -64,17 +64,17 @@ func TestHandleRequestServesOneConnectionAndNoMore(t *testing.T) {
 	}
 	second, err := net.Dial("unix", path)
 	if err != nil {
-		t.Fatalf("nobody listens between two calls: %v", err)
+		t.Fatalf("connect between two calls: %v", err)
 	}
 	if err := srv.HandleRequest(t.Context()); err != nil {
 		t.Errorf("the second HandleRequest: %v", err)
 	}
 	if err := greeting(second); err != nil {
-		t.Errorf("who came between two calls: %v", err)
+		t.Errorf("client that connected between two calls: %v", err)
 	}
 }
 
-func TestHandleRequestInALoopAnswersEverybody(t *testing.T) {
+func TestHandleRequestInALoopAnswersEveryClient(t *testing.T) {
 	const clients, each = 4, 20
 	for name, goroutines := range map[string]int{"one loop": 1, "several": 3} {
 		address := freePort(t)
@@ -131,7 +131,7 @@ func TestHandleRequestInALoopAnswersEverybody(t *testing.T) {
 	}
 }
 
-func TestHandleRequestHearsAllListenersInTurn(t *testing.T) {
+func TestHandleRequestAcceptsFromAllListenersInTurn(t *testing.T) {
 	dir := t.TempDir()
 	busy, quiet := filepath.Join(dir, "busy"), filepath.Join(dir, "quiet")
 	srv := &prefork.Server{
@@ -141,7 +141,7 @@ func TestHandleRequestHearsAllListenersInTurn(t *testing.T) {
 		},
 		Handler: greet,
 	}
-	if err := srv.HandleRequest(t.Context()); err != nil { // it binds
+	if err := srv.HandleRequest(t.Context()); err != nil { // binds the listeners
 		t.Fatal(err)
 	}
 	defer srv.Close()
@@ -168,13 +168,13 @@ func TestHandleRequestHearsAllListenersInTurn(t *testing.T) {
 	}
 }
 
-func TestCloseEndsTheListeningAndHandleRequestBindsAnew(t *testing.T) {
+func TestCloseClosesTheListenersAndHandleRequestBindsAgain(t *testing.T) {
 	path, address := filepath.Join(t.TempDir(), "s"), freePort(t)
 	srv := &prefork.Server{
 		Config:  prefork.Config{Listen: []string{"unix://" + path, "tcp://" + address}},
 		Handler: greet,
 	}
-	if err := srv.Close(); err != nil { // nothing is open
+	if err := srv.Close(); err != nil { // no listener is open
 		t.Errorf("Close: %v", err)
 	}
 	for range 3 {
@@ -201,11 +201,11 @@ func TestCloseEndsTheListeningAndHandleRequestBindsAnew(t *testing.T) {
 	}
 }
 
-func TestCloseEndsTheCallThatWaits(t *testing.T) {
+func TestCloseEndsAWaitingHandleRequest(t *testing.T) {
 	address := freePort(t)
 	srv := &prefork.Server{Config: prefork.Config{Listen: []string{"tcp://" + address}}, Handler: greet}
 	first := handleOne(t, srv)
-	c, err := dial("tcp", address, first) // it has bound
+	c, err := dial("tcp", address, first) // waits until the listener is open
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -216,7 +216,8 @@ func TestCloseEndsTheCallThatWaits(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	go func() { waiting <- srv.HandleRequest(ctx) }()
-	// Whether it waits already or begins just now: it ends, or binds anew.
+	// Close may come before HandleRequest, which then binds again. So close until
+	// it returns.
 	for tick := time.NewTicker(2 * time.Millisecond); ; {
 		_ = srv.Close()
 		select {
@@ -254,7 +255,7 @@ func TestHandlerMayCloseItsServer(t *testing.T) {
 	}
 }
 
-func TestHandleRequestGivesUpAfterTheTimeout(t *testing.T) {
+func TestHandleRequestReturnsAfterTheTimeout(t *testing.T) {
 	calls := 0
 	srv := &prefork.Server{
 		Config: prefork.Config{
@@ -309,13 +310,14 @@ func TestRequestQueueSizeIsTheListenBacklog(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Errorf("HandleRequest: %v", err)
 	}
-	if queued != size+1 { // Linux counts so
+	if queued != size+1 { // Linux queues one more than the backlog
 		t.Errorf("%d connections queued, want %d", queued, size+1)
 	}
 }
 
-// A connection inherits SO_REUSEADDR from its listener, which is a surer sign
-// than a bind beside TIME_WAIT: a busy kernel forgets those early.
+// A connection inherits SO_REUSEADDR from its listener. A test that binds while
+// connections are in TIME_WAIT would be less reliable, because a busy kernel
+// drops them early.
 func TestAddressIsReusedUnlessForbidden(t *testing.T) {
 	for want, forbid := range []bool{true, false} {
 		address := freePort(t)
@@ -346,8 +348,8 @@ func TestAddressIsReusedUnlessForbidden(t *testing.T) {
 	}
 }
 
-// freePort returns an address that nobody listens on just now. Its port is none
-// of those that the kernel hands out, so that no other test gets it meanwhile.
+// freePort returns an address that is not in use. Its port is not in the range
+// from which the kernel chooses, so that no other test gets it meanwhile.
 func freePort(t *testing.T) string {
 	t.Helper()
 	for range 100 {
@@ -363,7 +365,7 @@ func freePort(t *testing.T) string {
 
 var testLink = regexp.MustCompile(`\[((?:Test|Example|Fuzz)\w*)\]\(([^)]+)\)`)
 
-func TestEveryTestThatTheSocketserverTableNamesExists(t *testing.T) {
+func TestEveryTestInTheSocketserverTableExists(t *testing.T) {
 	const page = "docs/socketserver.md"
 	text, err := os.ReadFile(page)
 	if err != nil {
@@ -371,7 +373,7 @@ func TestEveryTestThatTheSocketserverTableNamesExists(t *testing.T) {
 	}
 	links := testLink.FindAllSubmatch(text, -1)
 	if len(links) < 40 {
-		t.Errorf("%d links to tests in %s: has its form changed?", len(links), page)
+		t.Errorf("found only %d links to tests in %s", len(links), page)
 	}
 	for _, link := range links {
 		name, file := link[1], filepath.Join(filepath.Dir(page), string(link[2]))

@@ -46,18 +46,18 @@ func TestValidateReportsEveryProblemAtOnce(t *testing.T) {
 	}
 }
 
-func TestValidateRefusesWhatAWorkerCannotBeTold(t *testing.T) {
+func TestValidateRefusesMoreListenersThanAMessageHolds(t *testing.T) {
 	s := &Server{Handler: worker.HandlerFunc(nothing)}
 	for i := range 1800 {
 		s.Listen = append(s.Listen, fmt.Sprintf("tcp://127.0.0.1:%d", 10000+i))
 	}
 	problems := s.Validate()
 	if len(problems) != 1 || !strings.Contains(problems[0].Error(), "1800 listen addresses") {
-		t.Errorf("Validate() = %v, want one problem about their number", problems)
+		t.Errorf("Validate() = %v, want one problem about the number of addresses", problems)
 	}
 }
 
-func TestValidateRefusesTheCommonFormatForWhatIsNoHTTP(t *testing.T) {
+func TestValidateRefusesTheCommonFormatWithoutHTTP(t *testing.T) {
 	s := &Server{Handler: worker.HandlerFunc(nothing), AccessLog: "-", Config: Config{Access: Access{Format: "common"}}}
 	problems := s.Validate()
 	if len(problems) != 1 || !strings.HasPrefix(problems[0].Error(), "access_format: common is for") {
@@ -94,9 +94,9 @@ func TestReloadAppliesTheConfigThatItReturns(t *testing.T) {
 	}
 }
 
-// Code cannot travel to a worker that is a program started again, and what is
-// fixed cannot change, so a reload has no place for either.
-func TestAReloadCannotNameTheProgramOrWhatIsFixed(t *testing.T) {
+// A worker is the program started again, so the master cannot send it code. Some
+// settings are fixed for the life of the master. So Config has neither.
+func TestAReloadCannotChangeTheProgramOrFixedSettings(t *testing.T) {
 	config := reflect.TypeFor[Config]()
 	for f := range reflect.TypeFor[Server]().Fields() {
 		if _, both := config.FieldByName(f.Name); both {
@@ -106,20 +106,20 @@ func TestAReloadCannotNameTheProgramOrWhatIsFixed(t *testing.T) {
 	for _, groups := range []reflect.Type{config, reflect.TypeFor[Limits](), reflect.TypeFor[Timeouts](), reflect.TypeFor[Rollout](), reflect.TypeFor[Recycle](), reflect.TypeFor[Access]()} {
 		for f := range groups.Fields() {
 			if k := f.Type.Kind(); k == reflect.Func || k == reflect.Interface || k == reflect.Pointer {
-				t.Errorf("%s.%s is a %v, which cannot travel to a worker", groups.Name(), f.Name, k)
+				t.Errorf("%s.%s is a %v, which cannot be sent to a worker", groups.Name(), f.Name, k)
 			}
 		}
 	}
 }
 
-func TestForkingPoolIsSizedBySparesAndChildren(t *testing.T) {
+func TestForkingPoolSizeComesFromSparesAndChildren(t *testing.T) {
 	c := (&Config{Mode: worker.Forking, Workers: 3}).policyConfig()
 	if !c.OneShot || c.MinSpare != 3 || c.Max != policy.DefaultMaxChildren {
 		t.Errorf("policy configuration = %+v", c)
 	}
 }
 
-func TestWorkersAreOneACPUButMaxWorkersAtMost(t *testing.T) {
+func TestWorkersDefaultToOnePerCPUUpToMaxWorkers(t *testing.T) {
 	cpus := runtime.NumCPU()
 	for _, test := range []struct{ workers, most, wantMin, wantMax int }{
 		{0, 0, cpus, cpus},

@@ -1,5 +1,5 @@
-// Package golden compares what a test makes with a file that holds what is
-// expected. `go test PACKAGE -update` writes the files of a package anew.
+// Package golden compares the output of a test with a golden file. `go test
+// PACKAGE -update` rewrites the golden files of a package.
 package golden
 
 import (
@@ -8,12 +8,13 @@ import (
 	"testing"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew")
+var update = flag.Bool("update", false, "rewrite the golden files")
 
-// Updating reports whether the files are to be written anew.
+// Updating reports whether the flag -update is set.
 func Updating() bool { return *update }
 
-// Check fails the test if the file does not hold exactly got.
+// Check fails the test unless the contents of the file equal got. With -update
+// it writes the file first.
 func Check(tb testing.TB, path, got string) {
 	tb.Helper()
 	if *update {
@@ -24,11 +25,11 @@ func Check(tb testing.TB, path, got string) {
 		tb.Fatal(err)
 	}
 	if got != string(want) {
-		tb.Errorf("%s differs (go test -update writes it anew), got:\n%s\nwant:\n%s", path, got, want)
+		tb.Errorf("%s differs (go test -update rewrites it), got:\n%s\nwant:\n%s", path, got, want)
 	}
 }
 
-// Write writes a file anew.
+// Write writes a golden file.
 func Write(tb testing.TB, path, text string) {
 	tb.Helper()
 	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {

@@ -1,6 +1,6 @@
-// Package needtool lets tests say what they need of the machine. A test that
-// does not find it is skipped with a reason; where PREFORK_TEST_STRICT=1 is
-// set, as .ci/run does, it fails: there, nothing may be left out unnoticed.
+// Package needtool skips tests that need something that the machine does not
+// have. With PREFORK_TEST_STRICT=1, which .ci/run sets, such a test fails
+// instead.
 package needtool
 
 import (
@@ -12,8 +12,8 @@ import (
 // Strict is the environment variable that makes a missing tool a failure.
 const Strict = "PREFORK_TEST_STRICT"
 
-// Need returns the path of a program, or skips the test. The package is the
-// Debian package that has it.
+// Need returns the path of a program, or skips the test. debian is the Debian
+// package of the program.
 func Need(tb testing.TB, program, debian string) string {
 	tb.Helper()
 	path, err := exec.LookPath(program)

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// recorder notes how a test ended, and ends it as testing.T does.
+// recorder is a testing.TB that records how the test ended.
 type recorder struct {
 	testing.TB
 	skipped, failed string
@@ -51,7 +51,7 @@ func TestAMissingToolFailsTheTestWhenStrict(t *testing.T) {
 	}
 }
 
-func TestAToolThatIsThereIsFound(t *testing.T) {
+func TestAnInstalledToolIsFound(t *testing.T) {
 	if path := Need(t, "go", "golang"); path == "" {
 		t.Error("no path")
 	}

@@ -1,4 +1,4 @@
-// Package testdir gives tests directories for sockets.
+// Package testdir creates directories for the sockets of tests.
 package testdir
 
 import (
@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// Short is tb.TempDir with a path that leaves room for a socket's name: that
-// ends at 107 bytes, and the name of a test is part of the other.
+// Short is tb.TempDir with a short path. The path of a Unix socket has at most
+// 107 bytes, and the path of tb.TempDir contains the name of the test.
 func Short(tb testing.TB) string {
 	tb.Helper()
 	dir, err := os.MkdirTemp("", "pf")

@@ -1,12 +1,12 @@
-// Command mutants breaks the project on purpose, one promise at a time, and
-// runs the tests that should notice. mutants.txt has the list and its format.
-// No file of the tree is changed: the go command sees each mutant through an
-// overlay.
+// Command mutants changes the code so that it breaks a promise, one promise at a
+// time, and runs the tests that should fail. mutants.txt has the list and its
+// format. No file of the tree is changed: the go command gets each mutant
+// through an overlay.
 //
 //	go run ./mutants [-sample N] [-seed N] [-parallel N] [-run REGEXP]
 //
-// It exits with 1 if a mutant survives, does not build, or is stale: its text
-// is not found exactly once, or its tests are gone.
+// It exits with 1 if a mutant survives, does not build or is stale. A mutant is
+// stale if its text is not found exactly once, or its tests do not exist.
 package main
 
 import (
@@ -29,7 +29,7 @@ import (
 	"time"
 )
 
-// limit bounds the tests of one mutant: one that hangs is noticed, too.
+// limit bounds the tests of one mutant, because a mutant may hang.
 const limit = 90 * time.Second
 
 // mutant is one entry of the list.
@@ -39,7 +39,7 @@ type mutant struct {
 	line                       int
 }
 
-// outcome is what became of a mutant.
+// outcome is the result for a mutant.
 type outcome string
 
 const (
@@ -52,8 +52,8 @@ const (
 func main() {
 	list := flag.String("list", "mutants/mutants.txt", "file with the mutants")
 	root := flag.String("root", "..", "directory of the module")
-	sample := flag.Int("sample", 0, "how many mutants to choose at random; 0 all")
-	seed := flag.Uint64("seed", 0, "of the choice; 0 the date")
+	sample := flag.Int("sample", 0, "how many mutants to choose at random; 0 is all")
+	seed := flag.Uint64("seed", 0, "seed of the choice; 0 is the date")
 	parallel := flag.Int("parallel", 2, "how many at a time")
 	pattern := flag.String("run", "", "only mutants whose name or file matches")
 	flag.Parse()
@@ -63,7 +63,7 @@ func main() {
 	}
 }
 
-// choose returns the mutants that match, or a random sample of them.
+// choose returns the mutants that match pattern, or a random sample of them.
 func choose(mutants []mutant, pattern string, sample int, seed uint64) ([]mutant, error) {
 	match, err := regexp.Compile(pattern)
 	if err != nil {
@@ -99,11 +99,11 @@ func run(list, root string, sample int, seed uint64, parallel int, pattern strin
 	if mutants, err = choose(mutants, pattern, sample, seed); err != nil {
 		return err
 	}
-	begun := time.Now()
-	if err := healthy(root, mutants); err != nil {
+	start := time.Now()
+	if err := testUnchanged(root, mutants); err != nil {
 		return err
 	}
-	fmt.Printf("the tests pass without a mutant (%.0fs)\n", time.Since(begun).Seconds())
+	fmt.Printf("the tests pass without a mutant (%.0fs)\n", time.Since(start).Seconds())
 	dir, err := os.MkdirTemp("", "prefork-mutants-")
 	if err != nil {
 		return err
@@ -134,14 +134,14 @@ func run(list, root string, sample int, seed uint64, parallel int, pattern strin
 	close(queue)
 	group.Wait()
 	fmt.Printf("%d mutants: %d killed, %d survived, %d stale, %d not built; %.0fs\n", len(mutants),
-		counts[killed], counts[survived], counts[stale], counts[unbuilt], time.Since(begun).Seconds())
+		counts[killed], counts[survived], counts[stale], counts[unbuilt], time.Since(start).Seconds())
 	if counts[killed] != len(mutants) || len(mutants) == 0 {
 		return errors.New("not every mutant was killed")
 	}
 	return nil
 }
 
-// parse reads the list; mutants.txt explains it.
+// parse reads the list. mutants.txt explains its format.
 func parse(r io.Reader) ([]mutant, error) {
 	var mutants []mutant
 	names := map[string]bool{}
@@ -154,7 +154,7 @@ func parse(r io.Reader) ([]mutant, error) {
 		}
 		if key == "mutant" {
 			if value == "" || names[value] {
-				return nil, fmt.Errorf("%d: the name %q is empty or not the only one", n, value)
+				return nil, fmt.Errorf("%d: the name %q is empty or not unique", n, value)
 			}
 			names[value] = true
 			mutants = append(mutants, mutant{name: value, line: n})
@@ -166,7 +166,7 @@ func parse(r io.Reader) ([]mutant, error) {
 		m := &mutants[len(mutants)-1]
 		field, known := map[string]*string{"breaks": &m.breaks, "in": &m.in, "from": &m.from, "to": &m.to, "package": &m.pkg, "run": &m.run}[key]
 		if !known || *field != "" {
-			return nil, fmt.Errorf("%d: %q is unknown or there twice", n, key)
+			return nil, fmt.Errorf("%d: %q is unknown or appears twice", n, key)
 		}
 		*field = value
 	}
@@ -178,8 +178,8 @@ func parse(r io.Reader) ([]mutant, error) {
 	return mutants, lines.Err()
 }
 
-// healthy runs the tests of all the mutants on the tree as it is.
-func healthy(root string, mutants []mutant) error {
+// testUnchanged runs the tests of all mutants on the unchanged tree.
+func testUnchanged(root string, mutants []mutant) error {
 	patterns := map[string][]string{}
 	for _, m := range mutants {
 		if !slices.Contains(patterns[m.pkg], m.run) {
@@ -194,10 +194,11 @@ func healthy(root string, mutants []mutant) error {
 	return nil
 }
 
-// notBuilt is what the go command says, in a test that builds a program too.
+// notBuilt matches the output of the go command if a build fails, also inside a
+// test that builds a program.
 var notBuilt = regexp.MustCompile(`\[(build|setup) failed\]|build \S+: exit status`)
 
-// find returns the file that a mutant changes, and its text.
+// find returns the path and the text of the file that a mutant changes.
 func (m mutant) find(root string) (path, text string, err error) {
 	files := []string{filepath.Join(root, m.in)}
 	if ext := filepath.Ext(m.in); ext != ".go" && ext != ".tmpl" { // a package
@@ -253,9 +254,10 @@ func try(root, dir string, m mutant) (outcome, string) {
 	return survived, fmt.Sprintf("%s\n=> %s\ngo test %s -run '%s' passes", m.from, m.to, m.pkg, m.run)
 }
 
-// goTest runs tests. GOFLAGS hands the overlay to what they build, too.
+// goTest runs tests. GOFLAGS passes the overlay also to programs that the tests
+// build.
 func goTest(root, overlay string, limit time.Duration, pkg, pattern string) (string, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), limit+time.Minute) // the build takes its time
+	ctx, cancel := context.WithTimeout(context.Background(), limit+time.Minute) // a minute for the build
 	defer cancel()
 	command := exec.CommandContext(ctx, "go", "test", "-count=1", "-short", "-failfast", "-vet=off",
 		"-timeout", limit.String(), "-run", pattern, pkg)
@@ -263,7 +265,7 @@ func goTest(root, overlay string, limit time.Duration, pkg, pattern string) (str
 	if overlay != "" {
 		command.Env = append(command.Env, "GOFLAGS="+os.Getenv("GOFLAGS")+" -overlay="+overlay)
 	}
-	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // what it starts ends with it
+	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // so that Cancel kills its child processes too
 	command.Cancel = func() error { return syscall.Kill(-command.Process.Pid, syscall.SIGKILL) }
 	command.WaitDelay = time.Second
 	out, err := command.CombinedOutput()

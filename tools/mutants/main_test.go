@@ -17,7 +17,7 @@ package ./lib
 run     TestAdd
 `
 
-func TestTheListIsRead(t *testing.T) {
+func TestParseReadsTheList(t *testing.T) {
 	got, err := parse(strings.NewReader("# comment\n" + entry))
 	if err != nil || len(got) != 1 || got[0].from != "return a + b" || got[0].run != "TestAdd" || got[0].line != 3 {
 		t.Errorf("%+v, %v", got, err)
@@ -35,7 +35,7 @@ func TestTheListIsRead(t *testing.T) {
 	}
 }
 
-// The whole run takes long, and a text that has moved is seen at once.
+// The whole run takes long. This test finds texts that have moved at once.
 func TestNoMutantOfTheListIsStale(t *testing.T) {
 	f, err := os.Open("mutants.txt")
 	if err != nil {
@@ -53,7 +53,7 @@ func TestNoMutantOfTheListIsStale(t *testing.T) {
 	}
 }
 
-// A module with one function and one test that sees less than it should.
+// The module has one function, and a test that misses some changes.
 func TestAMutantIsKilledSurvivesOrIsStale(t *testing.T) {
 	root := t.TempDir()
 	if err := os.Mkdir(filepath.Join(root, "lib"), 0o700); err != nil {
@@ -88,8 +88,8 @@ func TestAMutantIsKilledSurvivesOrIsStale(t *testing.T) {
 		if c.run != "" {
 			m.run = c.run
 		}
-		if got, why := try(root, t.TempDir(), m); got != c.want {
-			t.Errorf("%+v: %s, %s; want %s", c, got, why, c.want)
+		if got, detail := try(root, t.TempDir(), m); got != c.want {
+			t.Errorf("%+v: %s, %s; want %s", c, got, detail, c.want)
 		}
 	}
 }

@@ -1,6 +1,6 @@
-// Command testreport reads what `go test -json` writes, prints what `go test`
-// would have printed, and counts the skipped tests. One that the list does not
-// allow is a failure: a machine without the tools passes every test.
+// Command testreport reads the output of `go test -json`, prints what `go test`
+// would have printed, and counts the skipped tests. A skip that the list does
+// not allow is a failure, because a machine without the tools skips their tests.
 //
 //	go test -json ./... | testreport -allow FILE
 //
@@ -27,7 +27,7 @@ import (
 type event struct{ Action, Package, ImportPath, Test, Output string }
 
 func main() {
-	list := flag.String("allow", "", "file with the skips that are allowed")
+	list := flag.String("allow", "", "file with the allowed skips")
 	flag.Parse()
 	if err := run(*list, os.Stdin, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "testreport:", err)
@@ -51,7 +51,7 @@ func run(list string, in io.Reader, out io.Writer) error {
 		}
 		var e event
 		if json.Unmarshal([]byte(line), &e) != nil {
-			fmt.Fprint(out, line) // of the go command itself
+			fmt.Fprint(out, line) // output of the go command itself
 			continue
 		}
 		name := e.Package + "." + e.Test
@@ -98,8 +98,8 @@ func run(list string, in io.Reader, out io.Writer) error {
 	return nil
 }
 
-// printOutputs prints what a test has said. What failed may be the package: then
-// it is what all tests have said that did not end, such as a panic.
+// printOutputs prints the output of a failed test. If a package failed, for
+// example with a panic, it prints the output of all tests that did not end.
 func printOutputs(out io.Writer, outputs map[string]string, name string) {
 	for _, test := range slices.Sorted(maps.Keys(outputs)) {
 		if test == name || strings.HasSuffix(name, ".") && strings.HasPrefix(test, name) {
@@ -109,7 +109,7 @@ func printOutputs(out io.Writer, outputs map[string]string, name string) {
 	}
 }
 
-// reasonOf returns the last thing that a test has said, on one line.
+// reasonOf returns the last line of a test's output.
 func reasonOf(output string) string {
 	lines := strings.Split(strings.TrimSpace(output), "\n")
 	for i := len(lines) - 1; i >= 0; i-- {
@@ -120,7 +120,7 @@ func reasonOf(output string) string {
 	return "no reason given"
 }
 
-// rule allows skips.
+// rule allows skips for a reason.
 type rule struct {
 	skip *regexp.Regexp
 	why  string

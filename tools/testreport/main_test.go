@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// what a test that passes, one that is skipped and one that fails look like.
+// Output of go test -json: tests that pass, are skipped, fail and panic, the end
+// of a package, and a failed build.
 const (
 	passes = `{"Action":"run","Package":"p","Test":"TestA"}
 {"Action":"output","Package":"p","Test":"TestA","Output":"noise\n"}
@@ -42,7 +43,7 @@ func TestASkipMustBeAllowed(t *testing.T) {
 	for _, c := range []struct {
 		name, list, in string
 		ok             bool
-		says           string
+		want           string
 	}{
 		{"all pass", "", passes + ends, true, "ok  \tp\t0.1s\n1 tests passed, 0 skipped\n"},
 		{"a skip", "", passes + skips + ends, false, "not allowed here: p.TestB: b_test.go:1: no nginx"},
@@ -55,8 +56,8 @@ func TestASkipMustBeAllowed(t *testing.T) {
 	} {
 		var out strings.Builder
 		err := run(c.list, strings.NewReader(c.in), &out)
-		if (err == nil) != c.ok || !strings.Contains(out.String(), c.says) || strings.Contains(out.String(), "noise") {
-			t.Errorf("%s: %v, %q; want ok %v and %q", c.name, err, out.String(), c.ok, c.says)
+		if (err == nil) != c.ok || !strings.Contains(out.String(), c.want) || strings.Contains(out.String(), "noise") {
+			t.Errorf("%s: %v, %q; want ok %v and %q", c.name, err, out.String(), c.ok, c.want)
 		}
 	}
 }
