@@ -1,9 +1,9 @@
-# `make` lists what can be made.
+# `make` lists the targets.
 .DEFAULT_GOAL := help
 GO ?= go
 FUZZTIME ?= 50000x
 
-# Where `make install` puts things; all of it below DESTDIR, for packagers.
+# Directories of `make install`. Packagers set DESTDIR, which is put before each.
 PREFIX ?= /usr/local
 BINDIR ?= $(PREFIX)/bin
 SYSCONFDIR ?= /etc
@@ -17,15 +17,18 @@ help: ## list the targets
 .PHONY: build
 build: bin/prefork ## build the daemon into bin/
 
-# By its sources, so that `sudo make install` after `make build` needs no Go.
+# bin/prefork depends on its sources, so that `sudo make install` after
+# `make build` does not need Go.
 SOURCES := $(shell find . -name '*.go' ! -name '*_test.go' ! -path './bench/*' ! -path './tools/*' ! -path './integration/*') \
 	$(wildcard cmd/prefork/internal/page/page.*) worker/handlers/index.html go.mod go.sum
-# Static: in mode forking each connection pays for a process start, a quarter of
-# which is the dynamic loader and the threads of the C library.
+# The program is linked statically. In mode forking each connection starts a
+# process, and the dynamic loader and the C library would take a quarter of that
+# time.
 bin/prefork: $(SOURCES)
 	CGO_ENABLED=0 $(GO) build -o $@ ./cmd/prefork
 
-# The units name /usr/local/bin and /etc; what is installed names the real places.
+# The units contain /usr/local/bin and /etc. `make install` replaces them by the
+# real directories.
 .PHONY: install
 install: bin/prefork ## install the daemon, its units and a configuration (DESTDIR, PREFIX)
 	install -d "$(DESTDIR)$(BINDIR)" "$(DESTDIR)$(UNITDIR)" "$(DESTDIR)$(SYSCONFDIR)/prefork"
@@ -40,7 +43,7 @@ install: bin/prefork ## install the daemon, its units and a configuration (DESTD
 	else install -m 0644 deploy/prefork.toml "$$config" && echo "installed $$config"; fi
 
 .PHONY: uninstall
-uninstall: ## remove what install installed, but for a configuration that was changed
+uninstall: ## remove what install installed, but keep a changed configuration
 	rm -f "$(DESTDIR)$(BINDIR)/prefork" $(UNITS:%="$(DESTDIR)$(UNITDIR)/%")
 	@config="$(DESTDIR)$(SYSCONFDIR)/prefork/prefork.toml"; \
 	if [ -e "$$config" ] && cmp -s deploy/prefork.toml "$$config"; then rm -f "$$config"; \
@@ -48,7 +51,7 @@ uninstall: ## remove what install installed, but for a configuration that was ch
 	@rmdir "$(DESTDIR)$(SYSCONFDIR)/prefork" 2>/dev/null || true
 
 .PHONY: test
-test: ## run the tests, as the README does
+test: ## run the tests
 	$(GO) test ./...
 
 .PHONY: race
@@ -56,7 +59,7 @@ race: ## run the tests under the race detector
 	$(GO) test -race -short ./...
 
 .PHONY: systemd-test
-systemd-test: ## the daemon under a real systemd in a container; root, minutes
+systemd-test: ## test the daemon under a real systemd in a container; needs root, takes minutes
 	PREFORK_SYSTEMD_TEST=1 $(GO) test -count=1 -timeout 30m -v ./integration/systemd
 
 .PHONY: lint
@@ -67,34 +70,34 @@ lint: ## gofmt, vet and the linters listed in .golangci.yml
 	bin/golangci-lint run ./...
 
 .PHONY: fuzz
-fuzz: ## every fuzz target with FUZZTIME inputs
+fuzz: ## run every fuzz target with FUZZTIME inputs
 	./scripts/fuzz.sh $(FUZZTIME)
 
 SAMPLE ?= 0
 PARALLEL ?= 2
 .PHONY: mutants
-mutants: ## break the promises one by one; every mutant must fail a test (SAMPLE=12 for a few)
+mutants: ## break the promises one by one; each mutant must fail a test (SAMPLE=12 runs twelve)
 	cd tools && $(GO) run ./mutants -parallel $(PARALLEL) -sample $(SAMPLE)
 
 .PHONY: bench
-bench: ## the benchmarks of every package, without the tests
+bench: ## run the benchmarks of every package, without the tests
 	$(GO) test -run '^$$' -bench . -benchtime 1s ./ipc ./master/policy ./worker
 
 .PHONY: figures
-figures: ## peers and prefork side by side; needs python3, nginx and wrk (see docs/benchmarks.md)
+figures: ## compare prefork with other servers; needs python3, nginx and wrk (see docs/benchmarks.md)
 	cd bench && $(GO) run . -rounds 7
 
-# PATH=... on the command line is a path of the shell for every other target,
-# and make hands it to all recipes: here it is the module's, and the shell's is
-# read from the environment that make itself was started with.
+# Here PATH on the command line is the import path, but make passes it to the
+# recipe as the shell's PATH too. The shell's real PATH is read from the
+# environment of make.
 ifeq ($(filter module,$(MAKECMDGOALS)) $(origin PATH),module command line)
 MODULE := $(PATH)
 override PATH := $(shell PATH=/usr/bin:/bin; tr '\0' '\n' <"/proc/$$PPID/environ" | sed -n 's/^PATH=//p')
 endif
 .PHONY: module
-module: ## give the project another import path: PATH=host/owner/prefork
+module: ## change the import path of the project: PATH=host/owner/prefork
 	./scripts/module.sh "$(MODULE)"
 
 .PHONY: clean
-clean: ## remove what was built
+clean: ## remove the built programs
 	rm -rf bin
