@@ -9,14 +9,14 @@ import (
 	"prefork/internal/script"
 )
 
-// eventTypes are all types of events, for script.Parse.
+// eventTypes are all types of events, for parseLine.
 var eventTypes = []any{
 	Boot{}, Spawned{}, SpawnFailed{}, Ready{}, Failed{}, Busy{}, Drained{}, Terminated{}, Leaving{}, Closed{}, Unfit{}, Exited{}, Sampled{},
 	Cancel{}, Reload{}, Loaded{}, Listening{}, Scale{}, Recycle{}, Drain{}, Interrupt{}, Stop{}, Tick{},
 }
 
 func parseEvent(line string) (Event, error) {
-	v, err := script.Parse(line, eventTypes...)
+	v, err := parseLine(line, eventTypes...)
 	ev, _ := v.(Event)
 	return ev, err
 }
@@ -70,7 +70,7 @@ func TestBadScriptLinesAreRefused(t *testing.T) {
 		"", "explode", "ready", "ready id=x", "ready id=1 color=red", `failed id=1 err="no end`, `failed id=1 err="\q"`, "scale by=much",
 		"boot min=1 min=x", "boot probation=soon", "sampled active=1",
 	} {
-		if ev, err := parseEvent(text); !errors.Is(err, script.ErrLine) {
+		if ev, err := parseEvent(text); !errors.Is(err, errLine) {
 			t.Errorf("%q: got %v, %v, want an error", text, ev, err)
 		}
 	}
