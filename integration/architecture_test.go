@@ -57,7 +57,7 @@ var arrows = []struct {
 	imports []string
 }{
 	{"prefork/ipc", nil},
-	{"prefork/systemd", []string{"prefork/internal/testdir"}},
+	{"prefork/systemd", nil},
 	{"prefork/internal/value", nil},
 	{"prefork/internal/setting", []string{"prefork/internal/value"}},
 	{"prefork/internal/logs", []string{"prefork/internal/value"}},

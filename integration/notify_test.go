@@ -16,7 +16,7 @@ import (
 	"prefork/integration/testconf"
 	"prefork/internal/testdir"
 	"prefork/systemd"
-	"prefork/systemd/notifytest"
+	"prefork/integration/notifytest"
 )
 
 // startManaged starts the test server as a service manager does that has these

@@ -18,7 +18,7 @@ import (
 	"prefork/ipc"
 	"prefork/master/policy"
 	"prefork/systemd"
-	"prefork/systemd/notifytest"
+	"prefork/integration/notifytest"
 )
 
 // busyManager returns a master whose service manager has no room for another

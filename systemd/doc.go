@@ -76,8 +76,6 @@
 // the service is ready or healthy. The vsock notification of virtual machines is
 // not supported.
 //
-// Package notifytest records notifications in tests.
-//
 // # Sources
 //
 // sd_notify(3), sd_listen_fds(3), sd_watchdog_enabled(3),

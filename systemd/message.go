@@ -58,33 +58,6 @@ func EncodeMessage(fields ...Field) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// DecodeMessage reads a datagram in the form that EncodeMessage writes, or with a
-// newline at its end, as many programs send it. It is as strict as EncodeMessage,
-// because it is for tests of senders; systemd itself skips unknown lines.
-func DecodeMessage(data []byte) ([]Field, error) {
-	if len(data) > MaxMessage {
-		return nil, fmt.Errorf("decode notification: %d bytes, systemd ignores more than %d", len(data), MaxMessage)
-	}
-	text := strings.TrimSuffix(string(data), "\n")
-	if text == "" {
-		return nil, errors.New("decode notification: no fields")
-	}
-	lines := strings.Split(text, "\n")
-	fields := make([]Field, 0, len(lines))
-	for _, line := range lines {
-		name, value, ok := strings.Cut(line, "=")
-		if !ok {
-			return nil, fmt.Errorf("decode notification: line %.80q has no '='", line)
-		}
-		f := Field{name, value}
-		if err := f.check(); err != nil {
-			return nil, fmt.Errorf("decode notification: %w", err)
-		}
-		fields = append(fields, f)
-	}
-	return fields, nil
-}
-
 func (f Field) check() error {
 	if f.Name == "" {
 		return errors.New("field without a name")

@@ -1,7 +1,6 @@
 package systemd
 
 import (
-	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -50,21 +49,6 @@ func TestEncodeFillsAMessageToTheLastByte(t *testing.T) {
 	}
 }
 
-func TestDecodeTakesOneNewlineAtTheEnd(t *testing.T) {
-	fields, err := DecodeMessage([]byte("READY=1\nSTATUS=a=b\n"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if want := []Field{{"READY", "1"}, {"STATUS", "a=b"}}; !slices.Equal(fields, want) {
-		t.Errorf("got %v, want %v", fields, want)
-	}
-	for _, bad := range []string{"", "\n", "READY=1\n\n", "READY", "=1", "READY=1\n\nSTATUS=", strings.Repeat("x", MaxMessage+1)} {
-		if fields, err := DecodeMessage([]byte(bad)); err == nil {
-			t.Errorf("%.20q was read as %v", bad, fields)
-		}
-	}
-}
-
 func TestAnyStatusCanBeSent(t *testing.T) {
 	for name, test := range map[string]struct{ text, want string }{
 		"plain":       {"4 workers, generation 7", "4 workers, generation 7"},
@@ -94,41 +78,6 @@ func FuzzStatusIsAlwaysSendable(f *testing.F) {
 		}
 		if _, err := EncodeMessage(Field{"READY", "1"}, field); err != nil {
 			t.Fatal(err)
-		}
-	})
-}
-
-func FuzzDecodedMessagesEncodeToThemselves(f *testing.F) {
-	for _, seed := range []string{"READY=1", "READY=1\nSTATUS=a b\n", "A=\nB==", "FDSTORE=1\nFDNAME=a:b", "\n\n", "x\x00"} {
-		f.Add([]byte(seed))
-	}
-	f.Fuzz(func(t *testing.T, data []byte) {
-		fields, err := DecodeMessage(data)
-		if err != nil {
-			return
-		}
-		again, err := EncodeMessage(fields...)
-		if err != nil {
-			t.Fatalf("%q was read as %v, which cannot be written: %v", data, fields, err)
-		}
-		if got, want := string(again), strings.TrimSuffix(string(data), "\n"); got != want {
-			t.Fatalf("%q came back as %q", want, got)
-		}
-	})
-}
-
-func FuzzEncodedMessagesDecodeToThemselves(f *testing.F) {
-	f.Add("READY", "1", "STATUS", "a=b")
-	f.Add("A", "", "B", "\n")
-	f.Fuzz(func(t *testing.T, name1, value1, name2, value2 string) {
-		fields := []Field{{name1, value1}, {name2, value2}}
-		data, err := EncodeMessage(fields...)
-		if err != nil {
-			return
-		}
-		got, err := DecodeMessage(data)
-		if err != nil || !slices.Equal(got, fields) {
-			t.Fatalf("%v went out as %q and came back as %v, %v", fields, data, got, err)
 		}
 	})
 }

@@ -16,7 +16,7 @@ import (
 
 	"prefork/internal/testdir"
 	"prefork/systemd"
-	"prefork/systemd/notifytest"
+	"prefork/integration/notifytest"
 )
 
 const patience = 10 * time.Second

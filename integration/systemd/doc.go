@@ -1,6 +1,6 @@
 // Package systemd tests the daemon under a real systemd, which is the first
 // process of a container. The container uses this machine's installation. Tests
-// with a fake service manager use package prefork/systemd/notifytest.
+// with a fake service manager use package prefork/integration/notifytest.
 //
 //	test ──► keeper ──► systemd-nspawn ──► systemd ──► prefork.service
 //	 │       own mounts    an overlay        PID 1       master, workers

@@ -16,7 +16,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	notify "prefork/systemd"
+	"prefork/integration/notifytest"
+	"prefork/systemd"
 )
 
 // keeperEnv holds the order of a keeper. If it is set, the test binary runs as a
@@ -179,13 +180,13 @@ func listenEvents(name string) (*events, error) {
 
 // forward reports the leader and the end of the boot until the socket is closed.
 func (e *events) forward(leader chan<- int) {
-	buf := make([]byte, notify.MaxMessage)
+	buf := make([]byte, systemd.MaxMessage)
 	for {
 		n, err := e.Read(buf)
 		if err != nil {
 			return
 		}
-		fields, err := notify.DecodeMessage(buf[:n])
+		fields, err := notifytest.Decode(buf[:n])
 		if err != nil {
 			continue
 		}

@@ -222,3 +222,53 @@ func FuzzParseControl(f *testing.F) {
 		}
 	})
 }
+
+func TestDecodeTakesOneNewlineAtTheEnd(t *testing.T) {
+	fields, err := Decode([]byte("READY=1\nSTATUS=a=b\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := []systemd.Field{{Name: "READY", Value: "1"}, {Name: "STATUS", Value: "a=b"}}; !slices.Equal(fields, want) {
+		t.Errorf("got %v, want %v", fields, want)
+	}
+	for _, bad := range []string{"", "\n", "READY=1\n\n", "READY", "=1", "READY=1\n\nSTATUS=", strings.Repeat("x", systemd.MaxMessage+1)} {
+		if fields, err := Decode([]byte(bad)); err == nil {
+			t.Errorf("%.20q was read as %v", bad, fields)
+		}
+	}
+}
+
+func FuzzDecodedMessagesEncodeToThemselves(f *testing.F) {
+	for _, seed := range []string{"READY=1", "READY=1\nSTATUS=a b\n", "A=\nB==", "FDSTORE=1\nFDNAME=a:b", "\n\n", "x\x00"} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		fields, err := Decode(data)
+		if err != nil {
+			return
+		}
+		again, err := systemd.EncodeMessage(fields...)
+		if err != nil {
+			t.Fatalf("%q was read as %v, which cannot be written: %v", data, fields, err)
+		}
+		if got, want := string(again), strings.TrimSuffix(string(data), "\n"); got != want {
+			t.Fatalf("%q came back as %q", want, got)
+		}
+	})
+}
+
+func FuzzEncodedMessagesDecodeToThemselves(f *testing.F) {
+	f.Add("READY", "1", "STATUS", "a=b")
+	f.Add("A", "", "B", "\n")
+	f.Fuzz(func(t *testing.T, name1, value1, name2, value2 string) {
+		fields := []systemd.Field{{Name: name1, Value: value1}, {Name: name2, Value: value2}}
+		data, err := systemd.EncodeMessage(fields...)
+		if err != nil {
+			return
+		}
+		got, err := Decode(data)
+		if err != nil || !slices.Equal(got, fields) {
+			t.Fatalf("%v went out as %q and came back as %v, %v", fields, data, got, err)
+		}
+	})
+}

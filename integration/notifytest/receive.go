@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -67,7 +68,7 @@ func parse(data, oob []byte, flags int) (Message, []int) {
 	case flags&unix.MSG_CTRUNC != 0:
 		m.Err = errors.New("control data truncated")
 	default:
-		m.Fields, m.Err = systemd.DecodeMessage(data)
+		m.Fields, m.Err = Decode(data)
 	}
 	if m.Err == nil {
 		m.Err = m.check()
@@ -76,6 +77,27 @@ func parse(data, oob []byte, flags int) (Message, []int) {
 		m.Fields = nil
 	}
 	return m, fds
+}
+
+// Decode reads a datagram in the form that systemd.EncodeMessage writes, or with
+// a newline at its end, as many programs send it. It is as strict as that
+// function; systemd itself skips unknown lines.
+func Decode(data []byte) (fields []systemd.Field, err error) {
+	text := strings.TrimSuffix(string(data), "\n")
+	if text == "" {
+		return nil, errors.New("no fields")
+	}
+	for line := range strings.SplitSeq(text, "\n") {
+		name, value, ok := strings.Cut(line, "=")
+		if !ok {
+			return nil, fmt.Errorf("line %.80q has no '='", line)
+		}
+		fields = append(fields, systemd.Field{Name: name, Value: value})
+	}
+	if _, err := systemd.EncodeMessage(fields...); err != nil {
+		return nil, err
+	}
+	return fields, nil
 }
 
 func (m *Message) parseControl(oob []byte) (fds []int, err error) {
