@@ -3,6 +3,7 @@ package master
 import (
 	"cmp"
 	"context"
+	"maps"
 	"os"
 	"slices"
 	"sync"
@@ -41,11 +42,7 @@ func (m *Master) status() Status {
 	for i, row := range m.slots {
 		slots[i] = *row
 	}
-	for _, v := range m.machine.Workers() {
-		w := m.workers[v.ID]
-		if w == nil {
-			continue
-		}
+	for _, w := range slices.SortedFunc(maps.Values(m.workers), func(a, b *worker) int { return a.slot - b.slot }) {
 		m.count(w)
 		s.Totals.add(&w.counted)
 		latency.add(&w.counted.latency)
@@ -55,7 +52,7 @@ func (m *Master) status() Status {
 		sum.add(&w.counted)
 		sum.CPUS += row.CPUS
 		slots[w.slot] = sum
-		row.State = v.State.Shown(row.Active, m.current.config.Policy.OneShot).String()
+		row.State = m.machine.WorkerState(w.id).Shown(row.Active, m.current.config.Policy.OneShot).String()
 		s.Totals.Active += row.Active
 		s.Workers = append(s.Workers, row)
 	}

@@ -3,20 +3,8 @@ package policy
 import (
 	"cmp"
 	"fmt"
-	"slices"
 	"strconv"
 )
-
-// WorkerView is a living worker, for the status. Times are on the machine's
-// clock.
-type WorkerView struct {
-	ID         ID
-	Slot       int
-	PID        int // 0 before Spawned
-	Generation int
-	State      WorkerState
-	Held       bool // draining only until the probation ends
-}
 
 // State returns what the server is doing.
 func (m *Machine) State() State { return m.state }
@@ -51,23 +39,16 @@ func (m *Machine) Target() string {
 	return strconv.Itoa(g.min)
 }
 
-// Workers returns the living workers, by slot.
-func (m *Machine) Workers() []WorkerView {
-	var views []WorkerView
-	for _, g := range m.generations {
-		for _, w := range g.members {
-			v := WorkerView{
-				ID: w.id, Slot: w.slot, PID: w.pid, Generation: g.number,
-				State: w.state, Held: w.held,
-			}
-			if w.held {
-				v.State = WorkerDraining
-			}
-			views = append(views, v)
-		}
+// WorkerState returns the state of a worker. One that is held is draining.
+func (m *Machine) WorkerState(id ID) WorkerState {
+	switch w := m.workers[id]; {
+	case w == nil:
+		return WorkerGone
+	case w.held:
+		return WorkerDraining
+	default:
+		return w.state
 	}
-	slices.SortFunc(views, func(a, b WorkerView) int { return a.Slot - b.Slot })
-	return views
 }
 
 // Closes reports whether a listener closes when its generation drains: all of them

@@ -1,6 +1,34 @@
 package policy
 
-import "testing"
+import (
+	"slices"
+	"testing"
+)
+
+// workerView is a living worker.
+type workerView struct {
+	ID         ID
+	Slot       int
+	PID        int // 0 before Spawned
+	Generation int
+	State      WorkerState
+	Held       bool // draining only until the probation ends
+}
+
+// Workers returns the living workers, by slot.
+func (m *Machine) Workers() []workerView {
+	var views []workerView
+	for _, g := range m.generations {
+		for _, w := range g.members {
+			views = append(views, workerView{
+				ID: w.id, Slot: w.slot, PID: w.pid, Generation: g.number,
+				State: m.WorkerState(w.id), Held: w.held,
+			})
+		}
+	}
+	slices.SortFunc(views, func(a, b workerView) int { return a.Slot - b.Slot })
+	return views
+}
 
 func TestTheShownStateDependsOnOpenConnections(t *testing.T) {
 	for _, test := range []struct {
