@@ -14,11 +14,11 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
+	"prefork/integration/notifytest"
 	"prefork/internal/testdir"
 	"prefork/ipc"
 	"prefork/master/policy"
 	"prefork/systemd"
-	"prefork/integration/notifytest"
 )
 
 // busyManager returns a master whose service manager has no room for another
