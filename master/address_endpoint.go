@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"prefork/systemd"
 )
 
 // endpoint is what a TCP socket is bound to, however the address was written.
@@ -89,23 +91,12 @@ func (e endpoint) sockaddr() (family int, sa unix.Sockaddr) {
 
 // boundTo returns the endpoint of a TCP socket.
 func boundTo(fd int) (endpoint, error) {
-	sa, err := unix.Getsockname(fd)
+	s, err := systemd.Inspect(fd)
 	if err != nil {
 		return endpoint{}, err
 	}
-	switch sa := sa.(type) {
-	case *unix.SockaddrInet4:
-		return endpoint{ip: netip.AddrFrom4(sa.Addr), port: sa.Port}, nil
-	case *unix.SockaddrInet6:
-		e := endpoint{ip: netip.AddrFrom16(sa.Addr), port: sa.Port}
-		if sa.ZoneId != 0 {
-			e.ip = e.ip.WithZone(strconv.FormatUint(uint64(sa.ZoneId), 10))
-		}
-		only, err := unix.GetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY)
-		e.both = only == 0 && e.ip.IsUnspecified()
-		return e, err
-	}
-	return endpoint{}, fmt.Errorf("%T is not a TCP address", sa)
+	at, err := netip.ParseAddrPort(s.Address)
+	return endpoint{ip: at.Addr(), port: int(at.Port()), both: s.DualStack && at.Addr().IsUnspecified()}, err
 }
 
 // CheckAddresses returns all problems of a list of listen addresses that can be

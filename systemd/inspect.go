@@ -16,19 +16,15 @@ var ErrNotSocket = errors.New("not a socket")
 // Socket describes a passed descriptor.
 type Socket struct {
 	// Network is the name that package net gives such a socket: tcp4, tcp6,
-	// udp4, udp6, unix, unixgram or unixpacket. A tcp6 or udp6 socket that also
-	// takes IPv4 has DualStack. Empty for any other kind.
+	// udp4, udp6, unix, unixgram or unixpacket. For another kind it is its
+	// family, type and protocol.
 	Network   string
-	DualStack bool
-
-	Family   int  // AF_INET, AF_INET6, AF_UNIX, …
-	Type     int  // SOCK_STREAM, …
-	Protocol int  // IPPROTO_TCP, …
-	Listens  bool // listen(2) was called on it (SO_ACCEPTCONN)
+	DualStack bool // a tcp6 or udp6 socket that also takes IPv4
+	Listens   bool // listen(2) was called on it (SO_ACCEPTCONN)
 
 	// Address is where it is bound, as package net writes it: host:port, a
 	// path, or @ and an abstract name. Empty for a Unix socket without one, or
-	// for an unknown family. The scope of an IPv6 address is its number.
+	// for another kind. The scope of an IPv6 address is its number.
 	Address string
 }
 
@@ -39,13 +35,9 @@ func (s Socket) Stream() bool {
 
 // String describes the socket in an error message.
 func (s Socket) String() string {
-	network := s.Network
-	if network == "" {
-		network = fmt.Sprintf("socket(family %d, type %d, protocol %d)", s.Family, s.Type, s.Protocol)
-	}
-	text := "unbound " + network
+	text := "unbound " + s.Network
 	if s.Address != "" {
-		text = network + " " + s.Address
+		text = s.Network + " " + s.Address
 	}
 	if s.Listens {
 		text += ", listening"
@@ -56,75 +48,60 @@ func (s Socket) String() string {
 // Inspect describes the socket fd, which stays the caller's and is not changed.
 // See sd_is_socket(3).
 func Inspect(fd int) (Socket, error) {
-	var s Socket
-	for _, option := range []struct {
-		name  int
-		value *int
-	}{
-		{unix.SO_DOMAIN, &s.Family},
-		{unix.SO_TYPE, &s.Type},
-		{unix.SO_PROTOCOL, &s.Protocol},
-	} {
-		v, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, option.name)
-		if err == unix.ENOTSOCK {
-			err = ErrNotSocket
-		}
-		if err != nil {
-			return Socket{}, fmt.Errorf("inspect descriptor %d: %w", fd, err)
-		}
-		*option.value = v
+	s, err := inspect(fd)
+	if err == unix.ENOTSOCK {
+		err = ErrNotSocket
 	}
-	listens, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN)
-	if err != nil && err != unix.ENOPROTOOPT { // families that never listen need not know it
+	if err != nil {
 		return Socket{}, fmt.Errorf("inspect descriptor %d: %w", fd, err)
-	}
-	s.Listens = listens != 0
-	s.Network = network(s)
-	if s.Network == "" {
-		return s, nil
-	}
-	if s.Address, err = boundAddress(fd); err != nil {
-		return Socket{}, fmt.Errorf("inspect descriptor %d: %w", fd, err)
-	}
-	if s.Family == unix.AF_INET6 {
-		only, err := unix.GetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY)
-		if err != nil {
-			return Socket{}, fmt.Errorf("inspect descriptor %d: %w", fd, err)
-		}
-		s.DualStack = only == 0
 	}
 	return s, nil
 }
 
-func network(s Socket) string {
-	switch [3]int{s.Family, s.Type, s.Protocol} {
-	case [3]int{unix.AF_INET, unix.SOCK_STREAM, unix.IPPROTO_TCP}:
-		return "tcp4"
-	case [3]int{unix.AF_INET6, unix.SOCK_STREAM, unix.IPPROTO_TCP}:
-		return "tcp6"
-	case [3]int{unix.AF_INET, unix.SOCK_DGRAM, unix.IPPROTO_UDP}:
-		return "udp4"
-	case [3]int{unix.AF_INET6, unix.SOCK_DGRAM, unix.IPPROTO_UDP}:
-		return "udp6"
+// networks are the names of sockets, by family, type and protocol.
+var networks = map[[3]int]string{
+	{unix.AF_INET, unix.SOCK_STREAM, unix.IPPROTO_TCP}:  "tcp4",
+	{unix.AF_INET6, unix.SOCK_STREAM, unix.IPPROTO_TCP}: "tcp6",
+	{unix.AF_INET, unix.SOCK_DGRAM, unix.IPPROTO_UDP}:   "udp4",
+	{unix.AF_INET6, unix.SOCK_DGRAM, unix.IPPROTO_UDP}:  "udp6",
+	{unix.AF_UNIX, unix.SOCK_STREAM, 0}:                 "unix",
+	{unix.AF_UNIX, unix.SOCK_DGRAM, 0}:                  "unixgram",
+	{unix.AF_UNIX, unix.SOCK_SEQPACKET, 0}:              "unixpacket",
+}
+
+func inspect(fd int) (s Socket, err error) {
+	var kind [3]int
+	for i, option := range []int{unix.SO_DOMAIN, unix.SO_TYPE, unix.SO_PROTOCOL} {
+		if kind[i], err = unix.GetsockoptInt(fd, unix.SOL_SOCKET, option); err != nil {
+			return s, err
+		}
 	}
-	if s.Family != unix.AF_UNIX {
-		return ""
+	listens, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN)
+	if err != nil && err != unix.ENOPROTOOPT { // families that never listen need not know it
+		return s, err
 	}
-	switch s.Type {
-	case unix.SOCK_STREAM:
-		return "unix"
-	case unix.SOCK_DGRAM:
-		return "unixgram"
-	case unix.SOCK_SEQPACKET:
-		return "unixpacket"
+	s.Listens = listens != 0
+	name, known := networks[kind]
+	if !known {
+		s.Network = fmt.Sprintf("socket(family %d, type %d, protocol %d)", kind[0], kind[1], kind[2])
+		return s, nil
 	}
-	return ""
+	s.Network = name
+	if kind[0] == unix.AF_INET6 {
+		only, err := unix.GetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY)
+		if err != nil {
+			return s, err
+		}
+		s.DualStack = only == 0
+	}
+	s.Address, err = boundAddress(fd)
+	return s, err
 }
 
 func boundAddress(fd int) (string, error) {
 	sa, err := unix.Getsockname(fd)
 	if err != nil {
-		return "", fmt.Errorf("read its address: %w", err)
+		return "", err
 	}
 	switch sa := sa.(type) {
 	case *unix.SockaddrInet4:

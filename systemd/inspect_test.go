@@ -71,7 +71,8 @@ func TestInspectDescribesEachKindOfSocket(t *testing.T) {
 			network: "unixgram", address: "@prefork-inspect-test", says: "unixgram @prefork"},
 		"unix unbound": {fd: socket(t, unix.AF_UNIX, unix.SOCK_SEQPACKET, nil, false),
 			network: "unixpacket", says: "unbound unixpacket"},
-		"netlink": {fd: socket(t, unix.AF_NETLINK, unix.SOCK_RAW, nil, false), says: "socket(family 16, type 3, protocol 0)"},
+		"netlink": {fd: socket(t, unix.AF_NETLINK, unix.SOCK_RAW, nil, false),
+			network: "socket(family 16, type 3, protocol 0)", says: "socket(family 16, type 3, protocol 0)"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, err := systemd.Inspect(test.fd)

@@ -14,9 +14,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"prefork/integration/notifytest"
 	"prefork/internal/testdir"
 	"prefork/systemd"
-	"prefork/integration/notifytest"
 )
 
 const patience = 10 * time.Second
