@@ -107,23 +107,15 @@ func (c *controlClient) answering(on bool) {
 
 // peerOf returns the credentials of c's peer, or nil if the kernel does not
 // know them.
-func peerOf(c net.Conn) *unix.Ucred {
+func peerOf(c net.Conn) (peer *unix.Ucred) {
 	uc, ok := c.(*net.UnixConn)
-	if !ok {
+	if !ok || onDescriptor(uc, func(fd int) (err error) {
+		peer, err = unix.GetsockoptUcred(fd, unix.SOL_SOCKET, unix.SO_PEERCRED)
+		return err
+	}) != nil {
 		return nil
 	}
-	raw, err := uc.SyscallConn()
-	if err != nil {
-		return nil
-	}
-	var cred *unix.Ucred
-	_ = raw.Control(func(fd uintptr) {
-		cred, err = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
-	})
-	if err != nil {
-		return nil
-	}
-	return cred
+	return peer
 }
 
 // patiently calls next when the whole request has arrived, within

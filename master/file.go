@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -75,6 +76,19 @@ func resolveLink(path string) (target string, kernels bool, err error) {
 		return nil
 	})
 	return target, kernels, err
+}
+
+// onDescriptor calls f with the descriptor of c, which nobody can close
+// meanwhile.
+func onDescriptor(c syscall.Conn, f func(fd int) error) error {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return err
+	}
+	if closed := raw.Control(func(fd uintptr) { err = f(int(fd)) }); closed != nil {
+		return closed
+	}
+	return err
 }
 
 // keepFile restores a file that identifies this process, until stop is called:

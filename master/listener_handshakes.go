@@ -29,11 +29,9 @@ func awaitHandshakes(quiesced []*listener) {
 	ports := map[uint16]bool{}
 	ipv6 := false
 	for _, l := range quiesced {
-		switch a, _ := unix.Getsockname(l.fd); a := a.(type) {
-		case *unix.SockaddrInet4:
-			ports[uint16(a.Port)] = true
-		case *unix.SockaddrInet6:
-			ports[uint16(a.Port)], ipv6 = true, true
+		if l.network == "tcp" {
+			ports[uint16(l.bound.port)] = true
+			ipv6 = ipv6 || l.bound.ip.Is6()
 		}
 	}
 	if len(ports) > 0 {

@@ -16,7 +16,7 @@ import (
 // applyNote logs a line of the policy, with what only the master knows about
 // the worker.
 func (m *Master) applyNote(a policy.Note) {
-	ce := m.log.Check(levels[a.Level], a.Message)
+	ce := m.log.Check(zap.DebugLevel+zapcore.Level(a.Level), a.Message)
 	if ce == nil {
 		return
 	}
@@ -37,15 +37,6 @@ func (m *Master) applyNote(a policy.Note) {
 	}
 	ce.Write(fields...)
 }
-
-var levels = [...]zapLevel{
-	policy.Debug: zap.DebugLevel,
-	policy.Info:  zap.InfoLevel,
-	policy.Warn:  zap.WarnLevel,
-	policy.Error: zap.ErrorLevel,
-}
-
-type zapLevel = zapcore.Level
 
 // limitFailureLog limits log lines about failures in mode forking: each process
 // could log its own, as often as a client causes one.

@@ -27,7 +27,7 @@ func findLeftovers() (l leftovers) {
 	if os.Getenv("SYSTEMD_EXEC_PID") != strconv.Itoa(os.Getpid()) { // systemd 248 and later
 		return l
 	}
-	for _, pid := range processes(serviceCgroup()) {
+	for _, pid := range readPIDs(serviceProcesses()) {
 		if pid == os.Getpid() {
 			continue
 		}
@@ -39,9 +39,9 @@ func findLeftovers() (l leftovers) {
 	return l
 }
 
-// serviceCgroup returns the directory of this process's cgroup if it is a
-// service's, or "".
-func serviceCgroup() string {
+// serviceProcesses returns the file with the processes of this process's cgroup
+// if it is a service's, or "".
+func serviceProcesses() string {
 	text, err := os.ReadFile("/proc/self/cgroup")
 	if err != nil {
 		return ""
@@ -59,25 +59,19 @@ func serviceCgroup() string {
 			mounts = []string{"/sys/fs/cgroup/systemd"}
 		}
 		for _, mount := range mounts {
-			dir := filepath.Join(mount, parts[2])
-			if _, err := os.Stat(filepath.Join(dir, "cgroup.procs")); err == nil {
-				return dir
+			file := filepath.Join(mount, parts[2], "cgroup.procs")
+			if _, err := os.Stat(file); err == nil {
+				return file
 			}
 		}
 	}
 	return ""
 }
 
-// processes lists the processes of a cgroup that are in our PID namespace.
-func processes(cgroup string) []int {
-	if cgroup == "" {
-		return nil
-	}
-	text, err := os.ReadFile(filepath.Join(cgroup, "cgroup.procs"))
-	if err != nil {
-		return nil
-	}
-	var pids []int
+// readPIDs reads a list of processes, those of another PID namespace aside, which
+// are 0. It is empty if the file cannot be read.
+func readPIDs(file string) (pids []int) {
+	text, _ := os.ReadFile(file)
 	for field := range strings.FieldsSeq(string(text)) {
 		if pid, err := strconv.Atoi(field); err == nil && pid > 0 {
 			pids = append(pids, pid)

@@ -66,7 +66,7 @@ func reapOrphans(log *zap.Logger, done <-chan struct{}) {
 
 // reap reaps zombies that have been orphans for long enough.
 func (r *reaper) reap(now time.Time) (reaped []int) {
-	if !isZombie(unix.P_ALL, 0) {
+	if zombie(unix.P_ALL, 0) == 0 {
 		r.seen = nil
 		return nil
 	}
@@ -76,7 +76,7 @@ func (r *reaper) reap(now time.Time) (reaped []int) {
 	}
 	seen := map[int]time.Time{}
 	for _, pid := range r.children() {
-		if ours[pid] || !isZombie(unix.P_PID, pid) {
+		if ours[pid] || zombie(unix.P_PID, pid) == 0 {
 			continue
 		}
 		since, again := r.seen[pid]
@@ -95,14 +95,18 @@ func (r *reaper) reap(now time.Time) (reaped []int) {
 	return reaped
 }
 
-// isZombie reports whether the child, or any child, has exited and was not waited
-// for.
-func isZombie(kind, pid int) bool {
+// zombie returns the child, or any child, if it has exited and was not waited
+// for, or 0.
+func zombie(kind, pid int) int {
 	for {
 		var info unix.Siginfo
 		err := unix.Waitid(kind, pid, &info, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil)
-		if err != unix.EINTR {
-			return err == nil && siginfoPID(&info) != 0
+		switch err {
+		case nil:
+			return siginfoPID(&info)
+		case unix.EINTR:
+		default:
+			return 0
 		}
 	}
 }
@@ -112,18 +116,10 @@ func isZombie(kind, pid int) bool {
 func (r *reaper) children() (pids []int) {
 	files, _ := filepath.Glob(r.proc + "/task/*/children")
 	for _, file := range files {
-		list, _ := os.ReadFile(file) // when a thread exits, another one gets its children
-		for _, field := range strings.Fields(string(list)) {
-			if pid, err := strconv.Atoi(field); err == nil {
-				pids = append(pids, pid)
-			}
-		}
+		pids = append(pids, readPIDs(file)...) // when a thread exits, another one gets its children
 	}
 	if len(files) == 0 {
-		var info unix.Siginfo
-		if unix.Waitid(unix.P_ALL, 0, &info, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil) == nil {
-			pids = append(pids, siginfoPID(&info))
-		}
+		pids = []int{zombie(unix.P_ALL, 0)}
 	}
 	return pids
 }

@@ -99,17 +99,7 @@ func (w *worker) watch() (exit, error) {
 // kill sends SIGKILL through the pidfd, which cannot reach another process with
 // the same number.
 func (w *worker) kill() error {
-	raw, err := w.pidfd.SyscallConn()
-	if err != nil {
-		return err
-	}
-	var killErr error
-	if err := raw.Control(func(fd uintptr) {
-		killErr = unix.PidfdSendSignal(int(fd), unix.SIGKILL, nil, 0)
-	}); err != nil {
-		return err
-	}
-	return killErr
+	return onDescriptor(w.pidfd, func(fd int) error { return unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0) })
 }
 
 // maxEvidence limits the evidence in the log, in bytes.

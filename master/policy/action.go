@@ -131,7 +131,8 @@ func (n Note) String() string {
 // Level is the level of a Note.
 type Level uint8
 
-// Info is a transition, Warn is degraded service, Error needs a person.
+// Info is a transition, Warn is degraded service, Error needs a person. The
+// order is that of zap's levels.
 const (
 	Debug Level = iota
 	Info
