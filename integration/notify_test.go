@@ -13,10 +13,10 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"prefork/integration/notifytest"
 	"prefork/integration/testconf"
 	"prefork/internal/testdir"
 	"prefork/systemd"
-	"prefork/integration/notifytest"
 )
 
 // startManaged starts the test server as a service manager does that has these
