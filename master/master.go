@@ -67,10 +67,9 @@ type Master struct {
 	notifyFailing    bool            // the last message to the service manager was lost
 	policyStatus     string          // the policy's last status line
 	sentStatus       string          // the last status line that was sent
-	totals           Totals          // of workers that are gone, as latency and age
-	latency          tally
+	latency          tally           // of workers that are gone, as age
 	age              tally
-	slots            map[int]*SlotRow // of workers that are gone; one for each slot that was used
+	slots            map[int]SlotRow // sums of workers that are gone, for each slot that was used
 	reloads          Reloads
 	lastReload       LastReload
 	requests         policy.Request // the last number
@@ -103,7 +102,7 @@ func New(o Options) *Master {
 		monitor:     loopMonitor{pings: make(chan time.Time, 1)},
 		readProcess: readProcess,
 		log:         told.tee(o.Log).With(zap.String("role", "master")),
-		slots:       map[int]*SlotRow{},
+		slots:       map[int]SlotRow{},
 		machine:     policy.New(),
 		events:      make(chan event, 64),
 		asks:        make(chan ask),

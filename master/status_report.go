@@ -21,7 +21,6 @@ func (m *Master) status() Status {
 		Mode:       m.current.config.Mode,
 		Target:     m.machine.Target(),
 		Listeners:  make([]ListenerRow, 0, len(m.current.listeners)),
-		Totals:     m.totals,
 		Workers:    make([]WorkerRow, 0, len(m.workers)),
 		Slots:      make([]SlotRow, 0, len(m.slots)),
 		Reloads:    m.reloads,
@@ -38,13 +37,9 @@ func (m *Master) status() Status {
 		s.Listeners = append(s.Listeners, ListenerRow{Name: l.name, Address: l.address, Queued: l.queued()})
 	}
 	latency, age := m.latency, m.age
-	slots := map[int]SlotRow{}
-	for i, row := range m.slots {
-		slots[i] = *row
-	}
+	slots := maps.Clone(m.slots)
 	for _, w := range slices.SortedFunc(maps.Values(m.workers), func(a, b *worker) int { return a.slot - b.slot }) {
 		m.count(w)
-		s.Totals.add(&w.counted)
 		latency.add(&w.counted.latency)
 		age.add(&w.counted.age)
 		row := m.row(w)
@@ -58,6 +53,7 @@ func (m *Master) status() Status {
 	}
 	for _, row := range slots {
 		s.CPUS += row.CPUS
+		s.Totals.add(&row)
 		s.Slots = append(s.Slots, row)
 	}
 	slices.SortFunc(s.Slots, func(a, b SlotRow) int { return a.Slot - b.Slot })

@@ -9,26 +9,18 @@ import (
 	"prefork/ipc"
 )
 
-// slotRow returns the sums of a slot, for a new worker.
-func (m *Master) slotRow(slot int) *SlotRow {
-	row := m.slots[slot]
-	if row == nil {
-		row = &SlotRow{Slot: slot}
-		m.slots[slot] = row
-	}
-	return row
-}
-
 // addExited adds the counters and the processor time of a worker that has
-// exited to the sums, which must never go back.
-func (m *Master) addExited(w *worker, cpu time.Duration) {
-	m.totals.add(&w.counted)
+// exited to the sums, which must never go back. lost are connections that it
+// still had.
+func (m *Master) addExited(w *worker, lost int, cpu time.Duration) {
 	m.latency.add(&w.counted.latency)
 	m.age.add(&w.counted.age)
 	row := m.slots[w.slot]
 	row.add(&w.counted)
+	row.Failed += uint64(lost)
 	// The kernel's figure at the exit is finer than the one in /proc.
 	row.CPUS += max(w.process.cpu, cpu).Seconds()
+	m.slots[w.slot] = row
 }
 
 // counters are what a worker counts.
@@ -134,13 +126,13 @@ func (w *worker) silence() time.Duration {
 	return max(0, time.Duration(ipc.Now()-beat))
 }
 
-func (t *Totals) add(f *counters) {
-	t.Accepted += f.accepted
-	t.Handled += f.handled
-	t.Failed += f.failed
-	t.Rejected += f.rejected
-	t.BytesIn += f.bytesIn
-	t.BytesOut += f.bytesOut
+func (t *Totals) add(r *SlotRow) {
+	t.Accepted += r.Accepted
+	t.Handled += r.Handled
+	t.Failed += r.Failed
+	t.Rejected += r.Rejected
+	t.BytesIn += r.BytesIn
+	t.BytesOut += r.BytesOut
 }
 
 func (r *SlotRow) add(f *counters) {

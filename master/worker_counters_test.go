@@ -53,7 +53,6 @@ func TestImplausibleCountersAreIgnored(t *testing.T) {
 		"longer than its life":       func(s *ipc.Slot) { s.Age.SumNS.Add(1 << 63) },
 	} {
 		m, w := New(Options{}), aWorker(t, 0)
-		m.slotRow(0)
 		w.memory.Accepted.Store(10)
 		w.memory.Handled.Store(10)
 		w.memory.BytesIn.Store(10)
@@ -73,9 +72,9 @@ func TestImplausibleCountersAreIgnored(t *testing.T) {
 		if w.counted != good {
 			t.Errorf("%s: %+v", name, w.counted)
 		}
-		m.addExited(w, 0)
-		if m.totals.Accepted != 10 || m.totals.Handled != 10 || m.totals.BytesIn != 10 || m.latency.count() != 10 || m.age.sumNS != good.age.sumNS {
-			t.Errorf("%s: the totals are %+v", name, m.totals)
+		m.addExited(w, 0, 0)
+		if sums := m.slots[0]; sums.Accepted != 10 || sums.Handled != 10 || sums.BytesIn != 10 || m.latency.count() != 10 || m.age.sumNS != good.age.sumNS {
+			t.Errorf("%s: the sums are %+v", name, m.slots[0])
 		}
 	}
 }

@@ -41,12 +41,10 @@ func (m *Master) exited(w *worker, e exit, err error) {
 	// that it still had are lost, also with exit status 0: a handler may call
 	// os.Exit.
 	lost := w.lost()
-	m.totals.Failed += uint64(lost)
-	m.slots[w.slot].Failed += uint64(lost)
+	m.addExited(w, lost, e.cpu)
 	if lost += w.cut; lost > 0 {
 		w.exitFields = append(w.exitFields, zap.Int("connections_lost", lost))
 	}
-	m.addExited(w, e.cpu)
 	m.limitFailureLog(w)
 	if words := w.evidence(); words != "" && !clean && m.evidences.Allow(time.Now()) {
 		w.exitFields = append(w.exitFields, zap.String("evidence", words))

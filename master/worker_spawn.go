@@ -87,7 +87,9 @@ func (m *Master) applySpawn(a policy.Spawn) {
 		return
 	}
 	m.workers[a.ID] = w
-	m.slotRow(a.Slot).Workers++
+	row := m.slots[a.Slot]
+	row.Slot, row.Workers = a.Slot, row.Workers+1
+	m.slots[a.Slot] = row
 	m.watchWorker(w)
 	m.step(policy.Spawned{ID: a.ID, PID: w.pid})
 	m.send(w, &ipc.Hello{
