@@ -11,9 +11,6 @@ import (
 	"prefork/master/policy"
 )
 
-// ask is a function that another goroutine wants the owner loop to run.
-type ask func(m *Master)
-
 // ErrStopped is returned by requests to a master that has ended.
 var ErrStopped = errors.New("the server has stopped")
 

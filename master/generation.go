@@ -25,7 +25,7 @@ type generation struct {
 func (g *generation) describe() []ipc.Listener {
 	out := make([]ipc.Listener, len(g.listeners))
 	for i, l := range g.listeners {
-		out[i] = l.describe(g.as[l].key)
+		out[i] = ipc.Listener{Name: g.as[l].key, Network: l.network, Address: l.address}
 	}
 	return out
 }

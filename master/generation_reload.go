@@ -77,7 +77,7 @@ type loaded struct {
 
 // discard closes what was opened for a generation that is not wanted. kept are
 // the listeners that were open before.
-func (got *loaded) discard(kept map[*listener]keptListener) {
+func (got *loaded) discard(kept map[*listener]listener) {
 	for _, l := range got.all {
 		if _, old := kept[l]; !old {
 			l.close()
@@ -87,7 +87,7 @@ func (got *loaded) discard(kept map[*listener]keptListener) {
 
 // load reads a configuration and binds its new addresses. It runs on its own
 // goroutine; kept is a copy made for it.
-func (m *Master) load(ctx context.Context, kept map[*listener]keptListener) loaded {
+func (m *Master) load(ctx context.Context, kept map[*listener]listener) loaded {
 	config := m.base
 	if m.options.Load != nil {
 		var err error
@@ -98,7 +98,7 @@ func (m *Master) load(ctx context.Context, kept map[*listener]keptListener) load
 	return m.bind(ctx, config, kept)
 }
 
-func (m *Master) bind(ctx context.Context, config Generation, kept map[*listener]keptListener) loaded {
+func (m *Master) bind(ctx context.Context, config Generation, kept map[*listener]listener) loaded {
 	config.Listen = m.passed.addresses(config.Listen)
 	if err := CheckSize(config); err != nil {
 		return loaded{err: err}
@@ -127,4 +127,4 @@ func CheckSize(g Generation) error {
 	return err
 }
 
-func (m *Master) keptListeners() map[*listener]keptListener { return keep(maps.Keys(m.sockets())) }
+func (m *Master) keptListeners() map[*listener]listener { return keep(maps.Keys(m.sockets())) }

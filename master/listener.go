@@ -7,8 +7,6 @@ import (
 
 	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
-
-	"prefork/ipc"
 )
 
 // listener is a listening socket of the master. It is bound on the loader's
@@ -153,11 +151,6 @@ func (l *listener) queued() int {
 		return -1
 	}
 	return int(info.Unacked) // for a listening socket: the length of its accept queue
-}
-
-// describe describes the listener to a worker, under its generation's name.
-func (l *listener) describe(name string) ipc.Listener {
-	return ipc.Listener{Name: name, Network: l.network, Address: l.address}
 }
 
 // closeListeners closes what is still open when the master ends.

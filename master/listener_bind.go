@@ -14,7 +14,7 @@ import (
 // not listen yet. It runs outside the owner loop, and is for one call of bind.
 type binder struct {
 	noReuse bool
-	kept    map[*listener]keptListener // open listeners
+	kept    map[*listener]listener // open listeners, as they were when the load began
 	passed  *passedSockets
 
 	all, opened []*listener // found so far; opened are the new ones among them
@@ -23,16 +23,11 @@ type binder struct {
 	skipped     []skipped
 }
 
-// keptListener is a copy of a listener from when the load began.
-type keptListener struct {
-	listener
-	reusable bool
-}
-
-func keep(listeners iter.Seq[*listener]) map[*listener]keptListener {
-	kept := map[*listener]keptListener{}
+// keep copies the open listeners, because the owner loop goes on changing them.
+func keep(listeners iter.Seq[*listener]) map[*listener]listener {
+	kept := map[*listener]listener{}
 	for l := range listeners {
-		kept[l] = keptListener{*l, l.reusable()}
+		kept[l] = *l
 	}
 	return kept
 }
@@ -64,7 +59,7 @@ func (w *socketSpec) String() string {
 	return w.Name + " at " + w.at.hostPort() // one of a name's
 }
 
-func newBinder(noReuse bool, kept map[*listener]keptListener, passed *passedSockets) *binder {
+func newBinder(noReuse bool, kept map[*listener]listener, passed *passedSockets) *binder {
 	return &binder{noReuse: noReuse, kept: kept, passed: passed, as: map[*listener]served{}}
 }
 
@@ -188,7 +183,7 @@ func (b *binder) find(w socketSpec) (*listener, error) {
 		return nil, err
 	}
 	for l, k := range b.kept {
-		if k.reusable && k.matches(w) {
+		if k.reusable() && k.matches(w) {
 			return l, nil
 		}
 	}
@@ -221,7 +216,7 @@ func (b *binder) conflict(w socketSpec) error {
 	for _, l := range b.all {
 		have := l
 		if k, old := b.kept[l]; old {
-			have = &k.listener // the owner loop may be changing *l
+			have = &k // the owner loop may be changing *l
 		}
 		switch {
 		case have.matches(w):

@@ -18,7 +18,7 @@ import (
 )
 
 // knownOf is what a reload finds open.
-func knownOf(all ...*listener) map[*listener]keptListener { return keep(slices.Values(all)) }
+func knownOf(all ...*listener) map[*listener]listener { return keep(slices.Values(all)) }
 
 func portOf(t *testing.T, l *listener) string {
 	t.Helper()

@@ -113,7 +113,7 @@ func (p *passedSockets) adoptStored(l *listener, key string) {
 }
 
 // kept returns the stored sockets, which the first generation may take.
-func (p *passedSockets) kept() map[*listener]keptListener { return keep(maps.Values(p.stored)) }
+func (p *passedSockets) kept() map[*listener]listener { return keep(maps.Values(p.stored)) }
 
 // claimed closes the stored sockets that are not in use, and returns their keys.
 func (p *passedSockets) claimed(inUse []*listener) (unused []string) {

@@ -63,14 +63,14 @@ func TestWithoutAddressesEveryPassedSocketIsServed(t *testing.T) {
 	l := bindOne(t, "tcp://127.0.0.1:0")
 	p.units[unnamed] = []*listener{{name: "systemd:" + unnamed, network: "tcp", address: l.address, bound: l.bound, fd: l.fd, external: true}}
 	m := &Master{passed: p}
-	kept, keys := map[*listener]keptListener{}, map[string]bool{}
+	kept, keys := map[*listener]listener{}, map[string]bool{}
 	for range 2 { // a reload keeps them
 		got := m.bind(context.Background(), Generation{}, kept)
 		if got.err != nil || len(got.all) != 3 {
 			t.Fatalf("bound %v, %v; want all three", got.all, got.err)
 		}
 		for _, l := range got.all {
-			kept[l], keys[got.as[l].key] = keptListener{*l, true}, true
+			kept[l], keys[got.as[l].key] = *l, true
 		}
 	}
 	if len(kept) != 3 || len(keys) != 3 {

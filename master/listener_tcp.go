@@ -43,7 +43,7 @@ func (b *binder) bindTCP(w socketSpec) (*listener, error) {
 // chosen is replaced at that port, because clients know it.
 func (b *binder) bindAddress(w socketSpec) endpoint {
 	for _, k := range b.kept {
-		if w.at.port == 0 && !k.reusable && k.matches(w) {
+		if w.at.port == 0 && !k.reusable() && k.matches(w) {
 			return k.bound
 		}
 	}

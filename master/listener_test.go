@@ -280,7 +280,7 @@ func TestBindReportsEveryProblemAndKeepsNothingOpen(t *testing.T) {
 
 func TestBindKeepsWhatIsOpen(t *testing.T) {
 	first := bindOne(t, "tcp://127.0.0.1:0")
-	b := newBinder(false, map[*listener]keptListener{first: {*first, true}}, &passedSockets{})
+	b := newBinder(false, map[*listener]listener{first: *first}, &passedSockets{})
 	all, err := b.bind(context.Background(), []string{"tcp://127.0.0.1:0"})
 	if err != nil || all[0] != first {
 		t.Errorf("bind = %v, %v; want the open listener", all, err)

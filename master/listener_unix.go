@@ -18,7 +18,7 @@ import (
 func (b *binder) bindUnix(w socketSpec) (*listener, error) {
 	var ours []*listener
 	for l, k := range b.kept {
-		if !k.reusable && k.matches(w) {
+		if !k.reusable() && k.matches(w) {
 			_ = unix.Unlink(w.Path) // no client can reach it
 		}
 		ours = append(ours, l)

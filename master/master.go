@@ -32,7 +32,7 @@ type Master struct {
 
 	machine *policy.Machine
 	events  chan event    // from readers, watchers and the loader
-	asks    chan ask      // from control clients
+	asks    chan event    // from control clients
 	drains  chan struct{} // Shutdown was called
 	stops   chan struct{} // Stop was called
 	addrs   atomic.Pointer[[]net.Addr]
@@ -53,9 +53,9 @@ type Master struct {
 	access           accessLog
 	workers          map[policy.ID]*worker
 	generations      map[int]*generation
-	current          *generation                // the generation that serves
-	loading          map[*listener]keptListener // listeners that the running load may keep; nil if none runs
-	giveUpLoad       context.CancelFunc         // nil if no load runs, or if it was given up
+	current          *generation            // the generation that serves
+	loading          map[*listener]listener // listeners that the running load may keep; nil if none runs
+	giveUpLoad       context.CancelFunc     // nil if no load runs, or if it was given up
 	passed           *passedSockets
 	stored           map[string]*listener // in the service manager's store
 	storeFailed      map[string]bool      // keys of changes to the store that failed
@@ -105,7 +105,7 @@ func New(o Options) *Master {
 		slots:       map[int]SlotRow{},
 		machine:     policy.New(),
 		events:      make(chan event, 64),
-		asks:        make(chan ask),
+		asks:        make(chan event),
 		drains:      make(chan struct{}, 1),
 		stops:       make(chan struct{}, 1),
 		done:        make(chan struct{}),

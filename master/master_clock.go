@@ -45,11 +45,13 @@ func (c *clock) now(t time.Time) time.Duration {
 
 // silence is the time since a heartbeat, 0 if there was none. Time before the
 // end of the last absence does not count.
-func (c *clock) silence(beat int64) time.Duration {
+func (c *clock) silence(beat int64) time.Duration { return silence(beat, c.returned) }
+
+func silence(beat, since int64) time.Duration {
 	if beat == 0 {
 		return 0
 	}
-	return max(0, time.Duration(ipc.Now()-max(beat, c.returned)))
+	return max(0, time.Duration(ipc.Now()-max(beat, since)))
 }
 
 func (m *Master) now() time.Duration { return m.clock.now(time.Now()) }

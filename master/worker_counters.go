@@ -116,15 +116,9 @@ func (w *worker) heartbeat() int64 {
 	}
 }
 
-// silence is the time since the last heartbeat; 0 before the first, when the
-// start timeout applies.
-func (w *worker) silence() time.Duration {
-	beat := w.heartbeat()
-	if beat == 0 {
-		return 0
-	}
-	return max(0, time.Duration(ipc.Now()-beat))
-}
+// silence is the time since the last heartbeat, also while the master did not
+// run; 0 before the first, when the start timeout applies.
+func (w *worker) silence() time.Duration { return silence(w.heartbeat(), 0) }
 
 func (t *Totals) add(r *SlotRow) {
 	t.Accepted += r.Accepted

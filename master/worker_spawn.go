@@ -3,6 +3,7 @@ package master
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -17,13 +18,9 @@ import (
 // environment returns the environment of workers: ours, marked, without the
 // service manager's variables.
 func environment() []string {
-	var env []string
-	for _, kv := range systemd.Environ(os.Environ()) {
-		if !strings.HasPrefix(kv, ipc.WorkerVariable+"=") {
-			env = append(env, kv)
-		}
-	}
-	return append(env, ipc.WorkerVariable+"=1")
+	mark := ipc.WorkerVariable + "="
+	env := slices.DeleteFunc(systemd.Environ(os.Environ()), func(kv string) bool { return strings.HasPrefix(kv, mark) })
+	return append(env, mark+"1")
 }
 
 // image is the running program, even if its file was replaced since. So a

@@ -46,16 +46,11 @@ type lookup func(name string) (string, bool)
 // for this process alone: NOTIFY_SOCKET, LISTEN_* and WATCHDOG_*. JOURNAL_STREAM
 // stays, because a child's standard error is the same stream.
 func Environ(env []string) []string {
-	strip := append([]string{envNotify}, listenVariables...)
-	strip = append(strip, watchdogVariables...)
-	kept := make([]string, 0, len(env))
-	for _, entry := range env {
+	strip := slices.Concat([]string{envNotify}, listenVariables, watchdogVariables)
+	return slices.DeleteFunc(slices.Clone(env), func(entry string) bool {
 		name, _, _ := strings.Cut(entry, "=")
-		if !slices.Contains(strip, name) {
-			kept = append(kept, entry)
-		}
-	}
-	return kept
+		return slices.Contains(strip, name)
+	})
 }
 
 func unsetAll(names []string) error {
