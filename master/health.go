@@ -29,8 +29,7 @@ type loopMonitor struct {
 	ending  atomic.Bool // the server drains or stops
 	late    atomic.Bool
 
-	// longest delay of a ping, since rotated and in the lagMemory before
-	worst   [2]time.Duration // that an event waited, since turned and in the lagMemory before
+	worst   [2]time.Duration // longest delay of a ping, since rotated and in the lagMemory before
 	rotated time.Time
 }
 

@@ -3,7 +3,7 @@ package systemd
 import (
 	"errors"
 	"fmt"
-	"strconv"
+	"net/url"
 	"strings"
 )
 
@@ -78,17 +78,8 @@ func EscapeName(text string) string {
 // UnescapeName undoes EscapeName. It leaves other text as it is, because a socket
 // unit's FileDescriptorName= need not be escaped.
 func UnescapeName(name string) string {
-	var b strings.Builder
-	for len(name) > 0 {
-		if len(name) >= 3 && name[0] == '%' {
-			if c, err := strconv.ParseUint(name[1:3], 16, 8); err == nil {
-				b.WriteByte(byte(c))
-				name = name[3:]
-				continue
-			}
-		}
-		b.WriteByte(name[0])
-		name = name[1:]
+	if text, err := url.PathUnescape(name); err == nil {
+		return text
 	}
-	return b.String()
+	return name
 }

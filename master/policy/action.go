@@ -112,22 +112,6 @@ type Note struct {
 	Fields  []Field
 }
 
-// String writes n as a line of the script.
-func (n Note) String() string {
-	line := fmt.Sprintf("note %s %q", levelNames[n.Level], n.Message)
-	if n.ID != 0 {
-		line += fmt.Sprintf(" id=%d", n.ID)
-	}
-	for _, f := range n.Fields {
-		if text, ok := f.Value.(string); ok {
-			line += fmt.Sprintf(" %s=%q", f.Key, text)
-		} else {
-			line += fmt.Sprintf(" %s=%v", f.Key, f.Value)
-		}
-	}
-	return line
-}
-
 // Level is the level of a Note.
 type Level uint8
 
@@ -139,8 +123,6 @@ const (
 	Warn
 	Error
 )
-
-var levelNames = [...]string{"debug", "info", "warn", "error"}
 
 // Field is one variable of a Note. Value is a string, an int, a bool or a
 // time.Duration.

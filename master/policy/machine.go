@@ -149,9 +149,9 @@ func (m *Machine) afterStop(ev Event) {
 		add(&m.reloads, ev.Request)
 		m.refuseReloads()
 	case Drain:
-		m.refuse(ev.Request, "%s", m.exit.Err)
+		m.refuse(ev.Request, m.exit.Err)
 	case Stop:
-		m.refuse(ev.Request, "%s", m.exit.Err)
+		m.refuse(ev.Request, m.exit.Err)
 	default:
 		m.refuse(requestOf(ev), "the server has stopped")
 		m.note(Debug, "event ignored", nil, Field{"event", script.Name(ev)})
@@ -211,7 +211,7 @@ func (m *Machine) handle(ev Event) {
 	case Closed:
 		m.withWorker(ev.ID, ev, m.onClosed)
 	case Unfit:
-		m.withWorker(ev.ID, ev, func(w *worker) { m.onUnfit(w, ev) })
+		m.withWorker(ev.ID, ev, func(w *worker) { m.onUnfit(w, ev.Err) })
 	case Exited:
 		m.withWorker(ev.ID, ev, func(w *worker) { m.onExited(w, ev) })
 	case Sampled:

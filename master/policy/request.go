@@ -37,9 +37,9 @@ func (m *Machine) answer(rs *[]Request, err string) {
 }
 
 // refuse answers one request, if there is one, with an error.
-func (m *Machine) refuse(r Request, format string, args ...any) {
+func (m *Machine) refuse(r Request, err string) {
 	if r != 0 {
-		m.do(Answer{Request: r, Err: fmt.Sprintf(format, args...)})
+		m.do(Answer{Request: r, Err: err})
 	}
 }
 

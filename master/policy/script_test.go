@@ -2,6 +2,7 @@ package policy
 
 import (
 	"errors"
+	"fmt"
 	"reflect"
 	"testing"
 	"time"
@@ -20,6 +21,24 @@ func parseEvent(line string) (Event, error) {
 	ev, _ := v.(Event)
 	return ev, err
 }
+
+// String writes n as a line of the script.
+func (n Note) String() string {
+	line := fmt.Sprintf("note %s %q", levelNames[n.Level], n.Message)
+	if n.ID != 0 {
+		line += fmt.Sprintf(" id=%d", n.ID)
+	}
+	for _, f := range n.Fields {
+		if text, ok := f.Value.(string); ok {
+			line += fmt.Sprintf(" %s=%q", f.Key, text)
+		} else {
+			line += fmt.Sprintf(" %s=%v", f.Key, f.Value)
+		}
+	}
+	return line
+}
+
+var levelNames = [...]string{"debug", "info", "warn", "error"}
 
 // fullConfig has another value in each field.
 func fullConfig(t *testing.T) (c Config) {

@@ -215,7 +215,7 @@ func (m *Machine) expire() bool {
 func (m *Machine) overdue(w *worker) {
 	switch w.dueFor {
 	case dueExit:
-		m.onUnfit(w, Unfit{ID: w.id, Err: "closed its channel but does not exit"})
+		m.onUnfit(w, "closed its channel but does not exit")
 		return
 	case dueKill:
 		m.note(Warn, "worker killed", w, Field{"event", string(w.cause)}, Field{"state", w.state.String()})

@@ -56,12 +56,12 @@ func (m *Machine) onClosed(w *worker) {
 
 // onUnfit stops a worker that the master cannot work with. One that leaves has
 // a deadline, and may still finish its connections.
-func (m *Machine) onUnfit(w *worker, ev Unfit) {
+func (m *Machine) onUnfit(w *worker, why string) {
 	if !w.spawned || !w.alive() {
 		return
 	}
-	m.note(Warn, "worker unfit", w, Field{"error", ev.Err})
-	m.markDying(w, causeUnfit, "is unfit: "+ev.Err)
+	m.note(Warn, "worker unfit", w, Field{"error", why})
+	m.markDying(w, causeUnfit, "is unfit: "+why)
 	m.sendStop(w)
 	m.failGenerationOf(w)
 }

@@ -8,7 +8,7 @@ package policy
 func (m *Machine) onRecycle(w *worker, ev Recycle) {
 	if ev.Request != 0 {
 		if why := m.unrecyclable(w); why != "" {
-			m.refuse(ev.Request, "%s", why)
+			m.refuse(ev.Request, why)
 			return
 		}
 		add(&w.requests, ev.Request)

@@ -24,7 +24,7 @@ func (m *Machine) onSampled(ev Sampled) {
 			m.checkSilence(w)
 		}
 		if known[w.id].Stuck > stuckTime {
-			m.onUnfit(w, Unfit{ID: w.id, Err: "does not read its channel"})
+			m.onUnfit(w, "does not read its channel")
 		}
 	}
 	if !m.keepsServing() || m.serving == nil {

@@ -67,7 +67,7 @@ func (m *Machine) onFailed(w *worker, ev Failed) {
 		return
 	}
 	if w.state != WorkerStarting || !w.spawned {
-		m.onUnfit(w, Unfit{ID: ev.ID, Err: "sent failed after ready"})
+		m.onUnfit(w, "sent failed after ready")
 		return
 	}
 	m.note(Warn, "worker failed", w, Field{"exit_code", ev.Code}, Field{"error", ev.Err})
@@ -87,7 +87,7 @@ func (m *Machine) onBusy(w *worker, ev Busy) {
 		return
 	}
 	if ev.Idle && !w.served {
-		m.onUnfit(w, Unfit{ID: ev.ID, Err: "reported busy without a connection"})
+		m.onUnfit(w, "reported busy without a connection")
 		return
 	}
 	w.served = true
