@@ -21,24 +21,24 @@ import (
 // Master is the first process of the server. Make one with New and Run it
 // once.
 type Master struct {
-	options     Options
-	base        Generation // the first configuration, for reloads without Load
-	log         *zap.Logger
-	eventLog    *eventLog // the log lines that Events returns
-	monitor     loopMonitor
-	streams     atomic.Int32 // clients of ServeStream
-	statusCache statusCache
-	started     time.Time
+	options  Options
+	base     Generation // the first configuration, for reloads without Load
+	log      *zap.Logger
+	eventLog *eventLog // the log lines that Events returns
+	monitor  loopMonitor
+	streams  atomic.Int32 // clients of ServeStream
+	started  time.Time
 
-	machine *policy.Machine
-	events  chan event    // from readers, watchers and the loader
-	asks    chan event    // from control clients
-	drains  chan struct{} // Shutdown was called
-	stops   chan struct{} // Stop was called
-	addrs   atomic.Pointer[[]net.Addr]
-	signals *signals      // nil until Run
-	done    chan struct{} // closed when the owner loop has ended
-	ended   sync.Once     // closes done
+	machine  *policy.Machine
+	events   chan event         // from readers, watchers and the loader
+	asks     chan event         // from control clients
+	statuses chan chan<- Status // requests for a Status
+	drains   chan struct{}      // Shutdown was called
+	stops    chan struct{}      // Stop was called
+	addrs    atomic.Pointer[[]net.Addr]
+	signals  *signals      // nil until Run
+	done     chan struct{} // closed when the owner loop has ended
+	ended    sync.Once     // closes done
 
 	// The owner loop owns the rest.
 	clock            clock
@@ -106,6 +106,7 @@ func New(o Options) *Master {
 		machine:     policy.New(),
 		events:      make(chan event, 64),
 		asks:        make(chan event),
+		statuses:    make(chan chan<- Status),
 		drains:      make(chan struct{}, 1),
 		stops:       make(chan struct{}, 1),
 		done:        make(chan struct{}),
@@ -172,6 +173,8 @@ func (m *Master) run(ctx context.Context) {
 			e(m)
 		case a := <-m.asks:
 			a(m)
+		case answer := <-m.statuses:
+			m.answerStatus(answer)
 		case s := <-m.signals[queueEnd]:
 			m.signal(s)
 		case s := <-m.signals[queueReload]:

@@ -6,11 +6,10 @@ import (
 	"maps"
 	"os"
 	"slices"
-	"sync"
 	"time"
 )
 
-// status is Status, on the owner loop.
+// status describes the server.
 func (m *Master) status() Status {
 	s := Status{
 		PID:        os.Getpid(),
@@ -87,55 +86,36 @@ func (m *Master) row(w *worker) WorkerRow {
 	}
 }
 
-// statusCache lets requests share an answer: one for all that came before the
-// owner loop began it.
-type statusCache struct {
-	mu    sync.Mutex
-	asked *statusRequest // the owner loop has not begun it; guarded by mu
-}
-
-type statusRequest struct {
-	done   chan struct{}
-	status Status
-	err    error
-}
-
 // Status describes the server as it is now. It may be called from any
 // goroutine while Run runs; its error is ctx's, or ErrStopped.
 func (m *Master) Status(ctx context.Context) (Status, error) {
-	c := &m.statusCache
-	c.mu.Lock()
-	r := c.asked
-	if r == nil {
-		r = &statusRequest{done: make(chan struct{})}
-		c.asked = r
-		go m.answer(r)
-	}
-	c.mu.Unlock()
+	answer := make(chan Status, 1)
 	select {
-	case <-r.done:
-		return r.status.clone(), r.err
+	case m.statuses <- answer:
+		return <-answer, nil
+	case <-m.done:
+		return Status{}, ErrStopped
 	case <-ctx.Done():
 		return Status{}, ctx.Err()
 	}
 }
 
-// answer answers r on the owner loop. A request that comes after it has begun
+// answerStatus answers a request and all others that wait. One that comes later
 // gets another answer, because it must see what happened since.
-func (m *Master) answer(r *statusRequest) {
-	begin := func() {
-		m.statusCache.mu.Lock()
-		defer m.statusCache.mu.Unlock()
-		if m.statusCache.asked == r {
-			m.statusCache.asked = nil
+func (m *Master) answerStatus(answer chan<- Status) {
+	waiting := []chan<- Status{answer}
+	for more := true; more; {
+		select {
+		case answer := <-m.statuses:
+			waiting = append(waiting, answer)
+		default:
+			more = false
 		}
 	}
-	r.err = m.do(context.Background(), func(m *Master) {
-		begin()
-		r.status = m.status()
-	})
-	begin() // if the loop has ended
-	close(r.done)
+	s := m.status()
+	for _, answer := range waiting {
+		answer <- s.clone()
+	}
 }
 
 // clone returns a copy that shares nothing with s.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -100,11 +101,7 @@ func parseActivation(env lookup, pid int) ([]File, error) {
 func parseNames(env lookup, count int) ([]string, error) {
 	value, ok := env(envListenFDNames)
 	if !ok {
-		names := make([]string, count)
-		for i := range names {
-			names[i] = unnamed
-		}
-		return names, nil
+		return slices.Repeat([]string{unnamed}, count), nil
 	}
 	if count == 0 && value == "" {
 		return nil, nil

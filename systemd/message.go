@@ -1,7 +1,6 @@
 package systemd
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"strings"
@@ -40,22 +39,18 @@ func EncodeMessage(fields ...Field) ([]byte, error) {
 	if len(fields) == 0 {
 		return nil, errors.New("encode notification: no fields")
 	}
-	var b bytes.Buffer
+	lines := make([]string, len(fields))
 	for i, f := range fields {
 		if err := f.check(); err != nil {
 			return nil, fmt.Errorf("encode notification: %w", err)
 		}
-		if i > 0 {
-			b.WriteByte('\n')
-		}
-		b.WriteString(f.Name)
-		b.WriteByte('=')
-		b.WriteString(f.Value)
+		lines[i] = f.String()
 	}
-	if b.Len() > MaxMessage {
-		return nil, fmt.Errorf("encode notification: %d bytes, systemd ignores more than %d", b.Len(), MaxMessage)
+	text := strings.Join(lines, "\n")
+	if len(text) > MaxMessage {
+		return nil, fmt.Errorf("encode notification: %d bytes, systemd ignores more than %d", len(text), MaxMessage)
 	}
-	return b.Bytes(), nil
+	return []byte(text), nil
 }
 
 func (f Field) check() error {

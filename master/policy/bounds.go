@@ -2,6 +2,7 @@ package policy
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"math"
 	"strings"
@@ -86,11 +87,7 @@ func (c Config) Validate() []error {
 
 // listErrors joins what Validate found.
 func listErrors(errs []error) string {
-	texts := make([]string, len(errs))
-	for i, err := range errs {
-		texts[i] = err.Error()
-	}
-	return "bad configuration: " + strings.Join(texts, "; ")
+	return "bad configuration: " + strings.ReplaceAll(errors.Join(errs...).Error(), "\n", "; ")
 }
 
 // dynamic reports whether the pool grows and shrinks by its spares.
