@@ -72,22 +72,31 @@ func (m *Master) logSuppressed() {
 	m.setQuiet(0)
 }
 
-// reopenLog opens the log file again, here and in every worker.
-func (m *Master) reopenLog() {
-	if m.logFile.path == "" {
-		if m.access.path == "" {
+// reopenLogs opens the log file and the access log again, here and in every
+// worker.
+func (m *Master) reopenLogs() {
+	if m.logFile.path != "" {
+		m.reopen(&m.logFile)
+	}
+	switch m.access.path {
+	case "":
+		if m.logFile.path == "" {
 			m.log.Info("no log file to reopen")
 		}
+	case accessStdout:
+	default:
+		m.reopen(&m.access.logFile)
+	}
+}
+
+// logReopened lets the workers reopen their log as well.
+func (m *Master) logReopened(_ int, err error) {
+	if err != nil {
+		m.log.Error("log file not reopened", zap.Error(err))
 		return
 	}
-	m.reopen(&m.logFile, func(m *Master, _ int, err error) {
-		if err != nil {
-			m.log.Error("log file not reopened", zap.Error(err))
-			return
-		}
-		m.giveOrderToAll(ipc.TypeReopen)
-		m.log.Info("log file reopened")
-	})
+	m.giveOrderToAll(ipc.TypeReopen)
+	m.log.Info("log file reopened")
 }
 
 func (m *Master) level() string { return m.options.Level.Level().String() }

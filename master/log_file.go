@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 
 	"prefork/ipc"
@@ -26,10 +27,13 @@ type logFile struct {
 	open   func(path string) (int, error)
 	stderr bool // it replaces standard error
 
+	// done takes the descriptor, or the error, on the owner loop. Until then, and
+	// after an error, the old file stays in use.
+	done func(m *Master, fd int, err error)
+
 	opening bool // on its own goroutine
 	again   bool // another open was requested meanwhile
-
-	retry func() // for the next sample, if the last open failed for lack of a resource
+	retry   bool // at the next sample: the last open failed for lack of a resource
 }
 
 // openFirst opens the file when the master starts.
@@ -44,11 +48,10 @@ func (l *logFile) openFirst(ctx context.Context) (int, error) {
 	return fd, nil
 }
 
-// reopen opens the file again on another goroutine, and calls done on the owner
-// loop. Until then, and after an error, the old file stays in use. Requests
-// that come meanwhile are merged. While the master lacks descriptors or memory
-// it tries again at each sample, and calls done once.
-func (m *Master) reopen(l *logFile, done func(m *Master, fd int, err error)) {
+// reopen opens the file again on another goroutine. Requests that come meanwhile
+// are merged. While the master lacks descriptors or memory it tries again at
+// each sample, and calls done once.
+func (m *Master) reopen(l *logFile) {
 	if l.opening {
 		l.again = true
 		return
@@ -65,18 +68,14 @@ func (m *Master) reopen(l *logFile, done func(m *Master, fd int, err error)) {
 		}
 		late.Stop()
 		posted := m.post(func(m *Master) {
-			l.opening = false
-			told := l.retry != nil
-			l.retry = nil
-			if isShortage(err) {
-				l.retry = func() { m.reopen(l, done) }
-			}
-			if l.retry == nil || !told {
-				done(m, fd, err)
+			again := l.retry
+			l.opening, l.retry = false, isShortage(err)
+			if !again || !l.retry {
+				l.done(m, fd, err)
 			}
 			if l.again {
 				l.again = false
-				m.reopen(l, done)
+				m.reopen(l)
 			}
 		})
 		if !posted && err == nil && !l.stderr {
@@ -88,8 +87,8 @@ func (m *Master) reopen(l *logFile, done func(m *Master, fd int, err error)) {
 // retryLogs opens log files that could not be opened for lack of a resource.
 func (m *Master) retryLogs() {
 	for _, l := range []*logFile{&m.logFile, &m.access.logFile} {
-		if l.retry != nil && !l.opening {
-			l.retry()
+		if l.retry && !l.opening {
+			m.reopen(l)
 		}
 	}
 }
@@ -97,12 +96,8 @@ func (m *Master) retryLogs() {
 // isShortage reports whether err means that the process or the machine lacks
 // descriptors or memory.
 func isShortage(err error) bool {
-	for _, errno := range []unix.Errno{unix.EMFILE, unix.ENFILE, unix.ENOMEM, unix.ENOBUFS} {
-		if errors.Is(err, errno) {
-			return true
-		}
-	}
-	return false
+	var errno unix.Errno
+	return errors.As(err, &errno) && slices.Contains([]unix.Errno{unix.EMFILE, unix.ENFILE, unix.ENOMEM, unix.ENOBUFS}, errno)
 }
 
 // openLog opens or creates a file for appending. It never waits for the reader
@@ -172,20 +167,15 @@ func (a *accessLog) close() {
 	}
 }
 
-// reopenAccess opens the access log again, for every worker.
-func (m *Master) reopenAccess() {
-	if m.access.path == "" || m.access.path == accessStdout {
+// accessReopened gives the access log to every worker.
+func (m *Master) accessReopened(fd int, err error) {
+	if err != nil {
+		m.log.Error("access log not reopened", zap.Error(err))
 		return
 	}
-	m.reopen(&m.access.logFile, func(m *Master, fd int, err error) {
-		if err != nil {
-			m.log.Error("access log not reopened", zap.Error(err))
-			return
-		}
-		old := m.access.fd
-		m.access.fd = fd
-		go func() { _ = unix.Close(old) }() // may block on a network file system
-		m.giveOrderToAll(ipc.TypeAccessLog)
-		m.log.Info("access log reopened")
-	})
+	old := m.access.fd
+	m.access.fd = fd
+	go func() { _ = unix.Close(old) }() // may block on a network file system
+	m.giveOrderToAll(ipc.TypeAccessLog)
+	m.log.Info("access log reopened")
 }

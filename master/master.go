@@ -115,8 +115,8 @@ func New(o Options) *Master {
 		generations: map[int]*generation{},
 		stored:      map[string]*listener{},
 		devNull:     -1,
-		logFile:     logFile{name: "log file", path: o.LogFile, open: openLog, stderr: true},
-		access:      accessLog{logFile: logFile{name: "access log", path: o.AccessLog, open: openAccess}, fd: -1},
+		logFile:     logFile{name: "log file", path: o.LogFile, open: openLog, stderr: true, done: (*Master).logReopened},
+		access:      accessLog{logFile: logFile{name: "access log", path: o.AccessLog, open: openAccess, done: (*Master).accessReopened}, fd: -1},
 	}
 }
 

@@ -81,8 +81,7 @@ func (m *Master) signal(s os.Signal) {
 	ev := m.received(s)
 	switch {
 	case s == unix.SIGUSR1:
-		m.reopenLog()
-		m.reopenAccess()
+		m.reopenLogs()
 	case ev != nil:
 		m.step(ev)
 	}
