@@ -19,6 +19,7 @@ type generation struct {
 	config    Generation
 	listeners []*listener
 	as        map[*listener]served // how this generation names and configures them
+	skipped   []skipped            // addresses that it does not serve
 }
 
 // describe lists the listeners for a Hello.
@@ -133,16 +134,15 @@ func (m *Master) release(l *listener) {
 	m.closeListener(l)
 }
 
-// addGeneration makes a loaded configuration the next generation. The policy
-// retires it if it is not wanted any more.
-func (m *Master) addGeneration(got loaded) *generation {
-	g := &generation{number: m.machine.NextGeneration(), config: got.config, listeners: got.all, as: got.as}
+// addGeneration makes g, which was loaded, the next generation. The policy retires
+// it if it is not wanted any more.
+func (m *Master) addGeneration(g *generation) {
+	g.number = m.machine.NextGeneration()
 	m.generations[g.number] = g
-	for _, s := range got.skipped {
+	for _, s := range g.skipped {
 		m.log.Warn("address not served: this machine does not have it",
 			zap.String("listener", s.listener), zap.String("address", s.address), zap.Error(s.err))
 	}
-	return g
 }
 
 func (m *Master) applyCommit(number int) {

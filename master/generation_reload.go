@@ -23,27 +23,27 @@ func (m *Master) startLoad() {
 	m.loading, m.giveUpLoad = kept, cancel
 	go func() {
 		defer cancel()
-		got := m.load(ctx, kept)
-		if !m.post(func(m *Master) { m.finishLoad(got) }) {
-			got.discard(kept) // the master has ended meanwhile
+		g, err := m.load(ctx, kept)
+		if !m.post(func(m *Master) { m.finishLoad(g, err) }) {
+			g.discard(kept) // the master has ended meanwhile
 		}
 	}()
 }
 
 // finishLoad takes a loaded configuration, unless the load was given up.
-func (m *Master) finishLoad(got loaded) {
+func (m *Master) finishLoad(g *generation, err error) {
 	kept, givenUp := m.loading, m.giveUpLoad == nil
 	m.loading, m.giveUpLoad = nil, nil
 	ev := policy.Loaded{}
 	switch {
 	case givenUp:
-		got.discard(kept)
-	case got.err != nil:
-		ev.Err = got.err.Error()
+		g.discard(kept)
+	case err != nil:
+		ev.Err = err.Error()
 		m.step(ev)
 	default:
-		m.addGeneration(got)
-		ev.Config = got.config.Policy
+		m.addGeneration(g)
+		ev.Config = g.config.Policy
 		m.step(ev)
 	}
 	for l := range kept { // for a loader that had no use for it
@@ -66,19 +66,10 @@ func (m *Master) applyVerdict(a policy.Verdict) {
 	}
 }
 
-// loaded is what the loader passes to the owner loop.
-type loaded struct {
-	config  Generation
-	all     []*listener
-	as      map[*listener]served
-	skipped []skipped
-	err     error
-}
-
 // discard closes what was opened for a generation that is not wanted. kept are
 // the listeners that were open before.
-func (got *loaded) discard(kept map[*listener]listener) {
-	for _, l := range got.all {
+func (g *generation) discard(kept map[*listener]listener) {
+	for _, l := range g.listeners {
 		if _, old := kept[l]; !old {
 			l.close()
 		}
@@ -86,26 +77,27 @@ func (got *loaded) discard(kept map[*listener]listener) {
 }
 
 // load reads a configuration and binds its new addresses. It runs on its own
-// goroutine; kept is a copy made for it.
-func (m *Master) load(ctx context.Context, kept map[*listener]listener) loaded {
+// goroutine; kept is a copy made for it. After an error the generation has no
+// listeners.
+func (m *Master) load(ctx context.Context, kept map[*listener]listener) (*generation, error) {
 	config := m.base
 	if m.options.Load != nil {
 		var err error
 		if config, err = m.options.Load(ctx); err != nil {
-			return loaded{err: err}
+			return &generation{}, err
 		}
 	}
 	return m.bind(ctx, config, kept)
 }
 
-func (m *Master) bind(ctx context.Context, config Generation, kept map[*listener]listener) loaded {
+func (m *Master) bind(ctx context.Context, config Generation, kept map[*listener]listener) (*generation, error) {
 	config.Listen = m.passed.addresses(config.Listen)
 	if err := CheckSize(config); err != nil {
-		return loaded{err: err}
+		return &generation{}, err
 	}
 	b := newBinder(config.NoReuseAddress, kept, m.passed)
 	all, err := b.bind(ctx, config.Listen)
-	return loaded{config: config, all: all, as: b.as, skipped: b.skipped, err: err}
+	return &generation{config: config, listeners: all, as: b.as, skipped: b.skipped}, err
 }
 
 // CheckSize returns an error if what a worker has to know about a generation

@@ -65,11 +65,11 @@ func TestWithoutAddressesEveryPassedSocketIsServed(t *testing.T) {
 	m := &Master{passed: p}
 	kept, keys := map[*listener]listener{}, map[string]bool{}
 	for range 2 { // a reload keeps them
-		got := m.bind(context.Background(), Generation{}, kept)
-		if got.err != nil || len(got.all) != 3 {
-			t.Fatalf("bound %v, %v; want all three", got.all, got.err)
+		got, err := m.bind(context.Background(), Generation{}, kept)
+		if err != nil || len(got.listeners) != 3 {
+			t.Fatalf("bound %v, %v; want all three", got.listeners, err)
 		}
-		for _, l := range got.all {
+		for _, l := range got.listeners {
 			kept[l], keys[got.as[l].key] = *l, true
 		}
 	}

@@ -108,11 +108,12 @@ func (m *Master) acquire(ctx context.Context) (closers []func(), err error) {
 	}
 	closers = append(closers, func() { _ = m.board.Close() })
 
-	first := m.bind(ctx, m.base, m.passed.kept())
-	if first.err != nil {
-		return closers, first.err
+	first, err := m.bind(ctx, m.base, m.passed.kept())
+	if err != nil {
+		return closers, err
 	}
-	m.current = m.addGeneration(first)
+	m.current = first
+	m.addGeneration(first)
 	closers = append(closers, m.closeListeners)
 	m.claim()
 
