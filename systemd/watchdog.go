@@ -1,6 +1,7 @@
 package systemd
 
 import (
+	"errors"
 	"math"
 	"os"
 	"strconv"
@@ -15,14 +16,9 @@ import (
 func WatchdogInterval(unset bool) (time.Duration, error) {
 	interval, err := parseWatchdog(os.LookupEnv, os.Getpid())
 	if unset {
-		if unsetErr := unsetAll(watchdogVariables); err == nil {
-			err = unsetErr
-		}
+		err = errors.Join(err, unsetAll(watchdogVariables))
 	}
-	if err != nil {
-		return 0, err
-	}
-	return interval, nil
+	return interval, err
 }
 
 func parseWatchdog(env lookup, pid int) (time.Duration, error) {
