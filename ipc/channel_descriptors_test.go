@@ -37,7 +37,7 @@ func TestDescriptorsArriveCloseOnExecAndWork(t *testing.T) {
 	})
 }
 
-func TestDescriptorsThatBelongToNoMessageAreClosed(t *testing.T) {
+func TestDescriptorsWithoutAMessageAreClosed(t *testing.T) {
 	f := int(scratch(t).Fd())
 	for _, test := range []struct {
 		name, data string

@@ -113,7 +113,7 @@ func TestAnEmptyDatagramIsNotTheEnd(t *testing.T) {
 	expectEOF(t, b)
 }
 
-func TestAPeerThatHasGoneIsEOF(t *testing.T) {
+func TestAClosedPeerIsEOF(t *testing.T) {
 	a, b := pair(t)
 	if err := a.Close(); err != nil {
 		t.Fatal(err)
@@ -226,7 +226,7 @@ func TestSendNeverWaitsForAPeerThatDoesNotRead(t *testing.T) {
 	expect[*Ready](t, b)
 }
 
-func TestAClosedChannelSaysSo(t *testing.T) {
+func TestAClosedChannelReturnsAnError(t *testing.T) {
 	a, b := pair(t)
 	got := make(chan error, 1)
 	go func() {

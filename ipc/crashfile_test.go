@@ -18,7 +18,7 @@ func crashFile(t *testing.T) int {
 	return fd
 }
 
-func TestACrashFileHasABound(t *testing.T) {
+func TestACrashFileHasALimit(t *testing.T) {
 	fd := crashFile(t)
 	if !closeOnExec(t, fd) {
 		t.Error("it is not close-on-exec")

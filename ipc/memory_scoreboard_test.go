@@ -81,7 +81,7 @@ func TestPeersNeverShareACacheLine(t *testing.T) {
 	}
 }
 
-func TestBoundsAreErrors(t *testing.T) {
+func TestValuesOutOfBoundsAreErrors(t *testing.T) {
 	noLeak(t, func() {
 		for _, n := range []int{-1, 0, MaxSlots + 1} {
 			if s, err := NewScoreboard(n); err == nil || s != nil {

@@ -70,7 +70,7 @@ func startWorker(t *testing.T) (*helper, *Channel) {
 	return h, c
 }
 
-func TestTwoProcessesSpeakAWorkersLife(t *testing.T) {
+func TestTwoProcessesExchangeEveryMessageOfAWorker(t *testing.T) {
 	h, c := startWorker(t)
 	if err := c.Send(&Resume{}); err != nil {
 		t.Fatal(err)
@@ -100,7 +100,7 @@ func TestAKilledWorkerIsEOFToTheMaster(t *testing.T) {
 	expectEOF(t, c)
 }
 
-func TestAMasterThatHasGoneIsEOFToTheWorker(t *testing.T) {
+func TestADeadMasterIsEOFToTheWorker(t *testing.T) {
 	h, c := startWorker(t)
 	if err := c.Close(); err != nil {
 		t.Fatal(err)

@@ -76,7 +76,7 @@ func TestANewControlClientReplacesAnIdleOne(t *testing.T) {
 	}
 }
 
-func TestAControlConnectionIsUsedAgain(t *testing.T) {
+func TestAControlConnectionIsReused(t *testing.T) {
 	r := start(t, Options{Generation: generationOf(1, "", "tcp://127.0.0.1:0")})
 	r.serves(1)
 	c := r.connect("")
@@ -105,7 +105,7 @@ func TestAControlConnectionIsUsedAgain(t *testing.T) {
 	}
 }
 
-func TestClientsThatHaveLeftAreForgotten(t *testing.T) {
+func TestClosedControlClientsAreRemoved(t *testing.T) {
 	load := make(chan struct{})
 	r := start(t, Options{
 		Generation: generationOf(1, "", "tcp://127.0.0.1:0"),

@@ -107,7 +107,7 @@ func TestRecycleRefusesAWorkerThatIsHeld(t *testing.T) {
 	}
 }
 
-func TestScaleWaitsAsLongAsTheServingGenerationMayTake(t *testing.T) {
+func TestScaleWaitsForTheStartTimeoutOfTheServingGeneration(t *testing.T) {
 	first, next := generationOf(1, "", "tcp://127.0.0.1:0"), generationOf(1, "lonely", "tcp://127.0.0.1:0")
 	first.Policy.StartTimeout = time.Hour
 	next.Policy.StartTimeout = 200 * time.Millisecond

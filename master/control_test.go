@@ -54,7 +54,7 @@ func commandedBy(m *Master, cred *unix.Ucred) int {
 	return w.Code
 }
 
-func TestOnlyTheServersUserAndRootMayCommandIt(t *testing.T) {
+func TestOnlyTheServersUserAndRootMayUseTheControlSocket(t *testing.T) {
 	r := start(t, Options{Generation: generationOf(1, "", "tcp://127.0.0.1:0")})
 	r.serves(1)
 	self := uint32(os.Geteuid())

@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func TestSecondMasterIsToldWhoHoldsThePIDFile(t *testing.T) {
+func TestSecondMasterLearnsWhoHoldsThePIDFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "pid")
 	held, err := lockPIDFile(path)
 	if err != nil {

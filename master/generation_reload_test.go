@@ -17,7 +17,7 @@ import (
 	"prefork/master/policy"
 )
 
-func TestBadReloadLeavesTheOldGenerationAlone(t *testing.T) {
+func TestAFailedReloadKeepsTheOldGeneration(t *testing.T) {
 	taken := bindOne(t, "tcp://127.0.0.1:0")
 	tests := []struct {
 		name string
@@ -66,7 +66,7 @@ func TestBadReloadLeavesTheOldGenerationAlone(t *testing.T) {
 	}
 }
 
-func TestListenersComeAndGoWithReloads(t *testing.T) {
+func TestReloadsAddAndRemoveListeners(t *testing.T) {
 	listen := make(chan []string, 1)
 	path := filepath.Join(testdir.Short(t), "s")
 	r := start(t, Options{

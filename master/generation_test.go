@@ -60,7 +60,7 @@ func TestAFailedReloadCompletesNoHandshakeAtItsNewAddress(t *testing.T) {
 
 // Somebody may take an address between bind, which tells early what cannot be
 // had, and listen.
-func TestAnAddressThatIsTakenBeforeItListensFailsTheReload(t *testing.T) {
+func TestAnAddressTakenBetweenBindAndListenFailsTheReload(t *testing.T) {
 	at := freeAddress(t)
 	next := generationOf(1, "", "tcp://"+at)
 	next.Worker, _ = json.Marshal(fault{Do: "take", At: at})

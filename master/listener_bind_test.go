@@ -46,7 +46,7 @@ func rebind(t *testing.T, address string, open ...*listener) *listener {
 	return l
 }
 
-func TestASocketIsKeptHoweverItsAddressIsWritten(t *testing.T) {
+func TestASocketIsKeptForAnySpellingOfItsAddress(t *testing.T) {
 	dir := testdir.Short(t)
 	for _, tt := range []struct{ first, then string }{
 		{"tcp://127.0.0.1:0", "tcp4://127.0.0.1:PORT"},
@@ -193,7 +193,7 @@ func TestAddressesThatTheMachineDoesNotHaveAreSkipped(t *testing.T) {
 
 // Each of several servers that start at once may see the stale file of the last
 // one, and only one of them may have the path.
-func TestOnlyOneOfSeveralServersGetsThePath(t *testing.T) {
+func TestOnlyOneOfSeveralServersGetsTheSocketPath(t *testing.T) {
 	dir := testdir.Short(t)
 	for round := range 200 {
 		path := filepath.Join(dir, strconv.Itoa(round))

@@ -81,7 +81,7 @@ func TestWithoutAddressesEveryPassedSocketIsServed(t *testing.T) {
 	}
 }
 
-func TestTheErrorNamesTheSocketOfSystemdThatHasThePort(t *testing.T) {
+func TestTheErrorNamesTheSystemdSocketWithThePort(t *testing.T) {
 	p := passedFrom(t, "tcp://:0")
 	_, port, err := net.SplitHostPort(p.units["web"][0].address)
 	if err != nil {

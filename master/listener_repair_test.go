@@ -216,7 +216,7 @@ func TestACopyOfAListenerDoesNotKeepItOpen(t *testing.T) {
 }
 
 // The service manager's copy is another matter: the next master serves it.
-func TestAListenerThatIsStoredOutlivesItsMaster(t *testing.T) {
+func TestAStoredListenerOutlivesItsMaster(t *testing.T) {
 	l, err := tryBind("tcp://127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

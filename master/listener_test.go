@@ -86,7 +86,7 @@ func TestAcceptedSocketsInheritNoDelay(t *testing.T) {
 	}
 }
 
-func TestDualStackSocketTakesBothFamilies(t *testing.T) {
+func TestDualStackSocketAcceptsBothFamilies(t *testing.T) {
 	l, err := tryBind("tcp://:0")
 	if err != nil {
 		t.Fatal(err)
@@ -112,7 +112,7 @@ func TestDualStackSocketTakesBothFamilies(t *testing.T) {
 
 // A quiesced listener lets no new handshake begin, while what is queued can
 // still be accepted: the promise that a stop drops no completed connection.
-func TestQuiesceKeepsTheQueueAndRefusesTheRest(t *testing.T) {
+func TestQuiesceKeepsTheQueueAndRefusesNewHandshakes(t *testing.T) {
 	l := bindOne(t, "tcp://127.0.0.1:0")
 	for range 3 {
 		c, err := net.Dial("tcp", l.address)
@@ -211,7 +211,7 @@ func TestQuiesceUnixRemovesTheNameAndKeepsTheQueue(t *testing.T) {
 	}
 }
 
-func TestStaleUnixSocketIsReplacedALiveOneIsNot(t *testing.T) {
+func TestOnlyAStaleUnixSocketIsReplaced(t *testing.T) {
 	path := filepath.Join(testdir.Short(t), "s")
 	dead, err := net.ListenUnix("unix", &net.UnixAddr{Name: path})
 	if err != nil {

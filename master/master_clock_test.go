@@ -9,7 +9,7 @@ import (
 	"prefork/ipc"
 )
 
-func TestThePolicysClockStandsStillWhileTheMasterDoesNotRun(t *testing.T) {
+func TestThePolicyClockStopsWhileTheMasterDoesNotRun(t *testing.T) {
 	start := time.Now()
 	c := clock{}
 	read := func(at, want time.Duration) {
@@ -34,7 +34,7 @@ func TestThePolicysClockStandsStillWhileTheMasterDoesNotRun(t *testing.T) {
 }
 
 // The first look after a thaw finds every heartbeat old.
-func TestSilenceDuringAnAbsenceDoesNotCount(t *testing.T) {
+func TestSilenceDoesNotCountWhileTheMasterDoesNotRun(t *testing.T) {
 	c := clock{most: time.Second}
 	beat := ipc.Now() - int64(time.Minute)
 	if got := c.silence(beat); got < time.Minute {
@@ -51,7 +51,7 @@ func TestSilenceDuringAnAbsenceDoesNotCount(t *testing.T) {
 	}
 }
 
-func TestASuspendedProcessIsSeen(t *testing.T) {
+func TestASuspendedProcessIsDetected(t *testing.T) {
 	s := start(t, Options{Generation: generationOf(1, "", "tcp://127.0.0.1:0")})
 	pid := s.serves(1).Workers[0].PID
 	if readProcess(pid).suspended {

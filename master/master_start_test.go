@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-func TestHandlersThatRunAsRootAreWarnedAboutOnce(t *testing.T) {
+func TestHandlersThatRunAsRootAreLoggedOnce(t *testing.T) {
 	r := start(t, Options{Generation: generationOf(2, "", "tcp://127.0.0.1:0")})
 	r.serves(2)
 	if code, a := r.post("reload"); code != http.StatusOK {

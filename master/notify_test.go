@@ -175,7 +175,7 @@ func TestTheManagerIsAskedForTimeOnlyWhileItWaits(t *testing.T) {
 }
 
 // WatchdogSec= may be shorter than the policy's samples are apart.
-func TestTheWatchdogIsFedInTimeWithRareSamples(t *testing.T) {
+func TestTheWatchdogIsNotifiedInTimeWithRareSamples(t *testing.T) {
 	r := notifytest.New(t)
 	t.Setenv("NOTIFY_SOCKET", r.Address())
 	t.Setenv("WATCHDOG_USEC", "1000000")
@@ -197,7 +197,7 @@ func TestTheWatchdogIsFedInTimeWithRareSamples(t *testing.T) {
 }
 
 // A service most of whose workers hang is restarted by the service manager.
-func TestTheWatchdogIsFedOnlyWhileHalfOfTheServingWorkersBeat(t *testing.T) {
+func TestTheWatchdogIsNotifiedOnlyWhileHalfOfTheServingWorkersBeat(t *testing.T) {
 	r := notifytest.New(t)
 	t.Setenv("NOTIFY_SOCKET", r.Address())
 	t.Setenv("WATCHDOG_USEC", "60000000")

@@ -26,7 +26,7 @@ func (d delivery) deliver(s os.Signal) {
 	}
 }
 
-func TestNoSignalIsLostBehindOthers(t *testing.T) {
+func TestNoSignalIsLostAmongMany(t *testing.T) {
 	commands := append(slices.Clone(ends), unix.SIGHUP, unix.SIGUSR1, unix.SIGTTIN, unix.SIGTTOU)
 	for _, flood := range []os.Signal{unix.SIGHUP, unix.SIGUSR1, unix.SIGPIPE} {
 		d := delivery{}
@@ -100,7 +100,7 @@ func TestASignalEndsTheStart(t *testing.T) {
 
 // A step that cannot be interrupted does not hold up the end, and what it still
 // acquires is released.
-func TestASignalEndsAStartThatIsStuck(t *testing.T) {
+func TestASignalEndsABlockedStart(t *testing.T) {
 	d := delivery{}
 	m := hearing(d)
 	stuck, released := make(chan struct{}), make(chan struct{})
@@ -132,7 +132,7 @@ func TestTheEndOfTheContextEndsTheStart(t *testing.T) {
 }
 
 // A reload that is asked for during the start follows it.
-func TestAReloadDuringTheStartFollowsIt(t *testing.T) {
+func TestAReloadDuringTheStartRunsAfterIt(t *testing.T) {
 	d := delivery{}
 	m := hearing(d)
 	release, err := m.start(t.Context(), func(context.Context) ([]func(), error) {

@@ -131,7 +131,7 @@ func TestActiveAndLostConnectionsArePlausible(t *testing.T) {
 	}
 }
 
-func TestAWorkerThatLiesChangesOnlyItsOwnCounters(t *testing.T) {
+func TestFalseCountersOfAWorkerChangeOnlyItsOwn(t *testing.T) {
 	r := start(t, Options{Generation: generationOf(3, "lie", "tcp://127.0.0.1:0")})
 	s := r.until("all to serve", func(s Status) bool { return s.State == "running" && len(s.Workers) == 3 })
 	check := func(accepted uint64) {

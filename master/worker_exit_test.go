@@ -39,7 +39,7 @@ func TestConnectionsOfAWorkerThatExitsCleanlyAreLost(t *testing.T) {
 	}
 }
 
-func TestConnectionsThatAStopCutsAreReported(t *testing.T) {
+func TestConnectionsCutByAStopAreReported(t *testing.T) {
 	r := start(t, Options{Generation: generationOf(1, "cut", "tcp://127.0.0.1:0")})
 	r.serves(1)
 	if code, a := r.post("stop"); code != http.StatusOK {
@@ -124,7 +124,7 @@ func children(t *testing.T, state string) (pids []string) {
 	return pids
 }
 
-func TestASpareThatSaysBusyWithoutAConnectionIsReplacedSlowly(t *testing.T) {
+func TestASpareThatReportsBusyWithoutAConnectionIsReplacedSlowly(t *testing.T) {
 	g := generationOf(2, "idle", "tcp://127.0.0.1:0")
 	g.Policy.OneShot, g.Policy.MinSpare, g.Policy.Max = true, 2, 8
 	g.Policy.Probation = -1

@@ -19,7 +19,7 @@ func only(m *Master) *worker {
 
 // What the master lacks, here a descriptor that can be sent, is not the worker's
 // fault: it is told later.
-func TestAShortageInTheMasterMakesNoWorkerUnfit(t *testing.T) {
+func TestAShortageInTheMasterDoesNotFailAWorker(t *testing.T) {
 	r := start(t, Options{Generation: generationOf(1, "", "tcp://127.0.0.1:0")})
 	pid := r.serves(1).Workers[0].PID
 	r.untilLoop("the order", func(m *Master) bool {
@@ -59,7 +59,7 @@ func TestAnOrderIsRepeatedUntilItIsAcknowledged(t *testing.T) {
 	r.untilLoop("the worker to acknowledge", func(m *Master) bool { return len(only(m).outbox.orders) == 0 })
 }
 
-func TestAnOrderThatIsNeverAcknowledgedIsOneLine(t *testing.T) {
+func TestAnUnacknowledgedOrderIsLoggedOnce(t *testing.T) {
 	r := start(t, Options{Generation: generationOf(1, "careless", "tcp://127.0.0.1:0")})
 	pid := r.serves(1).Workers[0].PID
 	r.post("log-level?level=debug")

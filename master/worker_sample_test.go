@@ -19,7 +19,7 @@ func (r *running) sampled() int {
 	return n
 }
 
-func TestTheOwnerLoopGoesOnWhileProcDoesNotAnswer(t *testing.T) {
+func TestTheOwnerLoopContinuesWhileProcDoesNotAnswer(t *testing.T) {
 	r := start(t, Options{Generation: generationOf(1, "", "tcp://127.0.0.1:0")})
 	r.until("the figures of the worker's process", func(s Status) bool { return len(s.Workers) == 1 && s.Workers[0].RSSBytes > 0 })
 	answer := make(chan struct{})

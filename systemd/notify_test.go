@@ -109,7 +109,7 @@ func TestAbstractSocketsAreReached(t *testing.T) {
 	}
 }
 
-func TestWithoutAManagerNothingIsSentAndMistakesStillShow(t *testing.T) {
+func TestWithoutAManagerNothingIsSentAndErrorsAreStillReported(t *testing.T) {
 	checkDescriptors(t)
 	t.Setenv("NOTIFY_SOCKET", "") // so that it comes back after the test
 	if err := os.Unsetenv("NOTIFY_SOCKET"); err != nil {
@@ -138,7 +138,7 @@ func TestWithoutAManagerNothingIsSentAndMistakesStillShow(t *testing.T) {
 	}
 }
 
-func TestMistakesAreRefusedBeforeTheyAreSent(t *testing.T) {
+func TestInvalidMessagesAreRefusedBeforeTheyAreSent(t *testing.T) {
 	n, r := notifier(t)
 	wantMistakes(t, n)
 	if err := n.Ready(""); err != nil {
@@ -192,7 +192,7 @@ func TestAMissingSocketIsAnError(t *testing.T) {
 	}
 }
 
-func TestAClosedNotifierSaysSo(t *testing.T) {
+func TestAClosedNotifierReturnsAnError(t *testing.T) {
 	n, _ := notifier(t)
 	if err := n.Close(); err != nil {
 		t.Fatal(err)

@@ -105,7 +105,7 @@ func (b *watchedLoop) logged(message string) int { return b.logs.FilterMessage(m
 
 // A kernel that has no room to watch a listener (fs.epoll.max_user_watches)
 // does not make the worker deaf: it looks by itself until there is room.
-func TestPollerThatIsFullPausesAcceptAndSaysSoOnce(t *testing.T) {
+func TestFullPollerPausesAcceptAndLogsOnce(t *testing.T) {
 	for _, errno := range []unix.Errno{unix.ENOSPC, unix.ENOMEM} {
 		t.Run(unix.ErrnoName(errno), func(t *testing.T) {
 			b := runLoop(t, func(p *fullPoller) { p.adding.Store(&errno) }, 2)
@@ -130,7 +130,7 @@ func TestPollerThatIsFullPausesAcceptAndSaysSoOnce(t *testing.T) {
 
 // A worker that loses a listener for a reason of its own leaves, so that
 // another can take its place; and the master hears of it at once.
-func TestWorkerThatCannotWatchAListenerLeaves(t *testing.T) {
+func TestWorkerThatCannotWatchAListenerExits(t *testing.T) {
 	errno := unix.EPERM
 	for name, prepare := range map[string]func(*fullPoller){
 		"add":    func(p *fullPoller) { p.adding.Store(&errno) },
@@ -156,7 +156,7 @@ func TestWorkerThatCannotWatchAListenerLeaves(t *testing.T) {
 	}
 }
 
-func TestListenersTakeTurns(t *testing.T) {
+func TestListenersAreAcceptedFromInTurn(t *testing.T) {
 	order := make(chan string, 100)
 	r := start(t, Config{Mode: Sequential}, Options{Handler: HandlerFunc(func(_ context.Context, c *Conn) error {
 		order <- c.Listener()

@@ -26,7 +26,7 @@ func TestARecordIsShorterThanAnAtomicWrite(t *testing.T) {
 	}
 }
 
-func TestARecordCostsNoGarbage(t *testing.T) {
+func TestARecordDoesNotAllocate(t *testing.T) {
 	a := &accessLog{worker: []byte(`,"slot":1,"pid":2,"generation":3`)}
 	c := &Conn{listener: &listenerInfo{name: "tcp://[::1]:80", network: "tcp"}, remote: &syscall.SockaddrInet6{Addr: netip.MustParseAddr("2001:db8::1").As16(), Port: 1234}}
 	b := make([]byte, 0, maxRecord)

@@ -120,7 +120,7 @@ func reset(c net.Conn) {
 	_ = c.Close()
 }
 
-func TestTheOutcomeTellsHowAConnectionEnded(t *testing.T) {
+func TestTheOutcomeIsHowAConnectionEnded(t *testing.T) {
 	handle := func(h HandlerFunc) Options { return Options{Handler: h} }
 	wait := handle(func(_ context.Context, c *Conn) error { _, err := c.Read(make([]byte, 1)); return err })
 	deaf := handle(func(_ context.Context, c *Conn) error {
@@ -325,7 +325,7 @@ func TestTheCommonFormatNeedsHTTP(t *testing.T) {
 	}
 }
 
-func TestTheDocumentTellsOfEveryFieldAndOutcome(t *testing.T) {
+func TestTheDocumentExplainsEveryFieldAndOutcome(t *testing.T) {
 	data, err := os.ReadFile("../docs/configuration.md")
 	if err != nil {
 		t.Fatal(err)

@@ -78,7 +78,7 @@ func TestAloneStopsAtOnce(t *testing.T) {
 	}
 }
 
-func TestAloneSaysThatHandlersStillRun(t *testing.T) {
+func TestAloneReportsThatHandlersStillRun(t *testing.T) {
 	hold := make(chan struct{})
 	defer close(hold)
 	addr, a := serveAlone(t, Config{}, Options{

@@ -104,7 +104,7 @@ func TestLogLevelChanges(t *testing.T) {
 	r.logged("message ignored")
 }
 
-func TestBadMessageIsSurvived(t *testing.T) {
+func TestWorkerSurvivesABadMessage(t *testing.T) {
 	r := accepting(t, Config{}, Options{Handler: echo})
 	r.send(&ipc.Unknown{Name: ipc.Type(`"`)})
 	r.logged("message ignored")

@@ -39,7 +39,7 @@ func TestByteBeforeTheDrainsEOFIsNotLost(t *testing.T) {
 	})
 }
 
-func TestReadGoesOnIfTheConnectionIsNotIdle(t *testing.T) {
+func TestReadContinuesIfTheConnectionIsNotIdle(t *testing.T) {
 	c, client := connPair(t, "tcp", Config{DrainIdle: time.Hour})
 	c.table.beginDrain(ipc.Now())
 	c.interruptRead(idleInDrain)

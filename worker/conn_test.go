@@ -117,7 +117,7 @@ func TestConnCarriesBytesBothWays(t *testing.T) {
 	})
 }
 
-func TestConnReadSaysEOFBare(t *testing.T) {
+func TestConnReadReturnsEOFUnwrapped(t *testing.T) {
 	eachNetwork(t, func(t *testing.T, c *Conn, client net.Conn) {
 		_ = client.Close()
 		for range 2 {
@@ -225,7 +225,7 @@ func TestConnCloseEndsWhatWaits(t *testing.T) {
 	})
 }
 
-func TestClosedConnSaysSo(t *testing.T) {
+func TestClosedConnReturnsErrClosed(t *testing.T) {
 	eachNetwork(t, func(t *testing.T, c *Conn, _ net.Conn) {
 		if err := c.Close(); err != nil {
 			t.Fatal(err)
@@ -302,7 +302,7 @@ func TestConnCloseWriteEndsOneSide(t *testing.T) {
 	})
 }
 
-func TestConnResetIsNamed(t *testing.T) {
+func TestConnResetErrorIsECONNRESET(t *testing.T) {
 	c, client := connPair(t, "tcp", Config{})
 	if err := client.(*net.TCPConn).SetLinger(0); err != nil {
 		t.Fatal(err)

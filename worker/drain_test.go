@@ -87,7 +87,7 @@ func TestIdleWorkerDrainsAtOnce(t *testing.T) {
 	}
 }
 
-func TestDrainServesOnUntilTheClientFallsSilent(t *testing.T) {
+func TestDrainServesAClientUntilItIsIdle(t *testing.T) {
 	r := accepting(t, Config{DrainIdle: 2 * time.Second}, Options{Handler: echo})
 	c := r.dial(0)
 	ask(t, c, "a", "a")
@@ -251,7 +251,7 @@ func TestFinalDrainEmptiesItsOwnListeners(t *testing.T) {
 
 // A master that may not filter SYNs limits hops on its listeners, and what a
 // connection inherits of that would cut its client off.
-func TestFinalDrainLiftsTheHopLimit(t *testing.T) {
+func TestFinalDrainRemovesTheHopLimit(t *testing.T) {
 	limited := make(chan error, 1)
 	r := accepting(t, Config{DrainIdle: patience}, Options{Handler: HandlerFunc(func(_ context.Context, c *Conn) error {
 		limited <- c.control("set", func(fd int) error {

@@ -146,7 +146,7 @@ func TestForkingWorkerSurvivesARejectedConnection(t *testing.T) {
 	ask(t, r.dial(0), "a", "a")
 }
 
-func TestEveryPollerServes(t *testing.T) {
+func TestWorkerServesWithEveryPoller(t *testing.T) {
 	for _, name := range poll.Names() {
 		for _, mode := range []Mode{Threading, Sequential} {
 			t.Run(name+" "+string(mode), func(t *testing.T) {

@@ -162,7 +162,7 @@ func TestATickFindsAConnectionWhoseWakeUpWasLost(t *testing.T) {
 	ask(t, c, "x", "x")
 }
 
-func TestOutOfDescriptorsPausesAcceptAndSaysSoOnce(t *testing.T) {
+func TestOutOfDescriptorsPausesAcceptAndLogsOnce(t *testing.T) {
 	workers, addr := crewOf(t, 1, "poor", Config{})
 	w := workers[0]
 	var conns []net.Conn
@@ -230,7 +230,7 @@ func TestTermDoesNotKillAWorkerThatEnds(t *testing.T) {
 	}
 }
 
-func TestWorkerLeavesWhenItsMasterDies(t *testing.T) {
+func TestWorkerExitsWhenItsMasterDies(t *testing.T) {
 	workers, addr := crewOf(t, 1, "echo", Config{DrainIdle: 50 * time.Millisecond})
 	c := dial(t, addr)
 	ask(t, c, "x", "x")
@@ -277,7 +277,7 @@ func TestCrashIsInTheCrashFile(t *testing.T) {
 	}
 }
 
-func TestDumpComesEvenFromAProcess(t *testing.T) {
+func TestDumpIsWrittenByAWorkerProcess(t *testing.T) {
 	workers, _ := crewOf(t, 1, "echo", Config{})
 	if err := workers[0].channel.Send(&ipc.Dump{}); err != nil {
 		t.Fatal(err)
@@ -303,7 +303,7 @@ func TestReopenMovesStandardError(t *testing.T) {
 	}
 }
 
-func TestWorkersChildrenInheritNothing(t *testing.T) {
+func TestProgramsStartedByAWorkerInheritNothing(t *testing.T) {
 	needtool.Need(t, "sh", "dash")
 	_, addr := crewOf(t, 1, "family", Config{})
 	out, err := io.ReadAll(dial(t, addr))

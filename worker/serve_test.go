@@ -219,7 +219,7 @@ func (b *brittle) HandleError(context.Context, *Conn, error) {
 	}
 }
 
-func TestPanicInAHookCostsOneConnection(t *testing.T) {
+func TestPanicInAHookClosesOneConnection(t *testing.T) {
 	for _, b := range []*brittle{{}, {verify: true}, {process: true}, {fail: true}} {
 		r := accepting(t, Config{Mode: Sequential, Timeout: idleTick}, Options{Handler: b, Hooks: Hooks{
 			VerifyRequest: b.VerifyRequest, ProcessRequest: b.ProcessRequest, HandleError: b.HandleError,
@@ -239,7 +239,7 @@ func TestPanicInAHookCostsOneConnection(t *testing.T) {
 	}
 }
 
-func TestPanicLeavesTheOthersAlone(t *testing.T) {
+func TestPanicDoesNotAffectOtherConnections(t *testing.T) {
 	r := accepting(t, Config{}, Options{Handler: HandlerFunc(func(_ context.Context, c *Conn) error {
 		var b [1]byte
 		for {
@@ -268,7 +268,7 @@ func TestPanicLeavesTheOthersAlone(t *testing.T) {
 	}
 }
 
-func TestPanicErrorSaysWhatWasPanicked(t *testing.T) {
+func TestPanicErrorContainsThePanicValue(t *testing.T) {
 	err := catchPanic(func() error { panic(io.ErrUnexpectedEOF) })
 	var p *PanicError
 	if !errors.As(err, &p) || p.Value != io.ErrUnexpectedEOF || len(p.Stack) == 0 {
@@ -286,7 +286,7 @@ func poke(ch chan struct{}) {
 	}
 }
 
-func TestTimeoutAndServiceActionsRunAgainAndAgain(t *testing.T) {
+func TestTimeoutAndServiceActionsRunRepeatedly(t *testing.T) {
 	timeouts, actions := make(chan struct{}), make(chan struct{})
 	accepting(t, Config{Timeout: 3 * time.Millisecond}, Options{Handler: echo, Hooks: Hooks{
 		HandleTimeout:  func() { poke(timeouts) },

@@ -190,7 +190,7 @@ func (h *hand) Drain(ctx context.Context) error {
 	return nil
 }
 
-func TestServiceIsBoundByTheModesLimit(t *testing.T) {
+func TestServiceHasTheLimitOfTheMode(t *testing.T) {
 	h := newHand()
 	close(h.hold)
 	r := accepting(t, Config{Mode: Sequential}, Options{Service: h})

@@ -160,7 +160,7 @@ func TestCompletionKnowsCommandsHandlersAndModes(t *testing.T) {
 	}
 }
 
-func TestVersionSaysWhatTheBinaryIs(t *testing.T) {
+func TestVersionPrintsTheVersionOfTheBinary(t *testing.T) {
 	if r := runHere("version"); r.status != 0 || !strings.HasPrefix(r.stdout, "prefork ") || !strings.Contains(r.stdout, "go1.") {
 		t.Errorf("version: %+v", r)
 	}

@@ -45,7 +45,7 @@ func TestEachCommandAsksTheServerAndPrintsTheOutcome(t *testing.T) {
 	}
 }
 
-func TestACommandThatFailsSaysWhyAndExits1(t *testing.T) {
+func TestAFailedCommandPrintsWhyAndExits1(t *testing.T) {
 	path := fake(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(http.StatusConflict)
 		_, _ = w.Write([]byte(`{"ok":false,"error":"prefork.toml:3: mode: unknown mode \"x\"","generation":1}`))

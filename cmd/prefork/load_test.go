@@ -78,7 +78,7 @@ func TestLoadReportsInEveryForm(t *testing.T) {
 	}
 }
 
-func TestLoadFailsByItsChecks(t *testing.T) {
+func TestLoadFailsIfACheckFails(t *testing.T) {
 	url := echoes(t)
 	r := runHere("load", url, "-n", "20", "--expect", "echo", "--fail", "errors>0", "--fail", "p99<1ns")
 	if r.status != 1 || !strings.Contains(r.stderr, "errors") || !strings.Contains(r.stdout, "wrong") {
@@ -138,7 +138,7 @@ func TestAFileThatCannotBeWrittenDoesNotLoseTheReport(t *testing.T) {
 	}
 }
 
-func TestLoadSaysWhatIsWrongWithItsCommandLine(t *testing.T) {
+func TestLoadReportsErrorsOfItsCommandLine(t *testing.T) {
 	for _, c := range []struct{ args, want string }{
 		{"load", "want one argument, the URL of a server, not 0"},
 		{"load compar a b", `unknown command "compar"; did you mean "compare"?`},

@@ -9,7 +9,7 @@ import (
 )
 
 // A deployment moves the link to the directory in which the server was started.
-func TestRelativePathsLeadThroughTheLinkToTheWorkingDirectory(t *testing.T) {
+func TestRelativePathsUseTheLinkToTheWorkingDirectory(t *testing.T) {
 	dir := place(t)
 	link := filepath.Join(dir, "current")
 	for _, name := range []string{"one", "two"} {

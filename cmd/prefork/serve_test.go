@@ -105,7 +105,7 @@ func exchange(t *testing.T, address, line string) string {
 }
 
 // The whole life of a server, with every command finding it by itself.
-func TestAServerIsServedReloadedScaledAndDrained(t *testing.T) {
+func TestCommandsServeReloadScaleAndDrainAServer(t *testing.T) {
 	dir := place(t)
 	file := filepath.Join(dir, "p.toml")
 	const reload = "[reload]\nprobation = \"1ms\"\n"

@@ -36,7 +36,7 @@ func TestTheStatusTableIsAlignedAndComplete(t *testing.T) {
 	golden.Check(t, "testdata/status-empty.golden", renderStatus(prefork.Status{Version: "1", State: "booting", Mode: "forking", Target: "4"}, statusNow, human.Painter{}))
 }
 
-func TestColoursChangeNothingButTheColours(t *testing.T) {
+func TestColoursChangeOnlyColours(t *testing.T) {
 	plain := renderStatus(decodeStatus(t), statusNow, human.Painter{})
 	painted := renderStatus(decodeStatus(t), statusNow, human.Painter{On: true})
 	if painted == plain {

@@ -31,7 +31,7 @@ func TestTopOncePrintsOnePictureOfOneInterval(t *testing.T) {
 	}
 }
 
-func TestTopSaysHowTheServerWasLost(t *testing.T) {
+func TestTopReportsHowTheServerWasLost(t *testing.T) {
 	for says, events := range map[string][]string{
 		"the connection to the server is lost": {"status", statusJSON},
 		"ended before there was a picture":     {"status", statusJSON, "log", `{"message":"stopped","fields":{"exit_code":0}}`},

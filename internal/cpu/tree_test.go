@@ -101,7 +101,7 @@ func TestTreeCountsTheLivingAndTheReaped(t *testing.T) {
 	}
 }
 
-func TestTreeLeavesStrangersOut(t *testing.T) {
+func TestTreeExcludesOtherProcesses(t *testing.T) {
 	child(t, "burn")
 	idle := child(t, "reap") // any process of our own that is not the other's parent
 	before, err := processClock(idle)

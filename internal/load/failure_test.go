@@ -105,7 +105,7 @@ func TestAConnectHasATimeoutOfItsOwn(t *testing.T) {
 }
 
 // However many runs there are at once, the rest of the process has a processor.
-func TestRunsLeaveTheProcessAProcessor(t *testing.T) {
+func TestRunsLeaveOneProcessorToTheProcess(t *testing.T) {
 	most := int32(runtime.GOMAXPROCS(0) - 1)
 	before := claimed.Load()
 	var runs []*Run

@@ -159,7 +159,7 @@ func TestEachBrokenServerHasItsClass(t *testing.T) {
 	}
 }
 
-func TestADeadServerIsRefusedWithoutSpinning(t *testing.T) {
+func TestConnectsToADeadServerAreRefusedWithoutABusyLoop(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

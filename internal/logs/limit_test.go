@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-func TestALimitAllowsSoManyLinesASecondAndCountsTheRest(t *testing.T) {
+func TestALimitAllowsLinesPerSecondAndCountsTheRest(t *testing.T) {
 	var l Limit
 	now := time.Now()
 	allowed := func(n int) (yes int) {

@@ -42,7 +42,7 @@ func TestALineIsOneWrite(t *testing.T) {
 	}
 }
 
-func TestALogThatNobodyReadsDoesNotStopTheServer(t *testing.T) {
+func TestAnUnreadLogDoesNotStopTheServer(t *testing.T) {
 	for _, test := range []struct {
 		name   string
 		length int
@@ -123,7 +123,7 @@ func fill(t *testing.T, log *zap.Logger, length int) {
 	})
 }
 
-func TestATornLineDoesNotSpoilTheNext(t *testing.T) {
+func TestAPartialLineDoesNotCorruptTheNext(t *testing.T) {
 	f, text := file(t)
 	raw, err := f.SyscallConn()
 	if err != nil {

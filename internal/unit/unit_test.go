@@ -89,7 +89,7 @@ func install(t *testing.T) (dir string, names []string) {
 	return dir, names
 }
 
-func TestSystemdFindsNoFaultInTheUnits(t *testing.T) {
+func TestSystemdAnalyzeAcceptsTheUnits(t *testing.T) {
 	dir, names := install(t)
 	for _, name := range names {
 		if name == "reload.service" {
@@ -105,7 +105,7 @@ func TestSystemdFindsNoFaultInTheUnits(t *testing.T) {
 	}
 }
 
-func TestSystemServicesAreExposedNoMoreThanTheyMust(t *testing.T) {
+func TestTheExposureOfSystemServicesIsLimited(t *testing.T) {
 	dir, names := install(t)
 	for _, name := range names {
 		if !strings.HasSuffix(name, ".service") || name == "user.service" {

@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// TestCrashLoopsNeverSpin lets every worker of a booted pool die in the same
+// TestCrashLoopsHaveABoundedRateOfStarts lets every worker of a booted pool die in the same
 // way for an hour, and counts the spawns of each minute.
-func TestCrashLoopsNeverSpin(t *testing.T) {
+func TestCrashLoopsHaveABoundedRateOfStarts(t *testing.T) {
 	pools := map[string]Config{
 		"static":   {Min: 4},
 		"dynamic":  {Min: 2, Max: 8, MinSpare: 2},

@@ -173,7 +173,7 @@ var next = map[State]map[string][]State{
 	Stopped:  {},
 }
 
-func TestEveryEventInEveryStateLeadsWhereItMay(t *testing.T) {
+func TestEveryEventInEveryStateLeadsToAnAllowedState(t *testing.T) {
 	seen := map[string]bool{}
 	for _, s := range situations {
 		for _, ev := range everyEvent() {

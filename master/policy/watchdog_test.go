@@ -30,7 +30,7 @@ func TestTheWatchdogNeedsHalfOfTheWorkers(t *testing.T) {
 	}
 }
 
-func TestAShortWatchdogIsLenientToIdleWorkers(t *testing.T) {
+func TestAShortWatchdogAcceptsIdleWorkers(t *testing.T) {
 	if !Quorum([]time.Duration{1900 * time.Millisecond}, 10*time.Millisecond) {
 		t.Error("a worker that is silent for less than 2 s is taken for hung")
 	}

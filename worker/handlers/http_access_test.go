@@ -107,7 +107,7 @@ func TestARequestIsOneLineInTheCommonFormat(t *testing.T) {
 	}
 }
 
-func TestNoClientCanForgeALine(t *testing.T) {
+func TestNoClientCanForgeALogLine(t *testing.T) {
 	l := &ledger{}
 	h := HTTPServer(newTestServer(hello))
 	h.HandleAccessLog(l)

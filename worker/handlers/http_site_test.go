@@ -9,7 +9,7 @@ import (
 )
 
 // Workers that were started before and after a deployment serve the same.
-func TestHTTPServesTheDirectoryToWhichTheRootLeadsNow(t *testing.T) {
+func TestHTTPServesTheDirectoryToWhichTheRootLinksNow(t *testing.T) {
 	dir := t.TempDir()
 	link := filepath.Join(dir, "www")
 	for _, name := range []string{"one", "two"} {

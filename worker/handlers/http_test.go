@@ -97,7 +97,7 @@ func (r *running) get(path string) (int, string) {
 	return resp.StatusCode, body
 }
 
-func TestHTTPServesFilesAndNothingElse(t *testing.T) {
+func TestHTTPServesOnlyFiles(t *testing.T) {
 	r := start(t, options{root: makeSite(t)})
 	for _, test := range []struct {
 		path string
@@ -199,7 +199,7 @@ func TestHTTPAllowsReadingOnlyAndLimitsHeaders(t *testing.T) {
 	}
 }
 
-func TestHTTPWithoutARootSaysSo(t *testing.T) {
+func TestHTTPWithoutARootAnswersThatItHasNone(t *testing.T) {
 	r := start(t, options{})
 	if code, body := r.get("/"); code != 200 || !strings.Contains(body, "root") {
 		t.Errorf("GET /: %d %q", code, body)
@@ -210,7 +210,7 @@ func TestHTTPWithoutARootSaysSo(t *testing.T) {
 }
 
 // A load balancer must hear that the server ends, while it still serves.
-func TestHealthTellsThatTheServerEnds(t *testing.T) {
+func TestHealthFailsWhenTheServerEnds(t *testing.T) {
 	r := start(t, options{lameDuck: time.Hour})
 	c := r.dial()
 	c.mustGet(t, "/healthz", "ok\n", false)
@@ -236,7 +236,7 @@ func TestHealthTellsThatTheServerEnds(t *testing.T) {
 
 // The end of one worker, as in a reload, is nothing that a load balancer
 // should act upon: its next connection finds another.
-func TestHealthIsGoodWhileOnlyThisWorkerDrains(t *testing.T) {
+func TestHealthSucceedsWhileOnlyThisWorkerDrains(t *testing.T) {
 	r := start(t, options{lameDuck: time.Hour})
 	c := r.dial()
 	c.mustGet(t, "/healthz", "ok\n", false)
@@ -251,7 +251,7 @@ func TestHealthIsGoodWhileOnlyThisWorkerDrains(t *testing.T) {
 	}
 }
 
-func TestHTTPRefusesARootThatIsNotThere(t *testing.T) {
+func TestHTTPRefusesAMissingRoot(t *testing.T) {
 	_, err := Files(filepath.Join(t.TempDir(), "gone"), false, false)
 	if err == nil || !strings.Contains(err.Error(), "gone") {
 		t.Errorf("Files: %v, want the path named", err)

@@ -135,7 +135,7 @@ func TestRemoveEndsTheWatch(t *testing.T) {
 	})
 }
 
-func TestMisuseIsNamed(t *testing.T) {
+func TestMisuseIsReported(t *testing.T) {
 	each(t, func(t *testing.T, p Poller) {
 		fd := eventFD(t)
 		if err := p.Remove(fd); !errors.Is(err, ErrNotWatched) {
@@ -170,7 +170,7 @@ func TestHangUpCountsAsReadable(t *testing.T) {
 	})
 }
 
-func TestWaitSeesWhatComesWhileItWaits(t *testing.T) {
+func TestWaitReportsEventsThatArriveWhileItWaits(t *testing.T) {
 	each(t, func(t *testing.T, p Poller) {
 		fd := eventFD(t)
 		if err := p.Add(fd); err != nil {

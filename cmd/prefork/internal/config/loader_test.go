@@ -31,7 +31,7 @@ func TestAFlagWinsOverTheFileAndOnlyIfGiven(t *testing.T) {
 	}
 }
 
-func TestAFlagHealsTheKeyThatIsWrongInTheFile(t *testing.T) {
+func TestAFlagReplacesAnInvalidKeyOfTheFile(t *testing.T) {
 	_, err := Parse("f", []byte("handler = \"nope\""), parseFlags(t, "--handler", "echo"))
 	if err != nil {
 		t.Errorf("the handler is the flag's, but: %v", err)
@@ -134,7 +134,7 @@ func TestEveryChoiceIsOneThatTheServerTakes(t *testing.T) {
 	}
 }
 
-func TestWhatIsPrintedReadsBackAsTheSame(t *testing.T) {
+func TestPrintedConfigurationReadsBackAsTheSame(t *testing.T) {
 	for _, text := range []string{
 		"",
 		"listen = [\"unix:///run/a \\\"b\\\".sock\"]\nworkers = \"2-8\"\ncrash_budget = 1.5\npid_file = \"\\u0007\"",

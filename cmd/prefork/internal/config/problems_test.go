@@ -125,7 +125,7 @@ func TestAProblemOfAFlagNamesTheFlagAndIsAUsageError(t *testing.T) {
 	}
 }
 
-func TestAFlagIsLookedAtAlsoWhenTheFilesValueCouldNotBeRead(t *testing.T) {
+func TestAFlagIsCheckedEvenIfTheFilesValueIsInvalid(t *testing.T) {
 	_, err := Parse("f", []byte("min_spare = \"x\""), parseFlags(t, "--min-spare", "3", "--max-spare", "2"))
 	want := "--max-spare: 2 is below min_spare, which is 3\nf:1: min_spare: want a whole number, not \"x\""
 	if err == nil || err.Error() != want {
@@ -134,7 +134,7 @@ func TestAFlagIsLookedAtAlsoWhenTheFilesValueCouldNotBeRead(t *testing.T) {
 }
 
 // Finding the lines of so many keys would take minutes.
-func TestAFileOfVeryManyKeysIsRefused(t *testing.T) {
+func TestAFileWithTooManyKeysIsRefused(t *testing.T) {
 	var text strings.Builder
 	for i := range maxKeys + 1 {
 		fmt.Fprintf(&text, "key%d = 1\n", i)

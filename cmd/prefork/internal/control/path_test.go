@@ -69,7 +69,7 @@ func TestWithPortZeroEachServerHasItsOwnPath(t *testing.T) {
 	}
 }
 
-func TestADirectoryThatOthersCanWriteToIsNotUsed(t *testing.T) {
+func TestADirectoryThatOthersCanWriteIsNotUsed(t *testing.T) {
 	for name, plant := range map[string]func(dir string) error{
 		"can be written to by others": func(dir string) error {
 			if err := os.Mkdir(dir, 0o700); err != nil {

@@ -38,7 +38,7 @@ func TestTheReportOfALongRunIsGatheredIntoFewRows(t *testing.T) {
 	}
 }
 
-func TestWarningsComeFirst(t *testing.T) {
+func TestWarningsAreFirst(t *testing.T) {
 	r := aRun(10)
 	r.Generator.Warnings = []string{"the generator was the limit"}
 	if text := textOf(t, r, TextOptions{}); !strings.HasPrefix(text, "warning    the generator was the limit\n") {
@@ -95,7 +95,7 @@ func TestNoLineIsWiderThanTheTerminal(t *testing.T) {
 	}
 }
 
-func TestForeignTextCannotSteerTheTerminal(t *testing.T) {
+func TestForeignTextCannotControlTheTerminal(t *testing.T) {
 	r := hostileRun()
 	var compared bytes.Buffer
 	if err := Compare(&compared, r, aRun(10), TextOptions{}); err != nil {

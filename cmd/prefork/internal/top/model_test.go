@@ -40,7 +40,7 @@ func TestEachLetterSortsByItsColumnAndTwiceReverses(t *testing.T) {
 	}
 }
 
-func TestSortingGoesRoundTheColumns(t *testing.T) {
+func TestSortingCyclesThroughTheColumns(t *testing.T) {
 	m := loaded(3, 0)
 	for range columns {
 		m.Press('s')
@@ -79,7 +79,7 @@ func TestACommandNeedsAConfirmation(t *testing.T) {
 	}
 }
 
-func TestACommandIsAboutTheWorkerThatWasShown(t *testing.T) {
+func TestACommandAppliesToTheWorkerThatWasShown(t *testing.T) {
 	m := loaded(4, 0)
 	press(m, screen.KeyDown, 'r')
 	s := status(4, 12)
@@ -125,7 +125,7 @@ func TestTheSelectionFollowsItsWorker(t *testing.T) {
 	}
 }
 
-func TestAPauseFreezesThePictureAndLosesNothing(t *testing.T) {
+func TestAPauseFreezesTheFrameAndLosesNothing(t *testing.T) {
 	m := loaded(4, 3)
 	press(m, 'p')
 	before := frame(t, m, 80, 24)
@@ -166,7 +166,7 @@ func TestRatesAreOfTheServersOwnInterval(t *testing.T) {
 	}
 }
 
-func TestAWorkersRateBeginsWithIt(t *testing.T) {
+func TestAWorkersRateBeginsWithTheWorker(t *testing.T) {
 	m := New()
 	m.Feed(control.Item{Status: status(1, 10)})
 	s := status(3, 11)
@@ -197,7 +197,7 @@ func TestAPercentileLiesInItsBucket(t *testing.T) {
 	}
 }
 
-func TestTheEndIsInOrderIfTheServerSaidSo(t *testing.T) {
+func TestTheEndIsExpectedIfTheServerAnnouncedIt(t *testing.T) {
 	m := loaded(1, 2)
 	if _, ok := m.Ended(); ok {
 		t.Error("a server that said nothing has ended")
