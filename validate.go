@@ -1,7 +1,6 @@
 package prefork
 
 import (
-	"errors"
 	"fmt"
 	"reflect"
 
@@ -17,7 +16,13 @@ func (s *Server) Validate() []error { return s.validate(&s.Config) }
 // validate returns what is wrong with c as the configuration of s.
 func (s *Server) validate(c *Config) []error {
 	problems := master.CheckAddresses(c.Listen)
-	problems = append(problems, s.validateProgram(c)...)
+	o := s.workerOptions(new(madeLog))
+	// Only a worker knows what Configure makes.
+	if s.Configure == nil || s.Handler != nil || s.NewHandler != nil || s.Service != nil {
+		if err := o.Check(s.workerConfig(c)); err != nil {
+			problems = append(problems, err)
+		}
+	}
 	problems = append(problems, c.validateSettings()...)
 	if len(problems) > 0 {
 		return problems
@@ -31,28 +36,6 @@ func (s *Server) validate(c *Config) []error {
 		problems = append(problems, err)
 	}
 	return problems
-}
-
-func (s *Server) validateProgram(c *Config) []error {
-	programs := 0
-	for _, set := range []bool{s.Handler != nil, s.NewHandler != nil, s.Service != nil} {
-		if set {
-			programs++
-		}
-	}
-	switch {
-	case programs > 1:
-		return []error{errors.New("several programs: set one of Handler, NewHandler and Service")}
-	case programs == 0 && s.Configure == nil:
-		return []error{errors.New("no program: set Handler, NewHandler, Service or Configure")}
-	}
-	if s.AccessLog != "" && c.Access.Format == worker.AccessCommon && programs == 1 {
-		// Only a worker knows what Configure makes.
-		if _, ok := s.Service.(worker.AccessLogger); !ok {
-			return []error{errors.New("access_format: common is for programs that serve HTTP, through handlers.HTTPServer; json is for all")}
-		}
-	}
-	return nil
 }
 
 // validateSettings returns what is wrong with single settings, and with those

@@ -3,8 +3,6 @@ package worker
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
-	"slices"
 
 	"go.uber.org/zap"
 )
@@ -32,19 +30,19 @@ type Options struct {
 	Build string
 }
 
-// check says what is wrong with the program once Configure has run.
-func (o *Options) check(cfg Config) error {
-	if !slices.Contains([]Mode{Sequential, Threading, Forking}, cfg.Mode) {
-		return fmt.Errorf("mode: %q is unknown", cfg.Mode)
-	}
-	set := 0
-	for _, there := range []bool{o.Handler != nil, o.NewHandler != nil, o.Service != nil} {
-		if there {
-			set++
+// Check says what is wrong with the program once Configure has run.
+func (o *Options) Check(cfg Config) error {
+	programs := 0
+	for _, set := range []bool{o.Handler != nil, o.NewHandler != nil, o.Service != nil} {
+		if set {
+			programs++
 		}
 	}
-	if set != 1 {
-		return fmt.Errorf("options: %d of Handler, NewHandler and Service are set, want exactly one", set)
+	switch {
+	case programs > 1:
+		return errors.New("several programs: set one of Handler, NewHandler and Service")
+	case programs == 0:
+		return errors.New("no program: set Handler, NewHandler, Service or Configure")
 	}
 	if _, ok := o.Service.(AccessLogger); !ok && cfg.AccessLog && cfg.AccessFormat == AccessCommon {
 		return errors.New("access_format: common is for programs that serve HTTP, through handlers.HTTPServer; json is for all")

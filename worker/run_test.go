@@ -29,8 +29,8 @@ func TestBadConfigurationIsFatal(t *testing.T) {
 		want string
 	}{
 		"mode":     {Config{Mode: "juggling"}, Options{Handler: echo}, `mode: "juggling"`},
-		"nothing":  {Config{}, Options{}, "0 of Handler"},
-		"too much": {Config{}, Options{Handler: echo, NewHandler: func() Handler { return echo }}, "2 of Handler"},
+		"nothing":  {Config{}, Options{}, "no program"},
+		"too much": {Config{}, Options{Handler: echo, NewHandler: func() Handler { return echo }}, "several programs"},
 		"configure": {Config{Settings: json.RawMessage(`{"colour":"red"}`)}, Options{
 			Configure: func(s json.RawMessage, _ *Options) error { return errors.New("no colour like " + string(s)) },
 		}, `no colour like {"colour":"red"}`},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 
 	"go.uber.org/zap"
 
@@ -83,7 +84,10 @@ func configure(cfg Config, opt Options) (Config, Options, error) {
 	if opt.Service != nil && idle == 0 {
 		cfg.IdleTimeout = Disabled // a Service has its own
 	}
-	return cfg, opt, opt.check(cfg)
+	if !slices.Contains([]Mode{Sequential, Threading, Forking}, cfg.Mode) {
+		return cfg, opt, fmt.Errorf("mode: %q is unknown", cfg.Mode)
+	}
+	return cfg, opt, opt.Check(cfg)
 }
 
 // The loop's orders, beside those of the master, which are ipc.Messages.
