@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"strconv"
 	"syscall"
 	"time"
@@ -23,55 +25,45 @@ const tries = 5
 // so far. The difference of two readings is the cost of what lay between. A
 // descendant whose parent died before it, and that therefore has another
 // parent now, is not counted.
-func Tree(root int) (time.Duration, error) {
-	var sum time.Duration
+func Tree(root int) (sum time.Duration, err error) {
 	for range tries {
-		before, err := processes()
+		before, err := tree(root)
 		if err != nil {
 			return 0, err
 		}
-		if _, ok := before[root]; !ok {
-			return 0, fmt.Errorf("read CPU time of process %d: %w", root, os.ErrProcessDone)
-		}
-		tree := descendants(before, root)
 		sum = 0
-		gone := false
-		for _, pid := range tree {
+		for pid, p := range before {
 			used, err := processClock(pid)
-			if errors.Is(err, os.ErrProcessDone) {
-				gone = true
-				break
-			}
-			if err != nil {
+			if err != nil && !errors.Is(err, os.ErrProcessDone) {
 				return 0, err
 			}
-			sum += used + before[pid].reaped
+			sum += used + p.reaped
 		}
-		if gone {
-			continue
-		}
-		after, err := processes()
+		after, err := tree(root)
 		if err != nil {
 			return 0, err
 		}
-		if same(tree, before, after, root) {
+		if maps.Equal(before, after) {
 			break
 		}
 	}
 	return sum, nil // one child may be missing or counted twice
 }
 
-// same reports whether the tree has the same members, and no new reaped children.
-func same(tree []int, before, after map[int]process, root int) bool {
-	if len(descendants(after, root)) != len(tree) {
-		return false
+// tree returns the process root and all below it.
+func tree(root int) (map[int]process, error) {
+	all, err := processes()
+	if err != nil {
+		return nil, err
 	}
-	for _, pid := range tree {
-		if before[pid] != after[pid] {
-			return false
-		}
+	if _, ok := all[root]; !ok {
+		return nil, fmt.Errorf("list processes below %d: %w", root, os.ErrProcessDone)
 	}
-	return true
+	members := map[int]process{}
+	for _, pid := range descendants(all, root) {
+		members[pid] = all[pid]
+	}
+	return members, nil
 }
 
 // process is what /proc/PID/stat says of a process.
@@ -155,14 +147,8 @@ func processClock(pid int) (time.Duration, error) {
 
 // Members returns the process root and all below it, as they are now.
 func Members(root int) ([]int, error) {
-	all, err := processes()
-	if err != nil {
-		return nil, err
-	}
-	if _, ok := all[root]; !ok {
-		return nil, fmt.Errorf("list processes below %d: %w", root, os.ErrProcessDone)
-	}
-	return descendants(all, root), nil
+	members, err := tree(root)
+	return slices.Sorted(maps.Keys(members)), err
 }
 
 // Roots returns those of the processes that are not below another of them.
@@ -171,17 +157,10 @@ func Roots(pids []int) ([]int, error) {
 	if err != nil {
 		return nil, err
 	}
-	below := make(map[int]bool, len(pids))
+	roots := slices.Clone(pids)
 	for _, pid := range pids {
-		for _, member := range descendants(all, pid)[1:] {
-			below[member] = true
-		}
-	}
-	var roots []int
-	for _, pid := range pids {
-		if !below[pid] {
-			roots = append(roots, pid)
-		}
+		below := descendants(all, pid)[1:]
+		roots = slices.DeleteFunc(roots, func(root int) bool { return slices.Contains(below, root) })
 	}
 	return roots, nil
 }

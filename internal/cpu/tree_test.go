@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -150,10 +151,10 @@ func TestStatIsReadWhateverTheProcessIsCalled(t *testing.T) {
 func TestMembersAndRootsAreTheTree(t *testing.T) {
 	parent := child(t, "parent")
 	members, err := Members(parent)
-	if err != nil || len(members) != 2 || members[0] != parent {
+	if err != nil || len(members) != 2 || !slices.Contains(members, parent) {
 		t.Fatalf("Members = %v, %v", members, err)
 	}
-	if roots, err := Roots([]int{members[1], parent}); err != nil || len(roots) != 1 || roots[0] != parent {
+	if roots, err := Roots(members); err != nil || len(roots) != 1 || roots[0] != parent {
 		t.Errorf("Roots = %v, %v, want %d alone", roots, err, parent)
 	}
 	if _, err := Members(1 << 30); !errors.Is(err, os.ErrProcessDone) {
