@@ -6,30 +6,26 @@ import (
 	"net"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 
 	"prefork/master"
 )
 
-// Address is where metrics are served.
-type Address struct{ master.Address }
-
 // ParseAddress reads host:port, tcp://host:port, tcp4://, tcp6:// or
 // unix:///path. Without a host it is every address of the machine.
-func ParseAddress(name string) (Address, error) {
+func ParseAddress(name string) (master.Address, error) {
 	const want = "want host:port, tcp://host:port or unix:///path"
 	a, err := master.ParseAddress(name)
 	switch {
 	case err != nil && strings.Contains(name, "://"):
-		return Address{}, fmt.Errorf("%q: %s: %w", name, want, errors.Unwrap(err))
+		return master.Address{}, fmt.Errorf("%q: %s: %w", name, want, errors.Unwrap(err))
 	case err != nil || a.Network == "systemd" || a.Network == "unix" && (a.Path[0] != '/' || strings.Contains(name, "?")):
-		return Address{}, fmt.Errorf("%q: %s", name, want)
+		return master.Address{}, fmt.Errorf("%q: %s", name, want)
 	}
-	return Address{a}, nil
+	return a, nil
 }
 
-func (a Address) listen() (net.Listener, error) {
+func listen(a master.Address) (net.Listener, error) {
 	var l net.Listener
 	var err error
 	if a.Network == "unix" {
@@ -44,39 +40,4 @@ func (a Address) listen() (net.Listener, error) {
 		return nil, fmt.Errorf("metrics: %w", err)
 	}
 	return l, nil
-}
-
-// limited closes the connections that are too many at once. If they waited, idle
-// ones could keep Prometheus out.
-type limited struct {
-	net.Listener
-	free chan struct{} // has room for as many as there may be
-}
-
-// Accept implements net.Listener.
-func (l *limited) Accept() (net.Conn, error) {
-	for {
-		c, err := l.Listener.Accept()
-		if err != nil {
-			return nil, err
-		}
-		select {
-		case l.free <- struct{}{}:
-			return &counted{Conn: c, free: l.free}, nil
-		default:
-			_ = c.Close()
-		}
-	}
-}
-
-type counted struct {
-	net.Conn
-	free chan struct{}
-	once sync.Once
-}
-
-// Close implements net.Conn.
-func (c *counted) Close() error {
-	c.once.Do(func() { <-c.free })
-	return c.Conn.Close()
 }

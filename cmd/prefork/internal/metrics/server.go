@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"prefork/master"
@@ -37,8 +38,8 @@ type Server struct {
 
 // Serve binds the address and serves until Close. ErrorLog takes the
 // complaints of net/http.
-func (s *Server) Serve(address Address, errorLog *log.Logger) error {
-	l, err := address.listen()
+func (s *Server) Serve(address master.Address, errorLog *log.Logger) error {
+	l, err := listen(address)
 	if err != nil {
 		return err
 	}
@@ -50,11 +51,12 @@ func (s *Server) Serve(address Address, errorLog *log.Logger) error {
 		IdleTimeout:       idleTime,
 		MaxHeaderBytes:    16 << 10,
 		ErrorLog:          errorLog,
+		ConnState:         atMostClients(maxClients),
 	}
 	s.ended = make(chan struct{})
 	go func() {
 		defer close(s.ended)
-		_ = s.http.Serve(&limited{Listener: l, free: make(chan struct{}, maxClients)}) // always http.ErrServerClosed
+		_ = s.http.Serve(l) // always http.ErrServerClosed
 	}()
 	return nil
 }
@@ -101,6 +103,22 @@ func (s *Server) handler() http.Handler {
 		}
 		mux.ServeHTTP(w, r)
 	})
+}
+
+// atMostClients closes the connections that are too many at once. If they waited,
+// idle ones could keep Prometheus out.
+func atMostClients(most int64) func(net.Conn, http.ConnState) {
+	var clients atomic.Int64
+	return func(c net.Conn, state http.ConnState) {
+		switch state {
+		case http.StateNew:
+			if clients.Add(1) > most {
+				_ = c.Close()
+			}
+		case http.StateClosed:
+			clients.Add(-1)
+		}
+	}
 }
 
 // ownHost refuses requests to a loopback address that name another host. Otherwise
