@@ -7,6 +7,7 @@
 package unit
 
 import (
+	"cmp"
 	_ "embed" // for the template
 	"errors"
 	"fmt"
@@ -61,8 +62,8 @@ type Service struct {
 // the descriptor store, does not restart on a bad configuration, and is locked
 // up as far as a network server can be.
 func (s Service) Text() (string, error) {
-	setDefault(&s.Name, "prefork")
-	setDefault(&s.Binary, "/usr/local/bin/prefork")
+	s.Name = cmp.Or(s.Name, "prefork")
+	s.Binary = cmp.Or(s.Binary, "/usr/local/bin/prefork")
 	directory, file := "/etc/"+s.Name, s.Name+".toml"
 	if s.User {
 		directory = "%E/" + s.Name
@@ -70,10 +71,10 @@ func (s Service) Text() (string, error) {
 	if s.Template {
 		file = "%i.toml"
 	}
-	setDefault(&s.Config, directory+"/"+file)
-	setDefault(&s.Control, "%t/"+s.directory()+"/control.sock")
-	setDefault(&s.Watchdog, time.Minute)
-	setDefault(&s.StartTimeout, time.Minute)
+	s.Config = cmp.Or(s.Config, directory+"/"+file)
+	s.Control = cmp.Or(s.Control, "%t/"+s.directory()+"/control.sock")
+	s.Watchdog = cmp.Or(s.Watchdog, time.Minute)
+	s.StartTimeout = cmp.Or(s.StartTimeout, time.Minute)
 	if err := s.check(); err != nil {
 		return "", fmt.Errorf("write service unit: %w", err)
 	}

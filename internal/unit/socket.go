@@ -1,6 +1,7 @@
 package unit
 
 import (
+	"cmp"
 	_ "embed" // for the template
 	"errors"
 	"fmt"
@@ -35,9 +36,9 @@ type Socket struct {
 // Text returns the unit, or every reason why there can be none. Its sockets are
 // there before the service is and while it restarts.
 func (s Socket) Text() (string, error) {
-	setDefault(&s.Name, "prefork")
-	setDefault(&s.Mode, "0660")
-	setDefault(&s.Backlog, 4096)
+	s.Name = cmp.Or(s.Name, "prefork")
+	s.Mode = cmp.Or(s.Mode, "0660")
+	s.Backlog = cmp.Or(s.Backlog, 4096)
 	if err := s.check(); err != nil {
 		return "", fmt.Errorf("write socket unit: %w", err)
 	}
