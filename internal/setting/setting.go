@@ -89,7 +89,7 @@ func (s *Setting) Check(v reflect.Value) error {
 	switch v.Kind() {
 	case reflect.String:
 		if s.Choices != nil && !slices.Contains(s.Choices, v.String()) {
-			return fmt.Errorf("unknown %s %q; want %s", strings.ReplaceAll(s.Key, "_", " "), v, OneOf(s.Choices))
+			return fmt.Errorf("unknown %s %q; want %s", strings.ReplaceAll(s.Key, "_", " "), v, value.OneOf(s.Choices))
 		}
 	case reflect.Int, reflect.Int64, reflect.Uint64, reflect.Float64:
 		n := v.Convert(reflect.TypeFor[float64]()).Float()
@@ -127,14 +127,6 @@ func (s *Setting) Text(v reflect.Value) string {
 		return value.Size(v.Uint()).String()
 	}
 	return fmt.Sprint(v)
-}
-
-// OneOf lists words for a sentence.
-func OneOf(words []string) string {
-	if len(words) < 2 {
-		return strings.Join(words, "")
-	}
-	return strings.Join(words[:len(words)-1], ", ") + " or " + words[len(words)-1]
 }
 
 func placeholder(t reflect.Type) string {

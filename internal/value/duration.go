@@ -5,11 +5,8 @@ import (
 	"time"
 )
 
-// ParseDuration reads a text such as "1m30s", or takes what is a duration.
+// ParseDuration reads a text such as "1m30s".
 func ParseDuration(raw any) (time.Duration, error) {
-	if d, ok := raw.(time.Duration); ok {
-		return d, nil
-	}
 	text, _ := raw.(string)
 	d, err := time.ParseDuration(text)
 	if err != nil {

@@ -1,9 +1,7 @@
 package value
 
 import (
-	"encoding/json"
 	"fmt"
-	"math"
 	"math/bits"
 	"strconv"
 	"strings"
@@ -33,30 +31,16 @@ func (s Size) String() string {
 // ParseSize reads a whole number of bytes, or a text of a whole number and a
 // unit.
 func ParseSize(raw any) (Size, error) {
-	var n int64
-	var err error
 	switch v := raw.(type) {
-	case int:
-		n = int64(v)
-	case int64:
-		n = v
-	case float64: // JSON has no other numbers
-		if n = int64(v); v != math.Trunc(v) || math.Abs(v) > 1<<53 {
-			return 0, Wrong(wantSize, raw)
-		}
-	case json.Number:
-		if n, err = v.Int64(); err != nil {
-			return 0, Wrong(wantSize, raw)
-		}
 	case string:
 		return sizeFromText(v)
-	default:
-		return 0, Wrong(wantSize, raw)
+	case int64:
+		if v < 0 {
+			return 0, fmt.Errorf("at least 0, not %d", v)
+		}
+		return Size(v), nil
 	}
-	if n < 0 {
-		return 0, fmt.Errorf("at least 0, not %d", n)
-	}
-	return Size(n), nil
+	return 0, Wrong(wantSize, raw)
 }
 
 const wantSize = `a size such as "64KiB" (B, KiB, MiB, GiB, TiB, or kB, MB, GB, TB)`

@@ -1,18 +1,17 @@
 package value
 
 import (
-	"encoding/json"
 	"strings"
 	"testing"
 	"time"
 )
 
-func TestASizeIsReadFromTOMLJSONOrAFlag(t *testing.T) {
+func TestASizeIsReadFromTOMLOrAFlag(t *testing.T) {
 	for _, c := range []struct {
 		raw  any
 		want Size
 	}{
-		{int64(7), 7}, {7, 7}, {7.0, 7}, {json.Number("7"), 7}, {"7", 7}, {"7B", 7}, {"0B", 0}, {"64KiB", 64 << 10}, {"64 KiB", 64 << 10},
+		{int64(7), 7}, {"7", 7}, {"7B", 7}, {"0B", 0}, {"64KiB", 64 << 10}, {"64 KiB", 64 << 10},
 		{"1TiB", 1 << 40}, {"2GiB", 2 << 30}, {"3MiB", 3 << 20}, {"1TB", 1e12}, {"1GB", 1e9}, {"1MB", 1e6}, {"1kB", 1e3}, {"1KB", 1e3},
 	} {
 		got, err := ParseSize(c.raw)
@@ -25,7 +24,7 @@ func TestASizeIsReadFromTOMLJSONOrAFlag(t *testing.T) {
 	}
 	for raw, want := range map[any]string{
 		int64(-1): "at least 0", "-1": "want a size", 1.5: "not 1.5", "": `not ""`, "KiB": "want a size", "1.5KiB": "want a size", "1PiB": "want a size",
-		"99999999999TiB": "more than 64 bits", true: "not true", json.Number("1e99"): "not 1e99", nil: "not nothing",
+		"99999999999TiB": "more than 64 bits", true: "not true", nil: "not nothing",
 	} {
 		if got, err := ParseSize(raw); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%#v: %v, %v; want an error with %q", raw, got, err, want)
@@ -34,7 +33,7 @@ func TestASizeIsReadFromTOMLJSONOrAFlag(t *testing.T) {
 }
 
 func TestADurationIsReadFromText(t *testing.T) {
-	for _, raw := range []any{"90s", "1m30s", 90 * time.Second} {
+	for _, raw := range []any{"90s", "1m30s"} {
 		if d, err := ParseDuration(raw); err != nil || d != 90*time.Second {
 			t.Errorf("%#v: %v, %v", raw, d, err)
 		}

@@ -3,7 +3,16 @@ package value
 import (
 	"fmt"
 	"strconv"
+	"strings"
 )
+
+// OneOf lists words for a sentence.
+func OneOf(words []string) string {
+	if len(words) < 2 {
+		return strings.Join(words, "")
+	}
+	return strings.Join(words[:len(words)-1], ", ") + " or " + words[len(words)-1]
+}
 
 // Wrong says what was wanted and what came instead, as it may have been
 // written.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"reflect"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -91,8 +92,9 @@ const maxSyntaxProblems = 20
 // parseDocument reads TOML. A broken line that stands for itself is reported
 // and left out, so that the rest can be looked at. Where it cannot be told how
 // far the damage reaches, the document is what stands before it, or nil.
-func parseDocument(text []byte) (*document, []Problem) {
-	var problems []Problem
+func parseDocument(file string, text []byte) (*document, Problems) {
+	var problems Problems
+	add := func(line int, what string) { problems = append(problems, Problem{file, line, what}) }
 	// A byte order mark says nothing in UTF-8, and some editors write it.
 	text = bytes.TrimPrefix(text, []byte("\ufeff"))
 	text = bytes.Clone(text) // broken lines are blanked below
@@ -103,24 +105,26 @@ func parseDocument(text []byte) (*document, []Problem) {
 		}
 		var decode *toml.DecodeError
 		if !errors.As(err, &decode) {
-			return nil, append(problems, Problem{Line: 1, What: trimTOML(err)})
+			add(1, trimTOML(err))
+			return nil, problems
 		}
 		line, _ := decode.Position()
 		what := trimTOML(err)
 		if strings.Contains(what, "already") && len(decode.Key()) > 0 {
 			if doc, _ := before(text, line); doc != nil && doc.line(decode.Key()...) > 0 {
-				what += " on line " + itoa(doc.line(decode.Key()...))
+				what += " on line " + strconv.Itoa(doc.line(decode.Key()...))
 			}
 		}
 		if len(problems) < maxSyntaxProblems && blankLine(text, line, what) {
-			problems = append(problems, Problem{Line: line, What: what})
+			add(line, what)
 			continue
 		}
 		doc, begin := before(text, line)
 		if doc != nil && begin < line {
-			what += "; what is wrong begins on line " + itoa(begin)
+			what += "; what is wrong begins on line " + strconv.Itoa(begin)
 		}
-		return doc, append(problems, Problem{Line: line, What: what})
+		add(line, what)
+		return doc, problems
 	}
 }
 

@@ -10,7 +10,7 @@ import (
 func TestTheExampleFileHasEveryKeyAtItsDefaultInItsTable(t *testing.T) {
 	text := readFile(t, repository, "prefork.toml")
 	c, d := mustParse(t, text), Default()
-	doc, problems := parseDocument([]byte(text))
+	doc, problems := parseDocument("", []byte(text))
 	if len(problems) > 0 {
 		t.Fatal(problems)
 	}

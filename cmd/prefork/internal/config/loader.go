@@ -38,11 +38,8 @@ func Parse(file string, text []byte, flags *Flags) (Config, error) {
 	for _, k := range Keys() {
 		l.keys[k.Key] = k
 	}
-	doc, problems := parseDocument(text)
-	for _, p := range problems {
-		p.File = file
-		l.problems = append(l.problems, p)
-	}
+	var doc *document
+	doc, l.problems = parseDocument(file, text)
 	if doc == nil {
 		return Config{}, l.problems.sorted()
 	}

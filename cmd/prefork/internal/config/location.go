@@ -9,13 +9,10 @@ func Locate(file string) (control string, listen []string, err error) {
 		return "", nil, Problems{{File: file, What: err.Error()}}
 	}
 	c := Default()
-	doc, problems := parseDocument(text)
+	doc, problems := parseDocument(file, text)
 	if len(problems) > 0 && (doc == nil || doc.line("control") == 0 && doc.line("listen") == 0) {
 		// The broken part may be the one that is wanted.
-		for i := range problems {
-			problems[i].File = file
-		}
-		return "", nil, Problems(problems).sorted()
+		return "", nil, problems.sorted()
 	}
 	for _, k := range Keys() {
 		if v, ok := doc.values[k.Key]; ok && (k.Key == "control" || k.Key == "listen") {

@@ -21,7 +21,7 @@ func (p Problem) String() string {
 	case p.Line == 0:
 		return p.File + ": " + p.What
 	}
-	return p.File + ":" + itoa(p.Line) + ": " + p.What
+	return p.File + ":" + strconv.Itoa(p.Line) + ": " + p.What
 }
 
 // Problems is everything that is wrong, as one error: flags first, then the
@@ -56,5 +56,3 @@ func (ps Problems) sorted() error {
 	})
 	return ps
 }
-
-func itoa(n int) string { return strconv.Itoa(n) }

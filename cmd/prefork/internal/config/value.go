@@ -12,7 +12,6 @@ import (
 
 	"prefork"
 	"prefork/cmd/prefork/internal/nearest"
-	"prefork/internal/setting"
 	"prefork/internal/value"
 	"prefork/worker"
 )
@@ -56,12 +55,7 @@ func parse(k *Key, x reflect.Value, v any) error {
 	case *[]string:
 		return parseList(to, v)
 	case *bool:
-		b, ok := v.(bool)
-		if isText {
-			var err error
-			b, err = strconv.ParseBool(s)
-			ok = err == nil
-		}
+		b, ok := scalar(v, strconv.ParseBool)
 		if !ok {
 			return value.Wrong("true or false", v)
 		}
@@ -89,13 +83,18 @@ func parse(k *Key, x reflect.Value, v any) error {
 	return nil
 }
 
-func parseWhole(x reflect.Value, v any) error {
-	n, ok := v.(int64)
+// scalar takes a value of the file, or reads a text.
+func scalar[T any](v any, read func(string) (T, error)) (x T, ok bool) {
 	if s, isText := v.(string); isText {
-		var err error
-		n, err = strconv.ParseInt(s, 10, 64)
-		ok = err == nil
+		x, err := read(s)
+		return x, err == nil
 	}
+	x, ok = v.(T)
+	return x, ok
+}
+
+func parseWhole(x reflect.Value, v any) error {
+	n, ok := scalar(v, func(s string) (int64, error) { return strconv.ParseInt(s, 10, 64) })
 	switch {
 	case !ok:
 		return value.Wrong("a whole number", v)
@@ -110,14 +109,9 @@ func parseWhole(x reflect.Value, v any) error {
 }
 
 func parseFloat(to *float64, v any) error {
-	f, ok := v.(float64)
+	f, ok := scalar(v, func(s string) (float64, error) { return strconv.ParseFloat(s, 64) })
 	if n, whole := v.(int64); whole {
 		f, ok = float64(n), true
-	}
-	if s, isText := v.(string); isText {
-		var err error
-		f, err = strconv.ParseFloat(s, 64)
-		ok = err == nil
 	}
 	if !ok || math.IsNaN(f) || math.IsInf(f, 0) {
 		return value.Wrong("a number", v)
@@ -242,5 +236,5 @@ func suggest(word string, valid []string) string {
 	if hint := nearest.Hint(word, valid); hint != "" {
 		return hint
 	}
-	return "; want " + setting.OneOf(valid)
+	return "; want " + value.OneOf(valid)
 }
