@@ -4,6 +4,8 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -40,25 +42,19 @@ type console struct {
 	below  []byte // what stands below the line
 }
 
-var _ zapcore.Encoder = (*console)(nil)
+func (e *console) with(fields []zapcore.Field) encoder { return e.clone(fields) }
 
-// Clone implements zapcore.Encoder, as does EncodeEntry.
-func (e *console) Clone() zapcore.Encoder { return e.clone() }
-
-func (e *console) clone() *console {
+// clone returns an encoder that has more fields.
+func (e *console) clone(fields []zapcore.Field) *console {
 	c := *e
-	// Full capacity: the clone's first append must not reach into e's array.
-	c.fields = e.fields[:len(e.fields):len(e.fields)]
-	c.below = e.below[:len(e.below):len(e.below)]
-	c.pairs = e.pairs[:len(e.pairs):len(e.pairs)]
+	// The clone's first append must not reach into e's array.
+	c.fields, c.below, c.pairs = slices.Clip(e.fields), slices.Clip(e.below), slices.Clip(e.pairs)
+	c.addAll(fields)
 	return &c
 }
 
 func (e *console) EncodeEntry(entry zapcore.Entry, fields []zapcore.Field) (*buffer.Buffer, error) {
-	c := e.clone()
-	for _, f := range fields {
-		f.AddTo(c)
-	}
+	c := e.clone(fields)
 	if entry.Stack != "" {
 		c.prefix = ""
 		c.add("stack", entry.Stack)
@@ -170,91 +166,69 @@ func escape(s string) string {
 	return s
 }
 
-// element returns the value of an array's element, as AddReflected does of a
-// value.
+// addAll adds fields to the text, and to the datagram if there is one.
+func (e *console) addAll(fields []zapcore.Field) {
+	for _, f := range fields {
+		if f.Type == zapcore.NamespaceType {
+			e.prefix += f.Key + "."
+			continue
+		}
+		values := zapcore.NewMapObjectEncoder()
+		f.AddTo(values)
+		if _, failed := values.Fields[f.Key+"Error"]; failed {
+			delete(values.Fields, f.Key) // the part before the error
+		}
+		e.addMap(values.Fields)
+	}
+}
+
+func (e *console) addMap(fields map[string]any) {
+	for _, key := range slices.Sorted(maps.Keys(fields)) {
+		switch v := fields[key].(type) {
+		case map[string]any:
+			outer := e.prefix
+			e.prefix += key + "."
+			e.addMap(v)
+			e.prefix = outer
+		case time.Duration:
+			// Rounded for people; a datagram's field has the seconds, as JSON does.
+			if e.native != "" {
+				e.pair(secondsKey(key), fmt.Sprint(v.Seconds()))
+			}
+			e.show(key, value.RoundedText(v))
+		default:
+			text, err := element(v)
+			if err != nil {
+				key, text = key+"Error", err.Error()
+			}
+			e.add(key, text)
+		}
+	}
+}
+
+// element returns a value as text.
 func element(v any) (string, error) {
 	switch v := v.(type) {
 	case string:
 		return v, nil
+	case []byte:
+		return base64.StdEncoding.EncodeToString(v), nil
+	case time.Time:
+		return v.Format(time.RFC3339Nano), nil
 	case time.Duration:
 		return value.RoundedText(v), nil
+	case float32, float64, complex64, complex128:
+		return fmt.Sprint(v), nil
 	case []any:
-		return list(v)
+		texts := make([]string, len(v))
+		for i := range v {
+			var err error
+			if texts[i], err = element(v[i]); err != nil {
+				return "", err
+			}
+		}
+		return "[" + strings.Join(texts, ",") + "]", nil
 	}
 	data, err := json.Marshal(v)
 	return string(data), err
 }
-
-func list(elements []any) (string, error) {
-	texts := make([]string, len(elements))
-	for i, v := range elements {
-		var err error
-		if texts[i], err = element(v); err != nil {
-			return "", err
-		}
-	}
-	return "[" + strings.Join(texts, ",") + "]", nil
-}
-
-// AddArray implements zapcore.ObjectEncoder, as do the methods below.
-func (e *console) AddArray(key string, v zapcore.ArrayMarshaler) error {
-	collected := zapcore.NewMapObjectEncoder()
-	if err := collected.AddArray(key, v); err != nil {
-		return err
-	}
-	return e.AddReflected(key, collected.Fields[key])
-}
-
-func (e *console) AddObject(key string, v zapcore.ObjectMarshaler) error {
-	outer := e.prefix
-	e.prefix += key + "."
-	err := v.MarshalLogObject(e)
-	e.prefix = outer
-	return err
-}
-
-func (e *console) AddReflected(key string, v any) error {
-	s, err := element(v)
-	if err != nil {
-		return err
-	}
-	e.add(key, s)
-	return nil
-}
-
-func (e *console) OpenNamespace(key string) { e.prefix += key + "." }
-
-// AddDuration is rounded for people; a datagram's field has the seconds, as
-// JSON does.
-func (e *console) AddDuration(key string, v time.Duration) {
-	if e.native != "" {
-		e.pair(secondsKey(key), strconv.FormatFloat(v.Seconds(), 'g', -1, 64))
-	}
-	e.show(key, value.RoundedText(v))
-}
-
-func (e *console) AddBinary(key string, v []byte) {
-	e.add(key, base64.StdEncoding.EncodeToString(v))
-}
-func (e *console) AddByteString(key string, v []byte)     { e.add(key, string(v)) }
-func (e *console) AddBool(key string, v bool)             { e.add(key, strconv.FormatBool(v)) }
-func (e *console) AddComplex128(key string, v complex128) { e.add(key, fmt.Sprint(v)) }
-func (e *console) AddComplex64(key string, v complex64)   { e.add(key, fmt.Sprint(v)) }
-func (e *console) AddFloat64(key string, v float64)       { e.addFloat(key, v, 64) }
-func (e *console) AddFloat32(key string, v float32)       { e.addFloat(key, float64(v), 32) }
-func (e *console) addFloat(key string, v float64, bits int) {
-	e.add(key, strconv.FormatFloat(v, 'g', -1, bits))
-}
-func (e *console) AddInt(key string, v int)         { e.AddInt64(key, int64(v)) }
-func (e *console) AddInt64(key string, v int64)     { e.add(key, strconv.FormatInt(v, 10)) }
-func (e *console) AddInt32(key string, v int32)     { e.AddInt64(key, int64(v)) }
-func (e *console) AddInt16(key string, v int16)     { e.AddInt64(key, int64(v)) }
-func (e *console) AddInt8(key string, v int8)       { e.AddInt64(key, int64(v)) }
-func (e *console) AddString(key, v string)          { e.add(key, v) }
-func (e *console) AddTime(key string, v time.Time)  { e.add(key, v.Format(time.RFC3339Nano)) }
-func (e *console) AddUint(key string, v uint)       { e.AddUint64(key, uint64(v)) }
-func (e *console) AddUint64(key string, v uint64)   { e.add(key, strconv.FormatUint(v, 10)) }
-func (e *console) AddUint32(key string, v uint32)   { e.AddUint64(key, uint64(v)) }
-func (e *console) AddUint16(key string, v uint16)   { e.AddUint64(key, uint64(v)) }
-func (e *console) AddUint8(key string, v uint8)     { e.AddUint64(key, uint64(v)) }
-func (e *console) AddUintptr(key string, v uintptr) { e.AddUint64(key, uint64(v)) }

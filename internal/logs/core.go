@@ -2,6 +2,7 @@ package logs
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,11 +14,17 @@ import (
 // core writes the entries of a logger. Clones made by With share level and out.
 type core struct {
 	level  zap.AtomicLevel
-	enc    zapcore.Encoder // of lines
+	enc    encoder // of lines
 	out    *sink
-	json   bool     // durations become seconds
-	stream *stream  // the journal's, if out was it; nil otherwise
+	stream string   // JOURNAL_STREAM, if out was it; "" otherwise
 	native *console // of datagrams; nil if the journal takes none
+	socket *sink    // takes the datagrams
+}
+
+// encoder makes a line of an entry. with returns one whose lines have more fields.
+type encoder interface {
+	with(fields []zapcore.Field) encoder
+	EncodeEntry(entry zapcore.Entry, fields []zapcore.Field) (*buffer.Buffer, error)
 }
 
 var (
@@ -34,15 +41,9 @@ func (c *core) Level() zapcore.Level { return c.level.Level() }
 
 func (c *core) With(fields []zapcore.Field) zapcore.Core {
 	clone := *c
-	clone.enc = c.enc.Clone()
-	for _, f := range c.adapt(fields) {
-		f.AddTo(clone.enc)
-	}
+	clone.enc = c.enc.with(fields)
 	if c.native != nil {
-		clone.native = c.native.clone()
-		for _, f := range fields {
-			f.AddTo(clone.native)
-		}
+		clone.native = c.native.clone(fields)
 	}
 	return &clone
 }
@@ -78,13 +79,13 @@ func (c *core) reportLost(now time.Time) {
 // the sender of a line after the process has ended. Nothing else is buffered.
 func (c *core) Sync() error {
 	if c.native != nil {
-		c.stream.drain()
+		drain(c.socket)
 	}
 	return nil
 }
 
 func (c *core) write(entry zapcore.Entry, fields []zapcore.Field) error {
-	journal := c.stream != nil && c.out.is(c.stream)
+	journal := c.stream != "" && c.out.isStream(c.stream)
 	if journal && c.native != nil {
 		err := c.send(entry, fields)
 		if err == nil || errors.Is(err, errStalled) {
@@ -92,7 +93,7 @@ func (c *core) write(entry zapcore.Entry, fields []zapcore.Field) error {
 		}
 		// The stream takes lines even if the socket takes no datagrams.
 	}
-	line, err := c.enc.EncodeEntry(entry, c.adapt(fields))
+	line, err := c.enc.EncodeEntry(entry, fields)
 	if err != nil {
 		return err
 	}
@@ -113,25 +114,31 @@ func (c *core) send(entry zapcore.Entry, fields []zapcore.Field) error {
 		return err
 	}
 	defer datagram.Free()
-	return c.stream.send(datagram.Bytes())
+	return c.socket.write(datagram.Bytes())
 }
 
-// adapt turns durations into seconds for JSON, with the unit in the key. It does
-// not change fields.
-func (c *core) adapt(fields []zapcore.Field) []zapcore.Field {
-	if !c.json {
-		return fields
+// jsonLines encodes lines of JSON, with durations in seconds.
+type jsonLines struct{ zapcore.Encoder }
+
+func (e jsonLines) with(fields []zapcore.Field) encoder {
+	clone := e.Clone()
+	for _, f := range inSeconds(fields) {
+		f.AddTo(clone)
 	}
-	copied := false
+	return jsonLines{clone}
+}
+
+func (e jsonLines) EncodeEntry(entry zapcore.Entry, fields []zapcore.Field) (*buffer.Buffer, error) {
+	return e.Encoder.EncodeEntry(entry, inSeconds(fields))
+}
+
+// inSeconds turns durations into numbers, with the unit in the key.
+func inSeconds(fields []zapcore.Field) []zapcore.Field {
+	fields = slices.Clone(fields)
 	for i, f := range fields {
-		if f.Type != zapcore.DurationType {
-			continue
+		if f.Type == zapcore.DurationType {
+			fields[i] = zap.Float64(secondsKey(f.Key), time.Duration(f.Integer).Seconds())
 		}
-		if !copied {
-			fields = append([]zapcore.Field(nil), fields...)
-			copied = true
-		}
-		fields[i] = zap.Float64(secondsKey(f.Key), time.Duration(f.Integer).Seconds())
 	}
 	return fields
 }

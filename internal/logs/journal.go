@@ -2,10 +2,10 @@ package logs
 
 import (
 	"encoding/binary"
-	"errors"
-	"strconv"
+	"fmt"
+	"net"
+	"os"
 	"strings"
-	"sync"
 	"time"
 
 	"go.uber.org/zap/buffer"
@@ -17,136 +17,78 @@ import (
 // see https://systemd.io/JOURNAL_NATIVE_PROTOCOL.
 var journalSocket = "/run/systemd/journal/socket" // another in tests
 
-// stream is the journal: the stream that systemd connected to a service's
-// output, and the socket beside it. Its methods may be called from any
-// goroutine.
-type stream struct {
-	dev, ino uint64
-
-	mu      sync.Mutex // guards the rest
-	fd      int        // of the socket; -1 if there is none. Open as long as the process.
-	stalled bool       // the last datagram found no room: the next does not wait
-}
-
-// journalStream returns the stream if fd is the one that systemd connected to
-// the journal, as named by the value of JOURNAL_STREAM: device and inode number
-// in decimal, with a colon between them; else nil. A program that was started
-// with its output redirected inherits the variable but not the stream. See
-// systemd.exec(5).
-func journalStream(fd int, value string) *stream {
-	device, inode, ok := strings.Cut(value, ":")
-	if !ok {
-		return nil
-	}
-	dev, err := strconv.ParseUint(device, 10, 64)
-	if err != nil {
-		return nil
-	}
-	ino, err := strconv.ParseUint(inode, 10, 64)
-	if err != nil {
-		return nil
-	}
-	s := &stream{dev: dev, ino: ino, fd: -1}
-	if !s.is(fd) {
-		return nil
-	}
-	return s
-}
-
-func (s *stream) is(fd int) bool {
+// isStream reports whether fd is the stream that systemd connected to the journal,
+// as named by the value of JOURNAL_STREAM: device and inode number. A program that
+// was started with its output redirected inherits the variable but not the stream.
+// See systemd.exec(5).
+func isStream(fd int, value string) bool {
 	var stat unix.Stat_t
-	if err := unix.Fstat(fd, &stat); err != nil {
-		return false
-	}
-	return uint64(stat.Dev) == s.dev && stat.Ino == s.ino //nolint:unconvert // 32 bits on mips
+	return unix.Fstat(fd, &stat) == nil && value == fmt.Sprintf("%d:%d", stat.Dev, stat.Ino)
 }
 
-func (s *stream) connect(path string) error {
-	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+// dialJournal connects to the socket of the journal. A datagram waits like a line
+// for a journal that does not keep up.
+func dialJournal(path string) (*sink, error) {
+	conn, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Net: "unixgram", Name: path})
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if err := unix.Connect(fd, &unix.SockaddrUnix{Name: path}); err != nil {
-		_ = unix.Close(fd)
-		return err
+	raw, err := conn.SyscallConn() // the sink keeps it open as long as the process
+	if err != nil {
+		return nil, err
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.fd = fd
-	return nil
+	s := newSink(raw)
+	s.sys = sendDatagram
+	return s, nil
 }
 
-// send sends one datagram. Like a line it waits a moment for a journal that
-// does not keep up.
-func (s *stream) send(datagram []byte) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	err := s.sendLocked(datagram, nil)
+func sendDatagram(fd int, datagram []byte) (int, error) {
+	err := unix.Sendmsg(fd, datagram, nil, nil, unix.MSG_NOSIGNAL)
 	if err == unix.EMSGSIZE || err == unix.ENOBUFS {
-		err = s.sendFileLocked(datagram)
+		err = sendFile(fd, datagram)
 	}
-	s.stalled = errors.Is(err, errStalled)
-	return err
+	if err != nil {
+		return 0, err
+	}
+	return len(datagram), nil
 }
 
-func (s *stream) sendLocked(datagram, rights []byte) error {
-	deadline := time.Now().Add(patience)
-	if s.stalled {
-		deadline = time.Time{}
-	}
-	for {
-		err := unix.Sendmsg(s.fd, datagram, rights, nil, unix.MSG_NOSIGNAL)
-		switch err {
-		case unix.EINTR:
-		case unix.EAGAIN:
-			if err := awaitRoom(s.fd, deadline); err != nil {
-				return err
-			}
-		default:
-			return err
-		}
-	}
-}
-
-// sendFileLocked sends what is too large for a datagram as a sealed file, as
-// the protocol has it.
-func (s *stream) sendFileLocked(datagram []byte) error {
-	file, err := unix.MemfdCreate("journal-entry", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
+// sendFile sends what is too large for a datagram as a sealed file, as the protocol
+// has it.
+func sendFile(fd int, datagram []byte) error {
+	memory, err := unix.MemfdCreate("journal-entry", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
 	if err != nil {
 		return err
 	}
-	defer unix.Close(file)
-	for len(datagram) > 0 {
-		n, err := unix.Write(file, datagram)
-		if err != nil {
-			return err
-		}
-		datagram = datagram[n:]
+	file := os.NewFile(uintptr(memory), "journal-entry")
+	defer file.Close()
+	if _, err := file.Write(datagram); err != nil {
+		return err
 	}
 	const seals = unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_WRITE | unix.F_SEAL_SEAL
-	if _, err := unix.FcntlInt(uintptr(file), unix.F_ADD_SEALS, seals); err != nil {
+	if _, err := unix.FcntlInt(uintptr(memory), unix.F_ADD_SEALS, seals); err != nil {
 		return err
 	}
-	return s.sendLocked(nil, unix.UnixRights(file))
+	return unix.Sendmsg(fd, nil, unix.UnixRights(memory), nil, unix.MSG_NOSIGNAL)
 }
 
 // drain waits until the journal has processed all datagrams, or the patience ends.
 // It processes them in order, so an empty one, which it ignores, is sent last.
-func (s *stream) drain() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if unix.Sendmsg(s.fd, nil, nil, nil, unix.MSG_NOSIGNAL) != nil {
-		return // full, or gone
-	}
+func drain(socket *sink) {
 	deadline := time.Now().Add(patience)
-	for pause := 50 * time.Microsecond; ; pause *= 2 {
-		// What a datagram socket has sent counts as its own until it is read.
-		unread, err := unix.IoctlGetInt(s.fd, unix.SIOCOUTQ)
-		if err != nil || unread == 0 || time.Now().After(deadline) {
-			return
+	_ = socket.raw.Control(func(fd uintptr) {
+		if unix.Sendmsg(int(fd), nil, nil, nil, unix.MSG_NOSIGNAL) != nil {
+			return // full, or gone
 		}
-		time.Sleep(pause) // there is no event to wait for
-	}
+		for pause := 50 * time.Microsecond; ; pause *= 2 {
+			// What a datagram socket has sent counts as its own until it is read.
+			unread, err := unix.IoctlGetInt(int(fd), unix.SIOCOUTQ)
+			if err != nil || unread == 0 || time.Now().After(deadline) {
+				return
+			}
+			time.Sleep(pause) // there is no event to wait for
+		}
+	})
 }
 
 // datagram makes an entry: the text with its fields is MESSAGE, the constant

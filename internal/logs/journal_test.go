@@ -123,7 +123,7 @@ func TestTheJournalGetsTextForPeopleAndFieldsToSearch(t *testing.T) {
 		zap.String("evidence", "panic: x\n\tmain.go:7\n"), zap.Object("listener", pairField{"main"}))
 	got := j.receive()
 	want := map[string]string{
-		"MESSAGE": "control: worker exited  role=master age=1m30s slot=2 duration_s=1.5s error=\"a=b\" listener.name=main listener.age=1s\n" +
+		"MESSAGE": "control: worker exited  role=master age=1m30s slot=2 duration_s=1.5s error=\"a=b\" listener.age=1s listener.name=main\n" +
 			"    evidence:\n    | panic: x\n    |     main.go:7",
 		"PRIORITY":              "4",
 		"SYSLOG_IDENTIFIER":     filepath.Base(os.Args[0]),
@@ -264,10 +264,9 @@ func TestSyncReturnsOnceTheJournalIsDoneWithAllLines(t *testing.T) {
 func TestClonesOfANativeEncoderDoNotShareFields(t *testing.T) {
 	parent := &console{native: "x"}
 	parent.pairs = make([]byte, 0, 1000)
-	parent.AddString("a", "1")
-	one, two := parent.clone(), parent.clone()
-	one.AddString("b", "2")
-	two.AddString("c", "3")
+	parent.addAll([]zap.Field{zap.Int("a", 1)})
+	one := parent.clone([]zap.Field{zap.Int("b", 2)})
+	parent.clone([]zap.Field{zap.Int("c", 3)})
 	if got := string(one.pairs); got != "PREFORK_A=1\nPREFORK_B=2\n" {
 		t.Errorf("got %q", got)
 	}

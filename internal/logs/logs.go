@@ -6,12 +6,13 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 	"golang.org/x/sys/unix"
+
+	"prefork/internal/value"
 )
 
 const (
@@ -33,7 +34,7 @@ func ParseLevel(name string) (zapcore.Level, error) {
 	}
 	i := slices.Index(Levels(), name)
 	if i < 0 {
-		return 0, fmt.Errorf("unknown log level %q: want %s", name, oneOf(Levels()))
+		return 0, fmt.Errorf("unknown log level %q: want %s", name, value.OneOf(Levels()))
 	}
 	return zapcore.DebugLevel + zapcore.Level(i), nil
 }
@@ -50,7 +51,7 @@ func New(format, level string, f *os.File) (*zap.Logger, zap.AtomicLevel, error)
 		format = Auto
 	}
 	if !slices.Contains(Formats(), format) {
-		return nil, none, fmt.Errorf("unknown log format %q: want %s", format, oneOf(Formats()))
+		return nil, none, fmt.Errorf("unknown log format %q: want %s", format, value.OneOf(Formats()))
 	}
 	parsed, err := ParseLevel(level)
 	if err != nil {
@@ -68,24 +69,27 @@ func New(format, level string, f *os.File) (*zap.Logger, zap.AtomicLevel, error)
 			return
 		}
 		c.enc = newJSON()
-		c.json = true
 		if format == Auto {
-			c.stream = journalStream(int(fd), os.Getenv("JOURNAL_STREAM"))
+			if value := os.Getenv("JOURNAL_STREAM"); isStream(int(fd), value) {
+				c.stream = value
+			}
 		}
 	})
 	if err != nil {
 		return nil, none, fmt.Errorf("open log: %w", err)
 	}
-	if c.stream != nil && c.stream.connect(journalSocket) == nil {
-		c.native = &console{native: filepath.Base(os.Args[0])}
+	if c.stream != "" {
+		if c.socket, err = dialJournal(journalSocket); err == nil {
+			c.native = &console{native: filepath.Base(os.Args[0])}
+		}
 	}
 	// zap would report a failed write to standard error, which is what failed;
 	// the core counts lost lines instead.
 	return zap.New(c, zap.ErrorOutput(zapcore.AddSync(io.Discard))), c.level, nil
 }
 
-func newJSON() zapcore.Encoder {
-	return zapcore.NewJSONEncoder(zapcore.EncoderConfig{
+func newJSON() encoder {
+	return jsonLines{zapcore.NewJSONEncoder(zapcore.EncoderConfig{
 		TimeKey:       "ts",
 		LevelKey:      "level",
 		NameKey:       "logger",
@@ -94,9 +98,9 @@ func newJSON() zapcore.Encoder {
 		LineEnding:    "\n",
 		EncodeLevel:   zapcore.LowercaseLevelEncoder,
 		EncodeTime:    encodeUTC,
-		// Inside objects and arrays; in fields the core says it in the key.
+		// Inside objects and arrays; in fields jsonLines says it in the key.
 		EncodeDuration: zapcore.SecondsDurationEncoder,
-	})
+	})}
 }
 
 // encodeUTC writes the time of a JSON line: RFC 3339 with microseconds, in UTC
@@ -112,9 +116,4 @@ func isTerminal(fd int) bool {
 
 func wantsColour() bool {
 	return os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
-}
-
-func oneOf(names []string) string {
-	last := len(names) - 1
-	return strings.Join(names[:last], ", ") + " or " + names[last]
 }

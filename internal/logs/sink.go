@@ -49,12 +49,11 @@ func newSink(raw syscall.RawConn) *sink {
 	return &sink{raw: raw, sys: unix.Write, wrote: make(chan error, 1)}
 }
 
-// is reports whether the descriptor is still the stream, and not a log file that
-// has replaced it.
-func (s *sink) is(stream *stream) bool {
-	same := false
-	err := s.raw.Control(func(fd uintptr) { same = stream.is(int(fd)) })
-	return err == nil && same
+// isStream reports whether the descriptor is still the journal's stream, and not a
+// log file that has replaced it.
+func (s *sink) isStream(value string) (is bool) {
+	err := s.raw.Control(func(fd uintptr) { is = isStream(int(fd), value) })
+	return err == nil && is
 }
 
 // write writes one line, which ends in a newline. It may be called from any
