@@ -27,7 +27,7 @@ type Client struct {
 	http *http.Client
 
 	mu     sync.Mutex
-	server *process // that answered first, if the kernel says
+	server *os.File // that answered first, if the kernel says
 }
 
 // NewClient returns a client of the control socket at path. It connects when
@@ -47,7 +47,7 @@ func (c *Client) Close() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.server != nil {
-		c.server.close()
+		_ = c.server.Close()
 		c.server = nil
 	}
 }
@@ -115,9 +115,8 @@ func (c *Client) Command(ctx context.Context, name string, query url.Values) (pr
 // End sends drain or stop and waits until the server's process is gone.
 func (c *Client) End(ctx context.Context, name string) error {
 	_, err := c.Command(ctx, name, nil)
-	var lost *LostError
 	// A server that stops may be gone before it has answered.
-	if err != nil && !(name == "stop" && errors.As(err, &lost)) {
+	if err != nil && !(name == "stop" && errors.Is(err, errLost)) {
 		return err
 	}
 	c.mu.Lock()
@@ -126,22 +125,11 @@ func (c *Client) End(ctx context.Context, name string) error {
 	if server == nil {
 		return err
 	}
-	if waited := server.wait(ctx); waited != nil {
-		return waited
-	}
-	return nil
+	return wait(ctx, server)
 }
 
-// LostError says that the server took the request and ended without an answer.
-type LostError struct{ Err error }
-
-// Error describes the loss.
-func (e *LostError) Error() string {
-	return "the server ended the connection without an answer: " + e.Err.Error()
-}
-
-// Unwrap returns the cause.
-func (e *LostError) Unwrap() error { return e.Err }
+// errLost says that the server took the request and ended without an answer.
+var errLost = errors.New("the server ended the connection without an answer")
 
 // request makes a request and returns an answer with status 200. The caller closes
 // its body.
@@ -190,7 +178,7 @@ func (c *Client) explain(ctx context.Context, err error) error {
 	}
 	var op *net.OpError
 	if !errors.As(err, &op) || op.Op != "dial" {
-		return &LostError{unwrapURL(err)}
+		return fmt.Errorf("%w: %w", errLost, unwrapURL(err))
 	}
 	switch {
 	case errors.Is(err, syscall.ENOENT):
@@ -228,7 +216,7 @@ func refusal(code int, body []byte) error {
 // peer opens the process that listens on the other side: the one that called listen
 // (SO_PEERCRED in unix(7)). It returns nil if that is invisible, as in another PID
 // namespace.
-func peer(conn net.Conn) *process {
+func peer(conn net.Conn) *os.File {
 	uc, ok := conn.(*net.UnixConn)
 	if !ok {
 		return nil

@@ -73,10 +73,9 @@ func TestALostAnswerIsNotAnOutcome(t *testing.T) {
 	path := fake(t, func(w http.ResponseWriter, _ *http.Request) { panic(http.ErrAbortHandler) })
 	c := NewClient(path)
 	defer c.Close()
-	var lost *LostError
 	for _, name := range []string{"drain", "stop"} {
-		if err := c.End(within(t), name); !errors.As(err, &lost) {
-			t.Errorf("%s: error %v, want a LostError", name, err)
+		if err := c.End(within(t), name); !errors.Is(err, errLost) {
+			t.Errorf("%s: error %v, want that it was lost", name, err)
 		}
 	}
 }
@@ -113,19 +112,19 @@ func TestAProcessIsWaitedForUntilItIsGone(t *testing.T) {
 	if p == nil {
 		t.Fatal("no pidfd for a process that lives")
 	}
-	defer p.close()
+	defer p.Close()
 	ctx, cancel := context.WithCancelCause(within(t))
 	cause := errors.New("enough")
 	cancel(cause)
-	if err := p.wait(ctx); !errors.Is(err, cause) {
+	if err := wait(ctx, p); !errors.Is(err, cause) {
 		t.Errorf("wait = %v, want the cause: the process lives", err)
 	}
 	p2 := openProcess(cmd.Process.Pid)
-	defer p2.close()
+	defer p2.Close()
 	if err := in.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if err := p2.wait(within(t)); err != nil {
+	if err := wait(within(t), p2); err != nil {
 		t.Errorf("wait = %v, want nil: the process has ended", err)
 	}
 	if err := cmd.Wait(); err != nil {

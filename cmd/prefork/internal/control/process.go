@@ -5,38 +5,31 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// process is a hold on another process, by pidfd: unlike a PID, it can never
-// come to mean a different one.
-type process struct {
-	pid int
-	f   *os.File
-}
-
-// openProcess returns nil if there is no such process to be seen.
-func openProcess(pid int) *process {
+// openProcess opens a process by pidfd: unlike a PID, it can never come to mean a
+// different one. It returns nil if there is no such process to be seen.
+func openProcess(pid int) *os.File {
 	// Non-blocking, so that Go's poller waits for it without a thread.
 	fd, err := unix.PidfdOpen(pid, unix.PIDFD_NONBLOCK)
 	if err != nil {
 		return nil
 	}
-	return &process{pid: pid, f: os.NewFile(uintptr(fd), "pidfd")}
+	return os.NewFile(uintptr(fd), "process "+strconv.Itoa(pid))
 }
-
-func (p *process) close() { _ = p.f.Close() }
 
 // wait returns once the process is gone, or ctx ends. A pidfd is readable when
 // its process has ended (pidfd_open(2)).
-func (p *process) wait(ctx context.Context) error {
-	stop := context.AfterFunc(ctx, func() { _ = p.f.SetReadDeadline(time.Unix(1, 0)) })
+func wait(ctx context.Context, process *os.File) error {
+	stop := context.AfterFunc(ctx, func() { _ = process.SetReadDeadline(time.Unix(1, 0)) })
 	defer stop()
-	raw, err := p.f.SyscallConn()
+	raw, err := process.SyscallConn()
 	if err != nil {
-		return fmt.Errorf("wait for process %d: %w", p.pid, err)
+		return fmt.Errorf("wait for %s: %w", process.Name(), err)
 	}
 	err = raw.Read(func(fd uintptr) bool {
 		fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
@@ -49,5 +42,5 @@ func (p *process) wait(ctx context.Context) error {
 	case errors.Is(err, os.ErrDeadlineExceeded) && ctx.Err() != nil:
 		return context.Cause(ctx)
 	}
-	return fmt.Errorf("wait for process %d: %w", p.pid, err)
+	return fmt.Errorf("wait for %s: %w", process.Name(), err)
 }

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -44,10 +45,8 @@ func FindListen(ctx context.Context, listen string) (string, error) {
 
 func places() []directory {
 	dirs := directories()
-	for _, d := range dirs {
-		if d.path == systemDirectory {
-			return dirs
-		}
+	if slices.ContainsFunc(dirs, func(d directory) bool { return d.path == systemDirectory }) {
+		return dirs
 	}
 	return append(dirs, directory{path: systemDirectory})
 }
