@@ -36,7 +36,7 @@ func renderStatus(s prefork.Status, now time.Time, p human.Painter) string {
 		return b.String()
 	}
 	b.WriteByte('\n')
-	workerTable(s, p).Render(&b)
+	workerTable(s).Render(&b, p)
 	return b.String()
 }
 
@@ -66,13 +66,13 @@ func reloadText(s prefork.Status, now time.Time, p human.Painter) string {
 	return p.Paint(human.Red, "failed") + ", " + ago + ": " + strings.ReplaceAll(r.Error, "\n", "\n           ")
 }
 
-func workerTable(s prefork.Status, p human.Painter) *human.Table {
+func workerTable(s prefork.Status) *human.Table {
 	const state, silent = 3, 13
-	t := human.NewTable(p, []string{"SLOT", "PID", "GEN", "STATE", "ACTIVE", "ACCEPTED", "HANDLED", "FAILED",
+	t := human.NewTable([]string{"SLOT", "PID", "GEN", "STATE", "ACTIVE", "ACCEPTED", "HANDLED", "FAILED",
 		"AGE", "RSS", "HEAP", "GOROUTINES", "LAG", "SILENT"}, state)
 	for _, w := range s.Workers {
 		row := human.Cells(strconv.Itoa(w.Slot), strconv.Itoa(w.PID), strconv.Itoa(w.Generation), w.State,
-			strconv.Itoa(w.Active), u64(w.Accepted), u64(w.Handled), u64(w.Failed),
+			strconv.Itoa(w.Active), fmt.Sprint(w.Accepted), fmt.Sprint(w.Handled), fmt.Sprint(w.Failed),
 			human.Age(w.AgeS), human.Bytes(w.RSSBytes), human.Bytes(w.HeapBytes), strconv.Itoa(w.Goroutines),
 			human.Brief(w.LoopLagS), human.Brief(w.SilentS))
 		row[state].Style = human.StateStyle(w.State)
@@ -83,5 +83,3 @@ func workerTable(s prefork.Status, p human.Painter) *human.Table {
 	}
 	return t
 }
-
-func u64(n uint64) string { return strconv.FormatUint(n, 10) }

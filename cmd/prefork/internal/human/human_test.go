@@ -25,12 +25,12 @@ func TestFiguresAreShortAndCorrect(t *testing.T) {
 }
 
 func TestATableAlignsWhatItPaints(t *testing.T) {
-	table := NewTable(Painter{On: true}, []string{"NAME", "N"}, 0)
+	table := NewTable([]string{"NAME", "N"}, 0)
 	table.Add(Cell{Text: "a"}, Cell{Text: "1", Style: Red})
 	table.Note("about a")
 	table.Add(Cells("bcdéf", "100")...)
 	var b strings.Builder
-	table.Render(&b)
+	table.Render(&b, Painter{On: true})
 	const want = "\x1b[2mNAME\x1b[0m     \x1b[2mN\x1b[0m\na        \x1b[31m1\x1b[0m\nabout a\nbcdéf  100\n"
 	if b.String() != want {
 		t.Errorf("got:\n%q, want:\n%q", b.String(), want)

@@ -22,18 +22,14 @@ func (l Line) Fit(columns int) Line {
 	if l.Width() <= columns {
 		return l
 	}
-	if columns <= 0 {
-		return nil
-	}
 	var out Line
-	room := columns - 1
 	for _, s := range l {
 		n := Width(s.Text)
-		if n > room {
-			return append(out, Cell{string([]rune(s.Text)[:room]) + "…", s.Style})
+		if n >= columns {
+			return append(out, Cell{Cut(s.Text+" ", columns), s.Style})
 		}
 		out = append(out, s)
-		room -= n
+		columns -= n
 	}
 	return out
 }

@@ -84,7 +84,7 @@ func orNone(s string) string {
 }
 
 func (t *draft) sides(a, b *load.Result) {
-	table := human.NewTable(t.p, []string{"", "A", "B", "DIFFERENCE"}, 0)
+	table := human.NewTable([]string{"", "A", "B", "DIFFERENCE"}, 0)
 	add := func(name string, of reader, write func(float64) string, moreIsBetter bool) {
 		table.Add(append(human.Cells(name), t.pair(a, b, of, write, moreIsBetter)...)...)
 	}
@@ -102,7 +102,7 @@ func (t *draft) sides(a, b *load.Result) {
 			add(q.name+suffix, latencyOf(q, i == 1), human.Duration, false)
 		}
 	}
-	table.Render(&t.b)
+	table.Render(&t.b, t.p)
 }
 
 // pair is a line of the comparison without its name.

@@ -80,22 +80,6 @@ func logTicks(low, high float64, most int) []float64 {
 	return ticks
 }
 
-// timeTick writes a round time: 5 ms, 200 µs.
-func timeTick(seconds float64) string {
-	digits := func(f float64) string { return short(threeDigits(f)) }
-	switch {
-	case seconds == 0:
-		return "0"
-	case seconds < 0.9995e-6:
-		return digits(seconds*1e9) + " ns"
-	case seconds < 0.9995e-3:
-		return digits(seconds*1e6) + " µs"
-	case seconds < 0.9995:
-		return digits(seconds*1e3) + " ms"
-	}
-	return digits(seconds) + " s"
-}
-
 // countTick writes a round number: 20k, 1.5M.
 func countTick(n float64) string {
 	switch {

@@ -34,7 +34,7 @@ func (d *drawing) percentiles(r *load.Result) error {
 	x := scale{low: 0, high: nines, from: plotLeft, to: plotRight}
 	for _, v := range logTicks(y.low, y.high, 9) {
 		d.line(plotLeft, y.at(v), plotRight, y.at(v), "grid")
-		d.text(plotLeft-8, y.at(v)+4, "faint", "end", timeTick(v))
+		d.text(plotLeft-8, y.at(v)+4, "faint", "end", human.Duration(v))
 	}
 	d.nines(x, nines, top, bottom)
 	curves := []struct {

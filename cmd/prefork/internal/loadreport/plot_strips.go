@@ -6,6 +6,7 @@ import (
 	"math"
 	"strings"
 
+	"prefork/cmd/prefork/internal/human"
 	"prefork/internal/load"
 )
 
@@ -45,21 +46,14 @@ func (d *drawing) strips(r *load.Result) {
 		d.path(area(rows, x, y), "rate-area")
 		d.path(steps(rows, x, y, (*row).rate), "line thin rate")
 	})
-	d.strip("p99, corrected", stripHeight, latencyLevels(rows), timeTick, func(y scale) {
-		d.path(steps(rows, x, y, worstP99), "line thin p99")
+	d.strip("p99, corrected", stripHeight, latencyLevels(rows), human.Duration, func(y scale) {
+		d.path(steps(rows, x, y, (*row).worstP99), "line thin p99")
 	})
-	d.strip("errors/s", errorsHeight, levels(tall(rows, errorsPerSecond), errorsHeight), countTick, func(y scale) { d.errorBars(rows, x, y) })
+	d.strip("errors/s", errorsHeight, levels(tall(rows, (*row).errorRate), errorsHeight), countTick, func(y scale) { d.errorBars(rows, x, y) })
 	d.seconds(x)
 	d.marks(marks, badges, top)
 	d.b.WriteString(d.names.String())
 	d.legend(marks)
-}
-
-func errorsPerSecond(r *row) float64 {
-	if r.span <= 0 {
-		return 0
-	}
-	return float64(r.errors) / r.span
 }
 
 func tall(rows []row, of func(*row) float64) float64 {
@@ -69,8 +63,6 @@ func tall(rows []row, of func(*row) float64) float64 {
 	}
 	return high
 }
-
-func worstP99(r *row) float64 { return r.p99 }
 
 // leveled is the axis of a strip, whose place is not known yet.
 type leveled struct {
@@ -87,7 +79,7 @@ func levels(high, height float64) leveled {
 // latencyLevels is an axis from zero too, or a logarithmic one if the worst second
 // is more than ten times the best.
 func latencyLevels(rows []row) leveled {
-	low, high := math.Inf(1), tall(rows, worstP99)
+	low, high := math.Inf(1), tall(rows, (*row).worstP99)
 	for i := range rows {
 		if rows[i].requests > 0 {
 			low = math.Min(low, rows[i].p99)
@@ -157,7 +149,7 @@ func (d *drawing) errorBars(rows []row, x, y scale) {
 			continue
 		}
 		some = true
-		from, to, top := x.at(r.at), x.at(r.at+r.span), y.at(errorsPerSecond(r))
+		from, to, top := x.at(r.at), x.at(r.at+r.span), y.at(r.errorRate())
 		top = min(top, y.from-2) // a single error can be seen
 		fmt.Fprintf(&d.b, `<rect x="%.1f" y="%.1f" width="%.1f" height="%.1f" class="errors"/>`+"\n",
 			from, top, max(to-from-0.5, 1.5), y.from-top)

@@ -2,7 +2,6 @@ package loadreport
 
 import (
 	"cmp"
-	"math"
 	"slices"
 	"sort"
 
@@ -20,11 +19,28 @@ type row struct {
 	marks    []load.Mark
 }
 
-func (r *row) rate() float64 {
-	if r.span <= 0 {
-		return 0
+func (r *row) rate() float64 { return float64(r.requests) / r.span }
+
+func (r *row) errorRate() float64 { return float64(r.errors) / r.span }
+
+func (r *row) worstP99() float64 { return r.p99 }
+
+// secondsOf returns a row for each second. Marks before the first row belong to it,
+// so that none is lost.
+func secondsOf(r *load.Result) []row {
+	rows := make([]row, len(r.Series))
+	marks := marksOf(r)
+	for i, s := range r.Series {
+		rows[i] = row{at: s.AtS, span: 1, requests: s.Requests, errors: s.Errors, active: s.Active, p50: s.P50S, p99: s.P99S, max: s.MaxS}
+		n := len(marks)
+		if i < len(r.Series)-1 {
+			n = sort.Search(n, func(n int) bool { return marks[n].AtS >= r.Series[i+1].AtS })
+		} else if span := r.ElapsedS - s.AtS; span > 0 && span < 1 {
+			rows[i].span = span // the last one may be shorter
+		}
+		rows[i].marks, marks = marks[:n:n], marks[n:]
 	}
-	return float64(r.requests) / r.span
+	return rows
 }
 
 // sliver is the length below which the last second has no row of its own: a few
@@ -34,52 +50,24 @@ const sliver = 0.2
 // rowsOf gathers the series into at most most rows of equal length. Rates and
 // errors are exact; of quantiles, which cannot be added, a row has the worst.
 func rowsOf(r *load.Result, most int) []row {
-	n := len(r.Series)
-	if n == 0 || most < 1 {
-		return nil
-	}
-	each := (n + most - 1) / most
+	seconds := secondsOf(r)
+	each := (len(seconds) + most - 1) / most
 	var rows []row
-	for i, s := range r.Series {
-		span := spanOf(r, i)
-		fold := i == n-1 && span < sliver && len(rows) > 0
+	for i, s := range seconds {
+		fold := i == len(seconds)-1 && s.span < sliver && len(rows) > 0
 		if !fold && i%each == 0 {
-			rows = append(rows, row{at: s.AtS})
+			rows = append(rows, s)
+			continue
 		}
-		rows[len(rows)-1].take(s, span)
-	}
-	for _, m := range marksOf(r) {
-		to := &rows[rowAt(rows, m.AtS)]
-		to.marks = append(to.marks, m)
+		to := &rows[len(rows)-1]
+		to.span += s.span
+		to.requests += s.requests
+		to.errors += s.errors
+		to.active = s.active
+		to.p50, to.p99, to.max = max(to.p50, s.p50), max(to.p99, s.p99), max(to.max, s.max)
+		to.marks = append(to.marks, s.marks...)
 	}
 	return rows
-}
-
-func (r *row) take(s load.Second, span float64) {
-	r.span += span
-	r.requests += s.Requests
-	r.errors += s.Errors
-	r.active = s.Active
-	r.p50, r.p99, r.max = math.Max(r.p50, s.P50S), math.Max(r.p99, s.P99S), math.Max(r.max, s.MaxS)
-}
-
-// spanOf is how long the second at i really was: the last one may be shorter.
-func spanOf(r *load.Result, i int) float64 {
-	if i < len(r.Series)-1 {
-		return 1
-	}
-	span := r.ElapsedS - r.Series[i].AtS
-	if span <= 0 || span > 1 {
-		return 1
-	}
-	return span
-}
-
-// rowAt finds the row of a time. Times before the first row belong to it, times
-// after the last one to that, so that no mark is lost.
-func rowAt(rows []row, at float64) int {
-	after := sort.Search(len(rows), func(i int) bool { return rows[i].at > at })
-	return max(after-1, 0)
 }
 
 // marksOf returns the marks in the order of time. They come as they were seen.

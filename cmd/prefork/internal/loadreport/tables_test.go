@@ -51,8 +51,7 @@ func TestThePercentilesForPlottersStayAsTheyWere(t *testing.T) {
 	golden.Check(t, "testdata/run.hgrm", b.String())
 }
 
-// The Go library prints the same table with fewer digits; what it says of the
-// geometry, which it keeps to itself, must be what we work out.
+// The Go library prints the same table with fewer digits.
 func TestThePercentilesAreThoseOfTheLibrary(t *testing.T) {
 	r := aRun(10)
 	var ours, theirs bytes.Buffer

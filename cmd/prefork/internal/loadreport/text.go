@@ -3,8 +3,6 @@ package loadreport
 import (
 	"fmt"
 	"io"
-	"maps"
-	"slices"
 	"strings"
 
 	"prefork/cmd/prefork/internal/human"
@@ -138,7 +136,9 @@ func (t *draft) figures() {
 	} else {
 		t.line("errors", summary, human.Red)
 	}
-	t.failures()
+	for _, example := range r.Examples[:min(len(r.Examples), mostExamples)] {
+		t.line("", clean(example, 200), 0)
+	}
 	connected := counted(int(r.Connections), "connection", "connections")
 	if idle {
 		connected += fmt.Sprintf(", %d stood when the time was over", r.Standing)
@@ -159,31 +159,8 @@ func (t *draft) figures() {
 	t.line("generator", what, 0)
 }
 
-// mostExamples bounds the failures that are shown in words, and the labels of
-// connections that had failures.
+// mostExamples bounds the failures that are shown in words.
 const mostExamples = 12
-
-// failures shows the first failures in words, and whose connections they were.
-func (t *draft) failures() {
-	for i, example := range t.r.Examples {
-		if i == mostExamples {
-			break
-		}
-		t.line("", clean(example, 200), 0)
-	}
-	labels := slices.Sorted(maps.Keys(t.r.LostBy))
-	for i, label := range labels {
-		if i == mostExamples {
-			t.line("", fmt.Sprintf("and %d more", len(labels)-i), 0)
-			break
-		}
-		name := ""
-		if i == 0 {
-			name = "lost by"
-		}
-		t.line(name, fmt.Sprintf("%s: %d", clean(label, 60), t.r.LostBy[label]), 0)
-	}
-}
 
 func serverText(r *load.Result) string {
 	s := r.Server
@@ -245,13 +222,13 @@ func (t *draft) latency() {
 		return
 	}
 	t.b.WriteByte('\n')
-	table := human.NewTable(t.p, []string{"LATENCY", "CORRECTED", "UNCORRECTED"}, 0)
+	table := human.NewTable([]string{"LATENCY", "CORRECTED", "UNCORRECTED"}, 0)
 	for _, q := range points() {
 		row := human.Cells(q.name, human.Duration(q.of(&r.Corrected)), human.Duration(q.of(&r.Uncorrected)))
 		row[1].Style = human.Bold
 		table.Add(row...)
 	}
-	table.Render(&t.b)
+	table.Render(&t.b, t.p)
 	if r.Correction != "" {
 		fmt.Fprintf(&t.b, "%s\n", t.p.Paint(human.Dim, "corrected by "+clean(r.Correction, 100)))
 	}

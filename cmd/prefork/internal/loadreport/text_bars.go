@@ -19,7 +19,7 @@ func (t *draft) distribution() error {
 		return err
 	}
 	t.b.WriteByte('\n')
-	table := human.NewTable(t.p, []string{"FROM", "TO", "", "SHARE", "REQUESTS"}, 2)
+	table := human.NewTable([]string{"FROM", "TO", "", "SHARE", "REQUESTS"}, 2)
 	var most uint64
 	for _, b := range bars {
 		most = max(most, b.count)
@@ -29,7 +29,7 @@ func (t *draft) distribution() error {
 		part := float64(b.count) / float64(t.r.Corrected.Count)
 		table.Add(human.Cells(human.Duration(b.from), human.Duration(b.to), bar(b.count, most, room), share(part), fmt.Sprint(b.count))...)
 	}
-	table.Render(&t.b)
+	table.Render(&t.b, t.p)
 	return nil
 }
 

@@ -21,7 +21,7 @@ func (t *draft) series() {
 		return
 	}
 	t.b.WriteByte('\n')
-	table := human.NewTable(t.p, []string{"AT", "RATE", "", "P99", "MAX", "ERRORS", "ACTIVE"}, 2)
+	table := human.NewTable([]string{"AT", "RATE", "", "P99", "MAX", "ERRORS", "ACTIVE"}, 2)
 	most := 0.0
 	for _, r := range rows {
 		most = max(most, r.rate())
@@ -36,7 +36,7 @@ func (t *draft) series() {
 		table.Add(row...)
 		t.marks(table, r)
 	}
-	table.Render(&t.b)
+	table.Render(&t.b, t.p)
 	if len(t.r.Series) > mostRows {
 		fmt.Fprintf(&t.b, "%s\n", t.p.Paint(human.Dim, fmt.Sprintf("%s a row; p99 and max are those of its worst second",
 			counted(int(rows[0].span), "second", "seconds"))))

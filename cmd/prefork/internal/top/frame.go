@@ -44,12 +44,8 @@ func (m *Model) Text(width int, now time.Time) []human.Line {
 	rows := m.rows()
 	lines := append(m.head(now), nil)
 	if len(rows) > 0 {
-		t := newTable(rows, width)
-		t.fit()
-		lines = append(lines, t.header())
-		for i := range rows {
-			lines = append(lines, t.worker(&rows[i], false))
-		}
+		t := table{rows: rows, width: width, sorted: -1}
+		lines = append(lines, t.lines()...)
 	} else {
 		lines = append(lines, noWorkers)
 	}
@@ -96,15 +92,23 @@ func (m *Model) table(rows []row, width, room int) []human.Line {
 	}
 	m.scroll = min(m.scroll, selected, max(0, len(rows)-room))
 	m.scroll = max(m.scroll, selected-room+1, 0)
-	t := newTable(rows, width)
-	t.mark, t.sorted, t.arrow = true, m.sort, "↑"
+	t := table{rows: rows, width: width - 2, sorted: m.sort, arrow: "↑"}
 	if columns[m.sort].descends != m.reversed {
 		t.arrow = "↓"
 	}
-	t.fit()
-	lines := []human.Line{t.header()}
-	for i := m.scroll; i < min(len(rows), m.scroll+room); i++ {
-		lines = append(lines, t.worker(&rows[i], i == selected))
+	all := t.lines()
+	lines := []human.Line{append(human.Line{{Text: "  "}}, all[0]...)}
+	for i, l := range all[1:][m.scroll:min(len(rows), m.scroll+room)] {
+		if m.scroll+i != selected {
+			lines = append(lines, append(human.Line{{Text: "  "}}, l...))
+			continue
+		}
+		l = append(human.Line{{Text: "> "}}, l...).Fit(width)
+		l = append(l, human.Cell{Text: strings.Repeat(" ", max(0, width-l.Width()))})
+		for i := range l {
+			l[i].Style |= human.Reverse
+		}
+		lines = append(lines, l)
 	}
 	return lines
 }
