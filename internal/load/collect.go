@@ -9,40 +9,24 @@ import (
 )
 
 type counts struct {
-	requests    uint64
-	errors      map[Class]uint64 // nil if there were none
-	connections uint64
-	in, out     uint64
+	requests, errors uint64
+	connections      uint64
+	in, out          uint64
 }
 
 func (c *counts) add(other *counts) {
 	c.requests += other.requests
-	for class, n := range other.errors {
-		c.fail(class, n)
-	}
+	c.errors += other.errors
 	c.connections += other.connections
 	c.in += other.in
 	c.out += other.out
 }
 
-func (c *counts) fail(class Class, n uint64) {
-	if c.errors == nil {
-		c.errors = make(map[Class]uint64)
-	}
-	c.errors[class] += n
-}
-
 // made is how many exchanges have ended, with or without an error.
-func (c *counts) made() uint64 {
-	n := c.requests
-	for _, failed := range c.errors {
-		n += failed
-	}
-	return n
-}
+func (c *counts) made() uint64 { return c.requests + c.errors }
 
 // part is what a loop measured in one second. It belongs to the loop until it
-// is handed over, then to the collector, which gives it back empty.
+// is handed over, then to the collector.
 type part struct {
 	counts
 	loop     int
@@ -69,14 +53,9 @@ func (p *part) add(other *part) {
 	p.max = max(p.max, other.max)
 }
 
-func (p *part) empty() {
-	p.latency.Reset()
-	*p = part{loop: p.loop, latency: p.latency}
-}
-
 // collector puts the parts of all loops together, second by second. It shares
 // the processors with the loops and perhaps with the server, so it does little in
-// a second, and allocates little. One goroutine owns all of it but latest.
+// a second. One goroutine owns all of it but latest.
 type collector struct {
 	run     *Run
 	total   counts
@@ -85,7 +64,6 @@ type collector struct {
 	reached []int         // the second that each loop is in
 	active  []int
 	series  []Second
-	scratch *hdrhistogram.Histogram
 	stood   int
 
 	latest atomic.Pointer[Second]
@@ -93,7 +71,7 @@ type collector struct {
 
 func newCollector(r *Run) *collector {
 	return &collector{
-		run: r, whole: newLatencies(r.plan.open()), seconds: make(map[int]*part), scratch: newHistogram(coarse),
+		run: r, whole: newLatencies(r.plan.open()), seconds: make(map[int]*part),
 		reached: make([]int, r.plan.Loops), active: make([]int, r.plan.Loops),
 	}
 }
@@ -112,20 +90,10 @@ func (c *collector) work(parts <-chan *part) {
 		}
 		if sum := c.seconds[p.second]; sum != nil {
 			sum.add(p)
-			c.back(p)
 		} else {
 			c.seconds[p.second] = p
 		}
 		c.complete(running == 0)
-	}
-}
-
-// back gives an empty part to its loop.
-func (c *collector) back(p *part) {
-	p.empty()
-	select {
-	case c.run.loops[p.loop].spare <- p:
-	default:
 	}
 }
 
@@ -149,21 +117,19 @@ func (c *collector) complete(all bool) {
 		}
 		delete(c.seconds, second)
 		c.second(second, p)
-		c.back(p)
 	}
 }
 
 func (c *collector) second(at int, p *part) {
-	s := Second{AtS: float64(at), Requests: p.requests, Errors: p.made() - p.requests}
+	s := Second{AtS: float64(at), Requests: p.requests, Errors: p.errors}
 	for _, n := range c.active {
 		s.Active += n
 	}
 	c.total.add(&p.counts)
 	h := p.latency
 	if !c.run.plan.open() {
-		c.scratch.Reset()
-		correct(c.scratch, h, c.run.cycle(&c.total, int64(at+1)*int64(time.Second)))
-		h = c.scratch
+		h = newHistogram(coarse)
+		correct(h, p.latency, c.run.cycle(&c.total, int64(at+1)*int64(time.Second)))
 	}
 	if p.requests > 0 {
 		at := func(quantile float64) float64 { return seconds(min(h.ValueAtQuantile(quantile), p.max)) }

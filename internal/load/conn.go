@@ -24,8 +24,8 @@ const (
 // busyPause is how long it is until a full queue is tried again.
 const busyPause = int64(1e6)
 
-// slot is one exchange in flight.
-type slot struct {
+// exchange is one that is in flight.
+type exchange struct {
 	due  int64 // when it should have begun
 	sent int64 // when it did
 	n    uint64
@@ -40,9 +40,7 @@ type conn struct {
 	stood  bool // this socket was connected
 	queued bool // in the loop's queue of free ones
 
-	slots  []slot // a ring
-	first  int
-	flying int
+	flying ring[exchange]
 	asked  int // exchanges begun on this socket
 	dials  int
 	answer answer
@@ -55,33 +53,25 @@ type conn struct {
 }
 
 // head is the exchange that is answered next.
-func (k *conn) head() *slot { return &k.slots[k.first] }
+func (k *conn) head() *exchange { return k.flying.head() }
 
 func (k *conn) begin(due, sent int64, n uint64) {
-	i := k.first + k.flying
-	if i >= len(k.slots) {
-		i -= len(k.slots)
-	}
-	k.slots[i] = slot{due, sent, n}
-	k.flying++
+	k.flying.push(exchange{due, sent, n})
 	k.asked++
 }
 
 // end takes the first exchange off.
 func (k *conn) end() {
-	if k.first++; k.first == len(k.slots) {
-		k.first = 0
-	}
-	k.flying--
+	k.flying.pop()
 	k.answer.begun = false
 }
 
 // takes reports whether another request may be sent.
 func (k *conn) takes(p *plan) bool {
 	if p.Mode == Churn {
-		return k.state == closed && k.flying == 0
+		return k.state == closed && k.flying.size == 0
 	}
-	return k.state == ready && k.flying < len(k.slots) && (p.PerConn == 0 || k.asked < p.PerConn)
+	return k.state == ready && k.flying.size < len(k.flying.items) && (p.PerConn == 0 || k.asked < p.PerConn)
 }
 
 // expired reports whether the connection has waited too long. The time in which
@@ -93,7 +83,7 @@ func (k *conn) expired(now, frozenUntil, timeout, connect int64) bool {
 	case greeting:
 		return now-max(k.dialed, frozenUntil) > timeout
 	case ready:
-		return k.flying > 0 && now-max(k.head().sent, frozenUntil) > timeout
+		return k.flying.size > 0 && now-max(k.head().sent, frozenUntil) > timeout
 	}
 	return false
 }
@@ -127,7 +117,7 @@ func (l *loop) dial(k *conn, now int64) {
 		k.dialed = now
 	}
 	k.dials++
-	k.asked, k.stood, k.label = k.flying, false, ""
+	k.asked, k.stood, k.label = k.flying.size, false, ""
 	fd, errno, where := open(&l.to, from)
 	if errno != 0 {
 		c := classify(errno)
@@ -158,9 +148,7 @@ func (l *loop) dial(k *conn, now int64) {
 			return
 		}
 	}
-	if errno := l.watch(k, unix.EPOLL_CTL_ADD, events); errno != 0 {
-		l.fail(k, OtherFailed, now, "epoll_ctl: %v", errno)
-	}
+	l.watch(k, unix.EPOLL_CTL_ADD, events, now)
 }
 
 // early tries to send at once, because over loopback the connection is often
@@ -184,8 +172,14 @@ func (l *loop) early(k *conn) (uint32, unix.Errno) {
 	return unix.EPOLLIN, 0
 }
 
-func (l *loop) watch(k *conn, op uintptr, events uint32) unix.Errno {
-	return l.epoll.control(op, k.fd, events, k.index/l.plan.Loops, k.age)
+// watch says which events of the connection to wait for. It reports whether the
+// connection still stands.
+func (l *loop) watch(k *conn, op uintptr, events uint32, now int64) bool {
+	errno := l.epoll.control(op, k.fd, events, k.index/l.plan.Loops, k.age)
+	if errno != 0 {
+		l.fail(k, OtherFailed, now, "epoll_ctl: %v", errno)
+	}
+	return errno == 0
 }
 
 func (l *loop) established(k *conn, next state) {
@@ -244,7 +238,7 @@ func (l *loop) event(k *conn, events uint32) {
 		l.connected(k, now)
 		return
 	}
-	if len(k.out) > 0 && events&unix.EPOLLOUT != 0 && !l.flushOut(k) {
+	if len(k.out) > 0 && events&unix.EPOLLOUT != 0 && !l.transmit(k, k.out, l.clock()) {
 		return
 	}
 	if events&(unix.EPOLLIN|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
@@ -254,8 +248,7 @@ func (l *loop) event(k *conn, events uint32) {
 
 func (l *loop) connected(k *conn, now int64) {
 	l.established(k, ready)
-	if errno := l.watch(k, unix.EPOLL_CTL_MOD, unix.EPOLLIN); errno != 0 {
-		l.fail(k, OtherFailed, now, "epoll_ctl: %v", errno)
+	if !l.watch(k, unix.EPOLL_CTL_MOD, unix.EPOLLIN, now) {
 		return
 	}
 	age := k.age
@@ -284,5 +277,5 @@ func (l *loop) startUsing(k *conn, now int64) {
 		l.write(k, l.scratch, now)
 		return
 	}
-	l.flushOut(k)
+	l.transmit(k, k.out, now)
 }

@@ -24,7 +24,7 @@ func (l *loop) available(k *conn, now int64) {
 
 // fill sends as many requests as fit into the pipeline, in one piece.
 func (l *loop) fill(k *conn, now int64) {
-	if l.plan.request.static && len(k.slots) == 1 {
+	if l.plan.request.static && len(k.flying.items) == 1 {
 		if k.takes(l.plan) && l.ticket(now) {
 			k.begin(now, now, l.number())
 			l.inflight++
@@ -56,44 +56,31 @@ func (l *loop) begin(k *conn, due, now int64) {
 	l.write(k, l.scratch, now)
 }
 
-// write sends a piece, and keeps what the socket does not take.
+// write sends a piece after what the socket has not taken yet.
 func (l *loop) write(k *conn, p []byte, now int64) {
 	if len(k.out) > 0 {
 		k.out = append(k.out, p...)
 		return
 	}
-	n, errno := send(k.fd, p)
-	l.part.out += uint64(n)
-	if n == len(p) {
-		return
-	}
-	if errno != 0 && errno != unix.EAGAIN && errno != unix.EINTR {
-		l.fail(k, classify(errno), now, "send: %v", errno)
-		return
-	}
-	k.out = append(k.out[:0], p[n:]...)
-	if errno := l.watch(k, unix.EPOLL_CTL_MOD, unix.EPOLLIN|unix.EPOLLOUT); errno != 0 {
-		l.fail(k, OtherFailed, now, "epoll_ctl: %v", errno)
-	}
+	l.transmit(k, p, now)
 }
 
-// flushOut sends what was kept, and reports whether the connection still stands.
-func (l *loop) flushOut(k *conn) bool {
-	n, errno := send(k.fd, k.out)
+// transmit sends a piece, which may be k.out, and keeps in k.out what the socket
+// does not take. It reports whether the connection still stands.
+func (l *loop) transmit(k *conn, p []byte, now int64) bool {
+	n, errno := send(k.fd, p)
 	l.part.out += uint64(n)
 	if errno != 0 && errno != unix.EAGAIN && errno != unix.EINTR {
-		l.fail(k, classify(errno), l.clock(), "send: %v", errno)
+		l.fail(k, classify(errno), now, "send: %v", errno)
 		return false
 	}
-	rest := copy(k.out, k.out[n:])
-	k.out = k.out[:rest]
-	events := uint32(unix.EPOLLIN)
-	if rest > 0 {
-		events |= unix.EPOLLOUT
-	}
-	if errno := l.watch(k, unix.EPOLL_CTL_MOD, events); errno != 0 {
-		l.fail(k, OtherFailed, l.clock(), "epoll_ctl: %v", errno)
-		return false
+	waited := len(k.out) > 0
+	k.out = append(k.out[:0], p[n:]...)
+	switch {
+	case len(k.out) > 0:
+		return l.watch(k, unix.EPOLL_CTL_MOD, unix.EPOLLIN|unix.EPOLLOUT, now)
+	case waited:
+		return l.watch(k, unix.EPOLL_CTL_MOD, unix.EPOLLIN, now)
 	}
 	return true
 }
@@ -120,14 +107,14 @@ func (l *loop) receive(k *conn) {
 // to several of a pipeline.
 func (l *loop) consume(k *conn, p []byte, now int64) {
 	if k.state == greeting {
-		n, whole, ok := gather(&k.answer.line, p)
+		n, line, whole, err := takeLine(&k.answer.line, p, maxLine)
 		switch {
-		case !ok:
+		case err != nil:
 			l.fail(k, Wrong, now, "the answer to the greeting has no end")
 		case whole && n < len(p):
 			l.fail(k, Wrong, now, "more than a line answers the greeting: %.60q", p)
 		case whole:
-			k.label = cut(string(k.answer.line), maxExample)
+			k.label = cut(string(line), maxExample)
 			l.startUsing(k, now)
 		}
 		return
@@ -136,7 +123,7 @@ func (l *loop) consume(k *conn, p []byte, now int64) {
 		return // whatever the server sends is ignored
 	}
 	e := &l.plan.expect
-	for len(p) > 0 && k.flying > 0 {
+	for len(p) > 0 && k.flying.size > 0 {
 		if !k.answer.begun {
 			k.answer.begin(e, k.head().n)
 		}
@@ -144,7 +131,7 @@ func (l *loop) consume(k *conn, p []byte, now int64) {
 		if v == more {
 			return
 		}
-		if v == right && k.flying == 1 && n < len(p) {
+		if v == right && k.flying.size == 1 && n < len(p) {
 			v = wrong // there is more than the answer
 		}
 		switch v {
@@ -174,11 +161,11 @@ func (l *loop) consume(k *conn, p []byte, now int64) {
 // over closes a connection that the answer, the mode or the limit of requests
 // ends, and reports whether it did.
 func (l *loop) over(k *conn, now int64) bool {
-	mine := l.plan.Mode == Churn || l.plan.PerConn > 0 && k.asked >= l.plan.PerConn && k.flying == 0
+	mine := l.plan.Mode == Churn || l.plan.PerConn > 0 && k.asked >= l.plan.PerConn && k.flying.size == 0
 	if !mine && !(l.plan.target.http && k.answer.http.close) {
 		return false
 	}
-	if k.flying > 0 {
+	if k.flying.size > 0 {
 		l.fail(k, EOF, now, "the server said that it closes, with requests in the pipeline")
 		return true
 	}
@@ -199,7 +186,7 @@ func (l *loop) again(k *conn, now, pause int64) {
 
 func (l *loop) proceed(k *conn, now int64) {
 	if pause := int64(l.plan.Pause); pause > 0 && l.arrivals == nil {
-		if k.flying == 0 {
+		if k.flying.size == 0 {
 			k.state, k.cut = resting, false
 			l.later(k, now+pause)
 		}
@@ -231,26 +218,27 @@ func (l *loop) succeed(k *conn, now int64) {
 // failStatus counts an answer with another status than the expected.
 func (l *loop) failStatus(k *conn, now int64) {
 	if k.head().due >= l.run.windowBegins {
-		l.countFailure(HTTPStatus, now)
-		l.run.failures.add(HTTPStatus, 1, k, "status %d, expected %s", k.answer.http.status, l.plan.expected())
+		l.countFailures(HTTPStatus, 1, k, now, "status %d, expected %s", k.answer.http.status, l.plan.expected())
 	}
 	k.end()
 	l.inflight--
 }
 
-func (l *loop) countFailure(c Class, now int64) {
-	l.part.fail(c, 1)
-	l.errors++
+// countFailures counts n exchanges that failed together.
+func (l *loop) countFailures(c Class, n int, k *conn, now int64, format string, args ...any) {
+	l.part.errors += uint64(n)
+	l.errors += uint64(n)
 	l.finished = now
+	l.run.failures.add(c, n, k, format, args...)
 }
 
 func (l *loop) onEOF(k *conn, now int64) {
 	switch {
-	case k.flying > 0 && k.state == ready:
+	case k.flying.size > 0 && k.state == ready:
 		switch v := k.answer.end(&l.plan.expect); {
-		case v == right && k.flying == 1:
+		case v == right && k.flying.size == 1:
 			l.succeed(k, now)
-		case v == another && k.flying == 1:
+		case v == another && k.flying.size == 1:
 			l.failStatus(k, now)
 		case v == wrong:
 			l.fail(k, Wrong, now, "the body is another, expected %s", l.plan.expected())
@@ -277,7 +265,7 @@ func (l *loop) lost(k *conn, c Class, now int64, format string, args ...any) {
 		l.shut(k)
 		k.state, k.ended, k.cut = resting, c, true
 		l.later(k, now) // reported at once: nothing else would use it
-	case k.state == ready && k.flying == 0 && l.plan.Mode != Idle && c != Wrong:
+	case k.state == ready && k.flying.size == 0 && l.plan.Mode != Idle && c != Wrong:
 		l.shut(k)
 		l.again(k, now, 0)
 	default:
@@ -293,24 +281,17 @@ func (l *loop) fail(k *conn, c Class, now int64, format string, args ...any) {
 		l.run.refusal.CompareAndSwap(nil, &why)
 	}
 	failed := 0
-	if k.flying == 0 {
+	if k.flying.size == 0 {
 		failed = l.failUnsent(k, now)
 	}
-	for ; k.flying > 0; k.end() {
+	for ; k.flying.size > 0; k.end() {
 		if k.head().due >= l.run.windowBegins {
 			failed++
 		}
 		l.inflight--
 	}
-	for i := range failed {
-		of := c
-		if c == Short && i > 0 {
-			of = EOF // only one can have been cut in the middle
-		}
-		l.countFailure(of, now)
-	}
 	if failed > 0 {
-		l.run.failures.add(c, failed, k, format, args...)
+		l.countFailures(c, failed, k, now, format, args...)
 	}
 	l.shut(k)
 	if l.plan.Mode != Idle {

@@ -194,18 +194,18 @@ func (a *answer) feed(e *expect, p []byte) (int, verdict) {
 		}
 		return int(n), more
 	case wantReply:
-		if !a.matches(p[:min(len(p), len(a.want))]) {
-			return len(p), wrong
-		}
 		n := min(len(p), len(a.want))
-		if a.want = a.want[n:]; len(a.want) == 0 {
+		switch {
+		case !a.matches(p[:n]):
+			return len(p), wrong
+		case len(a.want) == 0:
 			return n, right
 		}
 		return n, more
 	case wantRegex:
-		n, whole, ok := gather(&a.line, p)
+		n, line, whole, err := takeLine(&a.line, p, maxLine)
 		switch {
-		case !ok, whole && !e.regex.Match(withoutEnd(a.line)):
+		case err != nil, whole && !e.regex.Match(line):
 			return n, wrong
 		case whole:
 			return n, right
@@ -215,7 +215,11 @@ func (a *answer) feed(e *expect, p []byte) (int, verdict) {
 	return a.response(e, p)
 }
 
-func (a *answer) matches(p []byte) bool { return bytes.Equal(p, a.want[:len(p)]) }
+// matches takes a piece of the expected reply, and reports whether it is one.
+func (a *answer) matches(p []byte) (ok bool) {
+	a.want, ok = bytes.CutPrefix(a.want, p)
+	return ok
+}
 
 func (a *answer) lines(p []byte) (int, verdict) {
 	for n := 0; ; {
@@ -254,10 +258,7 @@ func (a *answer) response(e *expect, p []byte) (int, verdict) {
 func (a *answer) accept(e *expect, body []byte) bool {
 	switch {
 	case e.checked:
-		if len(body) > len(a.want) || !a.matches(body) {
-			return false
-		}
-		a.want = a.want[len(body):]
+		return a.matches(body)
 	case e.regex != nil:
 		if len(a.line)+len(body) > maxLine {
 			return false
@@ -291,20 +292,19 @@ func withoutEnd(p []byte) []byte {
 	return bytes.TrimSuffix(bytes.TrimSuffix(p, []byte("\n")), []byte("\r"))
 }
 
-// gather adds to a line what belongs to it, without the line feed. It fails if
-// the line grows too long.
-func gather(line *[]byte, p []byte) (n int, whole, ok bool) {
-	i := bytes.IndexByte(p, '\n')
-	n, whole = i+1, i >= 0
-	part := p
-	if whole {
-		part = p[:i]
-	} else {
-		n = len(p)
+// takeLine takes what of p belongs to a line, of which held has the part that came
+// before. The line has no end. It fails if the line is longer than most.
+func takeLine(held *[]byte, p []byte, most int) (n int, line []byte, whole bool, err error) {
+	part, _, whole := bytes.Cut(p, []byte("\n"))
+	if n = len(part); whole {
+		n++
 	}
-	if len(*line)+len(part) > maxLine {
-		return n, whole, false
+	switch {
+	case len(*held)+len(part) > most:
+		return n, nil, whole, errReply
+	case !whole || len(*held) > 0:
+		*held = append(*held, part...)
+		part = *held
 	}
-	*line = append(*line, part...)
-	return n, whole, true
+	return n, bytes.TrimSuffix(part, []byte("\r")), whole, nil
 }

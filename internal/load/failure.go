@@ -69,6 +69,10 @@ func (f *failures) add(c Class, n int, k *conn, format string, args ...any) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.counts[c] += uint64(n)
+	if c == Short && n > 1 { // only one can have been cut in the middle
+		f.counts[Short] -= uint64(n - 1)
+		f.counts[EOF] += uint64(n - 1)
+	}
 	if !k.stood {
 		f.unreached[c] += uint64(n)
 	} else if _, known := f.lostBy[k.label]; known || len(f.lostBy) < maxLabels {

@@ -29,8 +29,12 @@ func TestFailuresAreReportedDuringTheRun(t *testing.T) {
 		}
 	}
 	r.Stop()
-	if got, f := r.Wait(), r.Failures(); !maps.Equal(got.Errors, f.Counts) || len(f.Unreached) != 0 {
-		t.Errorf("in the end %v, while it ran %+v", got.Errors, f)
+	got, f, counted := r.Wait(), r.Failures(), uint64(0)
+	for _, second := range got.Series {
+		counted += second.Errors
+	}
+	if !maps.Equal(got.Errors, f.Counts) || got.Failed() != counted || len(f.Unreached) != 0 {
+		t.Errorf("in the end %v, in all seconds %d, while it ran %+v", got.Errors, counted, f)
 	}
 }
 

@@ -61,10 +61,11 @@ func do(t testing.TB, o Options) *Result {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
-	r, err := Do(ctx, o)
+	run, err := Start(ctx, o)
 	if err != nil {
 		t.Fatal(err)
 	}
+	r := run.Wait()
 	if ctx.Err() != nil {
 		t.Fatalf("the run did not end: %+v", r)
 	}

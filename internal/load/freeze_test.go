@@ -12,7 +12,7 @@ func TestAFreezeOfTheGeneratorDoesNotTimeOut(t *testing.T) {
 	const timeout, connect = int64(5 * time.Second), int64(2 * time.Second)
 	sent := int64(time.Second)
 	waits := func(s state) *conn {
-		k := &conn{state: s, dialed: sent, slots: make([]slot, 1)}
+		k := &conn{state: s, dialed: sent, flying: ring[exchange]{items: make([]exchange, 1)}}
 		if s == ready {
 			k.begin(sent, sent, 1)
 		}

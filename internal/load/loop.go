@@ -29,10 +29,10 @@ type loop struct {
 	from  []sockaddr
 
 	timers   timers
-	arrivals *arrivals // nil: a closed loop
-	free     ring      // open loop: connections that can take a request
-	buffer   []byte    // what is read
-	scratch  []byte    // what is written
+	arrivals *arrivals   // nil: a closed loop
+	free     ring[int32] // open loop: connections that can take a request
+	buffer   []byte      // what is read
+	scratch  []byte      // what is written
 
 	count       uint64 // requests so far, from which their numbers follow
 	tickets     uint64 // requests that may still be begun before asking for more
@@ -46,7 +46,6 @@ type loop struct {
 	nextScan    int64 // for what has timed out
 	nextFlush   int64 // of the second's part
 	part        *part
-	spare       chan *part
 	whole       *latencies
 	lateMax     int64
 	turned      int64 // when the last turn ended
@@ -68,19 +67,18 @@ func (r *Run) newLoop(id int) (*loop, error) {
 	p := r.plan
 	l := &loop{
 		run: r, plan: p, id: id, to: r.to, from: r.from, warm: true,
-		buffer: make([]byte, 64<<10), spare: make(chan *part, 2), part: newPart(id), whole: newLatencies(p.open()),
+		buffer: make([]byte, 64<<10), part: newPart(id), whole: newLatencies(p.open()),
 	}
-	l.spare <- newPart(id)
 	n := p.Connections / p.Loops
 	if id < p.Connections%p.Loops {
 		n++
 	}
 	l.conns = make([]conn, n)
-	slots := make([]slot, n*p.Pipeline)
+	exchanges := make([]exchange, n*p.Pipeline)
 	for i := range l.conns {
-		l.conns[i] = conn{fd: -1, index: id + i*p.Loops, slots: slots[i*p.Pipeline : (i+1)*p.Pipeline]}
+		l.conns[i] = conn{fd: -1, index: id + i*p.Loops, flying: ring[exchange]{items: exchanges[i*p.Pipeline : (i+1)*p.Pipeline]}}
 	}
-	l.free = newRing(n)
+	l.free.items = make([]int32, n)
 	if p.open() {
 		l.arrivals = newArrivals(r.schedule, id, p.Loops)
 	}
@@ -282,18 +280,14 @@ func (l *loop) flush(now int64) {
 	l.nextFlush = l.run.windowBegins + (past+1)*int64(time.Second)
 }
 
-// hand gives the part to the collector and takes an empty one.
+// hand gives the part to the collector and begins another.
 func (l *loop) hand(last bool) {
 	l.part.active, l.part.last = l.active, last
 	if last {
 		l.part.whole = l.whole
 	}
 	l.run.parts <- l.part
-	select {
-	case l.part = <-l.spare:
-	default:
-		l.part = newPart(l.id)
-	}
+	l.part = newPart(l.id)
 }
 
 func (l *loop) publish() {

@@ -1,10 +1,12 @@
 package load
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/netip"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 )
@@ -82,7 +84,7 @@ type Options struct {
 
 	// Greeting is a line that is sent first on each connection, and is no
 	// exchange. The line that answers it becomes the connection's label;
-	// failures are counted by label in Result.LostBy.
+	// failures are counted by label in Failures.LostBy.
 	Greeting string
 }
 
@@ -189,57 +191,37 @@ func (p *plan) modes() error {
 }
 
 func (p *plan) bounds() []error {
-	zero := func(v *int, standard int) {
-		if *v == 0 {
-			*v = standard
-		}
-	}
-	zero(&p.Connections, 32)
-	zero(&p.Pipeline, 1)
-	zero(&p.Loops, min(DefaultLoops(), max(p.Connections, 1)))
-	if p.Timeout == 0 {
-		p.Timeout = 5 * time.Second
-	}
-	if p.Connect == 0 {
-		p.Connect = p.Timeout
-	}
-	var errs []error
-	for _, n := range []struct {
-		name             string
-		value, low, high int
-	}{
-		{"connections", p.Connections, 1, maxConnections},
-		{"pipeline", p.Pipeline, 1, maxPipeline},
-		{"loops", p.Loops, 1, min(maxLoops, max(p.Connections, 1))},
-		{"requests per connection", p.PerConn, 0, 1 << 30},
-		{"payload bytes", len(p.Payload), 0, maxPayload},
-		{"greeting bytes", len(p.Greeting), 0, maxHeader},
-		{"headers", len(p.Header), 0, maxHeaders},
-		{"source addresses", len(p.Source), 0, maxSources},
-	} {
-		if n.value < n.low || n.value > n.high {
-			errs = append(errs, fmt.Errorf("%s: want %d to %d, not %d", n.name, n.low, n.high, n.value))
-		}
-	}
+	p.Connections, p.Pipeline = cmp.Or(p.Connections, 32), cmp.Or(p.Pipeline, 1)
+	p.Loops = cmp.Or(p.Loops, min(DefaultLoops(), max(p.Connections, 1)))
+	p.Timeout = cmp.Or(p.Timeout, 5*time.Second)
+	p.Connect = cmp.Or(p.Connect, p.Timeout)
+	errs := slices.DeleteFunc([]error{
+		within("connections", p.Connections, 1, maxConnections),
+		within("pipeline", p.Pipeline, 1, maxPipeline),
+		within("loops", p.Loops, 1, min(maxLoops, max(p.Connections, 1))),
+		within("requests per connection", p.PerConn, 0, 1<<30),
+		within("payload bytes", len(p.Payload), 0, maxPayload),
+		within("greeting bytes", len(p.Greeting), 0, maxHeader),
+		within("headers", len(p.Header), 0, maxHeaders),
+		within("source addresses", len(p.Source), 0, maxSources),
+		within("duration", p.Duration, 0, maxDuration),
+		within("warm-up", p.Warmup, 0, maxDuration),
+		within("timeout", p.Timeout, time.Millisecond, maxTimeout),
+		within("connect timeout", p.Connect, time.Millisecond, maxTimeout),
+		within("wait", p.Wait, 0, maxDuration),
+		within("pause", p.Pause, 0, maxDuration),
+	}, func(err error) bool { return err == nil })
 	if n := p.Connections * p.Pipeline; len(errs) == 0 && n > maxSlots {
 		errs = append(errs, fmt.Errorf("connections times pipeline: want at most %d, not %d", maxSlots, n))
 	}
-	for _, d := range []struct {
-		name             string
-		value, low, high time.Duration
-	}{
-		{"duration", p.Duration, 0, maxDuration},
-		{"warm-up", p.Warmup, 0, maxDuration},
-		{"timeout", p.Timeout, time.Millisecond, maxTimeout},
-		{"connect timeout", p.Connect, time.Millisecond, maxTimeout},
-		{"wait", p.Wait, 0, maxDuration},
-		{"pause", p.Pause, 0, maxDuration},
-	} {
-		if d.value < d.low || d.value > d.high {
-			errs = append(errs, fmt.Errorf("%s: want %v to %v, not %v", d.name, d.low, d.high, d.value))
-		}
-	}
 	return errs
+}
+
+func within[T cmp.Ordered](name string, value, low, high T) error {
+	if value < low || value > high {
+		return fmt.Errorf("%s: want %v to %v, not %v", name, low, high, value)
+	}
+	return nil
 }
 
 func (p *plan) sources() []error {

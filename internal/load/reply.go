@@ -64,7 +64,11 @@ func (r *reply) feed(p []byte) (n int, body []byte, done bool, err error) {
 	case untilClose:
 		return len(p), p, false, nil
 	}
-	n, line, whole, err := r.line(p)
+	limit := maxChunkLine
+	if r.state == inTrailer {
+		limit = maxHead
+	}
+	n, line, whole, err := takeLine(&r.held, p, limit)
 	if err != nil || !whole {
 		return n, nil, false, err
 	}
@@ -91,28 +95,6 @@ func (r *reply) feed(p []byte) (n int, body []byte, done bool, err error) {
 	}
 	r.held = r.held[:0]
 	return n, nil, done, nil
-}
-
-// line takes a line, without its end.
-func (r *reply) line(p []byte) (n int, line []byte, whole bool, err error) {
-	limit := maxChunkLine
-	if r.state == inTrailer {
-		limit = maxHead
-	}
-	i := bytes.IndexByte(p, '\n')
-	switch {
-	case i < 0 && len(r.held)+len(p) > limit, i > limit:
-		return len(p), nil, false, errReply
-	case i < 0:
-		r.held = append(r.held, p...)
-		return len(p), nil, false, nil
-	}
-	line = p[:i]
-	if len(r.held) > 0 {
-		r.held = append(r.held, line...)
-		line = r.held
-	}
-	return i + 1, bytes.TrimSuffix(line, []byte("\r")), true, nil
 }
 
 // header takes the header, all of it or a piece.

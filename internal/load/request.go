@@ -25,12 +25,11 @@ func (p *plan) httpRequest() []error {
 	if p.Template {
 		body = parseTemplate(string(p.Payload))
 	}
-	p.request = concat(parseTemplate(method+" "+p.target.path+" HTTP/1.1\r\n"), literal([]byte(lines)))
+	parts := append(parseTemplate(method+" "+p.target.path+" HTTP/1.1\r\n").parts, piece{text: []byte(lines)})
 	if len(p.Payload) > 0 || method == "POST" || method == "PUT" || method == "PATCH" {
-		length := template{parts: []piece{{text: []byte("Content-Length: "), what: bodyLength, body: &body}}}
-		p.request = concat(p.request, length, literal([]byte("\r\n")))
+		parts = append(parts, piece{text: []byte("Content-Length: "), body: &body}, piece{text: []byte("\r\n")})
 	}
-	p.request = concat(p.request, literal([]byte("\r\n")), body)
+	p.request = newTemplate(append(append(parts, piece{text: []byte("\r\n")}), body.parts...)...)
 	return errs
 }
 

@@ -60,9 +60,7 @@ type Result struct {
 	Marks     []Mark      `json:"marks"`  // what happened to the target meanwhile; needs its control socket
 	Server    *ServerCost `json:"server,omitempty"`
 	Generator Generator   `json:"generator"`
-
-	Examples []string          `json:"examples,omitempty"` // the first failures of each class, in words
-	LostBy   map[string]uint64 `json:"lost_by,omitempty"`  // failures on a connection that stood, by its label
+	Examples  []string    `json:"examples,omitempty"` // the first failures of each class, in words
 }
 
 // Failed returns the number of exchanges that ended in an error.

@@ -1,7 +1,6 @@
 package load
 
 import (
-	"maps"
 	"math"
 	"time"
 
@@ -14,16 +13,13 @@ const maxShown = 120
 func (r *Run) sum() *Result {
 	elapsed := r.elapsed()
 	t, whole := &r.collect.total, r.collect.whole
+	failures := r.failures.snapshot()
 	res := &Result{
 		Version: ResultVersion, Target: r.plan.URL, Started: r.began.Add(time.Duration(r.windowBegins)), Plan: r.plan.summary(),
-		ElapsedS: seconds(elapsed), Requests: t.requests, Errors: make(map[Class]uint64), Connections: t.connections,
+		ElapsedS: seconds(elapsed), Requests: t.requests, Errors: failures.Counts, Connections: t.connections,
 		BytesIn: t.in, BytesOut: t.out, Series: r.collect.series, Standing: r.collect.stood,
-		Examples: r.failures.snapshot().Examples,
+		Examples: failures.Examples,
 	}
-	if r.plan.Greeting != "" { // else no connection has a label
-		res.LostBy = r.failures.snapshot().LostBy
-	}
-	maps.Copy(res.Errors, t.errors)
 	if elapsed > 0 {
 		res.RequestsPS = float64(t.requests) / seconds(elapsed)
 	}

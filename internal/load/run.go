@@ -54,18 +54,8 @@ type Snapshot struct {
 	Last     Second // the last whole second; zero before there is one
 }
 
-// Do runs the load and returns what it measured. An error means that there was
-// no run; exchanges that failed are in the Result. If ctx ends, so does the
-// run, and the Result is about the time until then.
-func Do(ctx context.Context, o Options) (*Result, error) {
-	r, err := Start(ctx, o)
-	if err != nil {
-		return nil, err
-	}
-	return r.Wait(), nil
-}
-
-// Start begins a run. It ends by itself; Wait returns the Result.
+// Start begins a run. It ends by itself, or when ctx does; Wait returns the
+// Result. An error means that there was no run.
 func Start(ctx context.Context, o Options) (*Run, error) {
 	p, errs := o.plan()
 	if len(errs) > 0 {
@@ -74,7 +64,6 @@ func Start(ctx context.Context, o Options) (*Run, error) {
 	p.complete()
 	r := &Run{plan: p, failures: newFailures(), done: make(chan struct{}), parts: make(chan *part, 4*p.Loops), limit: math.MaxUint64}
 	r.collect = newCollector(r)
-	raiseFiles()
 	if err := r.addresses(ctx); err != nil {
 		return nil, fmt.Errorf("start load: %w", err)
 	}

@@ -234,9 +234,13 @@ func TestLostConnectionsAreCountedByLabel(t *testing.T) {
 			return line, true
 		})(c, 0)
 	})
-	r := do(t, Options{URL: url, Connections: 4, Requests: 200, Greeting: "who", Expect: "echo"})
-	if r.LostBy["worker 1"] == 0 || r.LostBy["worker 0"] != 0 || r.Failed() != r.LostBy["worker 1"] {
-		t.Errorf("lost by %v, errors %v", r.LostBy, r.Errors)
+	run, err := Start(t.Context(), Options{URL: url, Connections: 4, Requests: 200, Greeting: "who", Expect: "echo"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, lostBy := run.Wait(), run.Failures().LostBy
+	if lostBy["worker 1"] == 0 || lostBy["worker 0"] != 0 || r.Failed() != lostBy["worker 1"] {
+		t.Errorf("lost by %v, errors %v", lostBy, r.Errors)
 	}
 }
 

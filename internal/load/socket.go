@@ -151,12 +151,3 @@ func (e *poll) look(ns int64, seen bool) int {
 }
 
 func (e *poll) close() { _ = unix.Close(e.fd) }
-
-// raiseFiles raises the limit of descriptors as far as allowed.
-func raiseFiles() {
-	var limit unix.Rlimit
-	if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) == nil && limit.Cur < limit.Max {
-		limit.Cur = limit.Max
-		_ = unix.Setrlimit(unix.RLIMIT_NOFILE, &limit)
-	}
-}

@@ -128,36 +128,26 @@ func unixSockaddr(path string) sockaddr {
 	return s
 }
 
-// resolve looks the target up, once. Of several addresses it takes the first
-// that accepts a connection, so that "localhost" finds a server of either
+// resolve looks the target up, once. Of the addresses of a name it takes the
+// first that accepts a connection, so that "localhost" finds a server of either
 // family.
 func (t target) resolve(ctx context.Context) (sockaddr, netip.AddrPort, error) {
 	if t.network == "unix" {
 		return unixSockaddr(t.address), netip.AddrPort{}, nil
 	}
-	host, service, err := net.SplitHostPort(t.address)
+	address, err := netip.ParseAddrPort(t.address)
 	if err != nil {
-		return sockaddr{}, netip.AddrPort{}, fmt.Errorf("resolve target: %w", err)
-	}
-	port, err := net.DefaultResolver.LookupPort(ctx, "tcp", service)
-	if err != nil {
-		return sockaddr{}, netip.AddrPort{}, fmt.Errorf("resolve target: %w", err)
-	}
-	found, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
-	if err != nil {
-		return sockaddr{}, netip.AddrPort{}, fmt.Errorf("resolve target: %w", err)
-	}
-	best := netip.AddrPortFrom(found[0].Unmap(), uint16(port))
-	if len(found) > 1 {
-		dialer := net.Dialer{Timeout: time.Second}
-		for _, a := range found[:min(len(found), 8)] {
-			to := netip.AddrPortFrom(a.Unmap(), uint16(port))
-			if conn, err := dialer.DialContext(ctx, "tcp", to.String()); err == nil {
-				_ = conn.Close()
-				best = to
-				break
-			}
+		found, err := net.ResolveTCPAddr("tcp", t.address)
+		if err != nil {
+			return sockaddr{}, netip.AddrPort{}, fmt.Errorf("resolve target: %w", err)
 		}
+		dialer := net.Dialer{Timeout: time.Second}
+		if conn, err := dialer.DialContext(ctx, "tcp", t.address); err == nil {
+			found = conn.RemoteAddr().(*net.TCPAddr)
+			_ = conn.Close()
+		}
+		address = found.AddrPort()
 	}
-	return ipSockaddr(best), best, nil
+	address = netip.AddrPortFrom(address.Addr().Unmap(), address.Port())
+	return ipSockaddr(address), address, nil
 }

@@ -14,20 +14,22 @@ type template struct {
 	static bool // one part, of text alone
 }
 
-// piece is text, followed by a number if there is one.
+// piece is text, and what follows it, if anything.
 type piece struct {
-	text  []byte
-	what  int       // what follows the text
-	width int       // of the number, at least
-	body  *template // whose length is the number, if what is bodyLength
+	text    []byte
+	counter bool
+	width   int       // of the counter, at least
+	body    *template // whose length follows
 }
 
-// What follows the text of a part.
-const (
-	nothing = iota
-	counter
-	bodyLength
-)
+// newTemplate makes one part of parts that are text alone.
+func newTemplate(parts ...piece) template {
+	t := template{parts: parts}
+	if slices.ContainsFunc(parts, func(p piece) bool { return p.counter || p.body != nil && !p.body.static }) {
+		return t
+	}
+	return literal(t.append(nil, 0))
+}
 
 func literal(text []byte) template {
 	return template{parts: []piece{{text: text}}, static: true}
@@ -37,46 +39,17 @@ func literal(text []byte) template {
 // leading zeros, 20 digits at most. Any other brace stands for itself, as JSON
 // has them.
 func parseTemplate(text string) template {
-	var t template
+	var parts []piece
 	end := 0
 	for _, at := range regexp.MustCompile(`\{n(?::(0?[1-9]|1[0-9]|20))?\}`).FindAllStringSubmatchIndex(text, -1) {
-		p := piece{text: []byte(text[end:at[0]]), what: counter}
+		p := piece{text: []byte(text[end:at[0]]), counter: true}
 		if at[2] >= 0 {
 			p.width, _ = strconv.Atoi(text[at[2]:at[3]]) // digits alone
 		}
-		t.parts = append(t.parts, p)
+		parts = append(parts, p)
 		end = at[1]
 	}
-	if end < len(text) || len(t.parts) == 0 {
-		t.parts = append(t.parts, piece{text: []byte(text[end:])})
-	}
-	t.static = len(t.parts) == 1 && t.parts[0].what == nothing
-	return t
-}
-
-// concat returns the templates as one, with neighbouring texts in one piece. The
-// length of a body that is text alone becomes text.
-func concat(templates ...template) template {
-	var all template
-	var text []byte
-	for _, t := range templates {
-		for _, p := range t.parts {
-			text = append(text, p.text...)
-			switch {
-			case p.what == nothing:
-			case p.what == bodyLength && p.body.static:
-				text = appendNumber(text, uint64(p.body.length(0)), 0)
-			default:
-				p.text, text = text, nil
-				all.parts = append(all.parts, p)
-			}
-		}
-	}
-	if len(text) > 0 || len(all.parts) == 0 {
-		all.parts = append(all.parts, piece{text: text})
-	}
-	all.static = len(all.parts) == 1 && all.parts[0].what == nothing
-	return all
+	return newTemplate(append(parts, piece{text: []byte(text[end:])})...)
 }
 
 func (t *template) empty() bool {
@@ -87,10 +60,10 @@ func (t *template) append(to []byte, n uint64) []byte {
 	for i := range t.parts {
 		p := &t.parts[i]
 		to = append(to, p.text...)
-		switch p.what {
-		case counter:
+		if p.counter {
 			to = appendNumber(to, n, p.width)
-		case bodyLength:
+		}
+		if p.body != nil {
 			to = appendNumber(to, uint64(p.body.length(n)), 0)
 		}
 	}
@@ -102,7 +75,7 @@ func (t *template) length(n uint64) int {
 	size := 0
 	for i := range t.parts {
 		size += len(t.parts[i].text)
-		if t.parts[i].what == counter {
+		if t.parts[i].counter {
 			size += max(t.parts[i].width, decimals(n))
 		}
 	}

@@ -28,28 +28,28 @@ func (h *timers) Pop() any {
 	return t
 }
 
-// ring is a queue of connections, each of which is in it once at most.
-type ring struct {
-	conns       []int32
+// ring is a queue of at most len(items).
+type ring[T any] struct {
+	items       []T
 	first, size int
 }
 
-func newRing(n int) ring { return ring{conns: make([]int32, n)} }
+func (r *ring[T]) head() *T { return &r.items[r.first] }
 
-func (r *ring) push(i int32) {
+func (r *ring[T]) push(item T) {
 	at := r.first + r.size
-	if at >= len(r.conns) {
-		at -= len(r.conns)
+	if at >= len(r.items) {
+		at -= len(r.items)
 	}
-	r.conns[at] = i
+	r.items[at] = item
 	r.size++
 }
 
-func (r *ring) pop() int32 {
-	i := r.conns[r.first]
-	if r.first++; r.first == len(r.conns) {
+func (r *ring[T]) pop() T {
+	item := r.items[r.first]
+	if r.first++; r.first == len(r.items) {
 		r.first = 0
 	}
 	r.size--
-	return i
+	return item
 }

@@ -87,8 +87,12 @@ func (j *Job) work(in *json.Decoder, out *json.Encoder) error {
 
 // run runs exchanges. One that fails makes all of it an error.
 func run(o load.Options) (*load.Result, error) {
-	r, err := load.Do(context.Background(), o)
-	if err == nil && r.Failed() > 0 {
+	running, err := load.Start(context.Background(), o)
+	if err != nil {
+		return nil, err
+	}
+	r := running.Wait()
+	if r.Failed() > 0 {
 		err = fmt.Errorf("%d exchanges failed: %s", r.Failed(), r.Examples[0])
 	}
 	return r, err
