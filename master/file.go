@@ -18,9 +18,9 @@ const maxLinks = 40
 // can write to the directory could make a master that runs as root write to any
 // file.
 func openOwned(path string, flags int, perm uint32) (int, error) {
-	name := path
+	name, nofollow := path, unix.O_NOFOLLOW
 	for range maxLinks {
-		fd, err := unix.Open(name, flags|unix.O_NOFOLLOW|unix.O_CLOEXEC, perm)
+		fd, err := unix.Open(name, flags|nofollow|unix.O_CLOEXEC, perm)
 		switch {
 		case err == nil:
 			return fd, nil
@@ -30,17 +30,14 @@ func openOwned(path string, flags int, perm uint32) (int, error) {
 			return -1, &os.PathError{Op: "open", Path: path, Err: err}
 		}
 		target, kernels, err := resolveLink(name)
-		if err != nil {
+		switch {
+		case err != nil:
 			return -1, err
+		case kernels:
+			nofollow = 0
+		default:
+			name = target
 		}
-		if kernels {
-			fd, err := unix.Open(name, flags|unix.O_CLOEXEC, perm)
-			if err != nil {
-				return -1, &os.PathError{Op: "open", Path: path, Err: err}
-			}
-			return fd, nil
-		}
-		name = target
 	}
 	return -1, &os.PathError{Op: "open", Path: path, Err: unix.ELOOP}
 }

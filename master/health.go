@@ -22,8 +22,7 @@ const (
 
 // loopMonitor has what other goroutines know about the owner loop.
 type loopMonitor struct {
-	pings    chan time.Time // has room for one
-	answered atomic.Uint64  // number of pings that the loop has answered
+	pings chan time.Time // has room for one, which the loop has not answered
 
 	running atomic.Bool // the loop has begun
 	ending  atomic.Bool // the server drains or stops
@@ -40,7 +39,6 @@ func (p *loopMonitor) answer(asked, now time.Time) {
 	}
 	p.worst[0] = max(p.worst[0], now.Sub(asked))
 	p.late.Store(false)
-	p.answered.Add(1)
 }
 
 // lag is the longest recent delay.
@@ -68,7 +66,6 @@ func (m *Master) unhealthy() string {
 func (m *Master) monitorLoop() {
 	tick := time.NewTicker(pingInterval)
 	defer tick.Stop()
-	var asked uint64
 	missed := 0
 	for {
 		select {
@@ -76,14 +73,13 @@ func (m *Master) monitorLoop() {
 		case <-m.done:
 			return
 		}
-		if m.monitor.answered.Load() == asked {
+		if len(m.monitor.pings) == 0 {
 			if missed >= lateAfter {
 				m.monitor.late.Store(false)
 				m.log.Info("owner loop runs again", zap.Duration("duration", time.Duration(missed)*pingInterval))
 			}
 			missed = 0
-			asked++
-			m.monitor.pings <- time.Now() // there is room: the one before was answered
+			m.monitor.pings <- time.Now()
 			continue
 		}
 		if missed++; missed == lateAfter {

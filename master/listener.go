@@ -42,8 +42,7 @@ func (l *listener) matches(w socketSpec) bool {
 	if w.Path == "" || w.Path[0] == '@' {
 		return l.address == w.Path
 	}
-	var st unix.Stat_t
-	return l.path != "" && unix.Lstat(w.Path, &st) == nil && st.Dev == l.dev && st.Ino == l.ino
+	return l.path != "" && l.isFile(w.Path)
 }
 
 // addr is where clients connect.
@@ -56,9 +55,11 @@ func (l *listener) addr() net.Addr {
 
 // hasFile reports whether the socket's file still exists and is the one that was
 // bound.
-func (l *listener) hasFile() bool {
+func (l *listener) hasFile() bool { return l.isFile(l.path) }
+
+func (l *listener) isFile(path string) bool {
 	var st unix.Stat_t
-	return unix.Lstat(l.path, &st) == nil && st.Dev == l.dev && st.Ino == l.ino
+	return unix.Lstat(path, &st) == nil && st.Dev == l.dev && st.Ino == l.ino
 }
 
 // storeKey names the listener in the service manager's store. It is unique

@@ -3,6 +3,8 @@ package master
 import (
 	"context"
 	"errors"
+
+	"prefork/master/policy"
 )
 
 // exitError is what Run returns.
@@ -10,14 +12,11 @@ func (m *Master) exitError() error {
 	switch m.result.Code {
 	case 0:
 		return nil
-	case exitConfig:
+	case policy.ExitConfig:
 		return &ConfigError{errors.New(m.result.Err)}
 	}
 	return &ExitError{Code: m.result.Code, Reason: m.result.Err}
 }
-
-// exitConfig is EX_CONFIG of sysexits.h: another try would fail as well.
-const exitConfig = 78
 
 // Shutdown drains the server and waits until Run is about to return, or until
 // ctx ends. Like Stop it may be called from any goroutine, also before Run: a

@@ -175,7 +175,7 @@ func (m *Machine) boot(ev Boot) {
 	m.random.state = c.Seed
 	if errs := c.Validate(); len(errs) > 0 {
 		m.cancelReload(Stopped)
-		m.do(Exit{Code: exitConfig, Err: listErrors(errs)})
+		m.do(Exit{Code: ExitConfig, Err: listErrors(errs)})
 		return
 	}
 	if ev.Leftovers {
@@ -186,8 +186,9 @@ func (m *Machine) boot(ev Boot) {
 	m.settle()
 }
 
-// exitConfig is EX_CONFIG of sysexits(3): another try would fail as well.
-const exitConfig = 78
+// ExitConfig is an exit status, EX_CONFIG of sysexits(3): another try would fail as
+// well.
+const ExitConfig = 78
 
 // handle calls the handler of an event.
 func (m *Machine) handle(ev Event) {

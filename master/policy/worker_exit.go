@@ -43,8 +43,8 @@ func (m *Machine) onExited(w *worker, ev Exited) {
 	case draining && !w.gen.takingQueued:
 		// Its place was free before.
 	default:
-		if m.state == Booting && !w.everReady && ev.Code == exitConfig {
-			m.abort(exitConfig, w.reason())
+		if m.state == Booting && !w.everReady && ev.Code == ExitConfig {
+			m.abort(ExitConfig, w.reason())
 			return
 		}
 		m.afterCrash(w)

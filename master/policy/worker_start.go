@@ -72,8 +72,8 @@ func (m *Machine) onFailed(w *worker, ev Failed) {
 	}
 	m.note(Warn, "worker failed", w, Field{"exit_code", ev.Code}, Field{"error", ev.Err})
 	m.markDying(w, causeFailed, "failed: "+ev.Err)
-	if m.state == Booting && ev.Code == exitConfig {
-		m.abort(exitConfig, ev.Err)
+	if m.state == Booting && ev.Code == ExitConfig {
+		m.abort(ExitConfig, ev.Err)
 		return
 	}
 	m.failGenerationOf(w)
