@@ -9,7 +9,7 @@ import (
 func TestAddressesThatCannotBeServedTogetherAreFoundWithoutABind(t *testing.T) {
 	tests := []struct {
 		listen []string
-		want   string // "" is no problem
+		want   string // "" if there is no problem
 	}{
 		{[]string{"tcp://127.0.0.1:80", "tcp://127.0.0.2:80", "tcp://[::1]:80", "tcp://localhost:80"}, ""},
 		{[]string{"tcp4://:80", "tcp6://:80"}, ""},
@@ -50,11 +50,11 @@ func TestAReloadSeesARecentChangeOfTheHostsFile(t *testing.T) {
 		looked, changed time.Time
 		want            time.Duration
 	}{
-		{time.Unix(0, 0), ago(0), 0}, // the first look reads the file
+		{time.Unix(0, 0), ago(0), 0}, // the first call reads the file
 		{ago(2), ago(3600), 0},       // nothing has changed
 		{ago(2), ago(2.5), 0},
 		{ago(2), ago(1), hostsCacheTime - 2*time.Second},
-		{ago(2), ago(2.005), hostsCacheTime - 2*time.Second}, // perhaps after the look
+		{ago(2), ago(2.005), hostsCacheTime - 2*time.Second}, // the file may have changed after it was read
 		{ago(6), ago(1), 0},
 	} {
 		if got := hostsDelay(tt.looked, tt.changed, now); got != tt.want {

@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// client is a control client that keeps its connection.
+// client is a control client that keeps its connection open.
 func (r *running) connect(say string) net.Conn {
 	r.t.Helper()
 	c, err := (&net.Dialer{}).DialContext(context.Background(), "unix", r.master.options.Control)
@@ -44,8 +44,8 @@ func TestControlClientsAreLimited(t *testing.T) {
 			if code, a := r.post("scale?n=2"); code != http.StatusOK {
 				t.Errorf("a command meanwhile: %d %+v", code, a)
 			}
-			// The clients' ends are in this process, too; so are a worker's
-			// channel and its files.
+			// The descriptors of the clients and of a worker's channel and files
+			// are in this process too.
 			if held := countFDs(t) - before - flood; held > maxControlClients+8 {
 				t.Errorf("the master holds %d descriptors for %d clients", held, flood)
 			}

@@ -13,7 +13,7 @@ import (
 	"prefork/master/policy"
 )
 
-// A program's own function may ignore its context. The server must not.
+// A loader may ignore its context.
 func TestALoaderThatDoesNotReturnFailsOnlyItsReload(t *testing.T) {
 	port := bindOne(t, "tcp://127.0.0.1:0")
 	address := port.address
@@ -22,7 +22,7 @@ func TestALoaderThatDoesNotReturnFailsOnlyItsReload(t *testing.T) {
 	o := Options{Generation: generationOf(1, "", "tcp://127.0.0.1:0")}
 	o.Generation.Policy.StartTimeout = 500 * time.Millisecond
 	o.Load = func(context.Context) (Generation, error) {
-		if first { // there is only one at a time
+		if first { // only one runs at a time
 			<-release
 			first = false
 			return generationOf(1, "", "tcp://127.0.0.1:0", "tcp://"+address), nil
@@ -53,7 +53,6 @@ func TestALoaderThatDoesNotReturnFailsOnlyItsReload(t *testing.T) {
 	}
 }
 
-// The context of a load ends with the need for it.
 func TestADrainCancelsTheLoad(t *testing.T) {
 	r := start(t, Options{
 		Generation: generationOf(1, "", "tcp://127.0.0.1:0"),
@@ -77,8 +76,8 @@ func TestADrainCancelsTheLoad(t *testing.T) {
 	}
 }
 
-// A worker that is held serves again after a rollback, so a request that waits
-// for its exit might wait forever.
+// A held worker serves again after a rollback, so a request that waits for its
+// exit might wait forever.
 func TestRecycleRefusesAWorkerThatIsHeld(t *testing.T) {
 	next := generationOf(1, "", "tcp://127.0.0.1:0")
 	next.Policy.Probation = time.Hour
@@ -108,7 +107,7 @@ func TestRecycleRefusesAWorkerThatIsHeld(t *testing.T) {
 }
 
 func TestScaleWaitsForTheStartTimeoutOfTheServingGeneration(t *testing.T) {
-	first, next := generationOf(1, "", "tcp://127.0.0.1:0"), generationOf(1, "lonely", "tcp://127.0.0.1:0")
+	first, next := generationOf(1, "", "tcp://127.0.0.1:0"), generationOf(1, "oneReady", "tcp://127.0.0.1:0")
 	first.Policy.StartTimeout = time.Hour
 	next.Policy.StartTimeout = 200 * time.Millisecond
 	r := start(t, Options{Generation: first, Load: func(context.Context) (Generation, error) { return next, nil }})

@@ -43,7 +43,8 @@ func TestTheControlSocketAnswersInvalidRequestsInJSON(t *testing.T) {
 	}
 }
 
-// commandedBy answers a status request of a peer with these credentials.
+// commandedBy returns the answer to a status request of a peer with these
+// credentials.
 func commandedBy(m *Master, cred *unix.Ucred) int {
 	ctx := context.Background()
 	if cred != nil {
@@ -74,8 +75,8 @@ func TestOnlyTheServersUserAndRootMayUseTheControlSocket(t *testing.T) {
 	}
 }
 
-// The mode of the socket file keeps others out; if somebody widens it, the
-// credentials of the peer still do.
+// The mode of the socket file excludes other users. If the mode is changed, the
+// credentials of the peer still exclude them.
 func TestAnotherUserIsRefusedByTheControlSocket(t *testing.T) {
 	needtool.Root(t, "connects as another user")
 	r := start(t, Options{Generation: generationOf(1, "", "tcp://127.0.0.1:0")})
@@ -95,8 +96,7 @@ func TestAnotherUserIsRefusedByTheControlSocket(t *testing.T) {
 	}
 }
 
-// askAs asks for the status as another user. The kernel keeps the credentials
-// of each thread apart.
+// askAs requests the status as another user. Credentials belong to a thread.
 func askAs(path string, uid int) (answer string, err error) {
 	done := make(chan struct{})
 	go func() {
@@ -105,7 +105,7 @@ func askAs(path string, uid int) (answer string, err error) {
 		become := func(uid int) error {
 			_, _, e := unix.RawSyscall(unix.SYS_SETRESUID, ^uintptr(0), uintptr(uid), ^uintptr(0))
 			if e != 0 {
-				return fmt.Errorf("become user %d: %w", uid, e)
+				return fmt.Errorf("set user %d: %w", uid, e)
 			}
 			return nil
 		}

@@ -18,14 +18,14 @@ import (
 	"prefork/ipc"
 )
 
-// fault is what a fake worker does wrong, as its configuration says.
+// fault is the configuration of a fake worker: what it does wrong.
 type fault struct {
 	Do string `json:"do"`
-	At string `json:"at,omitempty"` // what "take" listens at
+	At string `json:"at,omitempty"` // address at which "take" listens
 }
 
-// TestMain lets the test binary be its own workers: the master executes the
-// running image, which is this one.
+// TestMain runs a fake worker in a process that the master starts. The master
+// executes its own image, which is this test binary.
 func TestMain(m *testing.M) {
 	if os.Getenv(ipc.WorkerVariable) == "1" {
 		os.Exit(fakeWorker())
@@ -33,8 +33,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// fakeWorker has the protocol of a worker and serves nothing. The tests do not use
-// package worker either.
+// fakeWorker speaks the protocol of a worker but serves nothing. The tests do
+// not import package worker.
 func fakeWorker() int {
 	signal.Ignore(unix.SIGINT, unix.SIGHUP)
 	ch, err := ipc.NewChannel(ipc.ChannelFD)
@@ -81,10 +81,10 @@ func fakeWorker() int {
 				return 1
 			}
 		}
-	case "deaf": // until the master has gone
+	case "deaf": // ignores messages until the master has exited
 		_, _ = unix.Poll([]unix.PollFd{{Fd: ipc.ChannelFD}}, -1)
 		return 0
-	case "lonely": // the second worker, which has the first slot, is silent
+	case "oneReady": // the second worker, which has slot 0, does not become ready
 		if hello.Slot == 0 {
 			_, _, _ = ch.Receive()
 			return 0
@@ -111,7 +111,7 @@ func fakeWorker() int {
 			}
 		}
 	}
-	if f.Do == "hasty" { // sends no Hello first
+	if f.Do == "noHello" {
 		_ = ch.Send(&ipc.Ready{})
 	}
 	if ch.Send(&ipc.Hello{Protocol: ipc.ProtocolVersion, Build: build, PID: os.Getpid()}) != nil {
@@ -129,7 +129,7 @@ func fakeWorker() int {
 	return followOrders(ch, slot, f)
 }
 
-// lie writes false values into everything that the worker can write.
+// lie writes false values into all memory that the worker can write.
 func lie(slot *ipc.Slot, slots int) error {
 	board, err := ipc.OpenScoreboard(ipc.ScoreboardFD, slots)
 	if err != nil {
@@ -174,8 +174,8 @@ func followOrders(ch *ipc.Channel, slot *ipc.Slot, f fault) int {
 				return 0
 			}
 			slot.Accepted.Add(1)
-			slot.Latency.Observe(time.Millisecond)            // shows a test that it got Resume
-			if f.Do == "desert" && slot.Accepted.Add(2) > 0 { // as os.Exit(0) in a handler
+			slot.Latency.Observe(time.Millisecond)                 // tells a test that it got Resume
+			if f.Do == "exitCleanly" && slot.Accepted.Add(2) > 0 { // like os.Exit(0) in a handler
 				slot.Active.Store(3)
 				return 0
 			}

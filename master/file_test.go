@@ -31,7 +31,7 @@ func TestLinksOfTheServersOwnUserAreFollowed(t *testing.T) {
 	target := filepath.Join(dir, "real", "log")
 	err := errors.Join(os.Mkdir(filepath.Dir(target), 0o700),
 		os.Symlink("real", filepath.Join(dir, "d")),
-		os.Symlink("../real/log", filepath.Join(dir, "d", "relative")), // from where the link is
+		os.Symlink("../real/log", filepath.Join(dir, "d", "relative")), // relative to the link
 		os.Symlink(filepath.Join(dir, "d", "relative"), filepath.Join(dir, "absolute")),
 		os.Symlink("loop", filepath.Join(dir, "loop")))
 	if err != nil {
@@ -82,11 +82,11 @@ func TestALinkOfAnotherUserIsNotFollowed(t *testing.T) {
 		t.Errorf("log: %v, want a refusal", err)
 	}
 	if _, err := os.Stat(victim); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("the file that the link leads to: %v, want none", err)
+		t.Errorf("the target of the link: %v, want no file", err)
 	}
 }
 
-// logged waits for n lines with the message.
+// logged waits for n log lines with the message.
 func (r *running) logged(n int, message string) {
 	r.t.Helper()
 	r.untilLoop(message, func(*Master) bool { return r.log.FilterMessage(message).Len() == n })
@@ -123,7 +123,7 @@ func TestAnotherServersControlSocketIsLeftAloneAndLoggedOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.logged(1, "control socket not restored")
-	other.Close() // its file stays, and nobody answers there
+	other.Close() // its file stays
 	r.logged(1, "control socket restored")
 	r.logged(1, "control socket not restored")
 }

@@ -32,7 +32,7 @@ func TestAFailedReloadKeepsTheOldGeneration(t *testing.T) {
 		{"worker panics", func() (Generation, error) { return generationOf(1, "panic", "tcp://127.0.0.1:0"), nil }, ""},
 		{"worker is another build", func() (Generation, error) { return generationOf(1, "stranger", "tcp://127.0.0.1:0"), nil }, "another"},
 		{"worker sends rubbish", func() (Generation, error) { return generationOf(1, "corrupt", "tcp://127.0.0.1:0"), nil }, "bad message"},
-		{"worker speaks before its hello", func() (Generation, error) { return generationOf(1, "hasty", "tcp://127.0.0.1:0"), nil }, "out of order"},
+		{"worker sends a message before its hello", func() (Generation, error) { return generationOf(1, "noHello", "tcp://127.0.0.1:0"), nil }, "out of order"},
 		{"worker gives orders", func() (Generation, error) { return generationOf(1, "bossy", "tcp://127.0.0.1:0"), nil }, "only the master may send"},
 		{"worker is never ready", func() (Generation, error) {
 			g := generationOf(1, "silent", "tcp://127.0.0.1:0")
@@ -126,7 +126,7 @@ func TestReloadChangesKeptListeners(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		queue = info.Sacked // for a listening socket: the length that its queue may have
+		queue = info.Sacked // for a listening socket: the maximal length of its queue
 		return true
 	})
 	if queue != 77 {
@@ -157,7 +157,7 @@ func TestRepeatedReloadRequestsBecomeOne(t *testing.T) {
 	r := start(t, Options{
 		Generation: generationOf(1, "", "tcp://127.0.0.1:0"),
 		Load: func(context.Context) (Generation, error) {
-			loads++ // one load at a time: the next begins after a verdict
+			loads++ // one load at a time: the next begins after the answer
 			<-release
 			return generationOf(1, "", "tcp://127.0.0.1:0"), nil
 		},

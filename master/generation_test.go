@@ -13,7 +13,7 @@ import (
 	"prefork/internal/testdir"
 )
 
-// freeAddress returns an address whose port nobody has, or had a moment ago.
+// freeAddress returns an address with a free port, which may be taken later.
 func freeAddress(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -24,7 +24,7 @@ func freeAddress(t *testing.T) string {
 	return l.Addr().String()
 }
 
-// A generation that never serves has made no client wait.
+// If the reload fails, no client has been accepted at the new address.
 func TestAFailedReloadCompletesNoHandshakeAtItsNewAddress(t *testing.T) {
 	at, path := freeAddress(t), testdir.Short(t)+"/s"
 	g := generationOf(1, "", "tcp://127.0.0.1:0")
@@ -58,8 +58,7 @@ func TestAFailedReloadCompletesNoHandshakeAtItsNewAddress(t *testing.T) {
 	}
 }
 
-// Somebody may take an address between bind, which tells early what cannot be
-// had, and listen.
+// Another process may take an address between bind and listen.
 func TestAnAddressTakenBetweenBindAndListenFailsTheReload(t *testing.T) {
 	at := freeAddress(t)
 	next := generationOf(1, "", "tcp://"+at)
@@ -76,7 +75,7 @@ func TestAnAddressTakenBetweenBindAndListenFailsTheReload(t *testing.T) {
 	r.serves(1)
 }
 
-// The status and the log have the name that the configuration has now.
+// The status and the log use the name in the new configuration.
 func TestAKeptListenerGetsTheNewConfiguredName(t *testing.T) {
 	at := freeAddress(t)
 	listen := []string{"tcp4://" + at, "tcp://127.0.0.1:0"}

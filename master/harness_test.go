@@ -17,11 +17,10 @@ import (
 	"prefork/master/policy"
 )
 
-// patience bounds every wait of these tests; none takes a second when all is
-// well.
+// patience is the limit of every wait. Normally a wait takes less than a second.
 const patience = 20 * time.Second
 
-// running is a master that runs in the test's process.
+// running is a master in the test's process.
 type running struct {
 	t      *testing.T
 	master *Master
@@ -69,7 +68,7 @@ func start(t *testing.T, o Options) *running {
 	return r
 }
 
-// wait returns what Run returned.
+// wait waits for the end of Run and returns its error.
 func (r *running) wait() error {
 	r.t.Helper()
 	select {
@@ -91,7 +90,7 @@ func (r *running) logText() string {
 	return b.String()
 }
 
-// until waits for a status that satisfies f.
+// until waits until the status satisfies f.
 func (r *running) until(what string, f func(Status) bool) (last Status) {
 	r.t.Helper()
 	r.untilLoop(what, func(m *Master) bool {
@@ -101,8 +100,8 @@ func (r *running) until(what string, f func(Status) bool) (last Status) {
 	return last
 }
 
-// untilLoop waits for f to hold on the owner loop. It asks at every tick of a
-// timer, as a person would with the status command.
+// untilLoop waits until f returns true on the owner loop. It calls f at every
+// tick of a timer.
 func (r *running) untilLoop(what string, f func(*Master) bool) {
 	r.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// health asks for it without the owner loop.
+// health requests /healthz. It does not need the owner loop.
 func (r *running) health() (int, string) {
 	r.t.Helper()
 	resp, err := r.client.Get("http://prefork/healthz")
@@ -24,8 +24,7 @@ func (r *running) health() (int, string) {
 	return resp.StatusCode, string(text)
 }
 
-// untilHealth waits for an answer to the question of health, as untilLoop does
-// but without the owner loop.
+// untilHealth waits until /healthz has the wanted answer.
 func (r *running) untilHealth(code int, text string) {
 	r.t.Helper()
 	tick := time.NewTicker(10 * time.Millisecond)
@@ -59,7 +58,7 @@ func TestALateOwnerLoopIsLoggedAndUnhealthy(t *testing.T) {
 		return r.log.FilterMessage("owner loop runs again").Len() == 1
 	})
 	if s.MasterLoopLagS < (pingInterval / 2).Seconds() {
-		t.Errorf("the lag is said to be %v s", s.MasterLoopLagS)
+		t.Errorf("the lag is %v s", s.MasterLoopLagS)
 	}
 	late := r.log.FilterMessage("owner loop late").All()
 	if len(late) != 1 {
@@ -71,7 +70,7 @@ func TestALateOwnerLoopIsLoggedAndUnhealthy(t *testing.T) {
 	}
 }
 
-// hold blocks its caller. The log must have its name.
+// hold blocks the owner loop. Its name must be in the log.
 //
 //go:noinline
 func hold(release <-chan struct{}) { <-release }

@@ -17,7 +17,7 @@ import (
 	"prefork/internal/testdir"
 )
 
-// knownOf is what a reload finds open.
+// knownOf returns the open listeners as a reload finds them.
 func knownOf(all ...*listener) map[*listener]listener { return keep(slices.Values(all)) }
 
 func portOf(t *testing.T, l *listener) string {
@@ -29,7 +29,7 @@ func portOf(t *testing.T, l *listener) string {
 	return port
 }
 
-// rebind is a reload to address while the listeners are open.
+// rebind reloads to address while the listeners are open.
 func rebind(t *testing.T, address string, open ...*listener) *listener {
 	t.Helper()
 	all, err := newBinder(false, knownOf(open...), &passedSockets{}).bind(context.Background(), []string{address})
@@ -85,8 +85,8 @@ func TestASocketIsKeptForAnySpellingOfItsAddress(t *testing.T) {
 	}
 }
 
-// From one address to all of them and back nobody is refused: both listen until
-// the old generation is gone, each with its own queue.
+// A change from one address to the wildcard and back refuses no client. Both
+// sockets listen until the old generation is gone, each with its own queue.
 func TestAReloadChangesBetweenOneAddressAndTheWildcard(t *testing.T) {
 	for _, all := range []string{"tcp4://:", "tcp://:"} {
 		one := bindOne(t, "tcp://127.0.0.1:0")
@@ -134,7 +134,7 @@ func TestAReloadChangesBetweenOneAddressAndTheWildcard(t *testing.T) {
 	}
 }
 
-// What is ours does not let in what is not.
+// Our own sockets at an address do not hide another server's.
 func TestAnAddressOfAnotherServerIsRefused(t *testing.T) {
 	ours := bindOne(t, "tcp://127.0.0.1:0")
 	theirs, err := tryBind("tcp://127.0.0.2:" + portOf(t, ours))
@@ -144,11 +144,11 @@ func TestAnAddressOfAnotherServerIsRefused(t *testing.T) {
 	t.Cleanup(theirs.close)
 	_, err = newBinder(false, knownOf(ours), &passedSockets{}).bind(context.Background(), []string{"tcp4://:" + portOf(t, ours)})
 	if !errors.Is(err, unix.EADDRINUSE) || !strings.Contains(err.Error(), "by this server's "+ours.bound.String()+" or by another server") {
-		t.Errorf("bind = %v; want who may hold it", err)
+		t.Errorf("bind = %v; want the possible owner of the address", err)
 	}
 }
 
-// wantsOf lists what a name asks for that has these addresses.
+// wantsOf returns the listeners for a host name with these addresses.
 func wantsOf(name string, ips ...string) []socketSpec {
 	a, err := ParseAddress("tcp://" + name + ":0")
 	if err != nil {
@@ -191,8 +191,8 @@ func TestAddressesThatTheMachineDoesNotHaveAreSkipped(t *testing.T) {
 	}
 }
 
-// Each of several servers that start at once may see the stale file of the last
-// one, and only one of them may have the path.
+// Several servers that start at once may all see the stale file of an earlier
+// server. Only one of them may get the path.
 func TestOnlyOneOfSeveralServersGetsTheSocketPath(t *testing.T) {
 	dir := testdir.Short(t)
 	for round := range 200 {
@@ -236,7 +236,7 @@ func TestOnlyOneOfSeveralServersGetsTheSocketPath(t *testing.T) {
 			}
 		}
 		if one == nil {
-			t.Fatalf("round %d: nobody has %s: %v", round, path, errs)
+			t.Fatalf("round %d: no server has %s: %v", round, path, errs)
 		}
 		if err := one.listen(1, nil); err != nil {
 			t.Fatal(err)
@@ -253,7 +253,7 @@ func TestOnlyOneOfSeveralServersGetsTheSocketPath(t *testing.T) {
 	}
 }
 
-// A socket that is bound and does not listen yet is somebody's.
+// A socket that is bound but does not listen yet belongs to a starting server.
 func TestTheSocketOfAStartingServerIsNotStale(t *testing.T) {
 	path := filepath.Join(testdir.Short(t), "s")
 	a, err := ParseAddress("unix://" + path)
@@ -270,9 +270,9 @@ func TestTheSocketOfAStartingServerIsNotStale(t *testing.T) {
 	}
 }
 
-// Workers of a dead master finish their connections, which have the path as the
-// listener had it, and a process that they left behind may hold the listener
-// itself. Neither keeps the next server from starting.
+// Workers of a dead master finish their connections, which have the path of the
+// listener. A process that they started may hold the listener itself. In both
+// cases the next server starts.
 func TestASocketFileOfADeadServerIsReplaced(t *testing.T) {
 	path := filepath.Join(testdir.Short(t), "s")
 	a, err := ParseAddress("unix://" + path)

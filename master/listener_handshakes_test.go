@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// With TCP_DEFER_ACCEPT a handshake stays half-open until the client sends
-// something, as it does until the ACK of a distant client is here.
+// With TCP_DEFER_ACCEPT a handshake stays half-open until the client sends data.
+// So the test can imitate a client whose ACK takes long.
 func TestADrainWaitsForUnfinishedHandshakes(t *testing.T) {
 	if _, err := halfOpen(unix.AF_INET, nil); err != nil {
 		t.Skipf("this kernel does not say which handshakes are under way: %v", err)
@@ -22,7 +22,7 @@ func TestADrainWaitsForUnfinishedHandshakes(t *testing.T) {
 			return time.Until(l.graceUntil)
 		}
 		if got := grace(); got > quiesceGrace {
-			t.Errorf("%s: waits for %v, and nobody comes", address, got)
+			t.Errorf("%s: waits for %v, want no wait", address, got)
 		}
 		if err := unix.SetsockoptInt(l.fd, unix.IPPROTO_TCP, unix.TCP_DEFER_ACCEPT, 30); err != nil {
 			t.Fatal(err)

@@ -10,7 +10,7 @@ import (
 	"prefork/internal/testdir"
 )
 
-// passedFrom is what a socket unit called web has opened.
+// passedFrom returns the sockets of a socket unit called web.
 func passedFrom(t *testing.T, addresses ...string) *passedSockets {
 	t.Helper()
 	p := &passedSockets{units: map[string][]*listener{}}
@@ -56,8 +56,8 @@ func TestASocketIsNotServedTwice(t *testing.T) {
 	}
 }
 
-// Clients of a socket that was passed wait in its queue: it is served unless
-// somebody returns what to serve.
+// Without addresses every passed socket is served, because its clients wait in
+// its queue.
 func TestWithoutAddressesEveryPassedSocketIsServed(t *testing.T) {
 	p := passedFrom(t, "tcp://127.0.0.1:0", "tcp://127.0.0.1:0")
 	l := bindOne(t, "tcp://127.0.0.1:0")

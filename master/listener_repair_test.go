@@ -20,7 +20,7 @@ type misdeed struct {
 	want string
 }
 
-// misdeeds are what a process that shares the description can do to it.
+// misdeeds are changes that a process with a copy of the descriptor can make.
 var misdeeds = map[string]misdeed{
 	"shutdown": {func(fd int) error { return unix.Shutdown(fd, unix.SHUT_RDWR) }, wasShut},
 	"filter": {func(fd int) error {
@@ -69,7 +69,7 @@ func TestChangesByAWorkerToAListenerAreUndone(t *testing.T) {
 			if again, err := l.repair(noRivals); len(again) > 0 || err != nil {
 				t.Errorf("%s on %s: not repaired: %q, %v", name, address, again, err)
 			}
-			for range 3 { // more than the queue has room for if it is short
+			for range 3 { // more than a short queue holds
 				c, err := net.DialTimeout("tcp", net.JoinHostPort("127.0.0.1", portOf(t, l)), 5*time.Second)
 				if err != nil {
 					t.Fatalf("%s on %s: %v", name, address, err)
@@ -83,8 +83,8 @@ func TestChangesByAWorkerToAListenerAreUndone(t *testing.T) {
 	}
 }
 
-// A port that the kernel chose is free after a shutdown, and listen(2) alone
-// would choose another.
+// After shutdown(2), a port that the kernel chose is free. listen(2) without
+// bind(2) would choose another.
 func TestAReloadBeforeTheRepairDoesNotMoveTheListener(t *testing.T) {
 	l := bindOne(t, "tcp://127.0.0.1:0")
 	if err := unix.Shutdown(l.fd, unix.SHUT_RDWR); err != nil {
@@ -101,7 +101,7 @@ func TestAReloadBeforeTheRepairDoesNotMoveTheListener(t *testing.T) {
 	}
 }
 
-// What a worker does between two samples is not what the master wants.
+// A worker may change an option between two samples.
 func TestAReloadBeforeTheRepairDoesNotKeepChangedOptions(t *testing.T) {
 	l := bindOne(t, "tcp://127.0.0.1:0")
 	if err := unix.SetsockoptInt(l.fd, unix.IPPROTO_IP, unix.IP_MINTTL, 255); err != nil {
@@ -115,7 +115,7 @@ func TestAReloadBeforeTheRepairDoesNotKeepChangedOptions(t *testing.T) {
 	}
 }
 
-// lockFilter puts a filter on a socket for good.
+// lockFilter attaches a filter to a socket and locks it.
 func lockFilter(fd int) error {
 	if err := misdeeds["filter"].do(fd); err != nil {
 		return err
@@ -123,8 +123,8 @@ func lockFilter(fd int) error {
 	return unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_LOCK_FILTER, 1)
 }
 
-// A filter that is locked stays, and so does the shutdown of a Unix socket. A
-// Unix socket cannot be given a file again.
+// A locked filter cannot be removed, and a shutdown of a Unix socket cannot be
+// undone. A Unix socket cannot be bound to a file again.
 func TestAListenerThatCannotBeRepairedIsReplacedOnce(t *testing.T) {
 	path, removed := filepath.Join(testdir.Short(t), "s"), filepath.Join(testdir.Short(t), "r")
 	for address, harm := range map[string]func(fd int) error{
@@ -190,7 +190,7 @@ func TestAListenerIsRepairedWhileTheServerRuns(t *testing.T) {
 	c.Close()
 }
 
-// A process that a worker has left behind has a copy of the descriptor.
+// A process that a worker has started may have a copy of the descriptor.
 func TestACopyOfAListenerDoesNotKeepItOpen(t *testing.T) {
 	for _, address := range []string{"tcp://127.0.0.1:0", "unix://" + filepath.Join(testdir.Short(t), "s")} {
 		l, err := tryBind(address)
@@ -215,7 +215,7 @@ func TestACopyOfAListenerDoesNotKeepItOpen(t *testing.T) {
 	}
 }
 
-// The service manager's copy is another matter: the next master serves it.
+// The copy in the service manager's store is for the next master.
 func TestAStoredListenerOutlivesItsMaster(t *testing.T) {
 	l, err := tryBind("tcp://127.0.0.1:0")
 	if err != nil {

@@ -39,7 +39,7 @@ func tryBind(addresses ...string) (*listener, error) {
 	return all[0], nil
 }
 
-// acceptAll takes what is queued without waiting.
+// acceptAll accepts all queued connections without waiting.
 func acceptAll(t *testing.T, l *listener) (n int) {
 	t.Helper()
 	for {
@@ -110,8 +110,8 @@ func TestDualStackSocketAcceptsBothFamilies(t *testing.T) {
 	}
 }
 
-// A quiesced listener lets no new handshake begin, while what is queued can
-// still be accepted: the promise that a stop drops no completed connection.
+// A quiesced listener accepts no new handshakes, but queued connections can
+// still be accepted. So a stop drops no completed connection.
 func TestQuiesceKeepsTheQueueAndRefusesNewHandshakes(t *testing.T) {
 	l := bindOne(t, "tcp://127.0.0.1:0")
 	for range 3 {
@@ -144,8 +144,8 @@ func TestQuiesceKeepsTheQueueAndRefusesNewHandshakes(t *testing.T) {
 	c.Close()
 }
 
-// Both ways to stop handshakes, on both families: the second is for kernels
-// that allow the first to the privileged only.
+// There are two ways to stop handshakes. The second is for kernels that allow
+// the first only with privileges.
 func TestHandshakesThatHaveBegunEndOnAQuiescedListener(t *testing.T) {
 	for _, address := range []string{"tcp://127.0.0.1:0", "tcp6://[::1]:0", "tcp://:0"} {
 		for name, stop := range map[string]func(l *listener) error{
@@ -204,7 +204,7 @@ func TestQuiesceUnixRemovesTheNameAndKeepsTheQueue(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("stat %s = %v, want it gone", path, err)
+		t.Errorf("stat %s = %v, want no file", path, err)
 	}
 	if n := acceptAll(t, l); n != 1 {
 		t.Errorf("accepted %d queued connections, want 1", n)
@@ -226,7 +226,7 @@ func TestOnlyAStaleUnixSocketIsReplaced(t *testing.T) {
 	}
 	live.close()
 	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("stat after close = %v, want the file gone", err)
+		t.Errorf("stat after close = %v, want no file", err)
 	}
 
 	if err := os.WriteFile(path, []byte("precious"), 0o600); err != nil {

@@ -9,9 +9,9 @@ import (
 	"prefork/internal/testdir"
 )
 
-// swapped binds a Unix socket and puts a link to another file in its place, as
-// anybody may who can write to the directory. It returns that file, of mode
-// 0600, too.
+// swapped binds a Unix socket and replaces its file by a link to another file,
+// as a user with write access to the directory can. It also returns the other
+// file, which has mode 0600.
 func swapped(t *testing.T) (l *listener, victim string) {
 	t.Helper()
 	dir := testdir.Short(t)

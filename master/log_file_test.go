@@ -17,7 +17,7 @@ func TestALogFileThatDoesNotOpenBlocksNothing(t *testing.T) {
 	r := start(t, Options{Generation: generationOf(1, "", "tcp://127.0.0.1:0"), AccessLog: filepath.Join(t.TempDir(), "access")})
 	r.serves(1)
 	var opens atomic.Int32
-	hangs := make(chan struct{}) // closed when the file system answers again
+	hangs := make(chan struct{}) // closed when the file system answers
 	r.untilLoop("the loop", func(m *Master) bool {
 		m.access.open = func(path string) (int, error) {
 			opens.Add(1)

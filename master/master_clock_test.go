@@ -15,16 +15,16 @@ func TestThePolicyClockStopsWhileTheMasterDoesNotRun(t *testing.T) {
 	read := func(at, want time.Duration) {
 		t.Helper()
 		if got := c.now(start.Add(at)); got != want {
-			t.Errorf("at %v the clock says %v, want %v", at, got, want)
+			t.Errorf("the clock at %v is %v, want %v", at, got, want)
 		}
 	}
 	read(0, 0)
-	read(time.Hour, time.Hour) // the start may take what it takes
+	read(time.Hour, time.Hour) // the first reading sets the clock
 	c.most = 1500 * time.Millisecond
 	read(time.Hour+time.Second, time.Hour+time.Second)
-	read(time.Hour+2500*time.Millisecond, time.Hour+2500*time.Millisecond) // late, and no absence
+	read(time.Hour+2500*time.Millisecond, time.Hour+2500*time.Millisecond) // late, but not an absence
 	if c.absent != 0 || c.returned != 0 {
-		t.Errorf("an absence of %v, where there was none", c.absent)
+		t.Errorf("an absence of %v, want none", c.absent)
 	}
 	read(2*time.Hour, time.Hour+2500*time.Millisecond)
 	read(2*time.Hour+time.Second, time.Hour+3500*time.Millisecond)
@@ -33,7 +33,7 @@ func TestThePolicyClockStopsWhileTheMasterDoesNotRun(t *testing.T) {
 	}
 }
 
-// The first look after a thaw finds every heartbeat old.
+// After a freeze the first sample finds only old heartbeats.
 func TestSilenceDoesNotCountWhileTheMasterDoesNotRun(t *testing.T) {
 	c := clock{most: time.Second}
 	beat := ipc.Now() - int64(time.Minute)

@@ -21,8 +21,8 @@ import (
 	"prefork/systemd"
 )
 
-// busyManager returns a master whose service manager has no room for another
-// message, and a function that reads until there is.
+// busyManager returns a master whose service manager's queue is full, and a
+// function that reads from the queue.
 func busyManager(t *testing.T) (m *Master, room func(), receive func() string) {
 	t.Helper()
 	path := filepath.Join(testdir.Short(t), "s")
@@ -61,8 +61,8 @@ func busyManager(t *testing.T) (m *Master, room func(), receive func() string) {
 	return &Master{notify: notify, log: zap.NewNop(), machine: policy.New(), current: &generation{}, started: time.Now()}, room, receive
 }
 
-// A manager that is busy for a moment must not cost the one message that
-// systemctl start waits for, whatever else there is to say meanwhile.
+// systemctl start waits for READY=1, so the message must not be lost if the
+// manager is busy.
 func TestReadyIsSentWhenTheManagerHasRoomAgain(t *testing.T) {
 	m, room, receive := busyManager(t)
 	core, log := observer.New(zap.InfoLevel)
@@ -71,7 +71,7 @@ func TestReadyIsSentWhenTheManagerHasRoomAgain(t *testing.T) {
 	m.notifyProgress()
 	m.notifyProgress()
 	if n := log.FilterMessage("service manager not notified").Len(); n != 1 {
-		t.Errorf("said %d times that the manager is busy, want once", n)
+		t.Errorf("logged %d times that the manager is busy, want once", n)
 	}
 	room()
 	m.applyNotify(policy.Notify{State: policy.NotifyStatus, Status: "2 workers, generation 1"})
@@ -80,8 +80,8 @@ func TestReadyIsSentWhenTheManagerHasRoomAgain(t *testing.T) {
 	}
 }
 
-// Under Type=notify-reload systemd waits for RELOADING first: a READY before it
-// says nothing about the reload.
+// With Type=notify-reload, systemd waits for RELOADING=1 and then for READY=1. A
+// READY=1 before it does not end the reload.
 func TestReloadingIsSentBeforeReadyAfterABusyManager(t *testing.T) {
 	m, room, receive := busyManager(t)
 	m.applyNotify(policy.Notify{State: policy.NotifyReloading, Status: "loading generation 2"})
@@ -120,8 +120,8 @@ func TestUnsentNotificationsStayFewAndInOrder(t *testing.T) {
 	}
 }
 
-// TimeoutStartSec= bounds a boot and a reload, and neither may be killed for
-// taking the time that its configuration allows.
+// TimeoutStartSec= bounds a boot and a reload. If the configuration allows a
+// longer time, the master asks for it.
 func TestTheManagerIsAskedForTimeOnlyWhileItWaits(t *testing.T) {
 	r := notifytest.New(t)
 	notify, err := systemd.NewNotifierTo(r.Address())
@@ -174,7 +174,7 @@ func TestTheManagerIsAskedForTimeOnlyWhileItWaits(t *testing.T) {
 	asks("a configuration that never came", false)
 }
 
-// WatchdogSec= may be shorter than the policy's samples are apart.
+// WatchdogSec= may be shorter than the interval of the policy's samples.
 func TestTheWatchdogIsNotifiedInTimeWithRareSamples(t *testing.T) {
 	r := notifytest.New(t)
 	t.Setenv("NOTIFY_SOCKET", r.Address())
@@ -196,7 +196,7 @@ func TestTheWatchdogIsNotifiedInTimeWithRareSamples(t *testing.T) {
 	}
 }
 
-// A service most of whose workers hang is restarted by the service manager.
+// The service manager restarts a service if most of its workers hang.
 func TestTheWatchdogIsNotifiedOnlyWhileHalfOfTheServingWorkersBeat(t *testing.T) {
 	r := notifytest.New(t)
 	t.Setenv("NOTIFY_SOCKET", r.Address())
@@ -235,8 +235,8 @@ func TestTheWatchdogIsNotifiedOnlyWhileHalfOfTheServingWorkersBeat(t *testing.T)
 	}
 }
 
-// The store is what a killed master's successor lives on: a manager that had no
-// room for a listener is asked again.
+// The successor of a killed master needs the stored listeners, so a listener
+// that the busy manager did not store is sent again.
 func TestStoringAListenerIsRetried(t *testing.T) {
 	r := notifytest.New(t)
 	notify, err := systemd.NewNotifierTo(r.Address())
@@ -256,11 +256,11 @@ func TestStoringAListenerIsRetried(t *testing.T) {
 	}
 	core, log := observer.New(zap.InfoLevel)
 	m.log = zap.New(core)
-	m.notify = closed // fails, as a full queue does
+	m.notify = closed // sending fails, as with a full queue
 	m.syncStore()
 	m.syncStore()
 	if n := log.FilterMessage("listener not stored").Len(); n != 1 {
-		t.Errorf("said %d times that the listener is not stored, want once", n)
+		t.Errorf("logged %d times that the listener is not stored, want once", n)
 	}
 	m.notify = notify
 	m.notifyProgress()

@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ended starts a process that ends at once, and waits until it is a zombie.
+// ended starts a process that exits at once and waits until it is a zombie.
 func ended(t *testing.T) *exec.Cmd {
 	t.Helper()
 	cmd := exec.Command(os.Args[0], "-test.run=^$")
@@ -32,8 +32,7 @@ func awaitZombie(t *testing.T, pid int) {
 	}
 }
 
-// A child that the program itself started is the program's to wait for, at any
-// time.
+// The program may wait at any time for a child that it started itself.
 func TestTheProgramsOwnChildrenAreNotReaped(t *testing.T) {
 	cmd := ended(t)
 	r := reaper{proc: "/proc/self", grace: time.Second}
@@ -48,9 +47,9 @@ func TestTheProgramsOwnChildrenAreNotReaped(t *testing.T) {
 	}
 }
 
-// Of an orphan this process has no pidfd, as of a child by syscall.ForkExec.
+// This process has no pidfd of an orphan, or of a child of syscall.ForkExec.
 func TestAnOrphanIsReapedAfterTheGrace(t *testing.T) {
-	first := ended(t) // before it in the kernel's list
+	first := ended(t) // precedes it in the kernel's list
 	pid, err := syscall.ForkExec(os.Args[0], []string{os.Args[0], "-test.run=^$"}, &syscall.ProcAttr{})
 	if err != nil {
 		t.Fatal(err)
@@ -71,7 +70,7 @@ func TestAnOrphanIsReapedAfterTheGrace(t *testing.T) {
 	}
 }
 
-// Without /proc/self/fdinfo nobody knows whose a child is.
+// Without /proc/self/fdinfo, an orphan cannot be told from the program's child.
 func TestNothingIsReapedWithoutFdinfo(t *testing.T) {
 	cmd := ended(t)
 	r := reaper{proc: t.TempDir()}

@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// delivery stands for os/signal, which drops what a channel has no room for.
+// delivery imitates os/signal, which drops signals if the channel is full.
 type delivery map[os.Signal]chan<- os.Signal
 
 func (d delivery) notify(c chan<- os.Signal, sigs ...os.Signal) {
@@ -32,7 +32,7 @@ func TestNoSignalIsLostAmongMany(t *testing.T) {
 		d := delivery{}
 		queues := notifySignals(d.notify)
 		if d[unix.SIGCHLD] != nil {
-			t.Error("the death of a worker is a signal to the master; its pidfd tells it")
+			t.Error("the master gets SIGCHLD; it should use pidfds")
 		}
 		for range 1000 {
 			d.deliver(flood)
@@ -54,7 +54,7 @@ func TestNoSignalIsLostAmongMany(t *testing.T) {
 	}
 }
 
-// Two of these mean more than one, so they must not be merged.
+// Two of these signals mean more than one, so they must not be merged.
 func TestSignalsThatCountAreNotMerged(t *testing.T) {
 	for _, s := range []os.Signal{unix.SIGTERM, unix.SIGINT, unix.SIGTTIN, unix.SIGTTOU} {
 		d := delivery{}
@@ -70,7 +70,7 @@ func TestSignalsThatCountAreNotMerged(t *testing.T) {
 // ends are the signals that end a start.
 var ends = []os.Signal{unix.SIGTERM, unix.SIGINT, unix.SIGQUIT}
 
-// hearing returns a master that has not started and hears signals from d only.
+// hearing returns a master that has not started and gets signals only from d.
 func hearing(d delivery) *Master {
 	m := New(Options{Generation: generationOf(1, "", "tcp://127.0.0.1:0")})
 	m.signals = notifySignals(d.notify)
@@ -85,7 +85,7 @@ func TestASignalEndsTheStart(t *testing.T) {
 		released := false
 		release, err := m.start(t.Context(), func(ctx context.Context) ([]func(), error) {
 			d.deliver(s)
-			<-ctx.Done() // as the lookup of a host name that is not answered
+			<-ctx.Done() // like an unanswered lookup of a host name
 			return []func(){func() { released = true }}, ctx.Err()
 		})
 		release()
@@ -98,15 +98,15 @@ func TestASignalEndsTheStart(t *testing.T) {
 	}
 }
 
-// A step that cannot be interrupted does not hold up the end, and what it still
-// acquires is released.
+// A step of the start that cannot be interrupted does not delay the end. What it
+// acquires later is released.
 func TestASignalEndsABlockedStart(t *testing.T) {
 	d := delivery{}
 	m := hearing(d)
 	stuck, released := make(chan struct{}), make(chan struct{})
 	release, err := m.start(t.Context(), func(context.Context) ([]func(), error) {
 		d.deliver(unix.SIGTERM)
-		<-stuck // as the open of a pipe that nobody reads
+		<-stuck // like the open of a pipe without a reader
 		return []func(){func() { close(released) }}, nil
 	})
 	release()
@@ -131,7 +131,6 @@ func TestTheEndOfTheContextEndsTheStart(t *testing.T) {
 	}
 }
 
-// A reload that is asked for during the start follows it.
 func TestAReloadDuringTheStartRunsAfterIt(t *testing.T) {
 	d := delivery{}
 	m := hearing(d)
@@ -148,16 +147,16 @@ func TestAReloadDuringTheStartRunsAfterIt(t *testing.T) {
 	}
 }
 
-// A program may end Run's context at the same signal that the master hears, as
-// signal.NotifyContext does. That is one request for a drain and not two, of
-// which the second would cut the first short.
+// A program may end Run's context at a signal that the master gets too, as
+// signal.NotifyContext does. That must count as one request. A second request
+// would end the drain.
 func TestASignalThatAlsoEndsTheContextIsOneRequest(t *testing.T) {
-	for range 8 { // the loop takes either first
+	for range 8 { // the loop may receive either first
 		g := generationOf(1, "", "tcp://127.0.0.1:0")
-		g.Policy.LameDuck = 50 * time.Millisecond // in which the second could come
+		g.Policy.LameDuck = 50 * time.Millisecond // long enough for the second to arrive
 		r := start(t, Options{Generation: g})
 		r.serves(1)
-		err := r.master.do(t.Context(), func(m *Master) { // both wait for the next turn of the loop
+		err := r.master.do(t.Context(), func(m *Master) { // both wait for the next iteration of the loop
 			m.signals[queueEnd] <- unix.SIGTERM
 			r.stop()
 		})

@@ -33,7 +33,7 @@ func TestSocketsOfTheServiceManagerSurviveClose(t *testing.T) {
 
 func TestSocketsCloseStoredSocketsThatTheyDoNotUse(t *testing.T) {
 	path := filepath.Join(testdir.Short(t), "s")
-	used, err := tryBind("unix://" + path) // closed by s, as is the other
+	used, err := tryBind("unix://" + path) // s closes it and the other
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,7 +55,7 @@ func TestSocketsCloseStoredSocketsThatTheyDoNotUse(t *testing.T) {
 		t.Fatalf("opened %v, %v; want the stored socket, %d", got, err, used.fd)
 	}
 	if n := countFDs(t); n != before-1 {
-		t.Errorf("%d descriptors, want %d: nobody uses the other", n, before-1)
+		t.Errorf("%d descriptors, want %d: the other is not used", n, before-1)
 	}
 	s.Close()
 	if n := countFDs(t); n != before-2 {

@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// follow opens a stream and returns its lines.
+// follow opens a stream and returns a channel of its lines.
 func (r *running) follow(query string) *bufio.Scanner {
 	r.t.Helper()
 	resp, err := r.client.Get("http://prefork/v1/stream" + query)
@@ -26,7 +26,7 @@ func (r *running) follow(query string) *bufio.Scanner {
 	return bufio.NewScanner(resp.Body)
 }
 
-// reads waits for a line that contains text.
+// reads waits until a line contains text.
 func reads(t *testing.T, lines *bufio.Scanner, text string) string {
 	t.Helper()
 	for lines.Scan() {
@@ -48,7 +48,7 @@ func TestAStreamSendsLogLinesAndStatus(t *testing.T) {
 	if err := json.Unmarshal([]byte(data), &status); err != nil || status.PID != s.PID {
 		t.Fatalf("status %s, %v", data, err)
 	}
-	reads(t, lines, `"message":"listening"`) // from before the stream began
+	reads(t, lines, `"message":"listening"`) // logged before the stream began
 	if err := unix.Kill(s.Workers[0].PID, unix.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
@@ -60,12 +60,12 @@ func TestAStreamSendsLogLinesAndStatus(t *testing.T) {
 	}
 	late := r.follow("?after=" + jsonText(t, es[len(es)-1].Seq-1))
 	if line := reads(t, late, "id: "); line != "id: "+jsonText(t, es[len(es)-1].Seq) {
-		t.Errorf("who has seen all but one is told %q first", line)
+		t.Errorf("the first line of a client that missed one event is %q", line)
 	}
 
 	r.stop()
 	reads(t, lines, `"message":"stopped"`)
-	for lines.Scan() { // to its end, which is not an error
+	for lines.Scan() { // until its end, which is not an error
 	}
 	if err := lines.Err(); err != nil {
 		t.Errorf("the stream ended with %v", err)

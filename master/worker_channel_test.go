@@ -15,7 +15,7 @@ import (
 	"prefork/ipc"
 )
 
-// onLogLevel is what fake workers do wrong when they get a log level.
+// onLogLevel are the faults of fake workers that get a log level.
 var onLogLevel = map[string]func(*ipc.Channel, *ipc.Slot){
 	"drained": func(ch *ipc.Channel, slot *ipc.Slot) {
 		for range messageBurst + 20 {
@@ -24,7 +24,7 @@ var onLogLevel = map[string]func(*ipc.Channel, *ipc.Slot){
 	},
 	"unread": func(*ipc.Channel, *ipc.Slot) { select {} },
 	"linger": func(ch *ipc.Channel, slot *ipc.Slot) {
-		for range messageBurst + 8 { // after so many the master reads slowly
+		for range messageBurst + 8 { // after so many messages the master reads slowly
 			_ = ch.Send(&ipc.Report{})
 		}
 		fd := lingering(os.Getenv("PREFORK_TEST_SINK"))
@@ -36,8 +36,8 @@ var onLogLevel = map[string]func(*ipc.Channel, *ipc.Slot){
 	},
 }
 
-// lingering returns a socket whose close waits for ten minutes, unless the peer
-// reads or goes.
+// lingering returns a socket whose close blocks for ten minutes unless the peer
+// reads or closes.
 func lingering(address string) int {
 	c, err := net.Dial("tcp", address)
 	if err != nil {
@@ -61,8 +61,8 @@ func lingering(address string) int {
 	return fd
 }
 
-// allowDescriptors makes the master's ends of all channels as they are before
-// Linux 6.16.
+// allowDescriptors makes the master's ends of all channels accept descriptors, as
+// before Linux 6.16.
 func allowDescriptors(t *testing.T) {
 	t.Helper()
 	entries, err := os.ReadDir("/proc/self/fd")
@@ -80,11 +80,11 @@ func allowDescriptors(t *testing.T) {
 	}
 }
 
-// Nine descriptors beside a message: the kernel closes the last one within the
-// master's recvmsg, and that close waits. The reader's Receive waits there, and
-// Channel.Close for the reader.
+// A message has nine descriptors. The kernel closes the last one in the master's
+// recvmsg, and that close blocks. So Receive blocks, and Channel.Close waits for
+// Receive.
 func TestDescriptorsFromAWorkerDoNotBlockTheOwnerLoop(t *testing.T) {
-	sink, err := net.Listen("tcp", "127.0.0.1:0") // and nobody reads
+	sink, err := net.Listen("tcp", "127.0.0.1:0") // its connections are never read
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,7 +102,7 @@ func TestDescriptorsFromAWorkerDoNotBlockTheOwnerLoop(t *testing.T) {
 	if len(r.log.FilterMessage("worker sends too many messages").All()) != 1 {
 		t.Errorf("the flood is not in the log once:\n%s", r.logText())
 	}
-	_ = sink.Close() // ends the wait of the close
+	_ = sink.Close() // unblocks the close
 }
 
 func TestRepeatedDrainedMessagesAreLoggedOnce(t *testing.T) {
@@ -156,7 +156,7 @@ func TestUnixListenersRefuseDescriptors(t *testing.T) {
 	if err == nil {
 		t.Error("a client can send descriptors")
 	}
-	// A worker shares the socket, and may have allowed it.
+	// A worker shares the socket and may have allowed descriptors.
 	if err := unix.SetsockoptInt(l.fd, unix.SOL_SOCKET, unix.SO_PASSRIGHTS, 1); err != nil {
 		t.Fatal(err)
 	}
@@ -167,7 +167,7 @@ func TestUnixListenersRefuseDescriptors(t *testing.T) {
 	}
 }
 
-// The reason becomes the error of Run, which a program prints.
+// The worker's reason is part of the error of Run, which a program prints.
 func TestTheErrorOfAWorkerIsPrintable(t *testing.T) {
 	r := start(t, Options{Generation: generationOf(1, "owned", "tcp://127.0.0.1:0")})
 	err := r.wait()

@@ -11,7 +11,7 @@ import (
 	"prefork/ipc"
 )
 
-// aWorker is a worker of this process's own, as far as its figures go.
+// aWorker returns a worker with counters, without a process.
 func aWorker(t *testing.T, slot int) *worker {
 	t.Helper()
 	memory, fd, err := ipc.NewSlot()
@@ -23,7 +23,7 @@ func aWorker(t *testing.T, slot int) *worker {
 	return &worker{slot: slot, memory: memory, started: begun, startedMono: ipc.Now() - int64(time.Hour), countedAt: begun}
 }
 
-// seen makes the last look at the worker's counters that old.
+// seen sets the age of the last reading of the worker's counters.
 func (w *worker) seen(ago time.Duration) { w.countedAt = time.Now().Add(-ago) }
 
 func TestPlausibleCountersAreAccepted(t *testing.T) {
@@ -79,8 +79,8 @@ func TestImplausibleCountersAreIgnored(t *testing.T) {
 	}
 }
 
-// A worker that lies gains no more by lying slowly, and an honest one that could
-// not be looked at for long loses nothing.
+// False counters that grow slowly have the same limit. True counters that were
+// not read for a long time are accepted.
 func TestTheGrowthOfCountersIsLimitedByTime(t *testing.T) {
 	m, w := New(Options{}), aWorker(t, 0)
 	w.memory.Accepted.Store(30e6)
@@ -127,7 +127,7 @@ func TestActiveAndLostConnectionsArePlausible(t *testing.T) {
 		}
 	}
 	if w.counted.handled = 20; w.lost() != 0 {
-		t.Errorf("%d lost of fewer than none", w.lost())
+		t.Errorf("%d lost connections with a negative count, want 0", w.lost())
 	}
 }
 
@@ -136,7 +136,7 @@ func TestFalseCountersOfAWorkerChangeOnlyItsOwn(t *testing.T) {
 	s := r.until("all to serve", func(s Status) bool { return s.State == "running" && len(s.Workers) == 3 })
 	check := func(accepted uint64) {
 		t.Helper()
-		// The honest ones count one connection and one answer each.
+		// The other workers count one connection and one answer each.
 		s = r.until("the honest workers' counts", func(s Status) bool { return s.Totals.Accepted == accepted })
 		if s.Totals.Handled != 0 || s.Totals.BytesIn != 0 || s.Totals.Restarts > 1 || s.HandlerLatency.SumS > 1 || s.ConnectionAge.SumS != 0 {
 			t.Errorf("%+v, latency %+v", s.Totals, s.HandlerLatency)
@@ -153,12 +153,12 @@ func TestFalseCountersOfAWorkerChangeOnlyItsOwn(t *testing.T) {
 	s = r.until("the death to be entered", func(s Status) bool { return s.Totals.Restarts == 1 && len(s.Workers) == 3 })
 	check(2)
 	if n := s.Totals.Failed; n != 0 {
-		t.Errorf("%d connections of a worker that took none are counted as failed", n)
+		t.Errorf("%d failed connections of a worker that accepted none", n)
 	}
 }
 
-// Workers are added up in any order. A sum that goes back, by a rounding error,
-// is read as a restart.
+// Workers are summed in any order. If a rounding error made a sum decrease,
+// Prometheus would see a restart.
 func TestTheOrderOfWorkersDoesNotChangeASum(t *testing.T) {
 	sum := func(ns ...uint64) float64 {
 		var total tally

@@ -16,7 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// lost returns connections_lost of the first exit that has it.
+// lost returns connections_lost of the first exit in the log that has it.
 func (r *running) lost() int64 {
 	r.t.Helper()
 	for _, e := range r.log.FilterMessage("worker exited").All() {
@@ -27,12 +27,12 @@ func (r *running) lost() int64 {
 	return 0
 }
 
-// A handler that calls os.Exit(0) costs the connections of its worker.
+// A handler that calls os.Exit(0) loses the connections of its worker.
 func TestConnectionsOfAWorkerThatExitsCleanlyAreLost(t *testing.T) {
-	r := start(t, Options{Generation: generationOf(1, "desert", "tcp://127.0.0.1:0")})
+	r := start(t, Options{Generation: generationOf(1, "exitCleanly", "tcp://127.0.0.1:0")})
 	s := r.until("the loss", func(s Status) bool { return s.Totals.Failed >= 3 })
 	if n := r.lost(); n != 3 {
-		t.Errorf("the log says that %d connections were lost, want 3; log:\n%s", n, r.logText())
+		t.Errorf("%d lost connections in the log, want 3; log:\n%s", n, r.logText())
 	}
 	if s.Totals.Failed%3 != 0 {
 		t.Errorf("%d connections are counted as failed, want 3 for each exit", s.Totals.Failed)
@@ -49,14 +49,14 @@ func TestConnectionsCutByAStopAreReported(t *testing.T) {
 		t.Error(err)
 	}
 	if n := r.lost(); n != 2 {
-		t.Errorf("the log says that %d connections were lost, want 2; log:\n%s", n, r.logText())
+		t.Errorf("%d lost connections in the log, want 2; log:\n%s", n, r.logText())
 	}
 	if n := r.log.FilterMessage("connections cut at the drain deadline").Len(); n != 0 {
-		t.Error("the log says that a drain cut them")
+		t.Error("the log attributes the loss to a drain")
 	}
 }
 
-// A listener may close while the server goes on, and what waited there is lost.
+// When a listener closes while the server runs, its queued connections are lost.
 func TestConnectionsQueuedOnAClosedListenerAreLogged(t *testing.T) {
 	core, log := observer.New(zap.InfoLevel)
 	m := New(Options{Log: zap.New(core)})
@@ -73,14 +73,14 @@ func TestConnectionsQueuedOnAClosedListenerAreLogged(t *testing.T) {
 	m.generations[1] = &generation{number: 1, listeners: []*listener{l}}
 	m.retire(1)
 	if n := log.FilterMessage("connections abandoned").FilterField(zap.Int("connections", 1)).Len(); n != 1 {
-		t.Errorf("said %d times that a connection was abandoned, want once", n)
+		t.Errorf("logged %d times that a connection was abandoned, want once", n)
 	}
 }
 
 func TestDescriptorsAndProcessesReturnToTheBaseline(t *testing.T) {
 	r := start(t, Options{Generation: generationOf(2, "", "tcp://127.0.0.1:0")})
 	r.serves(2)
-	r.post("reload") // the first one opens what the control client keeps
+	r.post("reload") // the first one opens the control client's connection
 	r.serves(2)
 	before := countFDs(t)
 	for range 10 {
@@ -102,17 +102,18 @@ func TestDescriptorsAndProcessesReturnToTheBaseline(t *testing.T) {
 	}
 }
 
-// children lists our child processes in a state.
+// children lists this process's children in a state.
 func children(t *testing.T, state string) (pids []string) {
 	t.Helper()
-	// A child stays with the thread that started it, and Go starts one from any.
+	// The kernel lists children by the thread that started them. In Go that may
+	// be any thread.
 	files, err := filepath.Glob("/proc/self/task/*/children")
 	if err != nil || len(files) == 0 {
 		needtool.Skip(t, "the kernel lists no children: %v", err)
 	}
 	var list []byte
 	for _, file := range files {
-		data, _ := os.ReadFile(file) // a thread that has gone has handed its children on
+		data, _ := os.ReadFile(file) // the children of an ended thread move to another
 		list = append(list, data...)
 	}
 	for _, pid := range strings.Fields(string(list)) {
@@ -133,7 +134,7 @@ func TestASpareThatReportsBusyWithoutAConnectionIsReplacedSlowly(t *testing.T) {
 		return r.log.FilterMessage("replacement delayed").Len() >= 3
 	})
 	if r.log.FilterMessage("worker unfit").Len() == 0 {
-		t.Errorf("nobody was unfit; log:\n%s", r.logText())
+		t.Errorf("no worker was unfit; log:\n%s", r.logText())
 	}
 }
 

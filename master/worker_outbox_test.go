@@ -17,8 +17,8 @@ func only(m *Master) *worker {
 	return nil
 }
 
-// What the master lacks, here a descriptor that can be sent, is not the worker's
-// fault: it is told later.
+// If the master lacks something, here a valid descriptor, the worker is not
+// failed. The order is sent later.
 func TestAShortageInTheMasterDoesNotFailAWorker(t *testing.T) {
 	r := start(t, Options{Generation: generationOf(1, "", "tcp://127.0.0.1:0")})
 	pid := r.serves(1).Workers[0].PID
@@ -72,7 +72,7 @@ func TestAnUnacknowledgedOrderIsLoggedOnce(t *testing.T) {
 	}
 }
 
-// A channel that is full for a moment is no evidence; one that stays full is.
+// A worker fails only if its channel stays full.
 func TestAWorkerIsUnfitOnlyIfItsChannelStaysFull(t *testing.T) {
 	r := start(t, Options{Generation: generationOf(1, "unread", "tcp://127.0.0.1:0")})
 	pid := r.serves(1).Workers[0].PID

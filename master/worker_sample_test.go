@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// sampled counts the samples that the policy has got.
+// sampled returns the number of samples that the policy has received.
 func (r *running) sampled() int {
 	n := 0
 	for _, e := range r.log.FilterMessage("step").All() {
@@ -38,7 +38,6 @@ func TestTheOwnerLoopContinuesWhileProcDoesNotAnswer(t *testing.T) {
 	}
 }
 
-// The first status after the start has figures, not zeros.
 func TestTheStatusHasTheFiguresOfAWorkerThatIsReady(t *testing.T) {
 	g := generationOf(1, "", "tcp://127.0.0.1:0")
 	g.Policy.SampleInterval = time.Hour
@@ -47,7 +46,7 @@ func TestTheStatusHasTheFiguresOfAWorkerThatIsReady(t *testing.T) {
 	r.until("the worker's memory", func(s Status) bool { return s.Workers[0].RSSBytes > 0 })
 }
 
-// The fake workers accept nothing: one says that it has no room, one does not.
+// One fake worker reports that it has no room. The other does not.
 func TestAPoolIsFullWhenConnectionsWaitAndNoWorkerHasRoom(t *testing.T) {
 	for do, want := range map[string]bool{"full": true, "": false} {
 		r := start(t, Options{Generation: generationOf(2, do, "tcp://127.0.0.1:0")})
@@ -84,7 +83,7 @@ func TestProcessUsageIsReadFromTheKernel(t *testing.T) {
 	if w.process.rss != 2 || w.process.cpu != 5 {
 		t.Errorf("the worker has %+v, want the newer figures and no time that goes back", w.process)
 	}
-	w.setProcess(process{rss: 3, started: 8}) // another process of the same number
+	w.setProcess(process{rss: 3, started: 8}) // another process with the same pid
 	w.setProcess(process{})                   // gone
 	if w.process.rss != 2 {
 		t.Errorf("the worker has %+v", w.process)

@@ -15,8 +15,8 @@ import (
 	"prefork/internal/testdir"
 )
 
-// A child of the master, such as a command that Load runs, or the next worker,
-// gets what it is given and nothing else.
+// A child of the master, such as a command that Load runs or a worker, inherits
+// only the descriptors that it is given.
 func TestTheMastersDescriptorsAreClosedOnExec(t *testing.T) {
 	dir := testdir.Short(t)
 	g := generationOf(2, "", "tcp://127.0.0.1:0", "unix://"+filepath.Join(dir, "s"))
@@ -38,7 +38,7 @@ func TestTheMastersDescriptorsAreClosedOnExec(t *testing.T) {
 			}
 			target, err := os.Readlink("/proc/self/fd/" + entry.Name())
 			if err != nil {
-				continue // the descriptor of this directory
+				continue // the descriptor of the directory itself
 			}
 			kind, _, _ := strings.Cut(target, ":[")
 			seen[kind]++
@@ -56,8 +56,8 @@ func TestTheMastersDescriptorsAreClosedOnExec(t *testing.T) {
 	}
 }
 
-// Ctrl-C reaches the foreground process group: the master decides what it
-// means for the workers.
+// Ctrl-C goes to the foreground process group. It must reach only the master,
+// which decides about the workers.
 func TestEachWorkerHasAProcessGroupOfItsOwn(t *testing.T) {
 	r := start(t, Options{Generation: generationOf(2, "", "tcp://127.0.0.1:0")})
 	for _, w := range r.serves(2).Workers {
@@ -67,8 +67,8 @@ func TestEachWorkerHasAProcessGroupOfItsOwn(t *testing.T) {
 	}
 }
 
-// Starting worker n+1 must not touch the flags of the description that the
-// others accept from.
+// Starting a worker must not change the flags of the listeners from which other
+// workers accept.
 func TestSpawningLeavesListenersNonBlocking(t *testing.T) {
 	r := start(t, Options{Generation: generationOf(2, "blocking", "tcp://127.0.0.1:0")})
 	r.serves(2)

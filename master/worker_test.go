@@ -8,7 +8,7 @@ import (
 	"prefork/master/policy"
 )
 
-// A worker waits for those siblings only that the master lists.
+// A worker waits only for siblings that the master lists.
 func TestWorkersKnowWhichPeersServe(t *testing.T) {
 	var err error
 	m := New(Options{})

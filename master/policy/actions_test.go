@@ -2,7 +2,7 @@ package policy
 
 import "fmt"
 
-// worker returns the shadow that an action is about.
+// worker returns the shadow for an action.
 func (c *checker) worker(id ID) (*shadow, error) {
 	w := c.workers[id]
 	switch {
@@ -23,7 +23,7 @@ func check(ok bool, format string, args ...any) error {
 	return fmt.Errorf(format, args...)
 }
 
-// action checks one action and keeps the books of it.
+// action checks one action and updates the checker's state.
 func (c *checker) action(a Action) error {
 	switch a := a.(type) {
 	case Spawn:
@@ -41,7 +41,7 @@ func (c *checker) action(a Action) error {
 		if err != nil {
 			return err
 		}
-		// A worker that is dying may get it, too.
+		// A dying worker may get it too.
 		fine := c.stopping && w.ready && !w.lame && !w.stopped
 		w.lame = true
 		return check(fine, "told of an end that is none, or twice")
@@ -88,7 +88,7 @@ func (c *checker) action(a Action) error {
 		if c.loading {
 			c.unloaded++
 		}
-		c.loading = false // given up, if it was under way
+		c.loading = false // the load, if any, is cancelled
 		answered := c.covered
 		c.covered = 0
 		if answered == 0 {
@@ -180,7 +180,7 @@ func (c *checker) drain(a DrainWorker) error {
 	return check(w.gen != c.committed || c.stopping, "generation %d serves", c.committed)
 }
 
-// generation checks the actions that are about one.
+// generation checks the actions on generations.
 func (c *checker) generation(a Action) error {
 	switch a := a.(type) {
 	case Quiesce:

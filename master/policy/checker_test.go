@@ -9,11 +9,11 @@ import (
 	"prefork/internal/script"
 )
 
-// checker wraps a Machine and holds it to its promises after every step. It
-// keeps its own books, made from events and actions alone, and looks into the
-// machine only where a promise is about the inside.
+// checker wraps a Machine and checks its promises after every step. It keeps its
+// own state, which it derives from events and actions. It reads the machine's
+// state only for promises about that state.
 type checker struct {
-	full    bool // the log has said that the pool is
+	full    bool // the last note about it was "pool full"
 	m       *Machine
 	slots   int
 	workers map[ID]*shadow
@@ -24,50 +24,50 @@ type checker struct {
 	highest   int
 	quiesced  map[int]bool
 	retired   map[int]bool
-	asked     map[int]bool // to listen, and has not answered
+	asked     map[int]bool // generations with an unanswered Listen
 	listening map[int]bool
-	living    map[int]int // shadows by generation
+	living    map[int]int // number of shadows by generation
 
 	requests map[Request]asked
-	asks     Request // how many there were
+	asks     Request // number of requests so far
 
-	leftovers bool // of an earlier master are there
+	leftovers bool // workers of an earlier master exist
 
-	loading          bool // Load is not answered
-	waiting, covered int  // requests for a reload: not begun, begun
+	loading          bool // Load is unanswered
+	waiting, covered int  // requests for a reload that has not begun, and that has begun
 	stopped          int  // counts Notify{Stopping}
 	exit             *Exit
-	stopAsked        time.Duration // first Drain, Interrupt or Stop
+	stopAsked        time.Duration // time of the first Drain, Interrupt or Stop
 	stopping         bool
 	spawns           int
-	recovered        int // workers that were hung for a while
-	unloaded         int // reloads whose configuration did not come
+	recovered        int // workers that were hung and recovered
+	unloaded         int // reloads whose configuration did not arrive
 
-	state  State // before the step at hand
+	state  State // before the current step
 	recent []record
-	listen func(record) // if not nil: hears every step
-	wild   bool         // the events do not keep to the contract: only the basics are checked
+	listen func(record) // called for every step if not nil
+	wild   bool         // the events may break the contract: check only the basics
 }
 
-// shadow is the checker's idea of a worker.
+// shadow is the checker's state of a worker.
 type shadow struct {
 	id                                ID
 	slot, gen                         int
 	spawned, ready, accepting, held   bool
 	draining, stopped, killed, dumped bool
-	dying                             bool // said or was found so: failed, unfit, drained
+	dying                             bool // failed, unfit or drained
 	busy, hung                        bool
-	lame                              bool          // knows that the server ends
+	lame                              bool          // was notified of the lame duck
 	closed                            time.Duration // when it closed its channel
 }
 
-// asked is a command that has no answer yet.
+// asked is an unanswered command.
 type asked struct {
 	command Event
-	by      time.Duration // for Scale: when it must have one
+	by      time.Duration // deadline of the answer to Scale
 }
 
-// record is one step, kept for the report of a failure.
+// record is one step, for the report of a failure.
 type record struct {
 	now     time.Duration
 	event   Event
@@ -82,8 +82,7 @@ func newChecker() *checker {
 	}
 }
 
-// step feeds an event to the machine and returns the actions, or what was
-// wrong with them.
+// step feeds an event to the machine, checks the actions and returns them.
 func (c *checker) step(now time.Duration, ev Event) ([]Action, error) {
 	c.state = c.m.State()
 	before := c.accepting()
@@ -107,7 +106,7 @@ func (c *checker) step(now time.Duration, ev Event) ([]Action, error) {
 		}
 		if n, ok := a.(Note); ok && (n.Message == "pool full" || n.Message == "pool has room again") {
 			if c.full = !c.full; c.full != (n.Message == "pool full") {
-				return actions, fmt.Errorf("%q was said twice", n.Message)
+				return actions, fmt.Errorf("%q was logged twice", n.Message)
 			}
 		}
 		if d, ok := a.(DrainWorker); ok {
@@ -126,16 +125,16 @@ func (c *checker) step(now time.Duration, ev Event) ([]Action, error) {
 		return actions, err
 	}
 	if broken && c.m.State() == Probation {
-		return actions, fmt.Errorf("a worker on probation died and nothing was rolled back")
+		return actions, fmt.Errorf("a worker on probation died without a rollback")
 	}
 	if before > 0 && c.accepting() == 0 && drained && !rolled && !c.stopping && !c.wild {
-		return actions, fmt.Errorf("the last worker that accepts was drained")
+		return actions, fmt.Errorf("the last accepting worker was drained")
 	}
 	return actions, nil
 }
 
-// aboutWorker reports whether a is an order to a worker, who may be in any state
-// if the events were wild.
+// aboutWorker reports whether a is an order to a worker. After wild events the
+// worker may be in any state.
 func aboutWorker(a Action) bool {
 	switch a.(type) {
 	case Accept, DrainWorker, LameDuck, StopWorker, Kill, Dump:
@@ -144,8 +143,7 @@ func aboutWorker(a Action) bool {
 	return false
 }
 
-// breaksProbation reports whether ev is the death of a worker that should have
-// proven its generation.
+// breaksProbation reports whether ev is the death of a worker on probation.
 func (c *checker) breaksProbation(ev Event) bool {
 	e, ok := ev.(Exited)
 	if !ok || c.wild || c.state != Probation {
@@ -156,7 +154,7 @@ func (c *checker) breaksProbation(ev Event) bool {
 	return w != nil && w.spawned && w.gen == c.committed && !w.draining && !w.stopped && !w.busy && !stray
 }
 
-// accepting counts the committed generation's workers that take connections.
+// accepting counts the workers of the committed generation that accept.
 func (c *checker) accepting() int {
 	n := 0
 	for _, w := range c.workers {
@@ -167,7 +165,7 @@ func (c *checker) accepting() int {
 	return n
 }
 
-// before keeps the books of what the event says.
+// before updates the checker's state for an event.
 func (c *checker) before(now time.Duration, ev Event) {
 	switch ev := ev.(type) {
 	case Boot:
@@ -221,7 +219,7 @@ func (c *checker) before(now time.Duration, ev Event) {
 	case Sampled:
 		for _, s := range ev.Samples {
 			if w := c.workers[s.ID]; w != nil && (s.Silent <= c.limit(w) || s.Suspended) {
-				w.hung = false // it beats again, or cannot
+				w.hung = false
 			}
 		}
 	case Reload:
@@ -254,7 +252,7 @@ func (c *checker) before(now time.Duration, ev Event) {
 	}
 }
 
-// request returns a number that was not used, or 0.
+// request returns an unused number, or 0.
 func (c *checker) request(waits bool) Request {
 	if !waits {
 		return 0
@@ -274,7 +272,7 @@ func (c *checker) ask(now time.Duration, r Request, command Event) {
 	c.requests[r] = a
 }
 
-// unanswered checks that nobody waits for what is over.
+// unanswered checks that each command that is over has an answer.
 func (c *checker) unanswered(now time.Duration) error {
 	for r, a := range c.requests {
 		_, reload := a.command.(Reload)
@@ -320,7 +318,7 @@ var allowed = map[State][]State{
 	Stopped:   {Stopped},
 }
 
-// after checks the state that a step has left.
+// after checks the state after a step.
 func (c *checker) after(now time.Duration) error {
 	m := c.m
 	state := m.State()
@@ -346,7 +344,7 @@ func (c *checker) after(now time.Duration) error {
 	switch state {
 	case Running, Draining, Killing, Stopped:
 		if c.waiting+c.covered > 0 {
-			return fmt.Errorf("%d who asked for a reload have no answer", c.waiting+c.covered)
+			return fmt.Errorf("%d requests for a reload have no answer", c.waiting+c.covered)
 		}
 	}
 	if limit, has := c.mustWakeBy(); has && (!ok || at > limit) {
@@ -389,7 +387,7 @@ func (c *checker) mustWakeBy() (time.Duration, bool) {
 	return 0, false
 }
 
-// books compares the machine's workers with the shadows.
+// books checks that the machine's workers match the shadows.
 func (c *checker) books() error {
 	views := c.m.Workers()
 	if len(views) != len(c.workers) {
@@ -401,7 +399,7 @@ func (c *checker) books() error {
 		}
 		w := c.workers[v.ID]
 		if w == nil || w.slot != v.Slot || w.gen != v.Generation {
-			return fmt.Errorf("worker %d is not what was spawned", v.ID)
+			return fmt.Errorf("worker %d has another slot or generation than its spawn", v.ID)
 		}
 		if c.wild {
 			continue
@@ -414,7 +412,7 @@ func (c *checker) books() error {
 	return nil
 }
 
-// inside checks promises that cannot be seen from outside.
+// inside checks promises about the machine's own state.
 func (c *checker) inside() error {
 	m := c.m
 	full := !slices.Contains(m.slots, 0)
@@ -422,7 +420,7 @@ func (c *checker) inside() error {
 		if m.maintained(g) && m.state != Killing && m.state != Stopped {
 			missing := min(g.missing()-len(g.pending), g.room())
 			if missing > 0 && !full {
-				return fmt.Errorf("generation %d misses %d workers and does nothing", g.number, missing)
+				return fmt.Errorf("generation %d lacks %d workers and does nothing", g.number, missing)
 			}
 		}
 		if g.config.OneShot && len(g.members) > g.max {
@@ -447,7 +445,7 @@ func (c *checker) inside() error {
 	return nil
 }
 
-// report tells the last steps.
+// report returns the last steps as text.
 func (c *checker) report() string {
 	var b strings.Builder
 	for _, r := range c.recent {

@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// FuzzStep reads events from bytes. If the first is even, those that break the
-// contract with the master are left out and all promises are checked;
-// otherwise they are played as well, and the machine must only keep its books.
+// FuzzStep reads events from bytes. If the first byte is even, events that break
+// the contract with the master are skipped, and all promises are checked.
+// Otherwise they are played too, and only the basics are checked.
 func FuzzStep(f *testing.F) {
 	f.Add([]byte{0, 0, 0, 1, 1, 2, 1, 1, 2, 2, 2, 14, 0, 15, 1})
 	f.Add([]byte{0, 2, 0, 1, 1, 2, 1, 5, 1, 18, 0, 8, 1})
@@ -56,7 +56,7 @@ func fuzzConfig(b byte) Config {
 	return c
 }
 
-// fuzzEvent makes an event of two bytes. The worker is one of the last
+// fuzzEvent returns the event for two bytes. Its worker is one of the last
 // sixteen.
 func fuzzEvent(c *checker, kind, arg byte) Event {
 	id := c.lastID - ID(arg&15)

@@ -15,20 +15,20 @@ import (
 var update = flag.Bool("update", false, "rewrite the expected actions in testdata")
 
 // TestScripts plays every file in testdata. A line that begins with @ is an
-// event and its time; what the machine answered is indented below it:
+// event with its time. The machine's actions are indented below it:
 //
 //	@1.5s exited id=3 signal=11    at 1.5 s
 //	@+20ms ready id=2              20 ms after the line above
-//	@wake                          a tick, when the machine asked for it
-//	@ up                           every worker that starts is spawned and gets ready
+//	@wake                          a tick at the time that the machine asked for
+//	@ up                           every starting worker is spawned and becomes ready
 //	@ gone                         every worker that drains or exits is gone
-//	! listen fails                 the next sockets that are to listen do not
-//	! workers                      shows the workers
-//	! wake                         shows when the machine wants to wake
-//	! target                       shows the size that the pool should have
+//	! listen fails                 the next Listen fails
+//	! workers                      prints the workers
+//	! wake                         prints when the machine wants to wake
+//	! target                       prints the target size of the pool
 //
-// Listen is answered at once, as the master does it. Notes at level debug are left out. Run with -update to accept what happens
-// now, and read the difference.
+// Listen is answered at once, as the master does. Notes at level debug are
+// omitted. Run with -update to rewrite the files, and read the difference.
 func TestScripts(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txt")
 	if err != nil || len(files) == 0 {
@@ -62,7 +62,7 @@ type player struct {
 	out  strings.Builder
 	line int
 
-	listenErr string // answers the next Listen
+	listenErr string // error of the next Listen
 }
 
 func playScript(t *testing.T, script string) string {
@@ -183,7 +183,7 @@ func (p *player) step(ev Event) {
 	}
 }
 
-// firstDifference shows where two texts part.
+// firstDifference returns the first lines in which two texts differ.
 func firstDifference(want, got string) string {
 	w, g := strings.Split(want, "\n"), strings.Split(got, "\n")
 	for i := 0; i < len(w) || i < len(g); i++ {

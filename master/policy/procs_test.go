@@ -2,8 +2,7 @@ package policy
 
 import "time"
 
-// apply carries out what the machine wants, as processes do: late, badly, or
-// not at all.
+// apply carries out an action as processes do: late, badly or not at all.
 func (w *world) apply(a Action) {
 	if p := w.procs[about(a)]; p != nil && p.hungAt > 0 {
 		p.missed = append(p.missed, a)
@@ -148,8 +147,8 @@ func (w *world) planLife(p *proc, from time.Duration) {
 	}
 }
 
-// stall makes a worker silent for a while, of itself or by somebody's SIGSTOP.
-// Then it follows the orders that it got meanwhile.
+// stall makes a worker silent for some time, because its loop hangs or because
+// it got SIGSTOP. Then it follows the orders that it got meanwhile.
 func (w *world) stall(p *proc) {
 	took := p.taking
 	p.hungAt, p.stopped, p.taking = w.now, w.chance(0.5), false
@@ -163,7 +162,7 @@ func (w *world) stall(p *proc) {
 	})
 }
 
-// about returns the worker that an action is an order to, or 0. Kill is none.
+// about returns the worker of an order, or 0. Kill is not an order.
 func about(a Action) ID {
 	switch a := a.(type) {
 	case Accept:
@@ -176,8 +175,7 @@ func about(a Action) ID {
 	return 0
 }
 
-// leave lets a worker go that somebody else than the machine told to, or that
-// found that it cannot go on.
+// leave makes a worker drain and exit without an order of the machine.
 func (w *world) leave(p *proc) {
 	f := &w.profile
 	p.epoch++
@@ -187,7 +185,7 @@ func (w *world) leave(p *proc) {
 	case w.chance(f.crashesDraining):
 		w.plan(1+w.after(f.finish), p, Exited{ID: p.id, Code: 1}, nil)
 	default:
-		// The drain that a worker begins by itself ends at its own deadline.
+		// A drain without an order ends at the worker's own deadline.
 		w.plan(1+min(w.after(f.finish), w.drainTimeout(p)), p, Drained{p.id}, func() {
 			p.epoch++
 			w.plan(w.after(time.Millisecond), p, Exited{ID: p.id}, nil)
@@ -195,14 +193,14 @@ func (w *world) leave(p *proc) {
 	}
 }
 
-// drainTimeout is what p was configured with.
+// drainTimeout returns the drain timeout of p's generation.
 func (w *world) drainTimeout(p *proc) time.Duration {
 	for _, g := range w.c.m.generations {
 		if g.number == p.gen {
 			return g.config.DrainTimeout
 		}
 	}
-	return 0 // its generation is gone, and so is p
+	return 0 // the generation is gone, and p with it
 }
 
 func (w *world) serve(p *proc) {
@@ -222,7 +220,7 @@ func (w *world) drain(p *proc, a DrainWorker) {
 		return
 	}
 	switch {
-	case p.busy: // goes when it is done, as planned, or cuts its connection
+	case p.busy: // exits when it is done, as planned, or at the timeout
 		w.plan(a.Timeout, p, Exited{ID: p.id}, nil)
 	case a.TakeQueued && w.config.OneShot && w.take(p):
 	case w.chance(f.crashesDraining):
@@ -237,8 +235,8 @@ func (w *world) drain(p *proc, a DrainWorker) {
 	}
 }
 
-// terminateAll sends SIGTERM to the master, as ev, and sometimes to some or all
-// of its workers before, at once or after.
+// terminateAll sends SIGTERM to the master, as ev. At about the same time it
+// sends SIGTERM to none, some or all of the workers.
 func (w *world) terminateAll(ev Event) {
 	within := w.pick(1, time.Millisecond, 20*time.Millisecond)
 	w.plan(time.Duration(w.between(1, int(within))), nil, ev, nil)
@@ -250,7 +248,8 @@ func (w *world) terminateAll(ev Event) {
 	}
 }
 
-// terminate is SIGTERM to one process, which dies of it if it cannot handle it yet.
+// terminate sends SIGTERM to one process. It kills a process that cannot handle
+// it yet.
 func (w *world) terminate(p *proc) {
 	if !p.ready && w.chance(0.5) {
 		p.epoch++

@@ -6,16 +6,15 @@ import (
 	"time"
 )
 
-// TestCrashLoopsHaveABoundedRateOfStarts lets every worker of a booted pool die in the same
-// way for an hour, and counts the spawns of each minute.
+// TestCrashLoopsHaveABoundedRateOfStarts makes every worker of a running pool
+// die in the same way for an hour, and counts the spawns of each minute.
 func TestCrashLoopsHaveABoundedRateOfStarts(t *testing.T) {
 	pools := map[string]Config{
 		"static":   {Min: 4},
 		"dynamic":  {Min: 2, Max: 8, MinSpare: 2},
 		"one-shot": {OneShot: true, MinSpare: 3, Max: 8},
 	}
-	// Each returns what comes after the given event of a worker's life and how
-	// long after, until it is gone.
+	// Each function returns the next event of a worker and the time until then.
 	deaths := map[string]func(id ID, after Event) (Event, time.Duration){
 		"cannot be spawned": func(id ID, after Event) (Event, time.Duration) {
 			return SpawnFailed{id, "no"}, 1
@@ -72,8 +71,8 @@ func TestCrashLoopsHaveABoundedRateOfStarts(t *testing.T) {
 		for deathName, death := range deaths {
 			t.Run(poolName+"/"+deathName, func(t *testing.T) {
 				perMinute := spawnsPerMinute(t, config, death)
-				// A place is filled at most every 4 s, which is the cap less its jitter; the
-				// first minutes may spend the budget besides.
+				// Each place is filled at most every 4 s, the maximal backoff minus its
+				// jitter. The first minutes may also spend the budget.
 				steady, budget := 8*60/4, 2*64
 				for minute, n := range perMinute {
 					bound := steady
@@ -103,8 +102,7 @@ func dieAfter(id ID, after Event, life time.Duration) (Event, time.Duration) {
 	return Exited{ID: id, Code: 1}, life + 1
 }
 
-// deathbed is a world in which nothing happens but deaths, once the boot is
-// over.
+// crashWorld is a world in which workers only die after the boot.
 type crashWorld struct {
 	t         *testing.T
 	w         *world
@@ -156,8 +154,8 @@ func (d *crashWorld) step(ev Event) {
 	}
 }
 
-// live plans what comes after the given event of a worker's life. Who starts
-// during the boot lives for a minute, whatever the death.
+// live plans the next event of a worker. A worker that starts during the boot
+// lives for a minute.
 func (d *crashWorld) live(id ID, after Event) {
 	next, in := d.death(id, after)
 	if d.w.c.m.State() == Booting {

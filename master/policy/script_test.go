@@ -10,7 +10,7 @@ import (
 	"prefork/internal/script"
 )
 
-// eventTypes are all types of events, for parseLine.
+// eventTypes has all types of events, for parseLine.
 var eventTypes = []any{
 	Boot{}, Spawned{}, SpawnFailed{}, Ready{}, Failed{}, Busy{}, Drained{}, Terminated{}, Leaving{}, Closed{}, Unfit{}, Exited{}, Sampled{},
 	Cancel{}, Reload{}, Loaded{}, Listening{}, Scale{}, Recycle{}, Drain{}, Interrupt{}, Stop{}, Tick{},
@@ -40,7 +40,7 @@ func (n Note) String() string {
 
 var levelNames = [...]string{"debug", "info", "warn", "error"}
 
-// fullConfig has another value in each field.
+// fullConfig has a different value in each field.
 func fullConfig(t *testing.T) (c Config) {
 	for field, value := range reflect.ValueOf(&c).Elem().Fields() {
 		switch value.Kind() {

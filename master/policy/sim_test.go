@@ -7,12 +7,12 @@ import (
 	"time"
 )
 
-// simEvents is how many events TestSimulation plays unless PREFORK_SIM_EVENTS
-// says otherwise.
+// simEvents is the default of PREFORK_SIM_EVENTS, the number of events that
+// TestSimulationKeepsThePromises plays.
 const simEvents = 1_000_000
 
-// TestSimulationKeepsThePromises plays random worlds until they have had enough events. Each
-// world has a seed of its own; PREFORK_SIM_SEED plays that one alone.
+// TestSimulationKeepsThePromises plays random worlds until enough events have
+// happened. Each world has a seed. PREFORK_SIM_SEED plays only one world.
 func TestSimulationKeepsThePromises(t *testing.T) {
 	limit := simEvents
 	if s := os.Getenv("PREFORK_SIM_EVENTS"); s != "" {
@@ -57,8 +57,8 @@ func play(t *testing.T, seed uint64, limit int) *world {
 	return w
 }
 
-// tally returns what the simulation has seen, so that a world in which nothing
-// happens does not pass for a proof.
+// tally counts what has happened in the simulation, so that worlds in which
+// nothing happens are noticed.
 type tally struct {
 	events, spawns, generations, retired, restarts, degraded, exits, orderly, emptied, recovered, unloaded int
 }

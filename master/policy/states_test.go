@@ -8,14 +8,14 @@ import (
 	"prefork/internal/script"
 )
 
-// situation is a machine that has been brought into a state.
+// situation is a state of a machine, with a function that brings it about.
 type situation struct {
 	name  string
 	state State
 	bring func(p *checkedPlayer)
 }
 
-// checkedPlayer drives a checker by script lines.
+// checkedPlayer plays script lines on a checker.
 type checkedPlayer struct {
 	t   testing.TB
 	c   *checker
@@ -130,8 +130,8 @@ var situations = []situation{
 	{"stopped", Stopped, func(p *checkedPlayer) { p.do("boot min=1", "up", "stop", "exited id=1") }},
 }
 
-// everyEvent is each event, about a worker of the first generation, one of
-// the second, and one that never was.
+// everyEvent has each event for a worker of the first generation, for one of the
+// second, and for one that does not exist.
 func everyEvent() []Event {
 	events := []Event{
 		Boot{}, Boot{Config: Config{Min: 3}}, Boot{Config: Config{Min: 2, Max: 1}}, Sampled{}, Reload{}, Reload{Request: 1}, Cancel{Request: 1}, Loaded{}, Loaded{Err: "no"}, Loaded{Config: Config{Min: 2, Max: 1}},
@@ -150,8 +150,8 @@ func everyEvent() []Event {
 	return events
 }
 
-// next is what may follow each situation's state, event by event, where it
-// is not the state itself.
+// next lists the allowed next states by situation and event. Without an entry,
+// the state must not change.
 var next = map[State]map[string][]State{
 	Booting: {
 		"boot": {Stopped}, "ready": {Running}, "failed": {Killing}, "exited": {Killing, Stopped}, "spawn-failed": {Stopped},
@@ -258,15 +258,15 @@ func (c *checker) oneShot(id ID) bool {
 	return w != nil && w.gen.config.OneShot
 }
 
-// needs reports whether the worker lives and is not spawned, or, if fresh is
-// wanted, is ready.
+// needs reports whether the worker exists but is not spawned, is dying, or is
+// ready although an event needs a fresh one.
 func (c *checker) needs(id ID, fresh bool) bool {
 	w := c.workers[id]
 	return w != nil && (!w.spawned || fresh && w.ready || w.dying)
 }
 
-// finish stops the machine and sees that it ends: whatever happened, a second
-// signal and everyone's exit bring the end.
+// finish stops the machine and checks that it ends after a second signal and the
+// exit of every worker.
 func (p *checkedPlayer) finish(name string) {
 	p.c.wild = true
 	for range 10_000 {

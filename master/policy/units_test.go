@@ -13,7 +13,7 @@ func TestSparesGrowFasterWhileShortAndShrinkByOne(t *testing.T) {
 	s := spares{rate: 1}
 	l := load{size: 2, min: 2, max: 100}
 	var grown []int
-	for range 8 { // nobody is ever idle
+	for range 8 { // no worker is idle
 		change, full := s.decide(l, 40, 60)
 		if full {
 			t.Fatal("full before the maximum")
@@ -277,7 +277,7 @@ func BenchmarkStepOneShot(b *testing.B) {
 	}
 }
 
-// If every worker that starts is killed, that is not an accident.
+// If a signal kills every starting worker, the boot fails.
 func TestSignalDeathsBeforeReadyAreLimited(t *testing.T) {
 	m := New()
 	m.Step(0, Boot{Config: Config{Min: 1, BootTries: 1}})

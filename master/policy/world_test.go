@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// world is what a machine would be connected to: processes that start, serve,
-// fail, hang and ignore orders, and an operator. Everything in it
-// follows from its seed.
+// world simulates the environment of a machine: processes that start, serve,
+// fail, hang and ignore orders, and an operator. Everything in it follows from
+// its seed.
 type world struct {
 	c      *checker
 	random random
@@ -23,30 +23,29 @@ type world struct {
 	procs   map[ID]*proc
 	backlog int // connections that wait in the queue (one-shot worlds)
 
-	healthy  bool // nothing goes wrong
-	loads    int  // configurations that were asked for
-	closed   bool // no more connections come
+	healthy  bool // nothing fails
+	loads    int  // number of Loads
+	closed   bool // no more connections arrive
 	canceled Request
-	ends     int  // times that the operator asked for the end
-	rough    bool // by Stop
-	orderly  int  // ends that left nothing behind
+	ends     int  // requests to end by the operator
+	stopped  bool // one of them was Stop
+	orderly  int  // ends with an empty queue
 	queued   int  // connections in the queue when the end began
 
 	samplingEvery time.Duration
 	reloadSince   time.Duration // when Reloading or Probation began
 }
 
-// profile returns how things go in a world; each field is a probability, but for
-// those that say otherwise.
+// profile configures a world. Each float64 is a probability.
 type profile struct {
 	spawnFails, failsStart, fatal, diesStarting, neverReady         float64
-	crashes, hangs, stalls, unfit, leaves, terminates, lies, closes float64 // within a life
+	crashes, hangs, stalls, unfit, leaves, terminates, lies, closes float64 // in the life of a worker
 	ignoresDrain, crashesDraining, ignoresStop                      float64
 	badConfig, neverLoaded, listenFails                             float64
 	reload, scale, recycle, stop                                    float64 // what the operator does
-	freezes                                                         float64 // of everything, the master too, at a sample
+	freezes                                                         float64 // of all processes and the master, at a sample
 	lifetime, start, finish, pause                                  time.Duration
-	lossy                                                           float64 // one-shot: dies with its connection
+	lossy                                                           float64 // one-shot: the worker dies with its connection
 	junk                                                            float64
 	arrivals                                                        time.Duration // between connections
 }
@@ -55,20 +54,21 @@ type profile struct {
 type proc struct {
 	id      ID
 	gen     int
-	epoch   int // what was planned for an older one does not happen
+	epoch   int // events planned in an older epoch do not happen
 	spawned bool
 	ready   bool
 	busy    bool
 	taking  bool
 	drained bool
-	hungAt  time.Duration // 0 if it is not
-	stopped bool          // hungAt is when somebody suspended it
-	missed  []Action      // orders that it got while it was silent
+	hungAt  time.Duration // 0 if not hung
+	stopped bool          // it was suspended at hungAt
+	missed  []Action      // orders received while it was silent
 	active  int
 	served  uint64
 }
 
-// happening is something that will happen, unless it is overtaken.
+// plannedEvent is a future event. It does not happen if the epoch of its process
+// changes.
 type plannedEvent struct {
 	at    time.Duration
 	seq   int
@@ -118,12 +118,12 @@ func (w *world) between(low, high int) int {
 
 func (w *world) pick(of ...time.Duration) time.Duration { return of[w.random.below(uint64(len(of)))] }
 
-// newWorld makes a world and its machine from a seed.
+// newWorld returns a world and its machine for a seed.
 func newWorld(seed uint64) *world {
 	w := &world{c: newChecker(), random: random{seed}, procs: map[ID]*proc{}}
 	w.profile = w.newProfile(seed%8 == 0)
 	w.config = w.newConfig()
-	if seed%8 == 0 { // a busy one-shot service that is to end in good order
+	if seed%8 == 0 { // a busy one-shot service that drains without failures
 		w.config.OneShot, w.config.LameDuck = true, 0
 		w.config.Max = w.config.MinSpare + w.between(1, 6)
 		w.config.Slots = 0
@@ -152,21 +152,21 @@ func (w *world) newProfile(healthy bool) profile {
 	switch kind {
 	case 0:
 		w.healthy = true
-		p.terminates = 0.1 // which is nothing wrong
-	case 1: // things go wrong now and then
+		p.terminates = 0.1 // not a failure
+	case 1: // some failures
 		p.spawnFails, p.failsStart, p.diesStarting, p.neverReady = 0.01, 0.02, 0.02, 0.01
 		p.crashes, p.hangs, p.stalls, p.unfit, p.leaves, p.terminates, p.lossy = 0.1, 0.02, 0.1, 0.02, 0.05, 0.05, 0.1
 		p.ignoresDrain, p.crashesDraining, p.ignoresStop = 0.05, 0.05, 0.1
-	case 2: // starts go wrong
+	case 2: // failing starts
 		p.listenFails = 0.2
 		p.spawnFails, p.failsStart, p.fatal, p.diesStarting, p.neverReady = 0.1, 0.2, 0.1, 0.2, 0.1
 		p.ignoresStop = 0.3
-	case 3: // everyone dies soon
+	case 3: // short lives
 		p.crashes, p.lossy, p.lifetime = 1, 0.5, 100*time.Millisecond
 		p.lies, p.closes = 0.2, 0.1
-	case 4: // nobody obeys
+	case 4: // ignored orders
 		p.ignoresDrain, p.ignoresStop, p.hangs, p.stalls, p.terminates = 0.7, 0.7, 0.2, 0.3, 0.3
-	case 5: // chaos
+	case 5: // everything
 		p.listenFails = 0.02
 		p.spawnFails, p.failsStart, p.fatal, p.diesStarting, p.neverReady = 0.05, 0.1, 0.02, 0.1, 0.05
 		p.crashes, p.hangs, p.stalls, p.unfit, p.leaves, p.terminates, p.lossy = 0.3, 0.1, 0.2, 0.1, 0.1, 0.2, 0.3
@@ -203,8 +203,8 @@ func (w *world) newConfig() Config {
 	return c
 }
 
-// run lets the world go on until its machine has stopped or it has had the
-// given number of events.
+// run plays events until the machine has stopped or the number of events is
+// reached.
 func (w *world) run(limit int) error {
 	if err := w.step(Boot{Config: w.config, Leftovers: w.chance(0.3)}); err != nil {
 		return err
@@ -217,7 +217,7 @@ func (w *world) run(limit int) error {
 	for w.events < limit && w.c.exit == nil {
 		at, ok := w.c.m.Wake()
 		if len(w.queue) == 0 && !ok {
-			return fmt.Errorf("the world stands still")
+			return fmt.Errorf("no more events")
 		}
 		if ok && (len(w.queue) == 0 || at <= w.queue[0].at) {
 			w.now = at
@@ -244,7 +244,7 @@ func (w *world) run(limit int) error {
 	return nil
 }
 
-// happen feeds an event to the machine, with what must follow it.
+// happen feeds an event to the machine and applies its actions.
 func (w *world) happen(ev Event) error {
 	if ev, ok := ev.(Exited); ok {
 		delete(w.procs, ev.ID)
@@ -262,7 +262,7 @@ func (w *world) step(ev Event) error {
 	case Drain, Interrupt:
 		w.ends++
 	case Stop:
-		w.rough = true
+		w.stopped = true
 	}
 	actions, err := w.c.step(w.now, ev)
 	if err != nil {
@@ -282,7 +282,7 @@ func (w *world) step(ev Event) error {
 	return w.checkProgress(before, ev)
 }
 
-// sample reports what the scoreboard says.
+// sample returns the samples of all workers.
 func (w *world) sample() {
 	ev := Sampled{Waiting: w.chance(0.5)}
 	frozen := time.Duration(0)
@@ -298,7 +298,7 @@ func (w *world) sample() {
 		switch {
 		case p.hungAt > 0:
 			s.Silent, s.Suspended = w.now-p.hungAt+frozen, p.stopped
-		case w.chance(0.5): // it thawed after the master, and has not beaten yet
+		case w.chance(0.5): // it continued after the master, and has no new heartbeat
 			s.Silent = frozen
 		}
 		ev.Samples = append(ev.Samples, s)
@@ -311,7 +311,7 @@ func (w *world) sample() {
 	w.plan(w.samplingEvery, nil, nil, w.sample)
 }
 
-// request returns a new number, or 0 if nobody waits for the answer.
+// request returns a new number, or 0 if no answer is wanted.
 func (w *world) request() Request {
 	if w.canceled == 0 && w.chance(0.1) {
 		w.canceled = w.c.asks
@@ -320,7 +320,7 @@ func (w *world) request() Request {
 	return w.c.request(w.chance(0.5))
 }
 
-// operate lets the operator do something.
+// operate plays an action of the operator.
 func (w *world) operate() {
 	p := &w.profile
 	id := ID(w.random.below(uint64(w.c.lastID) + 3))
@@ -346,7 +346,7 @@ func (w *world) operate() {
 	w.plan(w.after(p.pause), nil, nil, w.operate)
 }
 
-// connect brings a connection to the queue, where a one-shot worker finds it.
+// connect adds a connection to the queue and gives it to a one-shot worker.
 func (w *world) connect() {
 	if w.closed {
 		return
@@ -363,8 +363,8 @@ func (w *world) connect() {
 	w.plan(w.after(w.profile.arrivals), nil, nil, w.connect)
 }
 
-// take lets a one-shot worker have a connection from the queue, if there is
-// one, and plans what becomes of it.
+// take gives a one-shot worker a connection from the queue, if there is one, and
+// plans its end.
 func (w *world) take(p *proc) bool {
 	if w.backlog == 0 || p.hungAt > 0 {
 		return false
