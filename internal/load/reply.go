@@ -29,13 +29,15 @@ const (
 // reply reads one answer of HTTP/1, in any pieces. It allocates only for a header
 // in several pieces.
 type reply struct {
-	state  int
-	status int
-	left   int64
-	size   int    // of the trailer so far
-	held   []byte // an unfinished header or line
-	head   bool   // of a HEAD request: no body
-	close  bool   // the connection ends with it
+	state   int
+	status  int
+	length  int64 // of the body; -1 if the header does not say
+	chunked bool
+	left    int64
+	size    int    // of the trailer so far
+	held    []byte // an unfinished header or line
+	head    bool   // of a HEAD request: no body
+	close   bool   // the connection ends with it
 }
 
 func (r *reply) reset(head bool) { *r = reply{head: head, held: r.held[:0]} }
@@ -53,14 +55,11 @@ func (r *reply) feed(p []byte) (n int, body []byte, done bool, err error) {
 	case inBody, inChunk:
 		n = int(min(r.left, int64(len(p))))
 		r.left -= int64(n)
-		if r.left > 0 {
+		if r.left == 0 && r.state == inChunk {
+			r.state = chunkEnd
 			return n, p[:n], false, nil
 		}
-		if r.state == inBody {
-			return n, p[:n], true, nil
-		}
-		r.state = chunkEnd
-		return n, p[:n], false, nil
+		return n, p[:n], r.left == 0, nil
 	case untilClose:
 		return len(p), p, false, nil
 	}
@@ -139,43 +138,37 @@ func (r *reply) parse(p []byte) (done bool, err error) {
 		return false, errReply
 	}
 	r.close = p[7] == '0'
-	length, chunked := int64(-1), false
-	for p = p[bytes.IndexByte(p, '\n')+1:]; len(p) > 0; {
-		i := bytes.IndexByte(p, '\n')
-		if i < 0 {
-			return false, errReply
-		}
-		if length, chunked, err = r.field(p[:i], length, chunked); err != nil {
+	r.length = -1
+	for line := range bytes.Lines(p[bytes.IndexByte(p, '\n')+1:]) {
+		if err := r.field(line); err != nil {
 			return false, err
 		}
-		p = p[i+1:]
 	}
 	if r.status < 200 { // an answer before the answer
 		r.reset(r.head)
 		return false, nil
 	}
-	return r.plan(length, chunked), nil
+	return r.plan(), nil
 }
 
 // field reads a field of the header, if it matters.
-func (r *reply) field(line []byte, length int64, chunked bool) (int64, bool, error) {
-	i := bytes.IndexByte(line, ':')
-	if i <= 0 {
-		return length, chunked, errReply
+func (r *reply) field(line []byte) error {
+	name, value, _ := bytes.Cut(line, []byte(":"))
+	if len(name) == 0 || len(name) == len(line) {
+		return errReply
 	}
-	name, value := line[:i], bytes.TrimSpace(line[i+1:])
-	switch {
+	switch value = bytes.TrimSpace(value); {
 	case is(name, "content-length"):
 		n, err := parseLength(value, 10)
-		if err != nil || length >= 0 && length != n {
-			return length, chunked, errReply
+		if err != nil || r.length >= 0 && r.length != n {
+			return errReply
 		}
-		return n, chunked, nil
+		r.length = n
 	case is(name, "transfer-encoding"):
 		if !is(value, "chunked") {
-			return length, chunked, errReply // nothing else was asked for
+			return errReply // nothing else was asked for
 		}
-		return length, true, nil
+		r.chunked = true
 	case is(name, "connection"):
 		for word := range bytes.SplitSeq(value, []byte(",")) {
 			if word = bytes.TrimSpace(word); is(word, "close") {
@@ -185,18 +178,18 @@ func (r *reply) field(line []byte, length int64, chunked bool) (int64, bool, err
 			}
 		}
 	}
-	return length, chunked, nil
+	return nil
 }
 
 // plan decides how the body ends, and reports whether there is none.
-func (r *reply) plan(length int64, chunked bool) (done bool) {
+func (r *reply) plan() (done bool) {
 	switch {
-	case r.head, r.status == 204, r.status == 304, length == 0 && !chunked:
+	case r.head, r.status == 204, r.status == 304, r.length == 0 && !r.chunked:
 		return true
-	case chunked:
+	case r.chunked:
 		r.state = chunkSize
-	case length > 0:
-		r.state, r.left = inBody, length
+	case r.length > 0:
+		r.state, r.left = inBody, r.length
 	default:
 		r.state, r.close = untilClose, true
 	}

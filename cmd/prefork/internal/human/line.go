@@ -34,14 +34,11 @@ func (l Line) Fit(columns int) Line {
 	return out
 }
 
-// Plain returns the line without styles and without spaces at its end.
-func (l Line) Plain() string { return strings.TrimRight(l.paint(Painter{}), " ") }
-
-// ANSI returns the line with escape sequences, or Plain if styles are not
-// wanted.
+// ANSI returns the line with escape sequences, or without styles and without spaces
+// at its end.
 func (l Line) ANSI(styles bool) string {
 	if !styles {
-		return l.Plain()
+		return strings.TrimRight(l.paint(Painter{}), " ")
 	}
 	return l.paint(Painter{On: true})
 }

@@ -11,7 +11,7 @@ func TestNoTextMovesTheCursor(t *testing.T) {
 	if got := l.ANSI(true); got != want {
 		t.Errorf("ANSI: %q, want %q", got, want)
 	}
-	if got := l.Plain(); got != want {
+	if got := l.ANSI(false); got != want {
 		t.Errorf("plain: %q, want %q", got, want)
 	}
 }
@@ -20,8 +20,8 @@ func TestALineIsCutAtTheEdge(t *testing.T) {
 	l := Line{{"abc", Bold}, {"dé", 0}, {"f", Red}}
 	for columns, want := range map[int]string{-1: "", 0: "", 1: "…", 2: "a…", 3: "ab…", 4: "abc…", 5: "abcd…", 6: "abcdéf", 9: "abcdéf"} {
 		got := l.Fit(columns)
-		if got.Plain() != want || got.Width() > max(columns, 0) {
-			t.Errorf("%d columns: %q, want %q", columns, got.Plain(), want)
+		if got.ANSI(false) != want || got.Width() > max(columns, 0) {
+			t.Errorf("%d columns: %q, want %q", columns, got.ANSI(false), want)
 		}
 	}
 }

@@ -87,7 +87,7 @@ func press(m *Model, keys ...screen.Key) (w Wish) {
 func plain(lines []human.Line) string {
 	var b strings.Builder
 	for _, l := range lines {
-		b.WriteString(l.Plain() + "\n")
+		b.WriteString(l.ANSI(false) + "\n")
 	}
 	return b.String()
 }
@@ -101,7 +101,7 @@ func frame(t *testing.T, m *Model, width, height int) string {
 	}
 	for i, l := range lines {
 		if l.Width() > width {
-			t.Errorf("line %d has %d columns, the screen %d: %q", i, l.Width(), width, l.Plain())
+			t.Errorf("line %d has %d columns, the screen %d: %q", i, l.Width(), width, l.ANSI(false))
 		}
 	}
 	return plain(lines)
