@@ -7,8 +7,8 @@ import (
 	"prefork/ipc"
 )
 
-// crew makes a scoreboard of siblings with so many connections each, of which
-// the first is the gate's own.
+// crew makes a scoreboard of workers with these numbers of connections. The
+// first belongs to the gate.
 func crew(t *testing.T, now int64, active ...int32) *gate {
 	t.Helper()
 	board, err := ipc.NewScoreboard(len(active) + 1)
@@ -30,7 +30,7 @@ func crew(t *testing.T, now int64, active ...int32) *gate {
 
 func (g *gate) mine() int { return int(g.board.Peer(0).Active.Load()) }
 
-// empty and full are what a listener's queue may be.
+// empty and full are the states of a listener's queue.
 func empty() bool { return false }
 func full() bool  { return true }
 
@@ -49,9 +49,9 @@ func TestGateClosesAboveTheMean(t *testing.T) {
 		{[]int32{100, 100, 100, 100}, true},
 		{[]int32{107, 100, 100, 100}, true}, // the mean is 101.75
 		{[]int32{110, 100, 100, 100}, false},
-		{[]int32{5}, true},               // alone
+		{[]int32{5}, true},               // no siblings
 		{[]int32{5, 50, 50, 50}, true},   // below
-		{[]int32{50, 50, -1000}, false},  // nonsense counts as none
+		{[]int32{50, 50, -1000}, false},  // an invalid count is 0
 		{[]int32{5, 1000, 1, 1}, true},   // below the mean
 		{[]int32{40, 30, 30, 10}, false}, // not the lowest, but above
 	} {
@@ -123,8 +123,8 @@ func TestGateOpensWhenTheOthersHaveCaughtUp(t *testing.T) {
 	}
 }
 
-// Siblings whose idleness is forged, or who cannot take a connection for a
-// reason that nobody sees, must not slow a worker down for good.
+// Siblings with false counts, or siblings that cannot accept for an unknown
+// reason, must not slow a worker down for ever.
 func TestGateDoesNotDelayWhatNoSiblingAccepts(t *testing.T) {
 	now := int64(time.Hour)
 	g := crew(t, now, 1000, 0, 0, 0)
@@ -138,12 +138,12 @@ func TestGateDoesNotDelayWhatNoSiblingAccepts(t *testing.T) {
 			}
 		}
 		g.accepted()
-		now += int64(50 * time.Microsecond) // for the work
+		now += int64(50 * time.Microsecond) // time for the connection
 	}
 	if delayed := time.Duration(now-begin) - connections*50*time.Microsecond; delayed > 100*time.Millisecond {
 		t.Errorf("%d connections were delayed by %v in all", connections, delayed)
 	}
-	// The siblings take what comes again: so they are believed again.
+	// When the siblings accept again, the gate waits for them again.
 	for range gateTrust + 1 {
 		g.accepted()
 	}

@@ -16,10 +16,10 @@ import (
 	"prefork/worker/poll"
 )
 
-// fullPoller is a poller that refuses listeners with an error of the test's.
+// fullPoller is a poller that refuses listeners with the test's error.
 type fullPoller struct {
 	poll.Poller
-	wake             int // is never refused
+	wake             int // the wake descriptor, which is not refused
 	adding, removing atomic.Pointer[unix.Errno]
 }
 
@@ -38,8 +38,8 @@ func (b *fullPoller) Remove(fd int) error {
 	return err
 }
 
-// watchedLoop is a loop that accepts, on a goroutine of its own, with a
-// master's end of the channel that nobody else reads.
+// watchedLoop is an accepting loop on its own goroutine. The test reads the
+// master's end of the channel.
 type watchedLoop struct {
 	*loop
 	poller *fullPoller
@@ -103,15 +103,15 @@ func runLoop(t *testing.T, prepare func(*fullPoller), listeners int) *watchedLoo
 
 func (b *watchedLoop) logged(message string) int { return b.logs.FilterMessage(message).Len() }
 
-// A kernel that has no room to watch a listener (fs.epoll.max_user_watches)
-// does not make the worker deaf: it looks by itself until there is room.
+// If the kernel cannot watch another listener (fs.epoll.max_user_watches), the
+// worker polls the listeners until it can.
 func TestFullPollerPausesAcceptAndLogsOnce(t *testing.T) {
 	for _, errno := range []unix.Errno{unix.ENOSPC, unix.ENOMEM} {
 		t.Run(unix.ErrnoName(errno), func(t *testing.T) {
 			b := runLoop(t, func(p *fullPoller) { p.adding.Store(&errno) }, 2)
 			const paused = "accept paused, out of kernel memory"
 			eventually(t, "the pause", func() bool { return b.logged(paused) == 1 })
-			for range 2 { // both listeners, though none can be watched
+			for range 2 { // from both listeners, though neither can be watched
 				ask(t, dial(t, b.addrs[0]), "x", "x")
 				ask(t, dial(t, b.addrs[1]), "y", "y")
 			}
@@ -119,7 +119,7 @@ func TestFullPollerPausesAcceptAndLogsOnce(t *testing.T) {
 			eventually(t, "the resumption", func() bool { return b.logged("accept resumed") == 1 })
 			ask(t, dial(t, b.addrs[1]), "z", "z")
 			if n := b.logged(paused); n != 1 {
-				t.Errorf("said %d times that it paused", n)
+				t.Errorf("logged %d times that it paused, want once", n)
 			}
 			if n := b.logged("listener broken"); n != 0 {
 				t.Errorf("gave %d listeners up", n)
@@ -128,8 +128,8 @@ func TestFullPollerPausesAcceptAndLogsOnce(t *testing.T) {
 	}
 }
 
-// A worker that loses a listener for a reason of its own leaves, so that
-// another can take its place; and the master hears of it at once.
+// A worker that cannot watch a listener exits, so that another can replace it.
+// It tells the master at once.
 func TestWorkerThatCannotWatchAListenerExits(t *testing.T) {
 	errno := unix.EPERM
 	for name, prepare := range map[string]func(*fullPoller){
@@ -141,7 +141,7 @@ func TestWorkerThatCannotWatchAListenerExits(t *testing.T) {
 			err := b.result(within(t, "the loop's end", b.ended))
 			exit, ok := errors.AsType[*ExitError](err)
 			if !ok || exit.Code != ExitFailure || !errors.Is(err, errno) {
-				t.Errorf("left with %v, want a failure that says why", err)
+				t.Errorf("exited with %v, want an error with the reason", err)
 			}
 			for {
 				m, _, err := b.master.Receive()
@@ -176,8 +176,8 @@ func TestListenersAreAcceptedFromInTurn(t *testing.T) {
 	}
 }
 
-// A listener that somebody has shut down comes back when the master repairs it;
-// until then the others serve.
+// A listener that was shut down is served again after the master has repaired
+// it. Until then the other listeners are served.
 func TestListenerThatIsShutDownIsServedAgainOnceItListens(t *testing.T) {
 	for _, listeners := range [][]string{{"127.0.0.1:0"}, {"127.0.0.1:0", "127.0.0.1:0"}} {
 		r := accepting(t, Config{}, Options{Handler: echo}, listeners...)
@@ -194,7 +194,7 @@ func TestListenerThatIsShutDownIsServedAgainOnceItListens(t *testing.T) {
 			if len(listeners) > 1 {
 				ask(t, r.dial(1), "x", "x")
 			}
-			// A port that the kernel chose is not bound any more.
+			// After shutdown(2), a port that the kernel chose is no longer bound.
 			if err := unix.Bind(r.kept[0], bound); err != nil && err != unix.EINVAL {
 				t.Fatal(err)
 			}
@@ -204,7 +204,7 @@ func TestListenerThatIsShutDownIsServedAgainOnceItListens(t *testing.T) {
 			ask(t, r.dial(0), "y", "y")
 		}
 		if n := r.logs.FilterMessage("listener broken").Len(); n != 2 {
-			t.Errorf("said so %d times, want once for each time", n)
+			t.Errorf("logged %d times, want once for each shutdown", n)
 		}
 	}
 }

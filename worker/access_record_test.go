@@ -57,7 +57,7 @@ func FuzzText(f *testing.F) {
 	})
 }
 
-// BenchmarkRecord is what a record costs its worker, a file included.
+// BenchmarkRecord measures a record, including the write to a file.
 func BenchmarkRecord(b *testing.B) {
 	f, err := os.OpenFile(filepath.Join(b.TempDir(), "access"), os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
 	if err != nil {

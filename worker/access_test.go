@@ -45,7 +45,7 @@ func logging(t *testing.T, cfg Config, o Options, addresses ...string) *loggedRi
 	t.Helper()
 	cfg.AccessLog = true
 	r := &loggedRig{start(t, cfg, o, addresses...), filepath.Join(t.TempDir(), "access")}
-	// A worker that ends with connections in hand leaves its file open for them.
+	// A worker that ends with open connections leaves its file open for them.
 	t.Cleanup(func() { r.hasActive(0) })
 	r.logTo(r.path)
 	r.send(&ipc.Resume{})
@@ -53,7 +53,7 @@ func logging(t *testing.T, cfg Config, o Options, addresses ...string) *loggedRi
 	return r
 }
 
-// logTo hands the worker a file, as the master does.
+// logTo sends the worker a file, as the master does.
 func (r *loggedRig) logTo(path string) {
 	r.t.Helper()
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
@@ -64,8 +64,7 @@ func (r *loggedRig) logTo(path string) {
 	r.send(&ipc.AccessLog{}, int(f.Fd()))
 }
 
-// entries waits until the file has n records, and fails the test if it has
-// anything else.
+// entries waits until the file has n records. Any other content fails the test.
 func (r *loggedRig) entries(n int) []entry {
 	r.t.Helper()
 	var text string
@@ -114,7 +113,7 @@ func TestAConnectionIsOneRecord(t *testing.T) {
 	}
 }
 
-// reset closes c so that the other side meets a reset.
+// reset closes c with a reset.
 func reset(c net.Conn) {
 	_ = c.(*net.TCPConn).SetLinger(0)
 	_ = c.Close()
@@ -159,7 +158,7 @@ func TestTheOutcomeIsHowAConnectionEnded(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			if test.o.Service == nil {
-				test.o.Hooks.HandleError = func(context.Context, *Conn, error) {} // or the log is full of them
+				test.o.Hooks.HandleError = func(context.Context, *Conn, error) {} // else they fill the log
 			}
 			r := logging(t, test.cfg, test.o)
 			c := r.dial(0)
@@ -173,7 +172,7 @@ func TestTheOutcomeIsHowAConnectionEnded(t *testing.T) {
 	}
 }
 
-// badError panics when it is asked what it is.
+// badError panics in Error.
 type badError struct{ text *string }
 
 func (e *badError) Error() string { return *e.text }
@@ -254,7 +253,7 @@ func TestARecordThatCannotBeWrittenIsLostAndLogged(t *testing.T) {
 	}
 	r.hasActive(0)
 	if n := r.logs.FilterMessage("access log not written").Len(); n != 1 {
-		t.Errorf("said %d times, want once", n)
+		t.Errorf("logged %d times, want once", n)
 	}
 	r.logTo(r.path)
 	eventually(t, "the log to say that it is over", func() bool {
@@ -266,7 +265,8 @@ func TestARecordThatCannotBeWrittenIsLostAndLogged(t *testing.T) {
 	}
 }
 
-// A pipe that nobody empties, as the master opens it, and a socket that blocks.
+// The readers are a pipe without a reader, as the master opens it, and a socket
+// that blocks.
 func TestASlowReaderOfTheAccessLogDelaysNoConnection(t *testing.T) {
 	for name, open := range map[string]func() (*[2]int, error){
 		"pipe": func() (*[2]int, error) {
@@ -305,7 +305,7 @@ func TestASlowReaderOfTheAccessLogDelaysNoConnection(t *testing.T) {
 func TestWithoutAnAccessLogNothingIsWritten(t *testing.T) {
 	r := start(t, Config{}, Options{Handler: echo})
 	path := filepath.Join(t.TempDir(), "access")
-	(&loggedRig{r, path}).logTo(path) // which the configuration does not ask for
+	(&loggedRig{r, path}).logTo(path) // which the configuration does not enable
 	r.send(&ipc.Resume{})
 	ask(t, r.dial(0), "x", "x")
 	r.send(&ipc.Drain{TimeoutMS: 1})

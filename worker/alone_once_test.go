@@ -20,7 +20,7 @@ func oneShot(t *testing.T, ctx context.Context, cfg Config, o Options) (addr str
 	}()
 	t.Cleanup(func() {
 		<-done
-		// Still the caller's, and still open.
+		// The caller's listener is still open.
 		if _, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != nil {
 			t.Errorf("HandleRequest closed its caller's listener: %v", err)
 		}

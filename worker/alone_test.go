@@ -40,7 +40,7 @@ func TestAloneDrainsItsQueue(t *testing.T) {
 	a.Drain()
 	eventually(t, "the drain", func() bool { return a.loop.table.drainStartedAt.Load() != 0 })
 	_ = first.Close()
-	ask(t, second, "b", "b") // it waited in the queue when the drain began
+	ask(t, second, "b", "b") // it was queued when the drain began
 	_ = second.Close()
 	within(t, "the end", a.Done())
 	if err := a.Err(); err != nil {
@@ -101,7 +101,7 @@ func TestAloneDrainsAService(t *testing.T) {
 	a.Drain()
 	within(t, "the Service's Drain", h.drained)
 	_, _ = first.Close(), second.Close()
-	a.Stop() // nobody closes the Service's side
+	a.Stop() // the Service does not close its connection
 	close(h.hold)
 	within(t, "the end", a.Done())
 }

@@ -18,12 +18,12 @@ import (
 	"prefork/ipc"
 )
 
-// The benchmarks compare a worker process, without and with an access log, with a process that serves the same
-// with plain net, and report what the server's process has used of the CPU per
-// operation: the client shares the cores, so elapsed time says little. Compare
-// them interleaved: -bench . -count 7.
+// The benchmarks compare a worker process, with and without an access log, with
+// a process that serves the same with package net. They report the CPU time of
+// the server's process per operation, because the client uses the same cores.
+// Run them interleaved: -bench . -count 7.
 
-// plainNet is helper's program for the other side: net, and a goroutine per
+// plainNet is the program of the process with package net: a goroutine per
 // connection.
 func plainNet() int {
 	l, err := net.FileListener(os.NewFile(3, "listener"))
@@ -65,7 +65,7 @@ var bufferedEcho = HandlerFunc(func(_ context.Context, c *Conn) error {
 	}
 })
 
-// cpu returns what a process has used so far.
+// cpu returns the CPU time of a process so far.
 func cpu(b *testing.B, pid int) time.Duration {
 	b.Helper()
 	tasks, err := os.ReadDir("/proc/" + strconv.Itoa(pid) + "/task")
@@ -76,7 +76,7 @@ func cpu(b *testing.B, pid int) time.Duration {
 	for _, task := range tasks {
 		stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/task/" + task.Name() + "/schedstat")
 		if err != nil {
-			continue // the thread has gone
+			continue // the thread has ended
 		}
 		ns, err := strconv.ParseInt(strings.Fields(string(stat))[0], 10, 64)
 		if err != nil {
@@ -108,7 +108,7 @@ func benchmark(b *testing.B, run func(b *testing.B, addr string)) {
 				w.accept()
 				pid = w.pid
 			}
-			run(b, addr) // warm
+			run(b, addr) // warm-up
 			before := cpu(b, pid)
 			b.ResetTimer()
 			run(b, addr)
@@ -118,8 +118,7 @@ func benchmark(b *testing.B, run func(b *testing.B, addr string)) {
 	}
 }
 
-// startLogged starts the buffered echo with a record of each connection in a
-// file.
+// startLogged starts the buffered echo with an access log in a file.
 func startLogged(b *testing.B, board *ipc.Scoreboard, fd int) int {
 	b.Helper()
 	f, err := os.OpenFile(filepath.Join(b.TempDir(), "access"), os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
@@ -153,7 +152,7 @@ func startPlain(b *testing.B, fd int) int {
 
 const benchClients = 16
 
-// share runs f b.N times, spread over the clients.
+// share runs f b.N times on several clients.
 func share(b *testing.B, client func(times int)) {
 	var wg sync.WaitGroup
 	for i := range benchClients {
@@ -200,7 +199,7 @@ func BenchmarkConnect(b *testing.B) {
 					b.Error(err)
 					return
 				}
-				// No TIME_WAIT: the ports would run out.
+				// A reset avoids TIME_WAIT, which would use up the ports.
 				_ = c.(*net.TCPConn).SetLinger(0)
 				_, err = c.Write(buf)
 				if err == nil {
@@ -216,8 +215,8 @@ func BenchmarkConnect(b *testing.B) {
 	})
 }
 
-// BenchmarkSpawn measures from fork to Ready, in which the test binary's own
-// start is the largest part.
+// BenchmarkSpawn measures the time from fork to Ready. The start of the test
+// binary is the largest part of it.
 func BenchmarkSpawn(b *testing.B) {
 	board, err := ipc.NewScoreboard(1)
 	if err != nil {

@@ -35,7 +35,7 @@ func TestOrdersAreAcknowledgedOnceTheyAreDone(t *testing.T) {
 	defer null.Close()
 	r.send(&ipc.LogLevel{Order: 7, Level: "info"})
 	r.send(&ipc.AccessLog{Order: 8}, int(null.Fd()))
-	r.send(&ipc.AccessLog{}, int(null.Fd())) // none is asked for
+	r.send(&ipc.AccessLog{}, int(null.Fd())) // the configuration has no access log
 	r.lose()
 	r.send(&ipc.LogLevel{Order: 11, Level: "info"})
 	eventually(t, "the last order's acknowledgement", func() bool {
@@ -50,8 +50,7 @@ func TestOrdersAreAcknowledgedOnceTheyAreDone(t *testing.T) {
 	}
 }
 
-// lose sends an order, three times, with more descriptors than the worker has
-// room for.
+// lose sends an order three times with more descriptors than the worker accepts.
 func (r *rig) lose() {
 	fds := make([]int, ipc.MaxFiles+1)
 	for range 3 {
@@ -62,7 +61,7 @@ func (r *rig) lose() {
 	}
 }
 
-// Clients of a Unix socket that takes descriptors can hold a thread each.
+// Each client of a Unix socket that accepts descriptors can block a thread.
 func TestAUnixListenerThatTakesDescriptorsAllowsMoreThreads(t *testing.T) {
 	t.Cleanup(func() { debug.SetMaxThreads(defaultMaxThreads) })
 	debug.SetMaxThreads(defaultMaxThreads)

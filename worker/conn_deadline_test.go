@@ -11,8 +11,8 @@ import (
 	"prefork/ipc"
 )
 
-// TestByteBeforeTheDrainsEOFIsNotLost breaks when readFailed does not look at
-// the socket once more: the sweep has spoken, and then the byte comes.
+// TestByteBeforeTheDrainsEOFIsNotLost sends a byte after the sweep has found the
+// connection idle. readFailed must read the socket again.
 func TestByteBeforeTheDrainsEOFIsNotLost(t *testing.T) {
 	eachNetwork(t, func(t *testing.T, c *Conn, client net.Conn) {
 		c.table.beginDrain(1) // long ago
@@ -24,8 +24,8 @@ func TestByteBeforeTheDrainsEOFIsNotLost(t *testing.T) {
 		if n, err := c.Read(b); string(b[:n]) != "late" || err != nil {
 			t.Fatalf("Read = %q, %v; want the late bytes", b[:n], err)
 		}
-		// They count as a sign of life, so the wait goes on: until the sweep
-		// finds the client silent again.
+		// The bytes are activity, so the read waits until the sweep finds the
+		// client idle again.
 		c.lastByteAt.Store(0)
 		c.readingSince.Store(0)
 		c.interruptRead(idleInDrain)
@@ -105,8 +105,8 @@ func TestHandlerTimeoutEndsTheContextThenTheConnection(t *testing.T) {
 	r.hasActive(0)
 }
 
-// A Service such as net/http reads all the time, so it says when a silent
-// connection may be closed.
+// A Service such as net/http always has a read in progress, so it reports when
+// an idle connection may be closed.
 func TestADrainClosesAServicesConnectionOnlyWhileItIsIdle(t *testing.T) {
 	c, client := connPair(t, "tcp", Config{DrainIdle: time.Nanosecond})
 	c.table.beginDrain(1) // long ago
@@ -114,8 +114,8 @@ func TestADrainClosesAServicesConnectionOnlyWhileItIsIdle(t *testing.T) {
 	if why := c.table.checkIdle(c, ipc.Now()); why != notIdle {
 		t.Errorf("a connection with a request: %v", why)
 	}
-	// The request began just after the sweep had found the connection idle, and
-	// the Service sets a deadline before it reads on.
+	// The request began just after the sweep had found the connection idle. The
+	// Service sets a deadline before it continues to read.
 	c.interruptRead(idleInDrain)
 	if err := c.SetReadDeadline(time.Now().Add(time.Hour)); err != nil {
 		t.Fatal(err)
@@ -137,7 +137,7 @@ func TestADrainClosesAServicesConnectionOnlyWhileItIsIdle(t *testing.T) {
 	}
 }
 
-// Whatever the handler makes of it, and even if it never returns.
+// The outcome does not depend on the handler, even if it never returns.
 func TestACutConnectionIsCountedAsFailedOnce(t *testing.T) {
 	release := make(chan struct{})
 	r := accepting(t, Config{HandlerTimeout: 20 * time.Millisecond}, Options{Handler: HandlerFunc(func(context.Context, *Conn) error {
@@ -188,13 +188,13 @@ func TestWriteTimeoutBoundsEachWrite(t *testing.T) {
 	wantTimeout(t, err)
 }
 
-// A client that is slow, and goes on, may take as long as it wants.
+// A slow client that makes progress has no time limit.
 func TestWriteTimeoutStartsAnewWithEachPieceOfAWrite(t *testing.T) {
 	c, client := connPair(t, "tcp", Config{})
 	if c.table.cfg.WriteTimeout != defaultWriteTimeout {
 		t.Fatalf("the default is %v", c.table.cfg.WriteTimeout)
 	}
-	const long = 64 << 20 // more than the kernel's buffers take
+	const long = 64 << 20 // more than the kernel's buffers hold
 	written := make(chan error, 1)
 	go func() {
 		n, err := c.Write(make([]byte, long))
@@ -216,8 +216,7 @@ func TestWriteTimeoutStartsAnewWithEachPieceOfAWrite(t *testing.T) {
 	}
 }
 
-// Clients that say nothing, or read nothing, must not hold a place for good
-// unless somebody wants that.
+// By default, clients that send or read nothing do not occupy a place for ever.
 func TestSlowClientsHaveLimitsByDefault(t *testing.T) {
 	for name, c := range map[string]struct {
 		cfg         Config

@@ -9,7 +9,7 @@ import (
 	"prefork/ipc"
 )
 
-// counted sums up a histogram.
+// counted returns the sum of a histogram.
 func counted(h *ipc.Histogram) (n uint64) {
 	for i := range h.Counts {
 		n += h.Counts[i].Load()
@@ -100,7 +100,7 @@ func TestAReportNamesTheLongestAnswer(t *testing.T) {
 		return report != nil && strings.Contains(report.Doing, "slow1")
 	})
 	if want := first.LocalAddr().String() + " GET /?[31m slow1xxx"; !strings.HasPrefix(report.Doing, want) || report.DoingNS <= 0 || len(report.Doing) > ipc.MaxDoing {
-		t.Errorf("the report says %q for %d ns, want %q and more", report.Doing, report.DoingNS, want)
+		t.Errorf("the report has %q for %d ns, want %q and more", report.Doing, report.DoingNS, want)
 	}
 	ask(t, r.dial(0), "quick", "quick")
 	close(release)

@@ -18,7 +18,7 @@ import (
 	"prefork/ipc"
 )
 
-// connPair makes a Conn and the client at its other end, without a worker.
+// connPair returns a Conn without a worker, and its client.
 func connPair(t testing.TB, network string, cfg Config) (*Conn, net.Conn) {
 	t.Helper()
 	address := "127.0.0.1:0"
@@ -53,7 +53,7 @@ func connPair(t testing.TB, network string, cfg Config) (*Conn, net.Conn) {
 	return c, client
 }
 
-// eachNetwork runs one promise of net.Conn over both kinds of socket.
+// eachNetwork runs a test with a TCP and a Unix connection.
 func eachNetwork(t *testing.T, f func(t *testing.T, c *Conn, client net.Conn)) {
 	for _, network := range []string{"tcp", "unix"} {
 		t.Run(network, func(t *testing.T) {
@@ -149,7 +149,7 @@ func TestConnDeadlines(t *testing.T) {
 			}
 			_, err := c.Read(b)
 			wantTimeout(t, err)
-			_, err = c.Read(b) // a deadline stays
+			_, err = c.Read(b) // the deadline stays
 			wantTimeout(t, err)
 		}
 		if err := c.SetReadDeadline(time.Time{}); err != nil {

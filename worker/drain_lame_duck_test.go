@@ -9,8 +9,7 @@ import (
 	"prefork/ipc"
 )
 
-// duck is a Service that counts how often it was notified of the
-// server's end.
+// duck is a Service that counts the calls of HandleLameDuck.
 type duck struct {
 	calls    atomic.Int32
 	drained  atomic.Bool
@@ -53,7 +52,7 @@ func TestHandleLameDuckIsCalledOnce(t *testing.T) {
 	r.send(&ipc.LameDuck{})
 	eventually(t, "the call", func() bool { return service.calls.Load() > 0 && hooks.calls.Load() > 0 })
 	c := r.dial(0)
-	ask(t, c, "x", "x") // it serves on, also new clients
+	ask(t, c, "x", "x") // it still serves, also new clients
 	_ = c.Close()
 	r.send(&ipc.Drain{TimeoutMS: long})
 	r.drained()

@@ -11,10 +11,10 @@ import (
 	"prefork/ipc"
 )
 
-// The end of Run's context stands for SIGTERM in these tests, as it does in Run.
+// In these tests the end of Run's context stands for SIGTERM.
 
-// said says whether the worker reported the state.
-func (r *rig) said(state string) bool {
+// reported reports whether the worker has reported the state.
+func (r *rig) reported(state string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, m := range r.messages {
@@ -28,26 +28,26 @@ func (r *rig) said(state string) bool {
 func TestTerminatedWorkerServesUntilItIsDrained(t *testing.T) {
 	r := accepting(t, Config{DrainIdle: 20 * time.Millisecond}, Options{Handler: echo})
 	r.cancel()
-	eventually(t, "the report", func() bool { return r.said(ipc.StateLeaving) })
+	eventually(t, "the report", func() bool { return r.reported(ipc.StateLeaving) })
 	r.cancel()
 	c := r.dial(0)
 	ask(t, c, "x", "x")
 	r.send(&ipc.Drain{TimeoutMS: long})
 	expectEOF(t, c)
 	r.drained()
-	if r.said(ipc.StateDraining) {
+	if r.reported(ipc.StateDraining) {
 		t.Error("reported the master's drain to the master")
 	}
 }
 
-// TERM goes to the master and to the worker at once, and either may be first.
-// The queue is emptied in any case.
+// TERM goes to the master and to the worker, and either may get it first. The
+// queue is emptied in both cases.
 func TestTerminatedWorkerEmptiesTheQueue(t *testing.T) {
 	drain := func(r *rig) { r.send(&ipc.Drain{TimeoutMS: long, Own: []string{"l0"}}) }
 	for name, orders := range map[string]func(r *rig){
 		"worker first": func(r *rig) {
 			r.cancel()
-			eventually(t, "the report", func() bool { return r.said(ipc.StateLeaving) })
+			eventually(t, "the report", func() bool { return r.reported(ipc.StateLeaving) })
 			drain(r)
 		},
 		"master first": func(r *rig) {
@@ -58,7 +58,7 @@ func TestTerminatedWorkerEmptiesTheQueue(t *testing.T) {
 	} {
 		for _, mode := range []Mode{Threading, Sequential} {
 			t.Run(name+" "+string(mode), func(t *testing.T) {
-				// With fewer places than clients the queue is not empty before they are served.
+				// With fewer places than clients, the queue is not empty before they are served.
 				r := accepting(t, Config{Mode: mode, MaxConnections: 1}, Options{Handler: HandlerFunc(func(_ context.Context, c *Conn) error {
 					_, err := io.CopyN(c, c, 1)
 					return err
@@ -92,13 +92,13 @@ func TestTerminatedWorkerWithoutAnOrderEmptiesTheQueue(t *testing.T) {
 	expect(t, second, "y")
 	r.drained()
 	r.logged("no order from the master, draining")
-	if !r.said(ipc.StateDraining) {
-		t.Error("did not tell the master, which could have replaced it at once")
+	if !r.reported(ipc.StateDraining) {
+		t.Error("the worker did not tell the master, which could have replaced it at once")
 	}
 }
 
-// A worker that is starting may be the only one that will empty the queue: the
-// master decides.
+// A starting worker may be the only one that can empty the queue, so the master
+// decides.
 func TestTerminatedWorkerThatIsStartingBecomesReady(t *testing.T) {
 	starting, release := make(chan struct{}), make(chan struct{})
 	r := launch(t, Config{}, Options{Handler: echo, Configure: func(json.RawMessage, *Options) error {
@@ -108,7 +108,7 @@ func TestTerminatedWorkerThatIsStartingBecomesReady(t *testing.T) {
 	}})
 	within(t, "the start", starting)
 	r.cancel()
-	eventually(t, "the report", func() bool { return r.said(ipc.StateLeaving) })
+	eventually(t, "the report", func() bool { return r.reported(ipc.StateLeaving) })
 	close(release)
 	eventually(t, "ready", func() bool { return got[*ipc.Ready](r) != nil })
 	r.send(&ipc.Resume{})

@@ -15,7 +15,8 @@ import (
 
 const long = int64(time.Hour / time.Millisecond)
 
-// drained waits for the worker's clean end and returns its last message.
+// drained waits until the worker has ended without an error and returns its last
+// message.
 func (r *rig) drained() *ipc.Drained {
 	r.t.Helper()
 	if err := r.wait(); err != nil {
@@ -25,7 +26,7 @@ func (r *rig) drained() *ipc.Drained {
 	return got[*ipc.Drained](r)
 }
 
-// queued returns how many connections wait at listener i.
+// queued returns the number of queued connections of listener i.
 func (r *rig) queued(i int) int {
 	r.t.Helper()
 	info, err := unix.GetsockoptTCPInfo(r.kept[i], unix.IPPROTO_TCP, unix.TCP_INFO)
@@ -80,7 +81,7 @@ func TestIdleWorkerDrainsAtOnce(t *testing.T) {
 	r := accepting(t, Config{}, Options{Handler: echo})
 	r.send(&ipc.Drain{TimeoutMS: long})
 	if d := r.drained(); d.Cut != 0 {
-		t.Errorf("cut %d connections, had none", d.Cut)
+		t.Errorf("cut %d connections, want 0", d.Cut)
 	}
 	if _, err := net.Dial("tcp", r.addrs[0]); err != nil {
 		t.Errorf("the master's listener is closed: %v", err)
@@ -93,7 +94,7 @@ func TestDrainServesAClientUntilItIsIdle(t *testing.T) {
 	ask(t, c, "a", "a")
 	r.send(&ipc.Drain{TimeoutMS: long})
 	r.hasState(ipc.Draining)
-	// Ten times DrainIdle is not needed to show it: each answer begins it anew.
+	// Each answer restarts DrainIdle.
 	begin := time.Now()
 	for time.Since(begin) < 3*time.Second {
 		ask(t, c, "b", "b")
@@ -131,7 +132,7 @@ func TestDrainDoesNotCutAHandlerAtWork(t *testing.T) {
 	until := ipc.Now() + int64(60*time.Millisecond)
 	eventually(t, "three times DrainIdle", func() bool { return r.slot.Beat.Load() > until })
 	close(release)
-	// It reads only now, and the client answers within DrainIdle.
+	// The handler reads only now, and the client answers within DrainIdle.
 	ask(t, c, "b", "b")
 	expectEOF(t, c)
 	r.drained()
@@ -175,7 +176,7 @@ func TestHandlerThatReturnsWithItsContextIsNotCut(t *testing.T) {
 	r.send(&ipc.Drain{TimeoutMS: 10})
 	expect(t, c, "sorry")
 	if d := r.drained(); d.Cut != 0 {
-		t.Errorf("cut %d connections, want none", d.Cut)
+		t.Errorf("cut %d connections, want 0", d.Cut)
 	}
 }
 
@@ -222,8 +223,8 @@ func TestMastersDeathDoesNotProlongADrain(t *testing.T) {
 func TestFinalDrainEmptiesItsOwnListeners(t *testing.T) {
 	for _, mode := range []Mode{Threading, Sequential} {
 		t.Run(string(mode), func(t *testing.T) {
-			// With fewer places than clients the queue is not empty before they
-			// are served, however late this goroutine runs.
+			// With fewer places than clients, the queue is not empty before they
+			// are served, even if this goroutine runs late.
 			r := start(t, Config{Mode: mode, MaxConnections: 2, DrainIdle: time.Hour}, Options{Handler: HandlerFunc(func(_ context.Context, c *Conn) error {
 				_, err := io.CopyN(c, c, 1)
 				return err
@@ -236,21 +237,22 @@ func TestFinalDrainEmptiesItsOwnListeners(t *testing.T) {
 			eventually(t, "all to queue", func() bool { return r.queued(0) == 1 && r.queued(1) == len(own) })
 			r.send(&ipc.Drain{TimeoutMS: long, GraceMS: 30, Own: []string{"l1"}})
 			r.hasState(ipc.Emptying)
-			own = append(own, r.dial(1)) // comes while it empties
+			own = append(own, r.dial(1)) // connects while the worker empties the queue
 			for _, c := range own {
 				ask(t, c, "x", "x")
 			}
 			r.drained()
 			if r.queued(0) != 1 {
-				t.Error("took a connection from the shared listener")
+				t.Error("accepted a connection from the shared listener")
 			}
 			_ = shared
 		})
 	}
 }
 
-// A master that may not filter SYNs limits hops on its listeners, and what a
-// connection inherits of that would cut its client off.
+// A master without the privilege to filter SYNs sets a hop limit on its
+// listeners. Connections inherit it, and their answers would not reach the
+// client.
 func TestFinalDrainRemovesTheHopLimit(t *testing.T) {
 	limited := make(chan error, 1)
 	r := accepting(t, Config{DrainIdle: patience}, Options{Handler: HandlerFunc(func(_ context.Context, c *Conn) error {
@@ -300,7 +302,7 @@ func TestMastersDeathEmptiesTheQueue(t *testing.T) {
 	ask(t, first, "x", "x")
 	second := r.dial(0)
 	eventually(t, "the second to queue", func() bool { return r.queued(0) == 1 })
-	// Asked before it is taken, or it could be idle for too long until then.
+	// The client sends before it is accepted, so that it does not count as idle.
 	if _, err := second.Write([]byte("y")); err != nil {
 		t.Fatal(err)
 	}
@@ -315,7 +317,7 @@ func TestDrainThatTheMasterOrderedIsNotReported(t *testing.T) {
 	r := accepting(t, Config{}, Options{Handler: echo})
 	r.send(&ipc.Drain{TimeoutMS: long})
 	r.drained()
-	if r.said(ipc.StateDraining) {
+	if r.reported(ipc.StateDraining) {
 		t.Error("reported the master's drain to the master")
 	}
 }
@@ -331,7 +333,7 @@ func TestStopEndsAtOnce(t *testing.T) {
 	expectEOF(t, c)
 	eventually(t, "the report of what was cut", func() bool { return got[*ipc.Drained](r) != nil })
 	if n := got[*ipc.Drained](r).Cut; n != 1 {
-		t.Errorf("said that it cut %d connections, want 1", n)
+		t.Errorf("reported %d cut connections, want 1", n)
 	}
 	if handled, failed := r.slot.Handled.Load(), r.slot.Failed.Load(); handled != 0 || failed != 1 {
 		t.Errorf("counted %d handled and %d failed, want 0 and 1", handled, failed)
@@ -345,7 +347,7 @@ func TestStopOfAnIdleWorkerCutsNothing(t *testing.T) {
 		t.Fatalf("Run returned %v, want nil", err)
 	}
 	if got[*ipc.Drained](r) != nil {
-		t.Error("said drained after stop")
+		t.Error("reported drained after stop")
 	}
 }
 

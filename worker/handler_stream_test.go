@@ -19,11 +19,11 @@ import (
 	"prefork/worker"
 )
 
-// streamPatience is when a test that waits in vain fails.
+// streamPatience is the limit of every wait.
 const streamPatience = 20 * time.Second
 
-// stream is a StreamHandler whose Handle the test writes, and which keeps what
-// its steps returned.
+// stream is a StreamHandler with the test's Handle. It keeps the errors of its
+// methods.
 type stream struct {
 	worker.StreamHandler
 	handle  func(h *stream, c *worker.Conn) error
@@ -41,8 +41,8 @@ func (h *stream) Finish(ctx context.Context, c *worker.Conn) error {
 	return h.finish
 }
 
-// serveOne serves one connection with h, in this process, and returns the
-// client's end and a function that waits until the handler is done.
+// serveOne serves one connection with h in this process. It returns the client's
+// end and a function that waits for the end of the handler.
 func serveOne(t *testing.T, network string, h *stream) (net.Conn, func()) {
 	t.Helper()
 	address := "127.0.0.1:0"
@@ -186,7 +186,7 @@ func TestStreamHandlerBuffersHaveTheSizesAskedFor(t *testing.T) {
 		{0, 0, 4096, 4096},
 		{-1, -1, 4096, 4096},
 		{100, 200, 100, 200},
-		{0, 0, 4096, 4096}, // after a buffer of another size came back
+		{0, 0, 4096, 4096}, // after a buffer of another size was reused
 	} {
 		var r, w int
 		h := &stream{handle: func(h *stream, _ *worker.Conn) error {
@@ -208,11 +208,11 @@ func TestStreamHandlerBuffersHaveTheSizesAskedFor(t *testing.T) {
 func TestStreamHandlerTimeoutBoundsReadsAndWrites(t *testing.T) {
 	for name, handle := range map[string]func(h *stream, c *worker.Conn) error{
 		"read": func(h *stream, _ *worker.Conn) error {
-			_, err := h.RFile.ReadByte() // the client says nothing
+			_, err := h.RFile.ReadByte() // the client sends nothing
 			return err
 		},
 		"write": func(h *stream, _ *worker.Conn) error {
-			for { // the client takes nothing
+			for { // the client reads nothing
 				if _, err := h.WFile.Write(make([]byte, 64<<10)); err != nil {
 					return err
 				}
@@ -270,7 +270,7 @@ func TestStreamHandlerServesOneConnectionAtATime(t *testing.T) {
 		_, err := h.WFile.WriteString("served")
 		return err
 	}}
-	for range 2 { // one after the other is fine
+	for range 2 { // two in sequence are allowed
 		c, done := serveOne(t, "tcp", h)
 		if got, err := io.ReadAll(c); string(got) != "served" || err != nil {
 			t.Errorf("got %q, %v", got, err)
@@ -303,7 +303,7 @@ func TestStreamHandlerDisablesNagleWhereThereIsOne(t *testing.T) {
 		if network == "tcp" && noDelay != 1 {
 			t.Errorf("TCP_NODELAY is %d", noDelay)
 		}
-		if h.handled != nil || noDelay == -1 { // it never got to Handle
+		if h.handled != nil || noDelay == -1 { // Handle was not called
 			t.Errorf("%s: %v", network, h.handled)
 		}
 	}

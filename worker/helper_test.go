@@ -21,10 +21,10 @@ import (
 	"prefork/ipc"
 )
 
-// envProgram tells the test binary what to be when it is a worker.
+// envProgram is the variable with the program of a worker process.
 const envProgram = "WORKER_TEST_PROGRAM"
 
-// helper is the main of a worker process.
+// helper is the main function of a worker process.
 func helper() int {
 	o := Options{NewLogger: func(string, level string) (*zap.Logger, zap.AtomicLevel, error) {
 		at := zap.NewAtomicLevelAt(zap.InfoLevel)
@@ -36,7 +36,7 @@ func helper() int {
 		o.Handler = echo
 	case "buffered echo":
 		o.Handler = bufferedEcho
-	case "greet": // and wait for the client to go
+	case "greet": // and wait until the client has closed
 		o.Handler = HandlerFunc(func(_ context.Context, c *Conn) error {
 			if _, err := c.Write([]byte("!")); err != nil {
 				return err
@@ -50,7 +50,7 @@ func helper() int {
 			limit := unix.Rlimit{Cur: uint64(openFiles() + 8), Max: 1024}
 			return unix.Setrlimit(unix.RLIMIT_NOFILE, &limit)
 		}
-	case "crash": // in either of the ways that nobody can recover from
+	case "crash": // in one of the ways that recover cannot stop
 		o.Handler = HandlerFunc(func(_ context.Context, c *Conn) error {
 			var b [1]byte
 			if _, err := c.Read(b[:]); err != nil {
@@ -63,7 +63,7 @@ func helper() int {
 			<-c.Draining()
 			return nil
 		})
-	case "family": // says what a program that it starts inherits
+	case "family": // reports what a program that it starts inherits
 		o.Handler = HandlerFunc(func(ctx context.Context, c *Conn) error {
 			out, err := exec.CommandContext(ctx, "/bin/sh", "-c",
 				`ls /proc/self/fd | wc -l; echo "${PREFORK_WORKER-unset}"; grep SigIgn /proc/self/status`).CombinedOutput()
@@ -80,7 +80,7 @@ func helper() int {
 	return status(Run(context.Background(), o))
 }
 
-// status is the exit status for what Run returned.
+// status returns the exit status for the error of Run.
 func status(err error) int {
 	exit := new(ExitError)
 	switch {
@@ -92,7 +92,7 @@ func status(err error) int {
 	return 0
 }
 
-// process is a worker that runs in a process of its own.
+// process is a worker in its own process.
 type process struct {
 	t       testing.TB
 	pid     int
@@ -111,8 +111,8 @@ type process struct {
 	reports []*ipc.Report
 }
 
-// spawn starts a worker as the master does: raw descriptors, its own process
-// group.
+// spawn starts a worker as the master does, with raw descriptors and its own
+// process group.
 func spawn(t testing.TB, program string, cfg Config, board *ipc.Scoreboard, slot int, listeners ...int) *process {
 	t.Helper()
 	mine, theirs, err := ipc.Pair()
@@ -125,7 +125,7 @@ func spawn(t testing.TB, program string, cfg Config, board *ipc.Scoreboard, slot
 		t.Fatal(err)
 	}
 	defer unix.Close(memory)
-	for i := range board.Len() { // the master's list, which knows more
+	for i := range board.Len() { // the master's list, which may have more
 		p.slot.Peers[i/64].Or(1 << (i % 64))
 	}
 	if p.channel, err = ipc.NewChannel(mine); err != nil {
@@ -168,11 +168,11 @@ func spawn(t testing.TB, program string, cfg Config, board *ipc.Scoreboard, slot
 	return p
 }
 
-// end kills the process, if it still runs, and gives back what belongs to it.
+// end kills the process if it still runs and releases its resources.
 func (p *process) end() {
 	p.once.Do(func() {
 		select {
-		case <-p.exited: // its pid may be another's by now
+		case <-p.exited: // its pid may have been reused
 		default:
 			_ = syscall.Kill(p.pid, syscall.SIGKILL)
 		}
@@ -180,7 +180,7 @@ func (p *process) end() {
 		_ = p.channel.Close()
 		<-p.heard
 		if p.t.Failed() {
-			p.t.Logf("worker %d said:\n%s", p.pid, p.said(p.stderr))
+			p.t.Logf("standard error of worker %d:\n%s", p.pid, p.output(p.stderr))
 		}
 		_ = p.stderr.Close()
 		_, _ = p.crash.Close(), p.slot.Close()
@@ -213,7 +213,7 @@ func (p *process) hear() {
 	}
 }
 
-// accept lets the worker take connections once it is ready.
+// accept waits until the worker is ready and lets it accept.
 func (p *process) accept() {
 	p.t.Helper()
 	within(p.t, "ready", p.ready)
@@ -232,8 +232,8 @@ func (p *process) signal(s syscall.Signal) {
 	}
 }
 
-// stop sends SIGSTOP and waits until every thread stands still: until then the
-// worker may go on accepting.
+// stop sends SIGSTOP and waits until every thread has stopped. Until then the
+// worker may still accept.
 func (p *process) stop() {
 	p.t.Helper()
 	p.signal(syscall.SIGSTOP)
@@ -253,15 +253,15 @@ func (p *process) stop() {
 	})
 }
 
-// exit waits for the process's end.
+// exit waits for the end of the process.
 func (p *process) exit() syscall.WaitStatus {
 	p.t.Helper()
 	within(p.t, "the process's end", p.exited)
 	return p.status
 }
 
-// said returns what was written to one of the worker's files.
-func (p *process) said(f *os.File) string {
+// output returns the contents of one of the worker's files.
+func (p *process) output(f *os.File) string {
 	info, err := f.Stat()
 	if err != nil {
 		return err.Error()
@@ -272,10 +272,10 @@ func (p *process) said(f *os.File) string {
 }
 
 func (p *process) logged(message string) int {
-	return strings.Count(p.said(p.stderr), `"msg":"`+message+`"`)
+	return strings.Count(p.output(p.stderr), `"msg":"`+message+`"`)
 }
 
-// crewOf starts n workers that share one listener and accept.
+// crewOf starts n accepting workers that share a listener.
 func crewOf(t testing.TB, n int, program string, cfg Config) (workers []*process, addr string) {
 	t.Helper()
 	board, err := ipc.NewScoreboard(n)

@@ -12,7 +12,8 @@ import (
 
 type ctxKey string
 
-// pool is what a program opens in WorkerStart; its diary has the order.
+// pool is a resource that a program opens in WorkerStart. Its diary records the
+// order of calls.
 type pool struct {
 	diary
 	hooks Hooks
@@ -38,7 +39,7 @@ func newPool() *pool {
 	return p
 }
 
-// ended returns a Handler that notes the end of its connection.
+// ended returns a Handler that records the end of its connection.
 func (p *pool) ended() Handler {
 	return HandlerFunc(func(_ context.Context, c *Conn) error {
 		defer p.note("ended")
@@ -192,7 +193,7 @@ func TestContextsComeFromTheHooks(t *testing.T) {
 			t.Errorf("%s is %v in the handler's context, want %v", key, got, want)
 		}
 	}
-	r.send(&ipc.Drain{TimeoutMS: 1}) // which ends it as any other
+	r.send(&ipc.Drain{TimeoutMS: 1}) // which ends it like any other worker
 	expectEOF(t, first)
 	if cause := context.Cause(ctx); !errors.Is(cause, ErrDrainDeadline) {
 		t.Errorf("the handler's context ended with %v", cause)

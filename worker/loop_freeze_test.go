@@ -13,8 +13,8 @@ import (
 	"prefork/ipc"
 )
 
-// A paused container is continued later than the drain's deadline: its clients
-// have what was left of it.
+// A paused container continues after the drain deadline. Its clients then have
+// the time that was left before the pause.
 func TestAFreezeDoesNotShortenADrain(t *testing.T) {
 	workers, addr := crewOf(t, 1, "echo", Config{DrainIdle: time.Second})
 	w, c := workers[0], dial(t, addr)
@@ -30,7 +30,7 @@ func TestAFreezeDoesNotShortenADrain(t *testing.T) {
 	for begin := time.Now(); time.Since(begin) < cutGrace+300*time.Millisecond; {
 		ask(t, c, "x", "x")
 	}
-	expectEOF(t, c) // it has fallen silent
+	expectEOF(t, c) // the client is idle now
 	if status := w.exit(); status.ExitStatus() != 0 {
 		t.Errorf("exit status %d", status.ExitStatus())
 	}
@@ -81,8 +81,9 @@ func TestAFreezeDoesNotCountAsIdle(t *testing.T) {
 	}
 }
 
-// Bytes that came in a freeze are there when the read's time is over. They may
-// come a moment after the write, so the read is repeated as a handler would.
+// Bytes that arrive during a freeze are in the socket when the deadline of the
+// read has passed. They may arrive a moment after the write, so the read is
+// repeated.
 func TestReadTimeoutReturnsBytesThatCameInAFreeze(t *testing.T) {
 	eachNetwork(t, func(t *testing.T, c *Conn, client net.Conn) {
 		c.table.cfg.ReadTimeout = time.Nanosecond // over before any system call
@@ -102,7 +103,7 @@ func TestReadTimeoutReturnsBytesThatCameInAFreeze(t *testing.T) {
 		if _, err := client.Write([]byte("x")); err != nil {
 			t.Fatal(err)
 		}
-		_, err = c.Read(got) // as net.Conn has it: a deadline that has passed reads nothing
+		_, err = c.Read(got) // as for any net.Conn, a read after its deadline returns nothing
 		wantTimeout(t, err)
 		if !errors.Is(err, os.ErrDeadlineExceeded) {
 			t.Errorf("%v", err)

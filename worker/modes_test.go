@@ -72,22 +72,22 @@ func TestMaxConnectionsLeavesTheRestQueued(t *testing.T) {
 	ask(t, b, "b", "b")
 	c := r.dial(0)
 	eventually(t, "the third to queue", func() bool { return r.queued(0) == 1 })
-	for range 2 { // the loop, which would have taken it
+	for range 2 { // the loop, which would have accepted it
 		last := r.slot.Beat.Load()
 		eventually(t, "another turn of the loop", func() bool { return r.slot.Beat.Load() != last })
 	}
 	if n := r.slot.Active.Load(); n != 2 || r.queued(0) != 1 {
 		t.Fatalf("%d active and %d queued, want 2 and 1", n, r.queued(0))
 	}
-	r.hasState(ipc.Paused) // so that the master can tell that the pool is full
+	r.hasState(ipc.Paused) // so that the master knows that the pool is full
 	_ = a.Close()
 	ask(t, c, "c", "c")
 	_ = c.Close()
 	r.hasState(ipc.Accepting)
 }
 
-// TestConnectionThatEndsMakesRoomAtOnce gives 200 connections less time than they would
-// need if each waited for the loop's next tick.
+// TestConnectionThatEndsMakesRoomAtOnce gives 200 connections less time than
+// they would need if each waited for the next tick of the loop.
 func TestConnectionThatEndsMakesRoomAtOnce(t *testing.T) {
 	r := start(t, Config{Mode: Sequential, PollInterval: time.Second}, Options{Handler: HandlerFunc(func(_ context.Context, c *Conn) error {
 		_, err := c.Write([]byte("!"))

@@ -17,7 +17,7 @@ import (
 	"prefork/worker/poll"
 )
 
-// busiest returns the largest of the workers' figures over their mean.
+// busiest returns the ratio of the largest figure to the mean.
 func busiest(workers []*process, figure func(*ipc.Slot) int) (ratio float64, figures []int) {
 	sum := 0
 	for _, w := range workers {
@@ -28,8 +28,7 @@ func busiest(workers []*process, figure func(*ipc.Slot) int) (ratio float64, fig
 	return float64(slices.Max(figures)) * float64(len(workers)) / float64(sum), figures
 }
 
-// turns waits until an idle worker's loop has turned so many times, and thus
-// ticked.
+// turns waits until an idle worker's loop has ticked so many times.
 func turns(t *testing.T, s *ipc.Slot, n int) {
 	t.Helper()
 	for range n {
@@ -86,8 +85,8 @@ func TestNewWorkerCatchesUp(t *testing.T) {
 	for range 40 {
 		expect(t, dial(t, addr), "!")
 	}
-	// 50 and 50 would be perfect; without the gate the old one takes half of
-	// the 40 and has 80.
+	// 50 and 50 would be perfect. Without the gate the old worker gets half of
+	// the 40 connections and has 80.
 	if n := fresh.slot.Active.Load(); n < 35 {
 		t.Errorf("the fresh worker has %d of the last 40", n)
 	}
@@ -109,7 +108,7 @@ func TestStoppedWorkerGetsNoNewConnections(t *testing.T) {
 	for i := range 12 {
 		w := workers[i%4]
 		w.stop()
-		connect(5) // while its siblings still believe in it
+		connect(5) // while its siblings still count on it
 		w.signal(syscall.SIGCONT)
 	}
 	t.Logf("worst connection while workers were stopped and continued: %v", worst)
@@ -122,7 +121,7 @@ func TestStoppedWorkerGetsNoNewConnections(t *testing.T) {
 	connect(150)
 	t.Logf("150 connections beside a stopped worker: %v each, %v the worst", time.Since(begin)/150, worst)
 	if n := w.slot.Accepted.Load(); n != held {
-		t.Errorf("the stopped worker took %d connections", n-held)
+		t.Errorf("the stopped worker accepted %d connections", n-held)
 	}
 	ratio, figures := busiest([]*process{workers[0], workers[1], workers[3]},
 		func(s *ipc.Slot) int { return int(s.Active.Load()) })
@@ -132,8 +131,8 @@ func TestStoppedWorkerGetsNoNewConnections(t *testing.T) {
 	w.signal(syscall.SIGCONT)
 }
 
-// TestATickFindsAConnectionWhoseWakeUpWasLost plays a sibling that is woken for a connection and
-// never takes it.
+// TestATickFindsAConnectionWhoseWakeUpWasLost imitates a sibling that is woken
+// for a connection and does not accept it.
 func TestATickFindsAConnectionWhoseWakeUpWasLost(t *testing.T) {
 	r := accepting(t, Config{PollInterval: time.Second}, Options{Handler: echo})
 	p, err := poll.New(poll.Epoll)
@@ -153,7 +152,7 @@ func TestATickFindsAConnectionWhoseWakeUpWasLost(t *testing.T) {
 		}
 		woken <- err
 	}()
-	// After a tick the worker stands behind us in the queue.
+	// After a tick the worker is behind the test in the kernel's wait queue.
 	turns(t, r.slot, 3)
 	c := r.dial(0)
 	if err := within(t, "our wake-up", woken); err != nil {
@@ -174,14 +173,14 @@ func TestOutOfDescriptorsPausesAcceptAndLogsOnce(t *testing.T) {
 	if served == 0 || served >= len(conns) {
 		t.Fatalf("serves %d of %d", served, len(conns))
 	}
-	for i, c := range conns { // those that wait are served as the others leave
+	for i, c := range conns { // queued ones are served when the others close
 		ask(t, c, "x", "x")
 		_ = c.Close()
 		_ = i
 	}
 	eventually(t, "the resumption", func() bool { return w.logged("accept resumed") == 1 })
 	if n := w.logged("accept paused, out of descriptors"); n != 1 {
-		t.Errorf("said %d times that it paused", n)
+		t.Errorf("logged %d times that it paused, want once", n)
 	}
 	ask(t, dial(t, addr), "x", "x")
 }
@@ -199,7 +198,7 @@ func TestTermDrainsTheWorkerAndOtherSignalsDoNot(t *testing.T) {
 	w.signal(syscall.SIGTERM)
 	eventually(t, "the report", func() bool { return w.logged("got SIGTERM, waiting for the master") == 1 })
 	ask(t, c, "x", "x")
-	ask(t, dial(t, addr), "x", "x") // it serves on until the master has decided
+	ask(t, dial(t, addr), "x", "x") // it serves until the master has decided
 	if err := w.channel.Send(&ipc.Drain{TimeoutMS: long}); err != nil {
 		t.Fatal(err)
 	}
@@ -209,7 +208,7 @@ func TestTermDrainsTheWorkerAndOtherSignalsDoNot(t *testing.T) {
 	}
 }
 
-// TERM goes to a whole server again and again while it ends, as systemd does.
+// systemd may send TERM to the whole server repeatedly while it ends.
 func TestTermDoesNotKillAWorkerThatEnds(t *testing.T) {
 	workers, _ := crewOf(t, 8, "echo", Config{})
 	for _, w := range workers {
@@ -221,7 +220,7 @@ func TestTermDoesNotKillAWorkerThatEnds(t *testing.T) {
 			case <-w.exited:
 				ended = true
 			default:
-				_ = syscall.Kill(w.pid, syscall.SIGTERM) // may have gone
+				_ = syscall.Kill(w.pid, syscall.SIGTERM) // may have exited
 			}
 		}
 		if !w.status.Exited() || w.status.ExitStatus() != 0 {
@@ -271,8 +270,8 @@ func TestCrashIsInTheCrashFile(t *testing.T) {
 		if s := w.exit(); s.Exited() && s.ExitStatus() == 0 {
 			t.Errorf("status %v", s)
 		}
-		if text := w.said(w.crash); !strings.Contains(text, want) {
-			t.Errorf("the crash file says %q, want %q in it", text, want)
+		if text := w.output(w.crash); !strings.Contains(text, want) {
+			t.Errorf("the crash file has %q, want %q in it", text, want)
 		}
 	}
 }
@@ -282,7 +281,7 @@ func TestDumpIsWrittenByAWorkerProcess(t *testing.T) {
 	if err := workers[0].channel.Send(&ipc.Dump{}); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the dump", func() bool { return strings.Contains(workers[0].said(workers[0].crash), "goroutine ") })
+	eventually(t, "the dump", func() bool { return strings.Contains(workers[0].output(workers[0].crash), "goroutine ") })
 }
 
 func TestReopenMovesStandardError(t *testing.T) {
@@ -296,9 +295,9 @@ func TestReopenMovesStandardError(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, "a line in the new log", func() bool {
-		return strings.Contains(workers[0].said(fresh), "log level not changed")
+		return strings.Contains(workers[0].output(fresh), "log level not changed")
 	})
-	if strings.Contains(workers[0].said(workers[0].stderr), "log level not changed") {
+	if strings.Contains(workers[0].output(workers[0].stderr), "log level not changed") {
 		t.Error("the old log has it, too")
 	}
 }
@@ -315,7 +314,7 @@ func TestProgramsStartedByAWorkerInheritNothing(t *testing.T) {
 	if len(lines) != 4 || lines[0] != "4" || lines[1] != "unset" {
 		t.Fatalf("a child sees %q, want 4 descriptors and no PREFORK_WORKER", out)
 	}
-	// TTIN and TTOU are ignored for good; PIPE, HUP and INT must not be.
+	// TTIN and TTOU stay ignored. PIPE, HUP and INT must not be ignored.
 	for _, s := range []syscall.Signal{syscall.SIGPIPE, syscall.SIGHUP, syscall.SIGINT} {
 		if mask := parseHex(t, lines[3]); mask&(1<<(s-1)) != 0 {
 			t.Errorf("a child ignores %v", s)

@@ -50,7 +50,7 @@ func expect(t testing.TB, c net.Conn, answer string) {
 	}
 }
 
-// expectEOF expects that the other side has closed in good order.
+// expectEOF expects that the other side has closed without a reset.
 func expectEOF(t testing.TB, c net.Conn) {
 	t.Helper()
 	var b [64]byte

@@ -22,10 +22,10 @@ import (
 	"prefork/ipc"
 )
 
-// patience is how long a test waits for what must come.
+// patience is the limit of every wait.
 const patience = 10 * time.Second
 
-// TestMain is a worker if a test has started it as one.
+// TestMain runs a worker if a test has started the process as one.
 func TestMain(m *testing.M) {
 	if Inherited() {
 		os.Exit(helper())
@@ -44,8 +44,8 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// listen makes a listening socket as the master does: raw and non-blocking.
-// An address with a slash is a unix socket's path.
+// listen opens a listening socket as the master does: raw and non-blocking. An
+// address with a slash is the path of a Unix socket.
 func listen(t testing.TB, address string) (fd int, addr string) {
 	t.Helper()
 	network := "tcp"
@@ -73,11 +73,11 @@ func listen(t testing.TB, address string) (fd int, addr string) {
 	return fd, l.Addr().String()
 }
 
-// rig is the master's end of one worker that runs in this process.
+// rig is the master's end of a worker in this process.
 type rig struct {
 	t       testing.TB
 	channel *ipc.Channel
-	fd      int // the channel's
+	fd      int // of the channel
 	board   *ipc.Scoreboard
 	slot    *ipc.Slot
 	crash   *os.File
@@ -86,17 +86,17 @@ type rig struct {
 	addrs   []string // of the listeners, named l0, l1 …
 	cancel  context.CancelFunc
 
-	done chan struct{} // the worker has returned
-	err  error         // what; valid after done
+	done chan struct{} // closed when the worker has returned
+	err  error         // its error; valid after done
 
 	mu       sync.Mutex
 	messages []ipc.Message
 }
 
-// idleTick keeps the tests quick.
+// idleTick is short, so that the tests are fast.
 const idleTick = 5 * time.Millisecond
 
-// start starts a worker and waits for its Ready. It accepts nothing yet.
+// start starts a worker and waits for Ready. The worker does not accept yet.
 func start(t testing.TB, cfg Config, o Options, addresses ...string) *rig {
 	t.Helper()
 	r := launch(t, cfg, o, addresses...)
@@ -104,7 +104,7 @@ func start(t testing.TB, cfg Config, o Options, addresses ...string) *rig {
 	return r
 }
 
-// accepting is start for a worker that accepts.
+// accepting starts a worker that accepts.
 func accepting(t testing.TB, cfg Config, o Options, addresses ...string) *rig {
 	t.Helper()
 	r := start(t, cfg, o, addresses...)
@@ -165,7 +165,7 @@ func launch(t testing.TB, cfg Config, o Options, addresses ...string) *rig {
 	return r
 }
 
-// open makes what a worker inherits.
+// open opens what a worker inherits.
 func (r *rig) open(hello *ipc.Hello, addresses []string) (in inheritance, listeners []int) {
 	t := r.t
 	mine, theirs, err := ipc.Pair()
@@ -217,7 +217,7 @@ func mustJSON(t testing.TB, v any) json.RawMessage {
 	return b
 }
 
-// hear collects what the worker says.
+// hear collects the messages of the worker.
 func (r *rig) hear() {
 	for {
 		m, _, err := r.channel.Receive()
@@ -233,7 +233,7 @@ func (r *rig) hear() {
 	}
 }
 
-// got returns the first message of a type that the worker has sent, or nil.
+// got returns the worker's first message of a type, or nil.
 func got[M ipc.Message](r *rig) (m M) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -252,14 +252,14 @@ func (r *rig) send(m ipc.Message, fds ...int) {
 	}
 }
 
-// wait waits for the worker to return.
+// wait waits until the worker has returned.
 func (r *rig) wait() error {
 	r.t.Helper()
 	within(r.t, "the worker's end", r.done)
 	return r.err
 }
 
-// logged waits until a line with that message is in the worker's log.
+// logged waits until the worker's log has a line with that message.
 func (r *rig) logged(message string) observer.LoggedEntry {
 	r.t.Helper()
 	eventually(r.t, fmt.Sprintf("log line %q", message), func() bool {

@@ -9,16 +9,17 @@ import (
 	"time"
 )
 
-// settled waits until no goroutine of this package and no descriptor is left.
+// settled waits until all goroutines of this package have ended and all
+// descriptors are closed.
 func settled(files int) error {
 	var stacks string
 	var now int
 	ok := waitFor(func() bool {
 		buf := make([]byte, 1<<20)
 		stacks = string(buf[:runtime.Stack(buf, true)])
-		_, others, _ := strings.Cut(stacks, "\n\n") // the first is this one
+		_, others, _ := strings.Cut(stacks, "\n\n") // the first is this goroutine
 		now = openFiles()
-		// Two more are Go's own netpoller, made on demand.
+		// Go's netpoller opens two more when it is first used.
 		return !strings.Contains(others, "prefork/worker.") && now <= files+2
 	})
 	if ok {
@@ -44,13 +45,13 @@ func openFiles() int {
 	return len(entries)
 }
 
-// waitFor asks again and again until f holds or patience ends.
+// waitFor calls f repeatedly until it returns true or patience is over.
 func waitFor(f func() bool) bool {
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); {
 		if f() {
 			return true
 		}
-		<-time.After(time.Millisecond) // between two looks, not instead of one
+		<-time.After(time.Millisecond) // between two calls of f
 	}
 	return f()
 }
@@ -62,7 +63,7 @@ func eventually(t testing.TB, what string, f func() bool) {
 	}
 }
 
-// within fails the test if ch brings nothing in time.
+// within receives from ch, or fails the test after patience.
 func within[T any](t testing.TB, what string, ch <-chan T) T {
 	t.Helper()
 	select {

@@ -17,7 +17,7 @@ func failed(t *testing.T, cfg Config, o Options) (*ipc.Failed, error) {
 	err := r.wait()
 	eventually(t, "failed", func() bool { return got[*ipc.Failed](r) != nil })
 	if got[*ipc.Ready](r) != nil {
-		t.Error("said ready as well")
+		t.Error("the worker also reported ready")
 	}
 	return got[*ipc.Failed](r), err
 }
@@ -49,7 +49,7 @@ func TestBadConfigurationIsFatal(t *testing.T) {
 	}
 }
 
-// Another try may go better: the master must not give up for good.
+// Another attempt may succeed, so the master must try again.
 func TestPanicInConfigureIsNoConfigurationError(t *testing.T) {
 	m, err := failed(t, Config{}, Options{Configure: func(json.RawMessage, *Options) error { panic("dear me") }})
 	if exit := new(ExitError); !errors.As(err, &exit) || exit.Code != 1 || m.Code != 1 || !strings.Contains(m.Message, "dear me") {
@@ -57,8 +57,7 @@ func TestPanicInConfigureIsNoConfigurationError(t *testing.T) {
 	}
 }
 
-// A worker that still sets itself up must hear that it is to leave: the death
-// of its master, above all, will not be told twice.
+// A worker must notice a stop or its master's death during its set-up.
 func TestWorkerCanBeStoppedDuringItsSetUp(t *testing.T) {
 	for name, tell := range map[string]func(r *rig){
 		"master gone": func(r *rig) { _ = r.channel.Close() },
@@ -81,7 +80,7 @@ func TestWorkerCanBeStoppedDuringItsSetUp(t *testing.T) {
 	}
 }
 
-// logTaker is a Service that only wants the access log.
+// logTaker is a Service that only uses the access log.
 type logTaker struct{ given chan struct{} }
 
 func (*logTaker) Serve(net.Listener) error { return nil }
@@ -90,7 +89,7 @@ func (*logTaker) Drain(context.Context) error { return nil }
 
 func (s *logTaker) HandleAccessLog(AccessLog) { close(s.given) }
 
-// What the set-up of a worker that leaves still writes to must be there.
+// A worker that exits must not unmap memory to which its set-up still writes.
 func TestSetUpMayEndAfterRunHasReturned(t *testing.T) {
 	begun, release := make(chan struct{}), make(chan struct{})
 	taker := &logTaker{make(chan struct{})}
@@ -131,6 +130,6 @@ func TestRunNeedsAMaster(t *testing.T) {
 		t.Fatal("ran without a master")
 	}
 	if Inherited() {
-		t.Error("a test process takes itself for a worker")
+		t.Error("a test process counts as a worker")
 	}
 }

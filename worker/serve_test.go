@@ -15,12 +15,12 @@ import (
 	"prefork/ipc"
 )
 
-// diary is a program that notes which of its methods is called.
+// diary is a program that records the calls of its methods.
 type diary struct {
 	mu      sync.Mutex
 	entries []string
 
-	verify bool // the answer
+	verify bool // the result of VerifyRequest
 	body   func(ctx context.Context, c *Conn) error
 	setup  error
 	finish func() error
@@ -67,7 +67,7 @@ func (d *diary) HandleError(_ context.Context, _ *Conn, err error) {
 	d.note("error: " + err.Error())
 }
 
-// hooks are those of its methods that are hooks.
+// hooks returns its methods as hooks.
 func (d *diary) hooks() Hooks {
 	return Hooks{VerifyRequest: d.VerifyRequest, HandleError: d.HandleError}
 }
@@ -129,7 +129,7 @@ func TestFinishRunsWhateverHandleDoes(t *testing.T) {
 	}
 }
 
-// A client that makes the handler fail again and again must not fill the disk.
+// A client that makes the handler fail repeatedly must not fill the disk.
 func TestFailuresOfClientsAreLoggedUpToALimit(t *testing.T) {
 	for name, body := range map[string]HandlerFunc{
 		"fails":  func(context.Context, *Conn) error { return errors.New("bad day") },
@@ -193,7 +193,7 @@ func TestHandlerThatReturnsEOFHasNotFailed(t *testing.T) {
 	eventually(t, "the count", func() bool { return r.slot.Handled.Load() == 1 })
 }
 
-// brittle panics in each hook by turns.
+// brittle panics in each hook in turn.
 type brittle struct {
 	BaseHandler
 	verify, process, fail bool
@@ -234,7 +234,7 @@ func TestPanicInAHookClosesOneConnection(t *testing.T) {
 			t.Errorf("%+v: accepted %d, want 3", b, n)
 		}
 		if n := r.slot.Rejected.Load(); b.verify && n != 3 {
-			t.Errorf("rejected %d of 3 whose verification panicked", n)
+			t.Errorf("rejected %d connections whose verification panicked, want 3", n)
 		}
 	}
 }
@@ -306,7 +306,7 @@ func TestTimeoutNeedsAFreeWorker(t *testing.T) {
 	busy := r.dial(0)
 	r.send(&ipc.Resume{})
 	ask(t, busy, "x", "x")
-	poke(timeouts) // whatever came before the connection
+	poke(timeouts) // the calls before the connection
 	<-timeouts
 	ticks := r.slot.Beat.Load() + int64(20*time.Millisecond)
 	eventually(t, "twenty ticks", func() bool { return r.slot.Beat.Load() > ticks })
@@ -332,7 +332,7 @@ func TestAnswerSurvivesUnreadInput(t *testing.T) {
 		if _, err := c.Write(make([]byte, 100<<10)); err != nil {
 			t.Fatal(err)
 		}
-		r.hasActive(0) // a connection that lingers is not in hand
+		r.hasActive(0) // a lingering connection is not active
 		got, err := io.ReadAll(c)
 		if err != nil || string(got) != answer {
 			t.Fatalf("%s: client read %q, %v; want %q", address, got, err, answer)
@@ -351,8 +351,8 @@ func TestCompleteAnswerDoesNotLinger(t *testing.T) {
 		t.Fatalf("client read %q, %v", got, err)
 	}
 	r.hasActive(0)
-	// The socket is closed, although the client has not closed its side: what
-	// it sends now is refused.
+	// The socket is closed although the client has not closed its side, so what
+	// the client sends is refused.
 	eventually(t, "a reset", func() bool {
 		_, err := c.Write([]byte("x"))
 		return err != nil

@@ -21,7 +21,7 @@ import (
 	"prefork/ipc"
 )
 
-// web is a Service around net/http, in its plainest form.
+// web is a simple Service around net/http.
 type web struct {
 	server *http.Server
 	tls    *tls.Config
@@ -58,7 +58,7 @@ func (w *web) Drain(context.Context) error {
 	return nil
 }
 
-// closedService ends at once.
+// closedService is a Service that ends at once.
 type closedService struct{ err error }
 
 func (s *closedService) Serve(net.Listener) error    { return s.err }
@@ -161,7 +161,7 @@ func certificate(t *testing.T) (tls.Certificate, *x509.CertPool) {
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, pool
 }
 
-// hand is a Service that gives its test whatever it accepts.
+// hand is a Service that passes accepted connections to the test.
 type hand struct {
 	conns   chan *Conn
 	refused chan error
@@ -297,7 +297,7 @@ func TestServiceThatEndsEarlyEndsTheWorker(t *testing.T) {
 	}
 }
 
-// stubborn accepts nothing.
+// stubborn is a Service that does not accept.
 type stubborn struct{ end chan struct{} }
 
 func (s *stubborn) Serve(net.Listener) error    { <-s.end; return nil }
@@ -322,7 +322,7 @@ func TestAcceptReturnsQueuedConnectionsAfterClose(t *testing.T) {
 	c, _ := connPair(t, "tcp", Config{})
 	v := newServiceListener(c.table, c.LocalAddr())
 	v.push(c)
-	c.forService = false // no table holds it
+	c.forService = false // no table has it
 	if err := v.Close(); err != nil {
 		t.Fatal(err)
 	}

@@ -11,7 +11,7 @@ import (
 	"prefork/internal/needtool"
 )
 
-// each runs one promise against every poller.
+// each runs a test with every poller.
 func each(t *testing.T, f func(t *testing.T, p Poller)) {
 	for _, name := range Names() {
 		t.Run(name, func(t *testing.T) {
@@ -46,7 +46,7 @@ func signal(t *testing.T, fd int) {
 	}
 }
 
-// look waits until something is ready, for a moment may pass without.
+// look waits until something is ready, which may take a moment.
 func look(t *testing.T, p Poller) []int {
 	t.Helper()
 	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); {
@@ -176,7 +176,7 @@ func TestWaitReportsEventsThatArriveWhileItWaits(t *testing.T) {
 		if err := p.Add(fd); err != nil {
 			t.Fatal(err)
 		}
-		for range 3 { // the later rounds start hot
+		for range 3 { // in later rounds the descriptor is ready from the start
 			done := make(chan error, 1)
 			go func() {
 				_, err := unix.Write(fd, []byte{1, 0, 0, 0, 0, 0, 0, 0})

@@ -15,11 +15,11 @@ import (
 	"prefork/internal/needtool"
 )
 
-// waiter is a goroutine that waits in a poller on a thread of its own.
+// waiter is a goroutine that waits in a poller on its own thread.
 type waiter struct {
 	t   *testing.T
 	tid int
-	got chan result // of each Wait
+	got chan result // the results of Wait
 }
 
 type result struct {
@@ -27,7 +27,7 @@ type result struct {
 	err   error
 }
 
-// wait calls Wait without a timeout until something is ready, or it fails.
+// wait calls Wait without a timeout until something is ready or it fails.
 func wait(t *testing.T, p Poller) *waiter {
 	t.Helper()
 	w, tid := &waiter{t: t, got: make(chan result, 100)}, make(chan int)
@@ -59,8 +59,8 @@ func (w *waiter) next() result {
 	}
 }
 
-// asleep waits until the thread sleeps in a system call, and not in futex(2),
-// where the scheduler parks it.
+// asleep waits until the thread sleeps in a system call other than futex(2), in
+// which the scheduler parks it.
 func (w *waiter) asleep() {
 	w.t.Helper()
 	path := fmt.Sprintf("/proc/self/task/%d/syscall", w.tid)
@@ -69,15 +69,15 @@ func (w *waiter) asleep() {
 		if err != nil {
 			needtool.Skip(w.t, "the kernel does not say where a thread waits: %v", err)
 		}
-		number, _, sleeps := strings.Cut(string(text), " ") // or the word running
+		number, _, sleeps := strings.Cut(string(text), " ") // or the word "running"
 		if n, err := strconv.Atoi(number); err == nil && sleeps && n >= 0 && n != unix.SYS_FUTEX {
 			return
 		}
 	}
-	w.t.Fatal("the thread does not come to wait")
+	w.t.Fatal("the thread does not wait")
 }
 
-// Go's scheduler interrupts threads with a signal, and anybody may send one.
+// Go's scheduler interrupts threads with a signal.
 func TestASignalIsNoError(t *testing.T) {
 	each(t, func(t *testing.T, p Poller) {
 		fd := eventFD(t)
