@@ -37,7 +37,7 @@ func BenchmarkDecode(b *testing.B) {
 	}
 }
 
-// BenchmarkSendReceive is one message through the kernel, the codec included.
+// BenchmarkSendReceive measures one message through the codec and the kernel.
 func BenchmarkSendReceive(b *testing.B) {
 	x, y := pair(b)
 	m := &Report{HeapBytes: 1 << 20, Goroutines: 12}
@@ -52,7 +52,7 @@ func BenchmarkSendReceive(b *testing.B) {
 	}
 }
 
-// BenchmarkCount is what the scoreboard adds to a connection.
+// BenchmarkCount measures the counters of one connection.
 func BenchmarkCount(b *testing.B) {
 	s, _ := memory(b)
 	p := board(b, 2).Peer(1)
@@ -68,7 +68,7 @@ func BenchmarkCount(b *testing.B) {
 	}
 }
 
-// BenchmarkNewSlot is what a worker's memory adds to its start.
+// BenchmarkNewSlot measures the creation of a worker's memory.
 func BenchmarkNewSlot(b *testing.B) {
 	for b.Loop() {
 		s, fd, err := NewSlot()

@@ -114,7 +114,7 @@ func TestTheMasterRefusesAWorkersDescriptors(t *testing.T) {
 	}
 }
 
-// helperFewDescriptors receives a descriptor that it has no room for.
+// helperFewDescriptors receives a descriptor beyond its limit of open files.
 func helperFewDescriptors() error {
 	ms, ws, err := Pair()
 	if err != nil {
@@ -131,8 +131,8 @@ func helperFewDescriptors() error {
 	if err := errors.Join(a.Send(&Reopen{}, 1), a.Send(&Ready{})); err != nil {
 		return err
 	}
-	// The limit is one above the highest descriptor, so none is free below
-	// it once the gaps are filled.
+	// The limit is one above the highest descriptor. When the gaps are filled, no
+	// descriptor is free.
 	limit := unix.Rlimit{Cur: uint64(ws) + 1, Max: uint64(ws) + 1}
 	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
 		return err
@@ -153,7 +153,7 @@ func TestADescriptorWithoutRoomIsAnErrorAndNotTheEnd(t *testing.T) {
 		t.Errorf("the error is %q", got)
 	}
 	if got := h.line(); got != "ready [] <nil>" {
-		t.Errorf("then came %q", got)
+		t.Errorf("the next message is %q", got)
 	}
 	h.wait()
 }

@@ -122,7 +122,7 @@ func TestAClosedPeerIsEOF(t *testing.T) {
 	expectEOF(t, b)
 	for range 2 {
 		if err := b.Send(&Stop{}); !errors.Is(err, unix.EPIPE) {
-			t.Errorf("sending to nobody: %v, want EPIPE", err)
+			t.Errorf("sending to a closed peer: %v, want EPIPE", err)
 		}
 	}
 }
@@ -156,12 +156,12 @@ func TestEOFWakesAReceiverThatWaits(t *testing.T) {
 			t.Errorf("got %v, want io.EOF", err)
 		}
 	case <-time.After(patience):
-		t.Error("waited for EOF, none came")
+		t.Error("waited for EOF in vain")
 	}
 }
 
-// The kernel reports a peer that left messages unread with ECONNRESET, before
-// what that peer had sent. Its reason for leaving must not be lost.
+// If a peer closes with unread messages, the kernel reports ECONNRESET before
+// the messages that the peer has sent. They must not be lost.
 func TestMessagesOfADeadPeerAreReadEvenIfItLeftSomeUnread(t *testing.T) {
 	a, b := pair(t)
 	if err := a.Send(&LogLevel{Level: "debug"}); err != nil {
@@ -233,8 +233,7 @@ func TestAClosedChannelReturnsAnError(t *testing.T) {
 		_, _, err := a.Receive()
 		got <- err
 	}()
-	// The round trip proves nothing about the goroutine, which may wait
-	// already or not: both must end the same way.
+	// The goroutine may wait already or not. Both must end the same way.
 	if err := a.Send(&Ready{}); err != nil {
 		t.Fatal(err)
 	}
@@ -274,7 +273,7 @@ func TestNewChannelRefusesOtherDescriptors(t *testing.T) {
 	defer closeAll([]int{tcp})
 	for _, fd := range []int{-1, stream[0], tcp, int(scratch(t).Fd())} {
 		if c, err := NewChannel(fd); err == nil || c != nil {
-			t.Errorf("descriptor %d became a channel", fd)
+			t.Errorf("NewChannel accepted descriptor %d", fd)
 		}
 		if _, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); fd >= 0 && err != nil {
 			t.Errorf("descriptor %d was closed", fd)

@@ -17,13 +17,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// patience bounds every wait of these tests. Nothing is expected to take it.
+// patience is the limit of every wait.
 const patience = 20 * time.Second
 
-// helperEnv makes the test binary impersonate another process.
+// helperEnv makes the test binary run a helper.
 const helperEnv = "PREFORK_IPC_HELPER"
 
-// helpers are the processes that the test binary can be.
+// helpers are the processes that the test binary can run as.
 var helpers = map[string]func() error{
 	"worker":   helperWorker,
 	"writer":   helperWriter,
@@ -55,15 +55,15 @@ type helper struct {
 	err *strings.Builder
 }
 
-// startHelper runs the test binary as the named helper, which inherits files
-// from descriptor 3 on. The files stay the caller's.
+// startHelper runs the test binary as a helper. The helper inherits the files
+// from descriptor 3 on. The caller still owns them.
 func startHelper(t *testing.T, name string, files ...*os.File) *helper {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	t.Cleanup(cancel)
 	h := &helper{t: t, err: new(strings.Builder)}
 	h.cmd = exec.CommandContext(ctx, os.Args[0])
-	// The race detector would hold each helper for a second at its end.
+	// The race detector would delay the exit of each helper by a second.
 	h.cmd.Env = append(os.Environ(), helperEnv+"="+name, "GORACE=atexit_sleep_ms=0")
 	h.cmd.ExtraFiles = files
 	h.cmd.Stderr = h.err
@@ -88,7 +88,7 @@ func (h *helper) line() string {
 	return strings.TrimSuffix(s, "\n")
 }
 
-// wait waits for the helper's end, which must be a success.
+// wait waits for the helper's exit, which must be a success.
 func (h *helper) wait() {
 	h.t.Helper()
 	if err := h.cmd.Wait(); err != nil {
@@ -108,7 +108,7 @@ func (h *helper) kill() {
 	}
 }
 
-// pair returns both ends of a channel, closed at the end of the test.
+// pair returns both ends of a channel. They are closed when the test ends.
 func pair(t testing.TB) (a, b *Channel) {
 	t.Helper()
 	m, w, err := Pair()
@@ -138,7 +138,7 @@ type received struct {
 	err error
 }
 
-// receive is Receive that fails the test if it takes too long.
+// receive is Receive with the limit patience.
 func receive(t testing.TB, c *Channel) received {
 	t.Helper()
 	got := make(chan received, 1)
@@ -151,7 +151,7 @@ func receive(t testing.TB, c *Channel) received {
 	case r := <-got:
 		return r
 	case <-time.After(patience):
-		t.Fatal("waited for a message, none came")
+		t.Fatal("waited for a message in vain")
 		return received{}
 	}
 }
@@ -174,8 +174,8 @@ func expectEOF(t testing.TB, c *Channel) {
 	}
 }
 
-// descriptors lists this process's open descriptors with what they are. The
-// one that the listing itself needs is left out.
+// descriptors lists this process's open descriptors with their targets, without
+// the one of the listing itself.
 func descriptors(t testing.TB) []string {
 	t.Helper()
 	const dir = "/proc/self/fd"
@@ -195,7 +195,7 @@ func descriptors(t testing.TB) []string {
 	return list
 }
 
-// noLeak runs f and fails the test if more descriptors are open afterwards.
+// noLeak runs f and fails the test if f leaves descriptors open.
 func noLeak(t *testing.T, f func()) {
 	t.Helper()
 	pair(t) // the runtime opens its poller's descriptors on first use
@@ -206,7 +206,7 @@ func noLeak(t *testing.T, f func()) {
 	}
 }
 
-// scratch returns an open file that closes itself.
+// scratch returns an open file that is closed when the test ends.
 func scratch(t *testing.T) *os.File {
 	t.Helper()
 	f, err := os.Create(filepath.Join(t.TempDir(), "scratch"))
@@ -217,7 +217,7 @@ func scratch(t *testing.T) *os.File {
 	return f
 }
 
-// sendRaw puts a datagram on the wire that Send would not.
+// sendRaw sends any datagram.
 func sendRaw(t *testing.T, c *Channel, data []byte, fds ...int) {
 	t.Helper()
 	var oob []byte

@@ -25,7 +25,7 @@ func board(t testing.TB, n int) *Scoreboard {
 	return s
 }
 
-// reopen maps s once more, over a descriptor of its own.
+// reopen maps s again with a new descriptor.
 func reopen(t *testing.T, s *Scoreboard, n int) *Scoreboard {
 	t.Helper()
 	fd, err := unix.Dup(s.FD())
@@ -131,7 +131,7 @@ func TestAnInheritedScoreboardBecomesCloseOnExec(t *testing.T) {
 	}
 }
 
-// A slot that changes hands shows nothing of the worker before.
+// A slot does not show anything of its previous worker.
 func TestResetClearsThePeer(t *testing.T) {
 	s := board(t, 1)
 	p := s.Peer(0)
@@ -141,11 +141,11 @@ func TestResetClearsThePeer(t *testing.T) {
 	p.Accepted.Store(^uint64(0))
 	p.Reset()
 	if !blank(p) {
-		t.Error("something is left")
+		t.Error("the slot is not empty")
 	}
 }
 
-// blank says whether all of v's memory is zero.
+// blank reports whether all memory of v is zero.
 func blank[T any](v *T) bool {
 	b := unsafe.Slice((*byte)(unsafe.Pointer(v)), unsafe.Sizeof(*v))
 	return !slices.ContainsFunc(b, func(c byte) bool { return c != 0 })

@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The layout is a contract between builds of one ProtocolVersion, and
+// The layout is a contract between builds with the same ProtocolVersion.
 // docs/protocol.md has it as a table.
 func TestTheLayoutOfSharedMemoryIsFixed(t *testing.T) {
 	var s Slot
@@ -47,8 +47,8 @@ func TestTheLayoutOfSharedMemoryIsFixed(t *testing.T) {
 	}
 }
 
-// memory makes a worker's memory, and the file through which another process
-// maps it.
+// memory returns a worker's memory and the file with which another process maps
+// it.
 func memory(t testing.TB) (*Slot, *os.File) {
 	t.Helper()
 	s, fd, err := NewSlot()
@@ -131,9 +131,9 @@ func TestCountersSurviveTheirWriter(t *testing.T) {
 	h := startHelper(t, "writer", file)
 	h.line()
 	for seen := slot.Accepted.Load(); slot.Accepted.Load() < seen+1000; {
-		// The other process adds as fast as it can: seen live, not at its end.
+		// The other process adds as fast as it can, and this one sees it at once.
 		if h.cmd.ProcessState != nil {
-			t.Fatal("the writer has gone")
+			t.Fatal("the writer has exited")
 		}
 	}
 	h.kill()
@@ -142,11 +142,12 @@ func TestCountersSurviveTheirWriter(t *testing.T) {
 		t.Errorf("after the writer's death: accepted %d, pid %d", total, slot.PID.Load())
 	}
 	if beat := slot.Beat.Load(); beat < before-1e9 || beat > Now()+1e9 {
-		t.Errorf("the writer's clock says %d, ours %d to %d", beat, before, Now())
+		t.Errorf("the writer's clock is %d, ours %d to %d", beat, before, Now())
 	}
 }
 
-// helperTruncate tries what would fault everyone who maps the inherited memory.
+// helperTruncate tries to shrink the inherited memory, which would make every
+// process that maps it fault.
 func helperTruncate() error {
 	fmt.Println(unix.Ftruncate(ChannelFD, 0) == unix.EPERM)
 	fmt.Println(unix.Ftruncate(ChannelFD, 1<<20) == unix.EPERM)
@@ -171,8 +172,7 @@ func TestNoWorkerCanChangeTheSizeOfSharedMemory(t *testing.T) {
 	s.Peer(3).Accepted.Add(1)
 }
 
-// inheritable returns a file of its own over the scoreboard, since os/exec
-// wants one.
+// inheritable returns a new *os.File of the scoreboard for os/exec.
 func inheritable(t *testing.T, s *Scoreboard) *os.File {
 	t.Helper()
 	fd, err := unix.FcntlInt(uintptr(s.FD()), unix.F_DUPFD_CLOEXEC, 0)
@@ -203,7 +203,7 @@ func TestNowIsTheMonotonicClock(t *testing.T) {
 		return ts.Nano()
 	}
 	first, now, last := kernel(), Now(), kernel()
-	// Now may lag by what lay between its two readings, and never runs ahead.
+	// Now may be late by the time between the two readings, but never early.
 	if now > last || now < first-int64(time.Second) {
 		t.Errorf("Now is %d between %d and %d", now, first, last)
 	}

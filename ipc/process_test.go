@@ -11,7 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// helperWorker lives a worker's life on the inherited channel.
+// helperWorker sends and receives the messages of a worker's life on the
+// inherited channel.
 func helperWorker() error {
 	c, err := NewChannel(ChannelFD)
 	if err != nil {
@@ -47,7 +48,7 @@ func helperWorker() error {
 	}
 }
 
-// startWorker starts helperWorker and shakes hands with it.
+// startWorker starts helperWorker and does the handshake.
 func startWorker(t *testing.T) (*helper, *Channel) {
 	t.Helper()
 	m, w, err := Pair()
@@ -90,7 +91,7 @@ func TestTwoProcessesExchangeEveryMessageOfAWorker(t *testing.T) {
 	expectEOF(t, c)
 	h.wait()
 	if data, err := os.ReadFile(f.Name()); err != nil || !bytes.Equal(data, []byte("from the worker\n")) {
-		t.Errorf("through the passed descriptor came %q, %v", data, err)
+		t.Errorf("read %q from the passed descriptor, %v", data, err)
 	}
 }
 
@@ -106,7 +107,7 @@ func TestADeadMasterIsEOFToTheWorker(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := h.line(); got != "master gone" {
-		t.Errorf("the worker says %q", got)
+		t.Errorf("the worker printed %q", got)
 	}
 	h.wait()
 }

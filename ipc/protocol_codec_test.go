@@ -10,7 +10,7 @@ import (
 	"unicode/utf8"
 )
 
-// examples has a full message of every type.
+// examples has a message of every type, with every field set.
 var examples = []Message{
 	&Hello{
 		Protocol: ProtocolVersion, Build: "1.2.3", PID: 42, Slot: 3, Slots: 24, Generation: 7,
@@ -75,8 +75,8 @@ func TestExamplesLeaveNoFieldEmpty(t *testing.T) {
 	}
 }
 
-// The bytes are a contract between builds: a change here needs a reason, and
-// one that an old peer would misunderstand a new ProtocolVersion.
+// The bytes are a contract between builds. A change that an old peer would
+// misunderstand needs a new ProtocolVersion.
 func TestTheWireFormatIsFixed(t *testing.T) {
 	for _, test := range []struct {
 		m    Message
@@ -135,7 +135,7 @@ func TestATextOfAnyLengthIsCut(t *testing.T) {
 	}
 }
 
-// bad has datagrams that are no message, and what the error must name.
+// bad has invalid datagrams and the text that the error must contain.
 var bad = []struct{ name, data, want string }{
 	{"empty", "", "empty"},
 	{"garbage", "\x00\xff\x17garbage", `\x17garbage`},
@@ -245,7 +245,7 @@ func FuzzDecode(f *testing.F) {
 		}
 		f.Add(data)
 	}
-	for _, b := range bad[:len(bad)-2] { // the last two are large for a seed
+	for _, b := range bad[:len(bad)-2] { // the last two are too large for a seed
 		f.Add([]byte(b.data))
 	}
 	f.Add([]byte(`{"TYPE":"Hello","type":"hello","body":{"Config":null,"pid":-0,"listeners":[{}]}}`))
@@ -260,7 +260,7 @@ func FuzzDecode(f *testing.F) {
 		}
 		first, err := Encode(m)
 		if errors.Is(err, ErrTooLong) {
-			return // escapes may make a message longer than it came
+			return // escapes may make the encoded message longer
 		}
 		if err != nil {
 			t.Fatalf("%q decodes to %#v, which cannot be encoded: %v", data, m, err)

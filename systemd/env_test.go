@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// envOf makes a lookup of NAME=value entries.
+// envOf returns a lookup function for NAME=value entries.
 func envOf(entries ...string) lookup {
 	return func(name string) (string, bool) {
 		for _, e := range entries {
@@ -19,7 +19,7 @@ func envOf(entries ...string) lookup {
 	}
 }
 
-// wantEnvError checks that err blames the variable and says what to do.
+// wantEnvError checks that err names the variable and contains a remedy.
 func wantEnvError(t *testing.T, err error, variable, says string) {
 	t.Helper()
 	var e *EnvError

@@ -20,12 +20,12 @@ import (
 	"prefork/systemd"
 )
 
-// noExitSleep spares the helper the second for which a process under the race
-// detector lingers at its end.
+// noExitSleep disables the second that a process with the race detector waits at
+// its exit.
 const noExitSleep = "GORACE=atexit_sleep_ms=0"
 
-// activate runs the helper as an activator would: descriptors from 3 on, and a
-// LISTEN_PID that is the helper's own, which the shell's exec arranges.
+// activate runs the helper with descriptors from 3 on and the helper's pid in
+// LISTEN_PID. A shell sets LISTEN_PID and executes the helper.
 func activate(t *testing.T, files []*os.File, env ...string) helperReport {
 	t.Helper()
 	self, err := os.Executable()
@@ -50,12 +50,12 @@ func report(t *testing.T, cmd *exec.Cmd) helperReport {
 	}
 	var r helperReport
 	if err := json.Unmarshal(out, &r); err != nil {
-		t.Fatalf("activated helper said %q: %v", out, err)
+		t.Fatalf("activated helper printed %q: %v", out, err)
 	}
 	return r
 }
 
-// asFile returns a copy of fd for a child; fd stays what it was.
+// asFile returns a copy of fd for a child.
 func asFile(t *testing.T, fd int) *os.File {
 	t.Helper()
 	dup, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
@@ -92,8 +92,8 @@ func TestAnActivatedProcessFindsItsSocketsByName(t *testing.T) {
 
 func TestADescriptorThatWasNotPassedIsReported(t *testing.T) {
 	checkDescriptors(t)
-	// The runtime's own descriptors come to lie after the one that was passed,
-	// so the number must be far beyond.
+	// The runtime opens descriptors after the passed one, so the number must be
+	// much higher.
 	r := activate(t, []*os.File{asFile(t, 0)}, "LISTEN_FDS=200")
 	for _, says := range []string{"LISTEN_FDS", "bad file descriptor"} {
 		if !strings.Contains(r.Error, says) {
@@ -109,11 +109,11 @@ func TestADescriptorThatWasNotPassedIsReported(t *testing.T) {
 }
 
 func TestFilesKeepsTheEnvironmentUnlessTold(t *testing.T) {
-	t.Setenv("LISTEN_PID", strconv.Itoa(os.Getpid()+1)) // not 1, which this process may be
+	t.Setenv("LISTEN_PID", strconv.Itoa(os.Getpid()+1)) // not 1, which may be this process
 	t.Setenv("LISTEN_FDS", "1")
 	for _, unset := range []bool{false, true} {
 		if files, err := systemd.Files(unset); files != nil || err != nil {
-			t.Errorf("somebody else's files: got %v, %v", files, err)
+			t.Errorf("files for another process: got %v, %v", files, err)
 		}
 		if _, there := os.LookupEnv("LISTEN_FDS"); there == unset {
 			t.Errorf("unset %v: LISTEN_FDS there: %v", unset, there)
@@ -122,7 +122,7 @@ func TestFilesKeepsTheEnvironmentUnlessTold(t *testing.T) {
 }
 
 func TestWatchdogIntervalKeepsTheEnvironmentUnlessTold(t *testing.T) {
-	t.Setenv("WATCHDOG_PID", strconv.Itoa(os.Getpid())) // in case this process has one, of somebody else's
+	t.Setenv("WATCHDOG_PID", strconv.Itoa(os.Getpid())) // in case the environment has one for another process
 	t.Setenv("WATCHDOG_USEC", "2000000")
 	for _, unset := range []bool{false, true} {
 		if d, err := systemd.WatchdogInterval(unset); d != 2*time.Second || err != nil {
@@ -167,7 +167,7 @@ func TestTheRealActivatorIsUnderstood(t *testing.T) {
 	}
 }
 
-// awaited is a Writer that tells when a text came. One goroutine writes.
+// awaited is a Writer that reports when a text was written. One goroutine writes.
 type awaited struct {
 	text string
 	got  strings.Builder

@@ -13,7 +13,7 @@ import (
 	"prefork/systemd"
 )
 
-// socket makes a bound socket; sa may be nil.
+// socket opens a socket and binds it to sa, which may be nil.
 func socket(t *testing.T, family, kind int, sa unix.Sockaddr, listen bool) int {
 	t.Helper()
 	fd, err := unix.Socket(family, kind|unix.SOCK_CLOEXEC, 0)
@@ -86,7 +86,7 @@ func TestInspectDescribesEachKindOfSocket(t *testing.T) {
 				t.Errorf("got address %q, want %q", s.Address, test.address)
 			}
 			if !strings.Contains(s.String(), test.says) {
-				t.Errorf("it describes itself as %q, want %q", s, test.says)
+				t.Errorf("description %q, want %q", s, test.says)
 			}
 		})
 	}

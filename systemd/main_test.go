@@ -11,11 +11,11 @@ import (
 	"prefork/systemd"
 )
 
-// helperVariable makes the test binary play an activated service: it prints a
-// helperReport and exits.
+// helperVariable makes the test binary run as an activated service, which prints
+// a helperReport and exits.
 const helperVariable = "SYSTEMD_TEST_HELPER"
 
-// helperReport is what an activated process found.
+// helperReport is what an activated process has found.
 type helperReport struct {
 	Files   []systemd.File
 	Sockets []systemd.Socket
@@ -61,11 +61,11 @@ func activated() helperReport {
 	return r
 }
 
-// checkDescriptors fails the test if it ends with other descriptors than it
-// began with. It must come before whatever cleans up after itself.
+// checkDescriptors fails the test if its open descriptors differ between its
+// start and its end. Call it before any function that registers a Cleanup.
 func checkDescriptors(t *testing.T) {
 	t.Helper()
-	// The first use of the netpoller opens its descriptors for good.
+	// The netpoller opens its descriptors at its first use and keeps them.
 	r, w, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
@@ -98,7 +98,7 @@ func descriptors(t *testing.T) map[string]string {
 	open := map[string]string{}
 	for _, e := range entries {
 		target, err := os.Readlink(dir + "/" + e.Name())
-		if err == nil { // the directory's own descriptor is gone by now
+		if err == nil { // the directory's own descriptor is closed
 			open[e.Name()] = target
 		}
 	}

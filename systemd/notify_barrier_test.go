@@ -12,7 +12,7 @@ import (
 	"prefork/systemd"
 )
 
-// pass waits until the manager has seen all that n sent.
+// pass waits until the manager has received all messages of n.
 func pass(t *testing.T, n *systemd.Notifier) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)

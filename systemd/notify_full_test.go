@@ -14,7 +14,7 @@ import (
 	"prefork/systemd"
 )
 
-// deafManager is a notification socket that nobody reads.
+// deafManager opens a notification socket that is never read.
 func deafManager(t *testing.T, path string) *net.UnixConn {
 	t.Helper()
 	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Net: "unixgram", Name: path})
@@ -36,7 +36,7 @@ func fill(t *testing.T, n *systemd.Notifier) {
 			t.Fatal(err)
 		}
 	}
-	t.Fatalf("the queue took %d messages and is not full", most)
+	t.Fatalf("the queue is not full after %d messages", most)
 }
 
 func TestAManagerThatDoesNotReadDoesNotBlockTheSender(t *testing.T) {
@@ -76,7 +76,7 @@ func TestAMessageWaitsForRoomWithinItsTime(t *testing.T) {
 		}
 		k, err := manager.Read(buf)
 		if err != nil {
-			t.Fatalf("READY=1 never came: %v", err)
+			t.Fatalf("READY=1 was not received: %v", err)
 		}
 		if string(buf[:k]) == "READY=1" {
 			break

@@ -21,7 +21,7 @@ import (
 
 const patience = 10 * time.Second
 
-// notifier returns a Notifier made from NOTIFY_SOCKET, and who hears it.
+// notifier returns a Notifier for NOTIFY_SOCKET and the recorder of its messages.
 func notifier(t *testing.T) (*systemd.Notifier, *notifytest.Recorder) {
 	t.Helper()
 	checkDescriptors(t)
@@ -63,7 +63,7 @@ func TestEachNotificationIsOneDatagramInOrder(t *testing.T) {
 			t.Errorf("got %v, want %q", m, step.want)
 		}
 		if m.PID != os.Getpid() || m.UID != os.Getuid() || m.GID != os.Getgid() {
-			t.Errorf("%v came from PID %d, UID %d, GID %d", m, m.PID, m.UID, m.GID)
+			t.Errorf("%v has PID %d, UID %d, GID %d", m, m.PID, m.UID, m.GID)
 		}
 	}
 }
@@ -111,7 +111,7 @@ func TestAbstractSocketsAreReached(t *testing.T) {
 
 func TestWithoutAManagerNothingIsSentAndErrorsAreStillReported(t *testing.T) {
 	checkDescriptors(t)
-	t.Setenv("NOTIFY_SOCKET", "") // so that it comes back after the test
+	t.Setenv("NOTIFY_SOCKET", "") // so that it is restored after the test
 	if err := os.Unsetenv("NOTIFY_SOCKET"); err != nil {
 		t.Fatal(err)
 	}
@@ -146,7 +146,7 @@ func TestInvalidMessagesAreRefusedBeforeTheyAreSent(t *testing.T) {
 	}
 	r.Wait("READY", "1", patience)
 	if got := r.Messages(); len(got) != 1 {
-		t.Errorf("got %v, want READY=1 alone", got)
+		t.Errorf("got %v, want only READY=1", got)
 	}
 }
 
@@ -171,7 +171,7 @@ func wantMistakes(t *testing.T, n *systemd.Notifier) {
 		"descriptors":   {n.SendFiles(make([]int, systemd.MaxFiles+1), systemd.Field{Name: "A"}), "254 descriptors"},
 	} {
 		if test.err == nil || !strings.Contains(test.err.Error(), test.says) {
-			t.Errorf("%s: got error %v, want it to say %q", call, test.err, test.says)
+			t.Errorf("%s: got error %v, want %q in it", call, test.err, test.says)
 		}
 	}
 }
@@ -184,7 +184,7 @@ func TestAMissingSocketIsAnError(t *testing.T) {
 		t.Errorf("got error %v, want ENOENT and the variable's name", err)
 	}
 	if err := n.Ready(""); err != nil {
-		t.Errorf("the Notifier that came with the error: %v", err)
+		t.Errorf("the Notifier returned with the error: %v", err)
 	}
 	var envErr *systemd.EnvError
 	if _, err := systemd.NewNotifierTo("vsock:2:99"); !errors.As(err, &envErr) {
@@ -235,7 +235,7 @@ func TestANotifierServesManyGoroutines(t *testing.T) {
 	}
 	for i := range 8 {
 		if got := next[strconv.Itoa(i)]; got != 20 {
-			t.Errorf("sender %d: %d messages came, want 20", i, got)
+			t.Errorf("sender %d: received %d messages, want 20", i, got)
 		}
 	}
 }

@@ -36,7 +36,7 @@ func TestStoredDescriptorsOutliveTheirSender(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.Wait("FDSTOREREMOVE", "1", patience)
-	// Only if no copy is left does the pipe end.
+	// The pipe ends only if all copies are closed.
 	if data, err := io.ReadAll(read); err != nil || string(data) != "kept" {
 		t.Errorf("read %q, %v", data, err)
 	}
@@ -80,6 +80,6 @@ func TestAFullMessageOfDescriptorsArrives(t *testing.T) {
 		t.Fatal(err)
 	}
 	if m := r.Wait("FDSTORE", "1", patience); m.Files != systemd.MaxFiles {
-		t.Errorf("%d descriptors came, want %d", m.Files, systemd.MaxFiles)
+		t.Errorf("received %d descriptors, want %d", m.Files, systemd.MaxFiles)
 	}
 }

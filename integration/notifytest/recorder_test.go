@@ -19,7 +19,7 @@ import (
 
 const patience = 10 * time.Second
 
-// sender is a raw, blocking socket to r that can say what a Notifier refuses to.
+// sender is a raw, blocking socket to r. It can send what a Notifier refuses.
 func sender(t *testing.T, r *Recorder) int {
 	t.Helper()
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
@@ -89,7 +89,7 @@ func TestMalformedMessagesAreRecordedAsSuch(t *testing.T) {
 	}
 }
 
-// fakeT is a test that fails without this one failing.
+// fakeT is a testing.TB that records failures.
 type fakeT struct {
 	testing.TB
 	cleanups []func()
@@ -138,7 +138,7 @@ func TestAWaitThatFailsShowsTheMessages(t *testing.T) {
 				t.Error("the wait did not fail its test")
 			}
 		}()
-		// Seen already: a row of waits checks an order.
+		// It was seen already, because a series of waits checks the order.
 		r.Wait("STATUS", "booting", time.Millisecond)
 	}()
 	if got := strings.Join(f.said, "\n"); !strings.Contains(got, "for notification STATUS=booting: none within 1ms") ||
@@ -158,7 +158,7 @@ func TestWaitKeepsItsPlaceAfterMalformed(t *testing.T) {
 		t.Errorf("malformed: %v", got)
 	}
 	if m := r.WaitFor("any", patience, func(Message) bool { return true }); !m.Has("X", "3") {
-		t.Errorf("after X=2 came %v", m)
+		t.Errorf("after X=2: %v", m)
 	}
 }
 
@@ -191,7 +191,7 @@ func TestTheRealNotifyToolIsUnderstood(t *testing.T) {
 	r := New(t)
 	cmd := exec.CommandContext(t.Context(), tool, "--ready", "--status=four workers")
 	cmd.Env = append(os.Environ(), "NOTIFY_SOCKET="+r.Address())
-	// The tool waits at a barrier, so its end shows that barriers are answered.
+	// The tool waits for a barrier, so its exit shows that barriers are answered.
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
@@ -214,8 +214,7 @@ func FuzzParseControl(f *testing.F) {
 	odd[0]++ // the length that it claims
 	f.Add([]byte("FDSTORE=1"), odd)
 	f.Fuzz(func(t *testing.T, data, oob []byte) {
-		// Descriptors that were never received must not be closed, and parse
-		// closes none.
+		// parse must not close descriptors that were not received.
 		m, fds := parse(data, oob, 0)
 		if m.Files != len(fds) || (m.Err == nil) != (m.Fields != nil) {
 			t.Fatalf("%v with descriptors %v", m, fds)

@@ -13,7 +13,7 @@ import (
 	"prefork/worker"
 )
 
-// testPatience is when a test that waits in vain fails.
+// testPatience is the limit of every wait.
 const testPatience = 20 * time.Second
 
 func TestEchoSendsEveryByteBack(t *testing.T) {
@@ -79,6 +79,6 @@ func TestDiscardReadsAllAndAnswersNothing(t *testing.T) {
 		t.Errorf("answered %d bytes, %v", len(got), err)
 	}
 	if err := <-done; err != nil || conn.BytesIn() != 200_000 || conn.BytesOut() != 0 {
-		t.Errorf("%v; read %d bytes and wrote %d, want 200000 and none", err, conn.BytesIn(), conn.BytesOut())
+		t.Errorf("%v; read %d bytes and wrote %d, want 200000 and 0", err, conn.BytesIn(), conn.BytesOut())
 	}
 }

@@ -20,10 +20,10 @@ import (
 	"prefork/worker"
 )
 
-// ledger is the worker's access log.
+// ledger imitates the worker's access log.
 type ledger struct {
-	whole bool // a record a connection, not a line a request
-	none  bool // of what went well
+	whole bool // a record per connection instead of a line per request
+	none  bool // no records of successes
 
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -38,7 +38,7 @@ func (l *ledger) Write(line []byte) {
 	l.text.Write(line)
 }
 
-// lines waits until there are n, and returns them.
+// lines waits until there are n lines and returns them.
 func (l *ledger) lines(t *testing.T, n int) []string {
 	t.Helper()
 	var text string
@@ -114,7 +114,7 @@ func TestNoClientCanForgeALogLine(t *testing.T) {
 	forged := "/\" 200 1\n127.0.0.1 - - [x] \"GET /\x1b[31m\x00\x7f\u2028é\\"
 	r := httptest.NewRequest(http.MethodGet, "/", nil)
 	r.Method, r.RequestURI, r.Proto = "G\"\nT", forged, "HTTP/1.1\r\n"
-	r.RemoteAddr = "/tmp/a b\n\"" // the client of a Unix socket names itself
+	r.RemoteAddr = "/tmp/a b\n\"" // the client of a Unix socket chooses its name
 	h.server.Handler.ServeHTTP(httptest.NewRecorder(), r)
 	line := l.lines(t, 1)[0]
 	want := `^/tmp/a\\x20b\\x0A\\x22 - - \[[^]"]+\] "G\\x22\\x0AT /\\x22\\x20200\\x201\\x0A127\.0\.0\.1\\x20-\\x20-\\x20\[x\]\\x20\\x22GET` +
@@ -199,7 +199,7 @@ func TestALoggedHandlerHasTheSameInterfaces(t *testing.T) {
 	}
 }
 
-// fileTaker is net/http's writer, which tells what it is given to read from.
+// fileTaker is a ResponseWriter that records the reader passed to ReadFrom.
 type fileTaker struct {
 	http.ResponseWriter
 	from io.Reader
@@ -211,7 +211,7 @@ func (f *fileTaker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return nil, nil, http.ErrNotSupported
 }
 
-// Only an *os.File that arrives as such is sent by sendfile.
+// sendfile is used only if net/http gets an *os.File.
 func TestAFileReachesSendfileThroughTheLog(t *testing.T) {
 	file, err := os.Open(os.DevNull)
 	if err != nil {

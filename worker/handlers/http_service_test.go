@@ -19,7 +19,7 @@ import (
 	"prefork/worker"
 )
 
-// forever is a lame-duck period that no test waits for.
+// forever is a lame-duck period longer than any test.
 const forever = time.Hour
 
 func newTestServer(h http.HandlerFunc) *http.Server {
@@ -54,7 +54,7 @@ func runWith(t *testing.T, s *HTTPService, cfg worker.Config) *running {
 	return &running{t: t, service: s, worker: a, addr: l.Addr().String()}
 }
 
-// drain ends the whole server: it closes the listener and waits for the connections.
+// drain closes the listener, drains the service and waits for the connections.
 func (r *running) drain() {
 	r.t.Helper()
 	r.worker.Drain()
@@ -68,7 +68,7 @@ func (r *running) drain() {
 	}
 }
 
-// httpClient speaks HTTP/1.1 over one connection, and forgives nothing.
+// httpClient sends HTTP/1.1 requests on one connection and never retries.
 type httpClient struct {
 	conn net.Conn
 	r    *bufio.Reader
@@ -92,7 +92,7 @@ func (c *httpClient) send(path string) error {
 	return err
 }
 
-// answer reads one answer, and reports whether the connection ends with it.
+// answer reads an answer and reports whether it has Connection: close.
 func (c *httpClient) answer() (body string, last bool, err error) {
 	resp, err := http.ReadResponse(c.r, nil)
 	if err != nil {
@@ -103,7 +103,7 @@ func (c *httpClient) answer() (body string, last bool, err error) {
 	return string(b), resp.Close, err
 }
 
-// eof waits for the server's end of the connection.
+// eof waits until the server has closed the connection.
 func (c *httpClient) eof() error {
 	if b, err := c.r.ReadByte(); err != io.EOF {
 		return fmt.Errorf("read %q, %v, want EOF", b, err)
@@ -128,7 +128,7 @@ func TestKeepAliveClientsSeeNoErrorAcrossADrain(t *testing.T) {
 	const clients, rounds = 20, 5
 	for round := range rounds {
 		s := HTTPServer(newTestServer(hello))
-		s.LameDuck = forever // so every one leaves by an answer
+		s.LameDuck = forever // so every connection ends with an answer
 		r := run(t, s)
 		var warm, done sync.WaitGroup
 		var total atomic.Int64
@@ -171,7 +171,7 @@ func TestTheNextRequestDuringADrainIsAnsweredAndTheLast(t *testing.T) {
 	r := run(t, s)
 	idle, fresh := r.dial(), r.dial()
 	idle.mustGet(t, "/", "hello", false)
-	fresh.mustGet(t, "/", "hello", false) // it is accepted by now
+	fresh.mustGet(t, "/", "hello", false) // it has been accepted
 	r.worker.Drain()
 	<-s.draining
 	idle.mustGet(t, "/", "hello", true)
@@ -205,7 +205,7 @@ func TestSilentConnectionsAreClosedWithoutAReset(t *testing.T) {
 	if err := errors.Join(idle.eof(), silent.eof()); err != nil {
 		t.Error(err)
 	}
-	// net/http has something to say to half a request.
+	// net/http answers an incomplete request.
 	resp, err := http.ReadResponse(half.r, nil)
 	if err != nil {
 		t.Fatalf("half a request: %v", err)
@@ -235,7 +235,7 @@ func TestARequestUnderWayOutlastsTheLameDuck(t *testing.T) {
 	}
 	<-started
 	r.worker.Drain()
-	// The idle one is closed first: the lame-duck period has passed.
+	// The idle connection is closed first, after the lame-duck period.
 	if err := idle.eof(); err != nil {
 		t.Error(err)
 	}
@@ -315,7 +315,7 @@ func TestTheProgramsOwnHooksStillRun(t *testing.T) {
 	r.drain()
 	for _, state := range []http.ConnState{http.StateNew, http.StateActive, http.StateIdle, http.StateClosed} {
 		if _, ok := states.Load(state); !ok {
-			t.Errorf("ConnState did not hear of %v", state)
+			t.Errorf("ConnState was not called with %v", state)
 		}
 	}
 }
@@ -341,7 +341,7 @@ func TestDrainingIsNilOutsideOfAService(t *testing.T) {
 	}
 }
 
-// Broken TLS handshakes, for example, are each a line of net/http's.
+// net/http logs a line for each failed TLS handshake, for example.
 func TestHTTPErrorLogIsLimited(t *testing.T) {
 	var out strings.Builder
 	log.SetOutput(&out)

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// Workers that were started before and after a deployment serve the same.
+// Workers started before and after a deployment serve the same files.
 func TestHTTPServesTheDirectoryToWhichTheRootLinksNow(t *testing.T) {
 	dir := t.TempDir()
 	link := filepath.Join(dir, "www")
@@ -79,8 +79,8 @@ func TestHTTPFollowsNoLinkToAHiddenName(t *testing.T) {
 	}
 }
 
-// http.FileServer lists a directory if the index page that was there cannot be
-// opened a moment later.
+// http.FileServer lists a directory if its index page exists but cannot be opened
+// a moment later.
 func TestHTTPNeverListsADirectoryThatIsNotToBeListed(t *testing.T) {
 	s, err := newSite(makeSite(t), false, false)
 	if err != nil {

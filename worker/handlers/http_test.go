@@ -14,8 +14,7 @@ import (
 	"time"
 )
 
-// site of the tests: a file, a directory with an index, one without, and what
-// must stay inside.
+// The site has a file, a directory with an index, one without, and hidden files.
 func makeSite(t *testing.T) string {
 	t.Helper()
 	outside := t.TempDir()
@@ -50,7 +49,7 @@ func makeSite(t *testing.T) string {
 	return root
 }
 
-// options are what a test says of the files, and of their server.
+// options are a test's options of the files and the server.
 type options struct {
 	root         string
 	list, hidden bool
@@ -58,7 +57,7 @@ type options struct {
 	lameDuck     time.Duration
 }
 
-// start serves files.
+// start serves the site.
 func start(t *testing.T, o options) *running {
 	t.Helper()
 	files, err := Files(o.root, o.list, o.hidden)
@@ -71,7 +70,7 @@ func start(t *testing.T, o options) *running {
 	return r
 }
 
-// ask sends request as it stands, on a connection of its own.
+// ask sends a raw request on a new connection.
 func (r *running) ask(request string) (*http.Response, string) {
 	r.t.Helper()
 	c := r.dial()
@@ -148,7 +147,7 @@ func TestHTTPSendsWholeLargeFilesAndRanges(t *testing.T) {
 	}
 }
 
-// Thousands of ranges of a byte each cost as much as hundreds of requests.
+// Thousands of ranges of one byte would cost as much as hundreds of requests.
 func TestHTTPAnswersManyRangesWithTheWholeFile(t *testing.T) {
 	root := makeSite(t)
 	whole := strings.Repeat("0123456789", 1000)
@@ -209,7 +208,7 @@ func TestHTTPWithoutARootAnswersThatItHasNone(t *testing.T) {
 	}
 }
 
-// A load balancer must hear that the server ends, while it still serves.
+// A load balancer must learn that the server ends while it still serves.
 func TestHealthFailsWhenTheServerEnds(t *testing.T) {
 	r := start(t, options{lameDuck: time.Hour})
 	c := r.dial()
@@ -230,12 +229,12 @@ func TestHealthFailsWhenTheServerEnds(t *testing.T) {
 		if body, err := io.ReadAll(resp.Body); string(body) != "draining\n" || err != nil {
 			t.Errorf("body %q, %v", body, err)
 		}
-		r.service.HandleLameDuck() // the second time is no news
+		r.service.HandleLameDuck() // a second call changes nothing
 	}
 }
 
-// The end of one worker, as in a reload, is nothing that a load balancer
-// should act upon: its next connection finds another.
+// If only one worker ends, as in a reload, the load balancer must not notice: its
+// next connection gets another worker.
 func TestHealthSucceedsWhileOnlyThisWorkerDrains(t *testing.T) {
 	r := start(t, options{lameDuck: time.Hour})
 	c := r.dial()

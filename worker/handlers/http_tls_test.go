@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// tlsService returns a service that speaks TLS, and a client that trusts it.
+// tlsService returns a service with TLS and a client that trusts it.
 func tlsService(t *testing.T, lameDuck time.Duration, protocols ...string) (*running, *http.Client) {
 	t.Helper()
 	donor := httptest.NewUnstartedServer(nil)
@@ -64,7 +64,7 @@ func TestHTTP2ConnectionsGetAGoAwayWithTheirNextAnswer(t *testing.T) {
 	if proto, _ := fetch(t, client, r); proto != "HTTP/2.0" {
 		t.Errorf("during the drain: %s", proto)
 	}
-	r.drain() // LameDuck is an hour: it left by GOAWAY
+	r.drain() // LameDuck is an hour, so GOAWAY ended the connection
 }
 
 func TestAnIdleHTTP2ConnectionIsClosedAfterTheLameDuck(t *testing.T) {

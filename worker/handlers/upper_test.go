@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// script is a connection whose peer sends one chunk a read and then closes.
+// script is a connection whose peer sends one chunk per read and then closes.
 type script struct {
 	chunks [][]byte
 	out    bytes.Buffer
@@ -175,7 +175,7 @@ func TestUpperReturnsWhatWentWrong(t *testing.T) {
 		t.Errorf("answered %q: half a line of a lost connection is not a line", got)
 	}
 	if err := (upper{maxLine: 100}).serve(deaf{}); !errors.Is(err, io.ErrClosedPipe) {
-		t.Errorf("serve with a client that takes nothing: %v", err)
+		t.Errorf("serve with a client that does not read: %v", err)
 	}
 	if err := (upper{maxLine: 100}).serve(idle{}); !errors.Is(err, io.ErrNoProgress) {
 		t.Errorf("serve with a reader that brings nothing: %v", err)
@@ -211,7 +211,7 @@ func TestLinesHoldALargeBufferOnlyForALongLine(t *testing.T) {
 	}
 }
 
-// FuzzLines compares lines with what is plain to see: the input, cut at its
+// FuzzLines compares the answers with a simple reference: the input, split at
 // line feeds.
 func FuzzLines(f *testing.F) {
 	f.Add([]byte("one\ntwo\n\nthree"), uint16(0), uint16(10), uint16(3))
@@ -219,7 +219,7 @@ func FuzzLines(f *testing.F) {
 	f.Add([]byte("0123456789\n"), uint16(1000), uint16(5000), uint16(4096))
 	f.Add([]byte("x"), uint16(10_000), uint16(9_999), uint16(777))
 	f.Fuzz(func(t *testing.T, input []byte, again, limit, chunk uint16) {
-		// Short inputs, often repeated: the fuzzer is slow with long ones.
+		// Short inputs are repeated, because the fuzzer is slow with long ones.
 		input = bytes.Repeat(input, min(int(again), 100_000/max(len(input), 1))+1)
 		maxLine, step := int(limit)+1, int(chunk)+1
 		c := &script{}
@@ -255,8 +255,7 @@ func FuzzLines(f *testing.F) {
 	})
 }
 
-// reference returns what of input must be answered, and whether the rest is
-// refused.
+// reference returns the expected answer and whether the rest of input is refused.
 func reference(input []byte, maxLine int) ([]byte, bool) {
 	var out []byte
 	for line := range bytes.Lines(input) {

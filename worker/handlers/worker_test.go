@@ -13,14 +13,14 @@ import (
 	"prefork/worker"
 )
 
-// inWorker lets a handler serve one connection as a worker does, in this
-// process, and returns the client's end and when it is over.
+// inWorker serves one connection with a handler as a worker does, in this
+// process. It returns the client's end and a channel for the result.
 func inWorker(t *testing.T, o worker.Options) (*net.TCPConn, chan error) {
 	t.Helper()
 	return limited(t, o, worker.Config{})
 }
 
-// fdOf returns the descriptor of l, which stays l's.
+// fdOf returns the descriptor of l, which l still owns.
 func fdOf(t *testing.T, l net.Listener) (fd int) {
 	t.Helper()
 	raw, err := l.(*net.TCPListener).SyscallConn()
@@ -33,7 +33,7 @@ func fdOf(t *testing.T, l net.Listener) (fd int) {
 	return fd
 }
 
-// limited is inWorker with the worker's limits.
+// limited is inWorker with limits.
 func limited(t *testing.T, o worker.Options, limits worker.Config) (*net.TCPConn, chan error) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -62,7 +62,7 @@ func TestRefusalReachesAClientThatGoesOnSending(t *testing.T) {
 	sent := 0
 	for ; sent < 100; sent++ { // megabytes, and no line feed
 		if _, err := c.Write(chunk); err != nil {
-			break // the worker has stopped listening
+			break // the worker has stopped reading
 		}
 	}
 	if sent == 100 {
@@ -113,8 +113,8 @@ func TestHTTPServesOneConnectionInAWorker(t *testing.T) {
 	}
 }
 
-// An answer that its client does not read holds its place for no longer than
-// the worker's write timeout.
+// If a client does not read its answer, the connection ends after the worker's
+// write timeout.
 func TestHTTPGivesUpOnAClientThatDoesNotRead(t *testing.T) {
 	root := t.TempDir()
 	large := filepath.Join(root, "large")
