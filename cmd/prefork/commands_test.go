@@ -68,8 +68,8 @@ func TestEachProblemOfAReloadBeginsALine(t *testing.T) {
 	}
 }
 
-// What a worker says reaches the operator's terminal through the server: the
-// reason of its failure, and what it does.
+// The server passes text of a worker to the operator's terminal: the reason of a
+// failure, and what the worker is doing.
 func TestNoTextOfAServerOrAFileReachesTheTerminalRaw(t *testing.T) {
 	const evil = `\u001b]0;owned\u0007\u001b[2J\u009b31m\r\u202e`
 	server := fake(t, func(w http.ResponseWriter, r *http.Request) {

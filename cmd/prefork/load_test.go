@@ -17,7 +17,7 @@ import (
 	"prefork/internal/load"
 )
 
-// echoes is a server that answers each line with itself in capitals.
+// echoes starts a server that answers each line in upper case.
 func echoes(t *testing.T) (url string) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -91,14 +91,14 @@ func TestALoadWithoutAnAnswerFails(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_ = l.Close() // who asks there now is refused
+	_ = l.Close() // connects are refused now
 	r := runHere("load", "tcp://"+l.Addr().String(), "-n", "8", "-c", "2")
 	if r.status != exitFailed || !strings.Contains(r.stderr, "nothing was answered") || !strings.Contains(r.stdout, "refused") {
 		t.Errorf("exit status %d\n%s%s", r.status, r.stdout, r.stderr)
 	}
 }
 
-// The connections of a run whose every answer is wrong may well stand at its
+// A run with only wrong answers fails, even if its connections are open at the
 // end.
 func TestALoadWithOnlyWrongAnswersFails(t *testing.T) {
 	r := runHere("load", echoes(t), "-d", "100ms", "-c", "2", "--template", "{n}\\n", "--expect", "regex:^no")
@@ -127,7 +127,7 @@ func TestALoadThatCannotConnectIsGivenUpWithTheReason(t *testing.T) {
 	}
 }
 
-// Who waited an hour for a report gets it, whatever becomes of the files.
+// The report is printed even if a file cannot be written.
 func TestAFileThatCannotBeWrittenDoesNotLoseTheReport(t *testing.T) {
 	none := filepath.Join(t.TempDir(), "none", "x")
 	for _, flag := range []string{"--hgrm", "--csv", "--plot"} {
@@ -218,7 +218,7 @@ func TestAnInterruptedLoadReportsWhatItMeasured(t *testing.T) {
 	select {
 	case <-reached:
 	case <-time.After(20 * time.Second):
-		t.Fatal("no load came")
+		t.Fatal("the load did not start")
 	}
 	if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
 		t.Fatal(err)

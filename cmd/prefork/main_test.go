@@ -15,8 +15,8 @@ import (
 	"prefork/internal/testdir"
 )
 
-// The test binary is prefork itself when asVariable is set, and when a master
-// that it became starts it as a worker.
+// The test binary runs as prefork if asVariable is set, or if such a master
+// starts it as a worker.
 const asVariable = "PREFORK_TEST_MAIN"
 
 func TestMain(m *testing.M) {
@@ -26,7 +26,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// result is how a command ended.
+// result is the result of a command.
 type result struct {
 	status         int
 	stdout, stderr string
@@ -35,13 +35,13 @@ type result struct {
 // runHere runs a command in this process.
 func runHere(args ...string) result {
 	var stdout, stderr bytes.Buffer
-	// Cobra takes nil for the arguments of the test binary.
+	// With nil, Cobra would use the arguments of the test binary.
 	status := run(append([]string{}, args...), &stdout, &stderr)
 	return result{status, stdout.String(), stderr.String()}
 }
 
-// preforkCommand returns the command as a process of its own, which ends with
-// the test at the latest.
+// preforkCommand returns a command that runs prefork in a new process. The
+// process is killed when the test ends.
 func preforkCommand(t *testing.T, args ...string) *exec.Cmd {
 	t.Helper()
 	self, err := os.Executable()
@@ -55,18 +55,18 @@ func preforkCommand(t *testing.T, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// runProcess runs a command as a process of its own.
+// runProcess runs a command in a new process.
 func runProcess(t *testing.T, args ...string) result {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
 	cmd := preforkCommand(t, args...)
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	_ = cmd.Run() // its status says it
+	_ = cmd.Run() // ProcessState has the result
 	return result{cmd.ProcessState.ExitCode(), stdout.String(), stderr.String()}
 }
 
-// place gives the test a world without servers, in a directory whose path is
-// short enough for sockets, and returns the directory.
+// place sets an environment without servers and returns its directory, which has
+// a short path.
 func place(t *testing.T) string {
 	t.Helper()
 	dir := testdir.Short(t)
@@ -76,7 +76,7 @@ func place(t *testing.T) string {
 	return dir
 }
 
-// fake is a control socket that answers as a test wants.
+// fake opens a control socket with the test's answers.
 func fake(t *testing.T, h http.HandlerFunc) (path string) {
 	t.Helper()
 	path = filepath.Join(place(t), "c.sock")

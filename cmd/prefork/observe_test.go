@@ -38,7 +38,7 @@ func TestMetricsAreServedAtTheirAddressAndOnTheControlSocket(t *testing.T) {
 		}
 	}
 	if got := overUnix(t, at, "/"); got != "404 page not found\n" {
-		t.Errorf("a page that nobody asked for: %s", got)
+		t.Errorf("the page is not enabled, but: %s", got)
 	}
 
 	moved := strings.NewReplacer(at, at+"2", dir+"/c", dir+"/c2").Replace(config)
@@ -54,11 +54,11 @@ func TestMetricsAreServedAtTheirAddressAndOnTheControlSocket(t *testing.T) {
 	}
 	if c, err := net.Dial("unix", at); err == nil {
 		_ = c.Close()
-		t.Error("the server has ended, and its metrics are served")
+		t.Error("the server has ended, but its metrics are served")
 	}
 }
 
-// overUnix gets a path of the HTTP server behind a socket.
+// overUnix sends a GET request to an HTTP server on a Unix socket.
 func overUnix(t *testing.T, socket, path string) string {
 	t.Helper()
 	c, err := net.Dial("unix", socket)

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// A deployment moves the link to the directory in which the server was started.
+// A deployment changes the link to the directory in which the server was started.
 func TestRelativePathsUseTheLinkToTheWorkingDirectory(t *testing.T) {
 	dir := place(t)
 	link := filepath.Join(dir, "current")
@@ -48,6 +48,6 @@ func TestRelativePathsUseTheLinkToTheWorkingDirectory(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := s.Reload(t.Context()); err == nil || !strings.HasPrefix(err.Error(), link+"/c.toml: ") {
-		t.Errorf("reload of a file that is gone: %v, want its whole path", err)
+		t.Errorf("reload of a missing file: %v, want its whole path", err)
 	}
 }

@@ -20,11 +20,11 @@ import (
 type server struct {
 	t     *testing.T
 	cmd   *exec.Cmd
-	lines chan string // of its log
+	lines chan string // of the log
 	seen  []string
 }
 
-// serve starts a server and waits until it runs.
+// serve starts a server and waits until it is running.
 func serve(t *testing.T, args ...string) *server {
 	t.Helper()
 	s := &server{t: t, cmd: preforkCommand(t, append([]string{"serve", "--log-format", "json"}, args...)...), lines: make(chan string, 1024)}
@@ -104,7 +104,7 @@ func exchange(t *testing.T, address, line string) string {
 	return strings.TrimSuffix(answer, "\n")
 }
 
-// The whole life of a server, with every command finding it by itself.
+// Every command finds the server by itself.
 func TestCommandsServeReloadScaleAndDrainAServer(t *testing.T) {
 	dir := place(t)
 	file := filepath.Join(dir, "p.toml")
@@ -121,14 +121,14 @@ func TestCommandsServeReloadScaleAndDrainAServer(t *testing.T) {
 	if r := runHere("reload"); r.status != 0 || r.stdout != "reloaded: generation 2 serves\n" {
 		t.Fatalf("reload: %+v", r)
 	}
-	// With a probation this short the verdict may come before the old worker
-	// has heard that it must not accept any more.
+	// With such a short probation, the answer may come while the old worker still
+	// accepts.
 	got, deadline := "", time.Now().Add(20*time.Second)
 	for got != "hello" && time.Now().Before(deadline) {
 		got = exchange(t, address, "hello")
 	}
 	if got != "hello" {
-		t.Errorf("answer %q, want hello: the file says echo now", got)
+		t.Errorf("answer %q, want hello: the handler is echo now", got)
 	}
 
 	write(t, file, "handler = \"ecko\"\n")
@@ -149,9 +149,9 @@ func TestCommandsServeReloadScaleAndDrainAServer(t *testing.T) {
 	if r := runHere("drain"); r.status != 0 || r.stdout != "drained: the server has ended\n" {
 		t.Fatalf("drain: %+v", r)
 	}
-	// drain waits for the process, so that it is gone by now but for its parent.
+	// drain waits for the process, so it is at most a zombie now.
 	if state, err := os.ReadFile("/proc/" + strconv.Itoa(s.cmd.Process.Pid) + "/stat"); err == nil && !strings.Contains(string(state), ") Z ") {
-		t.Errorf("drain returned, and the process lives: %s", state)
+		t.Errorf("drain returned, but the process still runs: %s", state)
 	}
 }
 

@@ -58,7 +58,7 @@ func TestStatusJSONIsTheServersOwnIndented(t *testing.T) {
 	if r.status != 0 {
 		t.Fatalf("%+v", r)
 	}
-	golden.Check(t, "testdata/status-json.golden", r.stdout) // fields that this client does not know included
+	golden.Check(t, "testdata/status-json.golden", r.stdout) // including fields that this client does not know
 	if r := runHere("status", "--control", path); r.status != 0 || len(r.stdout) < 100 {
 		t.Errorf("table: %+v", r)
 	}

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// stream answers GET /v1/stream with these events, each a name and its data.
+// stream answers GET /v1/stream with these events. Each has a name and data.
 func stream(events ...string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		for i := 0; i+1 < len(events); i += 2 {
@@ -56,8 +56,8 @@ func TestTopWithoutATerminalSaysWhatToDo(t *testing.T) {
 	}
 }
 
-// A panic of a goroutine that does not own the terminal would end the program
-// without giving the terminal back.
+// A panic in another goroutine would end the program without restoring the
+// terminal.
 func TestAPanicBesideTheTerminalIsAnError(t *testing.T) {
 	v := &topView{failed: make(chan error, 1)}
 	for range 2 { // and the second waits for nobody

@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// The test binary is its own child: it burns CPU time, itself or in children
-// that it waits for, says so, and lives until its input ends.
+// The test binary also runs as a child that uses CPU time, itself or in its
+// children. It reports that and runs until the end of its input.
 const roleVariable = "PREFORK_CPU_ROLE"
 
 func TestMain(m *testing.M) {
@@ -46,7 +46,7 @@ func TestMain(m *testing.M) {
 	_, _ = os.Stdin.Read(end[:])
 }
 
-// burnt is what a role uses at least.
+// burnt is the minimal CPU time of a role.
 const burnt = 60 * time.Millisecond
 
 func burn() {
@@ -58,7 +58,7 @@ func burn() {
 	}
 }
 
-// child starts a role and waits until it has burnt.
+// child starts a role and waits until it has used its CPU time.
 func child(t *testing.T, role string) int {
 	t.Helper()
 	command := exec.Command("/proc/self/exe")
@@ -81,7 +81,7 @@ func child(t *testing.T, role string) int {
 	line := make([]byte, 100)
 	n, err := out.Read(line)
 	if got := strings.TrimSpace(string(line[:n])); got != "burnt" {
-		t.Fatalf("role %s said %q (%v)", role, got, err)
+		t.Fatalf("role %s printed %q (%v)", role, got, err)
 	}
 	return command.Process.Pid
 }
@@ -94,7 +94,7 @@ func TestTreeCountsTheLivingAndTheReaped(t *testing.T) {
 	} {
 		t.Run(c.what, func(t *testing.T) {
 			got, err := Tree(child(t, c.role))
-			// What was reaped is known in two counts of whole ticks.
+			// The time of reaped children is the sum of two counts of whole ticks.
 			if err != nil || got < burnt-2*tick {
 				t.Errorf("Tree = %v, %v; want at least %v", got, err, burnt-2*tick)
 			}
@@ -104,7 +104,7 @@ func TestTreeCountsTheLivingAndTheReaped(t *testing.T) {
 
 func TestTreeExcludesOtherProcesses(t *testing.T) {
 	child(t, "burn")
-	idle := child(t, "reap") // any process of our own that is not the other's parent
+	idle := child(t, "reap") // a process outside of the other's tree
 	before, err := processClock(idle)
 	if err != nil {
 		t.Fatal(err)
@@ -155,7 +155,7 @@ func TestMembersAndRootsAreTheTree(t *testing.T) {
 		t.Fatalf("Members = %v, %v", members, err)
 	}
 	if roots, err := Roots(members); err != nil || len(roots) != 1 || roots[0] != parent {
-		t.Errorf("Roots = %v, %v, want %d alone", roots, err, parent)
+		t.Errorf("Roots = %v, %v, want only %d", roots, err, parent)
 	}
 	if _, err := Members(1 << 30); !errors.Is(err, os.ErrProcessDone) {
 		t.Errorf("error is %v, want %v", err, os.ErrProcessDone)

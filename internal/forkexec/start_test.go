@@ -21,12 +21,12 @@ import (
 	"prefork/internal/forkexec/firstlimit"
 )
 
-// TestMain lets the test binary be what the tests start.
+// TestMain runs a role if a test has started the process.
 func TestMain(m *testing.M) {
 	switch os.Getenv("PREFORK_TEST_ROLE") {
 	case "":
 		os.Exit(m.Run())
-	case "wait": // for the end of standard input
+	case "wait": // until the end of standard input
 		_, _ = io.Copy(io.Discard, os.Stdin)
 	case "files":
 		for fd := range 6 {
@@ -60,7 +60,7 @@ type process struct {
 	t      *testing.T
 	pid    int
 	pidfd  int
-	stdin  *os.File // its end ends the role wait
+	stdin  *os.File // closing it ends the role wait
 	stderr *os.File
 }
 
@@ -77,7 +77,7 @@ func begin(t *testing.T, role string) *process {
 	}
 	p := &process{t: t, stdin: write, stderr: stderr}
 	env := append(os.Environ(), "PREFORK_TEST_ROLE="+role, "GORACE=atexit_sleep_ms=0")
-	// In the way of each other: the pipe is above, 1 is taken from 0's place.
+	// The numbers overlap: the pipe is above them, and 1 comes from the place of 0.
 	files := []int{int(read.Fd()), int(stderr.Fd()), int(stderr.Fd()), 1, 0}
 	if p.pid, p.pidfd, err = Start("/proc/self/exe", os.Args[:1], env, files); err != nil {
 		t.Fatal(err)
@@ -86,7 +86,7 @@ func begin(t *testing.T, role string) *process {
 	return p
 }
 
-// end lets the process end and returns how it did.
+// end ends the process and returns its status.
 func (p *process) end() unix.WaitStatus {
 	p.t.Helper()
 	_ = p.stdin.Close()
@@ -127,11 +127,11 @@ func (p *process) status(field string) string {
 	return strings.TrimSpace(value)
 }
 
-// None of 100 processes dies or stops, whenever in its start it gets a signal.
+// None of 100 processes dies or stops, at whatever moment it gets a signal.
 func TestAProcessThatStartsSurvivesSignals(t *testing.T) {
 	for i := range 100 {
 		p := begin(t, "wait")
-		for range i % 20 { // lets it come further
+		for range i % 20 { // gives it more time
 			_ = p.status("State")
 		}
 		for _, s := range []unix.Signal{unix.SIGHUP, unix.SIGINT, unix.SIGTTIN, unix.SIGTTOU} {
@@ -147,7 +147,7 @@ func TestAProcessThatStartsSurvivesSignals(t *testing.T) {
 
 func TestSignalsOfTheNewProcess(t *testing.T) {
 	heard := make(chan os.Signal, 1)
-	signal.Notify(heard, unix.SIGHUP, unix.SIGUSR1, unix.SIGWINCH) // in the parent: of no effect on the child
+	signal.Notify(heard, unix.SIGHUP, unix.SIGUSR1, unix.SIGWINCH) // in the parent, without effect on the child
 	defer signal.Stop(heard)
 	p := begin(t, "wait")
 	mask, err := strconv.ParseUint(p.status("SigIgn"), 16, 64)
@@ -157,7 +157,7 @@ func TestSignalsOfTheNewProcess(t *testing.T) {
 	if want := uint64(1<<(unix.SIGHUP-1) | 1<<(unix.SIGINT-1)); mask&want != want {
 		t.Errorf("ignores %#x, want at least %#x", mask, want)
 	}
-	// The runtime blocks all signals for a moment when it starts a thread.
+	// The runtime blocks all signals for a moment while it starts a thread.
 	for deadline := time.Now().Add(10 * time.Second); strings.Trim(p.status("SigBlk"), "0") != ""; {
 		if time.Now().After(deadline) {
 			t.Fatalf("blocks %s", p.status("SigBlk"))
@@ -171,7 +171,7 @@ func TestSignalsOfTheNewProcess(t *testing.T) {
 		t.Fatal(err)
 	}
 	if s := <-heard; s != unix.SIGHUP {
-		t.Errorf("the parent heard %v", s)
+		t.Errorf("the parent got %v", s)
 	}
 }
 
@@ -212,8 +212,8 @@ func TestAProgramThatDoesNotExistIsAnError(t *testing.T) {
 	}
 }
 
-// What a worker starts has the limit of open files that the master began with,
-// not the one that Go's runtime raised it to.
+// Programs started by a worker have the limit of open files with which the master
+// started, not the limit to which Go's runtime has raised it.
 func TestTheLimitOfOpenFilesIsTheFirstOne(t *testing.T) {
 	const limit = 64
 	for _, role := range []string{"own limit", "start limit"} {
@@ -236,7 +236,7 @@ func TestTheLimitOfOpenFilesIsTheFirstOne(t *testing.T) {
 	}
 }
 
-// lower sets the soft limit and returns what it was.
+// lower sets the soft limit and returns the old one.
 func lower(t *testing.T, n uint64) uint64 {
 	t.Helper()
 	var l unix.Rlimit
@@ -245,7 +245,7 @@ func lower(t *testing.T, n uint64) uint64 {
 	}
 	was := l.Cur
 	l.Cur = n
-	// package syscall would give children the limit from before.
+	// Package syscall would give children the old limit.
 	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &l); err != nil {
 		t.Fatal(err)
 	}

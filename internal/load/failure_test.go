@@ -11,7 +11,7 @@ import (
 )
 
 func TestFailuresAreReportedDuringTheRun(t *testing.T) {
-	url := plain(t, func(c *net.TCPConn, _ int) { // greets, then hangs up
+	url := plain(t, func(c *net.TCPConn, _ int) { // sends a greeting, then closes
 		lines(func(n int, _ string) (string, bool) { return "worker-7\n", n < 2 })(c, 0)
 	})
 	r, err := Start(t.Context(), Options{URL: url, Connections: 2, Duration: time.Hour, Greeting: "who", Reply: "another\n", Pipeline: 3})
@@ -25,7 +25,7 @@ func TestFailuresAreReportedDuringTheRun(t *testing.T) {
 		select {
 		case <-tick.C:
 		case <-patience:
-			t.Fatalf("waited for two wrong answers of worker-7, saw %+v", f)
+			t.Fatalf("waited for two wrong answers of worker-7, last saw %+v", f)
 		}
 	}
 	r.Stop()
@@ -67,7 +67,7 @@ func TestAServerThatWasReachedOnceIsNotGivenUp(t *testing.T) {
 		_ = l.Close()
 		_ = c.Close()
 	}
-	refusals(r.Failures().Counts[Refused] + 2) // so that the run knows of both
+	refusals(r.Failures().Counts[Refused] + 2) // so that the run has noticed both
 	r.giveUp()
 	r.Stop()
 	r.Wait()
@@ -76,7 +76,7 @@ func TestAServerThatWasReachedOnceIsNotGivenUp(t *testing.T) {
 	}
 }
 
-// A listener whose queue is full lets a connect wait for the kernel's next try.
+// If a listener's queue is full, a connect waits until the kernel tries again.
 func TestAConnectHasATimeoutOfItsOwn(t *testing.T) {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -94,7 +94,7 @@ func TestAConnectHasATimeoutOfItsOwn(t *testing.T) {
 		t.Fatal(err)
 	}
 	address := (&net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: at.(*unix.SockaddrInet4).Port}).String()
-	full, err := net.Dial("tcp", address) // the one that the queue has room for
+	full, err := net.Dial("tcp", address) // fills the queue
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,7 +108,7 @@ func TestAConnectHasATimeoutOfItsOwn(t *testing.T) {
 	}
 }
 
-// However many runs there are at once, the rest of the process has a processor.
+// Many runs at once must leave a processor for the rest of the process.
 func TestRunsLeaveOneProcessorToTheProcess(t *testing.T) {
 	most := int32(runtime.GOMAXPROCS(0) - 1)
 	before := claimed.Load()

@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// plain serves each connection of a listener with serve until the test ends,
-// and returns the listener's URL.
+// plain calls serve for each connection until the test ends and returns the
+// listener's URL.
 func plain(t testing.TB, serve func(c *net.TCPConn, n int)) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -35,7 +35,7 @@ func plain(t testing.TB, serve func(c *net.TCPConn, n int)) string {
 	return "tcp://" + l.Addr().String()
 }
 
-// lines answers each line with what answer makes of the n-th, until that is
+// lines answers the n-th line with the result of answer, until answer returns
 // false.
 func lines(answer func(n int, line string) (string, bool)) func(*net.TCPConn, int) {
 	return func(c *net.TCPConn, _ int) {
@@ -56,7 +56,7 @@ func lines(answer func(n int, line string) (string, bool)) func(*net.TCPConn, in
 func echo(_ int, line string) (string, bool)  { return line, true }
 func upper(_ int, line string) (string, bool) { return strings.ToUpper(line), true }
 
-// do runs a load that must be possible.
+// do runs a load, whose options must be valid.
 func do(t testing.TB, o Options) *Result {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
@@ -72,8 +72,8 @@ func do(t testing.TB, o Options) *Result {
 	return r
 }
 
-// patience is the timeout of a run that is to see the failure: short only if it
-// is to run out.
+// patience returns the timeout of a run. It is short only if the run is expected
+// to time out.
 func patience(want Class) time.Duration {
 	if want == Timeout {
 		return 300 * time.Millisecond
@@ -96,7 +96,7 @@ func request(in *bufio.Reader) (head string, err error) {
 	}
 }
 
-// web answers each request of http with what answer makes of its head.
+// web answers each HTTP request with the result of answer for its head.
 func web(answer func(n int, head string) (string, bool)) func(*net.TCPConn, int) {
 	return func(c *net.TCPConn, _ int) {
 		in := bufio.NewReader(c)

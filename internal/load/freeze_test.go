@@ -6,8 +6,7 @@ import (
 	"time"
 )
 
-// A laptop that is closed, a container that is paused: the server has answered
-// meanwhile.
+// While the generator is frozen, as in a paused container, the server answers.
 func TestAFreezeOfTheGeneratorDoesNotTimeOut(t *testing.T) {
 	const timeout, connect = int64(5 * time.Second), int64(2 * time.Second)
 	sent := int64(time.Second)

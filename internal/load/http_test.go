@@ -136,8 +136,8 @@ func TestARequestHasMethodPathHeaderAndBody(t *testing.T) {
 	}
 }
 
-// FuzzHTTPReply holds the parser to one promise above all: in whatever pieces
-// an answer comes, it means the same.
+// FuzzHTTPReply checks above all that an answer has the same result in whatever
+// pieces it arrives.
 func FuzzHTTPReply(f *testing.F) {
 	for _, text := range []string{
 		ok("hello"), "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",

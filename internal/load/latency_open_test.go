@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// A server stands still once for a while. An open loop must tell it from what
-// was due meanwhile: most of the requests had to wait, though nearly all were
-// answered quickly once they were sent.
+// A server stalls once. Many requests become due during the stall. The corrected
+// latencies must show it, although nearly all requests were answered quickly
+// after they were sent.
 func TestAStallShowsInTheCorrectedLatencies(t *testing.T) {
 	const stall = 400 * time.Millisecond
 	var once sync.Once
@@ -26,9 +26,9 @@ func TestAStallShowsInTheCorrectedLatencies(t *testing.T) {
 	if r.Failed() != 0 || r.Requests != 100 || r.Correction != "intended send time" {
 		t.Fatalf("%d requests, errors %v, %s", r.Requests, r.Errors, r.Correction)
 	}
-	// 40 of 100 requests came due in the stall, and one was sent into it.
+	// 40 of 100 requests became due during the stall, and one was sent before it.
 	if r.Corrected.P90S < stall.Seconds()/4 {
-		t.Errorf("corrected p90 %v s does not tell of a stall of %v", r.Corrected.P90S, stall)
+		t.Errorf("corrected p90 %v s does not show a stall of %v", r.Corrected.P90S, stall)
 	}
 	if r.Uncorrected.P90S > r.Corrected.P90S/2 || r.Uncorrected.MaxS < stall.Seconds()*0.9 {
 		t.Errorf("uncorrected p90 %v s, max %v s; corrected p90 %v s", r.Uncorrected.P90S, r.Uncorrected.MaxS, r.Corrected.P90S)

@@ -13,7 +13,7 @@ import (
 	"testing"
 )
 
-// The test binary is a server of its own when roleVariable is set.
+// The test binary runs as a server if roleVariable is set.
 const roleVariable = "PREFORK_LOAD_TEST_LISTEN"
 
 func TestMain(m *testing.M) {
@@ -24,7 +24,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// serveAlone echoes lines until its input ends.
+// serveAlone echoes lines until the end of its input.
 func serveAlone(address string) {
 	network, place, _ := strings.Cut(address, "!")
 	l, err := net.Listen(network, place)

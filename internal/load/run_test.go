@@ -95,13 +95,13 @@ func TestAUnixSocketIsATargetToo(t *testing.T) {
 	l.Close()
 	r := do(t, Options{URL: "unix://" + path, Requests: 4, Connections: 2})
 	if r.Errors[Refused] != 4 {
-		t.Errorf("nobody listens: %v %v", r.Errors, r.Examples)
+		t.Errorf("want only refusals: %v %v", r.Errors, r.Examples)
 	}
 }
 
 func TestEachBrokenServerHasItsClass(t *testing.T) {
 	rst := func(c *net.TCPConn, _ int) {
-		_, _ = c.Read(make([]byte, 1)) // the rest stays unread
+		_, _ = c.Read(make([]byte, 1)) // leaves the rest unread
 		_ = c.SetLinger(0)             // close sends RST
 	}
 	spoil := func(with string, more bool) func(*net.TCPConn, int) {
@@ -150,7 +150,7 @@ func TestEachBrokenServerHasItsClass(t *testing.T) {
 			c.o.Requests = 7
 			r := do(t, c.o)
 			if r.Errors[c.want] == 0 || r.Failed() != r.Errors[c.want] || r.Requests+r.Failed() != 7 {
-				t.Errorf("%d requests, errors %v, want some %s alone\n%s", r.Requests, r.Errors, c.want, strings.Join(r.Examples, "\n"))
+				t.Errorf("%d requests, errors %v, want only %s\n%s", r.Requests, r.Errors, c.want, strings.Join(r.Examples, "\n"))
 			}
 			if len(r.Examples) == 0 || !strings.HasPrefix(r.Examples[0], string(c.want)+": ") {
 				t.Errorf("examples: %q", r.Examples)
@@ -176,8 +176,7 @@ func TestConnectsToADeadServerAreRefusedWithoutABusyLoop(t *testing.T) {
 	}
 }
 
-// In an open loop each request that is due fails once, and the last of them
-// ends the run.
+// In an open loop each due request fails once, and the last one ends the run.
 func TestADeadServerFailsEachRequestThatIsDue(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -209,7 +208,7 @@ func TestAnAddressOfAnotherMachineIsNotCountedAsOutOfPorts(t *testing.T) {
 	if _, err := Start(t.Context(), o); err == nil || !strings.Contains(err.Error(), "source 192.0.2.1: this machine does not have the address") {
 		t.Errorf("at the start: %v", err)
 	}
-	o.OnThread = func() error { return nil } // the start does not know where the threads will be
+	o.OnThread = func() error { return nil } // the start does not know in which network the threads will be
 	if r := do(t, o); r.Errors[OtherFailed] != 3 || len(r.Generator.Warnings) > 0 {
 		t.Errorf("in the run: %v %v %q", r.Errors, r.Examples, r.Generator.Warnings)
 	}
@@ -217,7 +216,7 @@ func TestAnAddressOfAnotherMachineIsNotCountedAsOutOfPorts(t *testing.T) {
 
 func TestLostConnectionsAreCountedByLabel(t *testing.T) {
 	var n atomic.Int64
-	lost := make(chan struct{}) // by worker 1; or worker 0 might answer all requests before
+	lost := make(chan struct{}) // closed by worker 1; without it worker 0 might answer all requests first
 	var once sync.Once
 	url := plain(t, func(c *net.TCPConn, _ int) {
 		name := fmt.Sprintf("worker %d", n.Add(1)%2)
@@ -272,7 +271,7 @@ func TestIdleConnectionsAreHeldAndTheirEndIsNoticed(t *testing.T) {
 	mu.Lock()
 	defer mu.Unlock()
 	if r.Standing != 190 || r.Connections != 200 || r.Errors[EOF] != 10 || r.Failed() != 10 || held != 200 {
-		t.Errorf("%d stand of %d, errors %v", r.Standing, r.Connections, r.Errors)
+		t.Errorf("%d of %d connections are open, errors %v", r.Standing, r.Connections, r.Errors)
 	}
 }
 
@@ -284,9 +283,9 @@ func TestAnOpenLoopReopensAnIdleConnection(t *testing.T) {
 			_, _ = c.Write([]byte(line))
 		}
 	})
-	// Each connection serves one request and is closed by the server. On a
-	// machine that stood still a request may be sent before the close is seen:
-	// that one meets the end of the connection, or the reset that answers it.
+	// The server closes each connection after one request. On a stalled machine a
+	// request may be sent before the client has seen the close. It then gets EOF
+	// or a reset.
 	r := do(t, Options{URL: url, Rate: "200", Requests: 40, Connections: 10, Expect: "echo"})
 	if late := r.Errors[EOF] + r.Errors[Reset]; r.Requests+late != 40 || r.Failed() != late || r.Connections < r.Requests || r.Requests <= 10 {
 		t.Errorf("%d requests over %d connections, errors %v %v", r.Requests, r.Connections, r.Errors, r.Examples)

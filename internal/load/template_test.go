@@ -37,14 +37,14 @@ func TestNoNumberOfARunRepeats(t *testing.T) {
 		})(c, n)
 	})
 	r := do(t, Options{URL: url, Loops: 3, Connections: 7, Pipeline: 3, Requests: 2000, Expect: "echo", Payload: []byte("{n:6}\n"), Template: true})
-	mu.Lock() // the detector knows of no socket
+	mu.Lock() // for the race detector, which does not know of sockets
 	defer mu.Unlock()
 	if r.Requests != 2000 || r.Failed() != 0 || len(seen) != 2000 {
 		t.Errorf("%d requests, %d different, errors %v %v", r.Requests, len(seen), r.Errors, r.Examples)
 	}
 	for line, n := range seen {
 		if n != 1 || len(line) != 7 {
-			t.Errorf("%q came %d times", line, n)
+			t.Errorf("%q was received %d times", line, n)
 		}
 	}
 }
@@ -107,7 +107,7 @@ func TestTheOptionsAreCheckedAllAtOnce(t *testing.T) {
 	}
 	for _, word := range []string{"url", "mode", "connections", "timeout", "rate", "expect", "source", "loops"} {
 		if !slices.Contains(all, word) {
-			t.Errorf("nothing is said about %s: %v", word, errs)
+			t.Errorf("no error about %s: %v", word, errs)
 		}
 	}
 	for _, o := range []Options{

@@ -117,7 +117,7 @@ func TestClonesOfAConsoleEncoderDoNotShareFields(t *testing.T) {
 	}
 }
 
-// FuzzConsole checks that nothing that is logged can forge a line or drive the
+// FuzzConsole checks that no logged text can forge a line or control the
 // terminal.
 func FuzzConsole(f *testing.F) {
 	f.Add("worker ready", "remote", "127.0.0.1:1")

@@ -16,15 +16,15 @@ import (
 	"prefork/internal/needtool"
 )
 
-// waiting bounds every wait of these tests. Nothing is expected to take it.
+// waiting is the limit of every wait.
 const waiting = 20 * time.Second
 
-// helperEnv makes the test binary a process whose standard error is broken.
+// helperEnv makes the test binary run as a process with a broken standard error.
 const helperEnv = "PREFORK_LOGS_HELPER"
 
 func TestMain(m *testing.M) {
-	journalSocket = os.DevNull // a machine may have a journal of its own
-	// The tests say themselves what the environment is.
+	journalSocket = os.DevNull // the machine may have a journal
+	// The tests set the environment themselves.
 	for _, name := range []string{"NO_COLOR", "JOURNAL_STREAM"} {
 		if err := os.Unsetenv(name); err != nil {
 			fmt.Fprintln(os.Stderr, err)
@@ -51,7 +51,7 @@ var noonTime = time.Date(2026, 7, 1, 12, 0, 0, 123_456_789, time.UTC)
 func (noon) Now() time.Time                       { return noonTime }
 func (noon) NewTicker(time.Duration) *time.Ticker { panic("unused") }
 
-// open makes a logger whose clock stands still.
+// open returns a logger whose clock does not move.
 func open(t testing.TB, format, level string, f *os.File) (*zap.Logger, zap.AtomicLevel) {
 	t.Helper()
 	log, atom, err := New(format, level, f)
@@ -61,7 +61,7 @@ func open(t testing.TB, format, level string, f *os.File) (*zap.Logger, zap.Atom
 	return log.WithOptions(zap.WithClock(noon{})), atom
 }
 
-// file returns an open file and a function that reads what is in it.
+// file returns an open file and a function that returns its contents.
 func file(t testing.TB) (*os.File, func() string) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "log")
@@ -79,7 +79,7 @@ func file(t testing.TB) (*os.File, func() string) {
 	}
 }
 
-// lines returns what f writes into a log of the format.
+// lines returns what f logs in the format.
 func lines(t testing.TB, format string, f func(log *zap.Logger)) string {
 	t.Helper()
 	out, text := file(t)
@@ -88,7 +88,7 @@ func lines(t testing.TB, format string, f func(log *zap.Logger)) string {
 	return text()
 }
 
-// pipe returns both ends of a pipe whose writing end blocks, as a shell's does.
+// pipe returns both ends of a pipe. As in a shell, the writing end blocks.
 func pipe(t *testing.T) (r, w *os.File) {
 	t.Helper()
 	var fds [2]int

@@ -17,12 +17,12 @@ import (
 	"prefork/internal/testdir"
 )
 
-// journal is a journal's socket, and a file that is its stream.
+// journal is the socket of a fake journal and a file in place of its stream.
 type journal struct {
 	*net.UnixConn
 	t      *testing.T
 	stream *os.File
-	text   func() string // what came over the stream
+	text   func() string // contents of the stream
 }
 
 func newJournal(t *testing.T) *journal {
@@ -46,14 +46,14 @@ func newJournal(t *testing.T) *journal {
 	return j
 }
 
-// open makes a logger that writes to the journal.
+// open returns a logger that writes to the journal.
 func (j *journal) open() *zap.Logger {
 	j.t.Helper()
 	log, _ := open(j.t, Auto, "debug", j.stream)
 	return log
 }
 
-// receive returns the next entry's fields.
+// receive returns the fields of the next entry.
 func (j *journal) receive() map[string]string {
 	j.t.Helper()
 	if err := j.SetReadDeadline(time.Now().Add(waiting)); err != nil {
@@ -70,7 +70,7 @@ func (j *journal) receive() map[string]string {
 	return j.parse(string(data[:n]))
 }
 
-// sealed reads an entry that came as a file.
+// sealed reads an entry that was sent as a file.
 func (j *journal) sealed(oob []byte) string {
 	j.t.Helper()
 	messages, err := unix.ParseSocketControlMessage(oob)
@@ -226,11 +226,11 @@ func TestAJournalThatDoesNotReadDoesNotStopTheServer(t *testing.T) {
 			return
 		}
 	}
-	t.Error("nobody said that lines were lost")
+	t.Error("the lost lines were not reported")
 }
 
-// The journal works through one datagram after the other, and looks at the
-// sender while it does.
+// The journal reads one datagram after the other and looks at the sender of
+// each.
 func TestSyncReturnsOnceTheJournalIsDoneWithAllLines(t *testing.T) {
 	j := newJournal(t)
 	log := j.open()
@@ -252,7 +252,7 @@ func TestSyncReturnsOnceTheJournalIsDoneWithAllLines(t *testing.T) {
 	}
 	within(t, "Sync without a reader", sync)
 	if waited := <-took; waited < patience {
-		t.Errorf("nobody read, and it gave up after %v, want %v", waited, patience)
+		t.Errorf("without a reader Sync gave up after %v, want %v", waited, patience)
 	}
 	received("m")
 	log.Info("n")

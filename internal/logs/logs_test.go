@@ -77,7 +77,7 @@ func TestTheFieldsOfACallerAreNotChanged(t *testing.T) {
 	fields := []zapcore.Field{zap.Duration("backoff", time.Second)}
 	lines(t, JSON, func(log *zap.Logger) { log.Info("m", fields...) })
 	if fields[0].Key != "backoff" || fields[0].Type != zapcore.DurationType {
-		t.Errorf("became %+v", fields[0])
+		t.Errorf("the field is now %+v", fields[0])
 	}
 }
 

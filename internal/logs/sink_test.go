@@ -15,7 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The socket keeps the borders of writes, so each shows.
+// The socket preserves the boundaries of writes.
 func TestALineIsOneWrite(t *testing.T) {
 	for _, format := range []string{Console, JSON} {
 		fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
@@ -46,7 +46,7 @@ func TestAnUnreadLogDoesNotStopTheServer(t *testing.T) {
 	for _, test := range []struct {
 		name   string
 		length int
-		torn   int // lines cut off in their middle: longer than the room left
+		torn   int // partial lines: longer than the room left
 	}{
 		{"short lines", 10, 0},
 		{"lines longer than PIPE_BUF", 20_000, 1},
@@ -56,8 +56,8 @@ func TestAnUnreadLogDoesNotStopTheServer(t *testing.T) {
 			log, _ := open(t, JSON, "info", w)
 			fill(t, log, test.length)
 			log.Info("lost too")
-			// A reader comes: what was lost is said, and no later line is
-			// spoilt by the torn one.
+			// When there is a reader again, the losses are reported, and the
+			// partial line does not corrupt a later one.
 			in := bufio.NewReader(r)
 			torn, reported, said := 0, 0, 0
 			within(t, "the count of lost lines", func() {
@@ -65,8 +65,8 @@ func TestAnUnreadLogDoesNotStopTheServer(t *testing.T) {
 					t.Error(err)
 					return
 				}
-				// Even a line that is longer than the room left waits for
-				// this reader. On a busy machine the reader may be late.
+				// A line longer than the room left waits for this reader,
+				// which may be late on a busy machine.
 				seen, done := make(chan struct{}), make(chan struct{})
 				go func() {
 					defer close(done)
@@ -119,7 +119,7 @@ func fill(t *testing.T, log *zap.Logger, length int) {
 				return
 			}
 		}
-		t.Error("the pipe took everything")
+		t.Error("the pipe is never full")
 	})
 }
 
@@ -141,7 +141,7 @@ func TestAPartialLineDoesNotCorruptTheNext(t *testing.T) {
 	}
 }
 
-// A file on a network file system whose server has gone.
+// A write to a network file system may block when its server is gone.
 func TestAWriteThatDoesNotReturnDoesNotStopTheServer(t *testing.T) {
 	f, text := file(t)
 	raw, err := f.SyscallConn()
@@ -159,10 +159,10 @@ func TestAWriteThatDoesNotReturnDoesNotStopTheServer(t *testing.T) {
 			if err := s.write(line); !errors.Is(err, errStalled) {
 				t.Errorf("line %d: %v, want %v", i, err, errStalled)
 			}
-			clear(line) // which is the caller's again
+			clear(line) // which the caller may reuse
 		}
 		close(answers)
-		for s.write([]byte("back\n")) != nil { // the first may still be on its way
+		for s.write([]byte("back\n")) != nil { // the first may still be in progress
 		}
 	})
 	if got := text(); got != "line 0\nback\n" {
@@ -184,7 +184,7 @@ func TestTheNextLineGoesToTheReplacedFile(t *testing.T) {
 	}
 }
 
-// helperBrokenStderr logs to a standard error that nobody reads any more.
+// helperBrokenStderr logs to a standard error without a reader.
 func helperBrokenStderr() error {
 	log, _, err := New(Auto, "info", os.Stderr)
 	if err != nil {

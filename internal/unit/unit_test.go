@@ -15,7 +15,7 @@ import (
 	"prefork/internal/unit"
 )
 
-// units are the goldens, by file name.
+// units are the units by the name of their golden file.
 func units(t *testing.T, binary string) map[string]string {
 	t.Helper()
 	texts := map[string]string{}
@@ -58,7 +58,7 @@ func TestUnitsAreAsTheGoldenFiles(t *testing.T) {
 	}
 }
 
-// analyze runs systemd-analyze on the units, laid out as an installation.
+// analyze runs systemd-analyze on installed units.
 func analyze(t *testing.T, dir string, args ...string) (string, error) {
 	t.Helper()
 	tool := needtool.Need(t, "systemd-analyze", "systemd")
@@ -66,13 +66,13 @@ func analyze(t *testing.T, dir string, args ...string) (string, error) {
 	defer cancel()
 	cmd := exec.CommandContext(ctx, tool, args...)
 	cmd.Dir = dir
-	// The machine's own user units have sockets in there, with long names.
+	// The user units of the machine have sockets with long names there.
 	cmd.Env = append(os.Environ(), "XDG_RUNTIME_DIR="+testdir.Short(t), "SYSTEMD_COLORS=0", "SYSTEMD_PAGER=")
 	out, err := cmd.CombinedOutput()
 	return string(out), err
 }
 
-// install writes the units, with a program that exists, into a directory.
+// install writes the units with an existing program into a directory.
 func install(t *testing.T) (dir string, names []string) {
 	t.Helper()
 	program, err := exec.LookPath("true")
@@ -93,7 +93,7 @@ func TestSystemdAnalyzeAcceptsTheUnits(t *testing.T) {
 	dir, names := install(t)
 	for _, name := range names {
 		if name == "reload.service" {
-			continue // systemd before 253 does not know its type
+			continue // systemd before 253 does not know Type=notify-reload
 		}
 		args := []string{"verify", "--man=no", "./" + strings.Replace(name, "@", "@instance", 1)}
 		if name == "user.service" {
@@ -109,7 +109,7 @@ func TestTheExposureOfSystemServicesIsLimited(t *testing.T) {
 	dir, names := install(t)
 	for _, name := range names {
 		if !strings.HasSuffix(name, ".service") || name == "user.service" {
-			continue // a user's manager cannot enforce most of what is counted
+			continue // a user's service manager cannot enforce most of the settings
 		}
 		const threshold = "--threshold=20" // tenths
 		if out, err := analyze(t, dir, "security", "--offline=true", threshold, "./"+name); err != nil {

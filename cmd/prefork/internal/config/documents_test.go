@@ -85,7 +85,7 @@ func TestTheDocumentHasEveryOptionOfEveryHandler(t *testing.T) {
 	}
 }
 
-// The samples of problems in the document are what the program says.
+// The document's samples of problems are the program's messages.
 func TestTheDocumentQuotesRealProblems(t *testing.T) {
 	text := "\n\nmode = \"threding\"\n\n\n\n\n\ndrian_timeout = \"1s\"\n\n\n\n[options]\nmax_line = \"big\"\n"
 	_, err := Parse("prefork.toml", []byte(text), nil)

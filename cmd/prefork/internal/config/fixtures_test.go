@@ -8,7 +8,7 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// repository is where the example and the documents are.
+// repository is the directory of the example and the documents.
 const repository = "../../../.."
 
 func readFile(t *testing.T, path ...string) string {
@@ -32,7 +32,7 @@ func parseFlags(t *testing.T, args ...string) *Flags {
 	return f
 }
 
-// mustParse returns the configuration of a text that has no problems.
+// mustParse parses a text, which must have no problems.
 func mustParse(t *testing.T, text string, args ...string) Config {
 	t.Helper()
 	c, err := Parse("test.toml", []byte(text), parseFlags(t, args...))

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// Whatever the file holds, Parse returns a configuration that reads back as
-// itself, or problems that each name a line of the file, in order.
+// For any file, Parse returns a configuration that reads back as the same, or
+// problems in the order of their lines.
 func FuzzParse(f *testing.F) {
 	for _, seed := range []string{
 		"", "mode = \"forking\"", "[limits]\nmax_children = 3", "workers = \"2-8\"\nworkers = 3", "listen = [\"tcp://:1\",",

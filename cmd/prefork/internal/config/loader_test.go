@@ -25,7 +25,7 @@ func TestAFlagWinsOverTheFileAndOnlyIfGiven(t *testing.T) {
 	if want := []string{"tcp://:3", "tcp://:4"}; !slices.Equal(c.Listen, want) {
 		t.Errorf("listen = %q, want %q", c.Listen, want)
 	}
-	// A flag at its default is given all the same.
+	// A flag that is set to its default counts as given.
 	if c = mustParse(t, text, "--drain-timeout", "30s"); c.Timeouts.DrainTimeout != 30*time.Second {
 		t.Errorf("drain_timeout = %v, want the flag's 30s", c.Timeouts.DrainTimeout)
 	}
@@ -42,8 +42,8 @@ func TestOptionsBelongToTheHandlerThatTheFileNames(t *testing.T) {
 	text := "[options]\nmax_line = 100\n"
 	for flags, want := range map[string]string{
 		"--option=max_line=1KiB": `"MaxLine":1024`,
-		"--handler=upper":        `"MaxLine":100`, // the file's: it is the same handler
-		"--handler=echo":         `"Options":{}`,  // they are upper's
+		"--handler=upper":        `"MaxLine":100`, // from the file, which has the same handler
+		"--handler=echo":         `"Options":{}`,  // the file's options belong to upper
 	} {
 		if c := mustParse(t, text, flags); !strings.Contains(string(c.Settings), want) {
 			t.Errorf("%s: settings %s, want %s", flags, c.Settings, want)
@@ -74,7 +74,7 @@ func TestWorkersMayBeANumberAutoOrARange(t *testing.T) {
 func TestTheServerHasWhatTheConfigurationSays(t *testing.T) {
 	c := mustParse(t, "worker_timeout = \"0s\"\nwrite_timeout = \"0s\"\nidle_timeout = \"0s\"\nreuse_address = false\nrecycle_rss = \"1MiB\"\nhandler = \"upper\"\n[options]\nmax_line = 5")
 	if c.Timeouts.WorkerTimeout != worker.Disabled || c.Timeouts.WriteTimeout != worker.Disabled || c.Timeouts.IdleTimeout != worker.Disabled {
-		t.Errorf("timeouts of 0s became %+v, want never", c.Timeouts)
+		t.Errorf("timeouts of 0s are %+v, want worker.Disabled", c.Timeouts)
 	}
 	if !c.NoReuseAddress || c.Recycle.RSS != 1<<20 {
 		t.Errorf("no reuse %v, rss %d", c.NoReuseAddress, c.Recycle.RSS)
@@ -126,7 +126,7 @@ func TestEveryChoiceIsOneThatTheServerTakes(t *testing.T) {
 	for _, k := range Keys() {
 		for _, word := range k.Choices {
 			text := k.Key + ` = "` + word + `"`
-			if k.Key == "access_format" { // which needs a log, and in common a handler of requests
+			if k.Key == "access_format" { // it needs an access log, and common needs an HTTP handler
 				text += "\naccess_log = \"-\"\nhandler = \"http\""
 			}
 			mustParse(t, text)
@@ -188,7 +188,7 @@ func TestAConfigurationIsNotSharedBetweenLoads(t *testing.T) {
 	}
 }
 
-// A default must not keep the server from what systemd passes it.
+// A default of listen must not hide the sockets that systemd passes.
 func TestOnlyAConfiguredListenReachesTheServer(t *testing.T) {
 	for text, want := range map[string]int{"": 0, "handler = \"echo\"": 0, "listen = [\"tcp://127.0.0.1:9999\"]": 1} {
 		c := mustParse(t, text)

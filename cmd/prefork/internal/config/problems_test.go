@@ -12,7 +12,7 @@ import (
 	"prefork/internal/golden"
 )
 
-// Each testdata/problems/NAME.toml has its problems beside it in NAME.want.
+// NAME.want has the problems of testdata/problems/NAME.toml.
 func TestEveryProblemOfAFileIsReportedAtOnceByLine(t *testing.T) {
 	files, err := filepath.Glob("testdata/problems/*.toml")
 	if err != nil || len(files) < 5 {
@@ -133,7 +133,7 @@ func TestAFlagIsCheckedEvenIfTheFilesValueIsInvalid(t *testing.T) {
 	}
 }
 
-// Finding the lines of so many keys would take minutes.
+// It would take minutes to find the lines of so many keys.
 func TestAFileWithTooManyKeysIsRefused(t *testing.T) {
 	var text strings.Builder
 	for i := range maxKeys + 1 {
@@ -168,7 +168,7 @@ func TestAFileThatCannotBeReadIsAProblem(t *testing.T) {
 	}
 }
 
-// beingWritten is a file that somebody writes to while it is read.
+// beingWritten is a file that changes while it is read.
 type beingWritten struct {
 	*os.File
 	write func() error
@@ -197,6 +197,6 @@ func TestAFileThatChangesWhileItIsReadIsAProblem(t *testing.T) {
 	}
 	_, err = readSteady(beingWritten{f, func() error { return os.Truncate(path, 4) }})
 	if err == nil || err.Error() != "was changed while it was read; try again" {
-		t.Errorf("a file that is cut meanwhile: %v", err)
+		t.Errorf("a file that is truncated meanwhile: %v", err)
 	}
 }

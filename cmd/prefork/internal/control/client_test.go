@@ -110,14 +110,14 @@ func TestAProcessIsWaitedForUntilItIsGone(t *testing.T) {
 	}
 	p := openProcess(cmd.Process.Pid)
 	if p == nil {
-		t.Fatal("no pidfd for a process that lives")
+		t.Fatal("no pidfd of a running process")
 	}
 	defer p.Close()
 	ctx, cancel := context.WithCancelCause(within(t))
 	cause := errors.New("enough")
 	cancel(cause)
 	if err := wait(ctx, p); !errors.Is(err, cause) {
-		t.Errorf("wait = %v, want the cause: the process lives", err)
+		t.Errorf("wait = %v, want the cause: the process still runs", err)
 	}
 	p2 := openProcess(cmd.Process.Pid)
 	defer p2.Close()
@@ -152,8 +152,8 @@ func TestAClientLeavesNoDescriptorBehind(t *testing.T) {
 		c.Close()
 	}
 	ask()
-	// The server's half of a connection closes when its goroutine sees the
-	// end, so a few may be left; a leak would be one for each round.
+	// The server closes a connection when its goroutine sees the end, so a few may
+	// be left. A leak would leave one for each round.
 	before := count()
 	for range 50 {
 		ask()

@@ -35,7 +35,7 @@ func TestAFullQueueIsWaitedFor(t *testing.T) {
 	if _, err := connect(ctx, path); err == nil {
 		t.Error("connected to a full queue")
 	}
-	// Whether the first try comes before this one or after it, it must succeed.
+	// The first try may come before or after this. It must succeed in both cases.
 	time.AfterFunc(30*time.Millisecond, func() {
 		if fd, _, err := unix.Accept(l); err == nil {
 			_ = unix.Close(fd)

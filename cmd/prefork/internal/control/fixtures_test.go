@@ -13,9 +13,9 @@ import (
 	"prefork/internal/testdir"
 )
 
-// place gives the test an empty world: no runtime directories, and a temporary
-// directory whose path is short enough for sockets. It returns the directory
-// that a server would choose, which is not there yet.
+// place sets an environment without runtime directories and with an empty
+// temporary directory that has a short path. It returns the directory that a
+// server would create.
 func place(t *testing.T) string {
 	t.Helper()
 	dir := testdir.Short(t)
@@ -36,7 +36,7 @@ func listen(t *testing.T, path string) net.Listener {
 	return l
 }
 
-// stale leaves a socket file that nobody listens on.
+// stale creates a stale socket file.
 func stale(t *testing.T, path string) {
 	t.Helper()
 	l := listen(t, path)
@@ -46,7 +46,7 @@ func stale(t *testing.T, path string) {
 	}
 }
 
-// fake serves h on a control socket and returns its path.
+// fake serves h on a control socket and returns the path.
 func fake(t *testing.T, h http.HandlerFunc) string {
 	t.Helper()
 	place(t)

@@ -50,7 +50,7 @@ func TestTheDefaultPathIsInTheFirstDirectoryThatExists(t *testing.T) {
 	}
 	xdg := filepath.Join(os.Getenv("TMPDIR"), "xdg")
 	t.Setenv("XDG_RUNTIME_DIR", xdg)
-	check(temp) // a directory that is not there is passed over
+	check(temp) // a missing directory is skipped
 	if err := os.Mkdir(xdg, 0o700); err != nil {
 		t.Fatal(err)
 	}

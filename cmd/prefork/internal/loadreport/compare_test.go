@@ -55,7 +55,7 @@ func TestEveryDifferenceOfThePlansIsNamed(t *testing.T) {
 		b := aRun(10)
 		change(&b.Plan)
 		if text := compared(t, aRun(10), b); !strings.Contains(text, "doubtful   the runs differ in "+name) {
-			t.Errorf("%s is not said:\n%s", name, text)
+			t.Errorf("%s is not reported:\n%s", name, text)
 		}
 	}
 }

@@ -9,8 +9,8 @@ import (
 	"prefork/internal/load"
 )
 
-// latency is a distribution of n answers around middle, with a tail of stalled
-// ones up to 100 ms.
+// latency returns a distribution of n answers around middle, with a tail of up to
+// 100 ms.
 func latency(middle time.Duration, n, stalled int) load.Latency {
 	h := hdrhistogram.New(1, int64(time.Hour), 3)
 	for i := range n {
@@ -24,14 +24,14 @@ func latency(middle time.Duration, n, stalled int) load.Latency {
 	return load.NewLatency(h)
 }
 
-// The distributions of aRun, made once: nobody changes them.
+// The distributions of aRun. They must not be changed.
 var (
 	stalled   = sync.OnceValue(func() load.Latency { return latency(80*time.Microsecond, 19000, 998) })
 	unstalled = sync.OnceValue(func() load.Latency { return latency(80*time.Microsecond, 19988, 10) })
 )
 
-// aRun is a fixed result of seconds seconds: a rate across three reloads, one
-// of which fails, and the death of a worker that costs two answers.
+// aRun returns a fixed result of so many seconds. It has three reloads, of which
+// one fails, and a worker's death that loses two answers.
 func aRun(seconds int) *load.Result {
 	const rate = 2000
 	r := &load.Result{
@@ -63,7 +63,7 @@ func aRun(seconds int) *load.Result {
 	return r
 }
 
-// hostile is text that somebody might smuggle into a mark or a target.
+// hostile is text that an attacker might put into a mark or a target.
 const hostile = "</text><script>alert('x')</script>\x1b[31m\x00\"&]]>\u202e\xff"
 
 func hostileRun() *load.Result {

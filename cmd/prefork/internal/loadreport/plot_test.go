@@ -82,7 +82,7 @@ func TestTheDrawingIsWellFormedAndHasEveryMark(t *testing.T) {
 func TestForeignTextIsEscapedInThePage(t *testing.T) {
 	text := plotted(t, "x.html", hostileRun())
 	if strings.Contains(text, "<script") || strings.Contains(text, "</text><") || strings.ContainsAny(text, "\x1b\x00") {
-		t.Error("foreign text came through as markup")
+		t.Error("foreign text became markup")
 	}
 	if !strings.Contains(text, html.EscapeString(clean(hostile, 100))) {
 		t.Error("the mark is not there, escaped")
@@ -147,7 +147,8 @@ func TestAPlotReplacesTheFileWholeOrLeavesItAlone(t *testing.T) {
 	if text, _ := os.ReadFile(path); !strings.HasSuffix(string(text), "</svg>\n") {
 		t.Errorf("the file holds %.40q", text)
 	}
-	// A directory in the way fails the rename, after the file beside it was written.
+	// A directory at the path makes the rename fail after the temporary file was
+	// written.
 	if err := os.Mkdir(filepath.Join(dir, "d.html"), 0o700); err != nil {
 		t.Fatal(err)
 	}

@@ -92,9 +92,9 @@ func TestAResultWithoutAHistogramIsAnErrorNotATable(t *testing.T) {
 	r.Corrected = load.Latency{Count: 1, Histogram: "garbage"}
 	var b bytes.Buffer
 	if err := Hgrm(&b, r); err == nil {
-		t.Error("Hgrm took a histogram that cannot be decoded")
+		t.Error("Hgrm accepted an invalid histogram")
 	}
 	if err := Text(&b, r, TextOptions{}); err == nil {
-		t.Error("Text took a histogram that cannot be decoded")
+		t.Error("Text accepted an invalid histogram")
 	}
 }

@@ -53,7 +53,7 @@ func TestARunWithoutAnAnswerHasAReport(t *testing.T) {
 	text := textOf(t, r, TextOptions{})
 	golden.Check(t, "testdata/refused.txt", text)
 	if strings.Contains(text, "NaN") || strings.Contains(text, "LATENCY") {
-		t.Errorf("the report tells latencies that there are none of:\n%s", text)
+		t.Errorf("the report has latencies without answers:\n%s", text)
 	}
 }
 
@@ -64,7 +64,7 @@ func TestFailuresAreShownInWords(t *testing.T) {
 	}
 	text := textOf(t, r, TextOptions{})
 	if !strings.Contains(text, "connection 0:") || strings.Contains(text, "connection 12:") || strings.Contains(text, "\x1b") {
-		t.Errorf("not the first examples alone, made printable:\n%s", text)
+		t.Errorf("want only the first examples, with escaped characters:\n%s", text)
 	}
 }
 
@@ -179,7 +179,7 @@ func TestLongTextIsCut(t *testing.T) {
 	}
 }
 
-// full is a writer that takes nothing.
+// full is a writer that always fails.
 type full struct{}
 
 var errFull = errors.New("full")

@@ -117,7 +117,8 @@ func TestAnInvalidExpressionIsExplained(t *testing.T) {
 	}
 }
 
-// What parses prints as something that parses to the same, and can be checked.
+// A threshold that parses prints as text that parses to the same, and can be
+// checked.
 func FuzzParseThreshold(f *testing.F) {
 	for _, seed := range []string{"p99>5ms", "p99.9 >= 20ms", "error_rate>0.1%", "rate<1000", "uncorrected.p99>5ms", "refused>0", "p<=", "\xff>1", "p1e1>1s"} {
 		f.Add(seed)

@@ -25,7 +25,7 @@ func deployed(t *testing.T, name string) string {
 	return string(data)
 }
 
-// dashboard is what the tests look at of Grafana's model.
+// dashboard is the part of Grafana's model that the tests check.
 type dashboard struct {
 	Panels []struct {
 		ID      int
@@ -36,8 +36,8 @@ type dashboard struct {
 	Annotations struct{ List []struct{ Expr string } }
 }
 
-// expressions returns every query of the dashboard, fit for Prometheus: with
-// values for Grafana's variables.
+// expressions returns every query of the dashboard, with values in place of
+// Grafana's variables.
 func expressions(t *testing.T) []string {
 	t.Helper()
 	var d dashboard
@@ -72,14 +72,14 @@ func TestTheDashboardAndTheRulesUseOnlyExistingMetrics(t *testing.T) {
 		for _, name := range metricName.FindAllString(deployed(t, file), -1) {
 			used[name] = true
 			if !slices.Contains(names, name) {
-				t.Errorf("%s asks for %s, which is nowhere served", file, name)
+				t.Errorf("%s uses %s, which does not exist", file, name)
 			}
 		}
 	}
 	for _, m := range Catalogue() {
 		part := strings.HasPrefix(m.Name, "prefork_worker_") && m.Type == Counter // of a total
 		if !part && !used[m.Name] && !used[m.Name+"_bucket"] {
-			t.Errorf("nothing shows %s", m.Name)
+			t.Errorf("no panel or rule uses %s", m.Name)
 		}
 	}
 }
@@ -92,14 +92,14 @@ func TestTheDashboardsPanelsHaveQueriesAndRoom(t *testing.T) {
 	ids, taken := map[int]bool{}, map[[2]int]string{}
 	for _, p := range d.Panels {
 		if ids[p.ID] || p.ID == 0 {
-			t.Errorf("panel %q: id %d is not its own", p.Title, p.ID)
+			t.Errorf("panel %q: id %d is not unique", p.Title, p.ID)
 		}
 		ids[p.ID] = true
 		if len(p.Targets) == 0 || p.Title == "" {
 			t.Errorf("panel %d, %q, has no query or no title", p.ID, p.Title)
 		}
 		if p.GridPos.X+p.GridPos.W > 24 {
-			t.Errorf("panel %q leaves the grid", p.Title)
+			t.Errorf("panel %q is outside the grid", p.Title)
 		}
 		for x := p.GridPos.X; x < p.GridPos.X+p.GridPos.W; x++ {
 			for y := p.GridPos.Y; y < p.GridPos.Y+p.GridPos.H; y++ {
@@ -118,7 +118,6 @@ var (
 	heading    = regexp.MustCompile(`(?m)^#+ (.+)$`)
 )
 
-// An alert at night is worth what its runbook says.
 func TestEveryAlertSaysWhatItIsAndWhereItsRunbookIs(t *testing.T) {
 	runbook, err := os.ReadFile("../../../../docs/operations.md")
 	if err != nil {
@@ -146,7 +145,7 @@ func TestEveryAlertSaysWhatItIsAndWhereItsRunbookIs(t *testing.T) {
 		}
 		anchor, ok := strings.CutPrefix(says["runbook_url"], "docs/operations.md#")
 		if says["summary"] == "" || says["description"] == "" || !ok || !slices.Contains(anchors, anchor) {
-			t.Errorf("%s says %q; the runbook has %q", name, says, anchors)
+			t.Errorf("%s links to %q; the runbook has %q", name, says, anchors)
 		}
 		if !strings.Contains(tests, "  - name: "+name+"\n") {
 			t.Errorf("%s has no test in alerts_test.yml", name)
@@ -154,7 +153,7 @@ func TestEveryAlertSaysWhatItIsAndWhereItsRunbookIs(t *testing.T) {
 	}
 }
 
-// promtool runs Prometheus' own checker in the directory of the rules.
+// promtool runs Prometheus's checker in the directory of the rules.
 func promtool(t *testing.T, stdin string, args ...string) {
 	t.Helper()
 	path := needtool.Need(t, "promtool", "prometheus")
@@ -179,12 +178,13 @@ func TestPromtoolAcceptsTheMetrics(t *testing.T) {
 	promtool(t, written(Text, &s), "check", "metrics")
 }
 
-// The queries of the dashboard are checked as the expressions of rules.
+// The test writes the queries of the dashboard as rules, which promtool can
+// check.
 func TestPromtoolUnderstandsTheDashboardsQueries(t *testing.T) {
 	var b strings.Builder
 	b.WriteString("groups:\n- name: dashboard\n  rules:\n")
 	for i, e := range expressions(t) {
-		quoted, err := json.Marshal(e) // is YAML, too
+		quoted, err := json.Marshal(e) // JSON is YAML too
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -32,7 +32,7 @@ func TestTheDocumentHasEveryMetric(t *testing.T) {
 	before, rest, top := strings.Cut(string(data), tableTop)
 	_, after, end := strings.Cut(rest, tableEnd)
 	if !top || !end {
-		t.Fatal("the document has lost the marks of its table")
+		t.Fatal("the document does not have the marks of its table")
 	}
 	golden.Check(t, document, before+tableTop+b.String()+tableEnd+after)
 }

@@ -24,7 +24,7 @@ func TestPrometheusReadsEveryMetricAndItsLinterFindsNoFault(t *testing.T) {
 	for _, m := range Catalogue() {
 		family := families[m.Name]
 		if family == nil {
-			t.Errorf("%s is not there", m.Name)
+			t.Errorf("%s is missing", m.Name)
 			continue
 		}
 		if family.GetType() != kinds[m.Type] || family.GetHelp() != m.Help {
@@ -53,7 +53,6 @@ func TestPrometheusReadsEveryMetricAndItsLinterFindsNoFault(t *testing.T) {
 	}
 }
 
-// What the books have and a scrape has not would be missed only in need.
 func TestEveryFigureOfTheStatusIsShown(t *testing.T) {
 	s, figures := full()
 	shown := map[float64]bool{}
@@ -62,12 +61,12 @@ func TestEveryFigureOfTheStatusIsShown(t *testing.T) {
 			shown[m.GetCounter().GetValue()+m.GetGauge().GetValue()+m.GetHistogram().GetSampleSum()] = true
 		}
 	}
-	// The process number names a process and is no figure. The rest of a
-	// worker's row is in its slot's, which does not end with the worker.
+	// A pid is not a metric. The other figures of a worker are metrics of its
+	// slot, which outlives the worker.
 	elsewhere := regexp.MustCompile(`PID$|Slot$|^Workers\.\d\.(Accepted|Handled|Failed|Answers|CPUS|BytesIn|BytesOut)$`)
 	for _, path := range slices.Sorted(maps.Keys(figures)) {
 		if !elsewhere.MatchString(path) && !shown[figures[path]] {
-			t.Errorf("%s is nowhere to be seen", path)
+			t.Errorf("%s is not in the scrape", path)
 		}
 	}
 }
@@ -103,7 +102,7 @@ func TestNoSeriesIsWrittenTwiceAndNoTextBreaksTheLines(t *testing.T) {
 	for line := range strings.Lines(text) {
 		if series := line[:strings.LastIndexByte(line, ' ')]; line[0] != '#' {
 			if seen[series] {
-				t.Errorf("%s is there twice", series)
+				t.Errorf("%s appears twice", series)
 			}
 			seen[series] = true
 		}
@@ -121,7 +120,7 @@ func TestNoSeriesIsWrittenTwiceAndNoTextBreaksTheLines(t *testing.T) {
 	}
 }
 
-// The two formats say the same; OpenMetrics has rules of its own for the rest.
+// Both formats have the same samples. OpenMetrics has additional rules.
 func TestOpenMetricsIsTheSameWithItsOwnRules(t *testing.T) {
 	s, _ := full()
 	samples := func(text string) (lines []string) {
@@ -137,7 +136,7 @@ func TestOpenMetricsIsTheSameWithItsOwnRules(t *testing.T) {
 		t.Errorf("the samples differ:\n%s\n%s", a, b)
 	}
 	if !strings.HasSuffix(open, "\n# EOF\n") || strings.Count(open, "# EOF") != 1 || strings.Contains(text, "# EOF") {
-		t.Errorf("OpenMetrics ends once with # EOF:\n%s", open)
+		t.Errorf("want one # EOF at the end:\n%s", open)
 	}
 	head := regexp.MustCompile(`^# (HELP|TYPE|UNIT) ([a-z_]+) (.+)\n$`)
 	for line := range strings.Lines(open) {
@@ -145,15 +144,15 @@ func TestOpenMetricsIsTheSameWithItsOwnRules(t *testing.T) {
 		switch {
 		case line[0] != '#' || line == "# EOF\n":
 		case m == nil:
-			t.Errorf("line %q is nothing", line)
+			t.Errorf("line %q is invalid", line)
 		case strings.HasSuffix(m[2], "_total"):
-			t.Errorf("%q: a family of counters is named without _total", line)
+			t.Errorf("%q: the name of a counter family must not have _total", line)
 		case m[1] == "UNIT" && !strings.HasSuffix(m[2], "_"+m[3]):
 			t.Errorf("%q: the name must end with its unit", line)
 		}
 	}
 	if !strings.Contains(open, "# UNIT prefork_cpu_seconds seconds\n") || !strings.Contains(open, `le="1.0"`) {
-		t.Errorf("no unit, or a bound that does not look like a float:\n%s", open)
+		t.Errorf("want units, and bounds that are floats:\n%s", open)
 	}
 }
 

@@ -15,8 +15,8 @@ import (
 	"prefork/master"
 )
 
-// full is a status in which every figure differs from every other, so that
-// each can be found again. It returns them by the path of their field.
+// full returns a status in which every figure is unique, and the figures by the
+// path of their field.
 func full() (prefork.Status, map[string]float64) {
 	at := time.Unix(1_700_000_000, 0)
 	s := prefork.Status{
@@ -36,7 +36,7 @@ func full() (prefork.Status, map[string]float64) {
 	return s, figures
 }
 
-// fill gives each number that is 0 a value of its own.
+// fill sets each number that is 0 to a unique value.
 func fill(v reflect.Value, path string, next *float64, figures map[string]float64) {
 	set := func(f func(float64)) {
 		if v.IsZero() {
@@ -69,7 +69,7 @@ func written(f Format, s *prefork.Status) string {
 	return b.String()
 }
 
-// parsed reads the text as Prometheus' own library does.
+// parsed parses the text with Prometheus's library.
 func parsed(t *testing.T, text string) map[string]*dto.MetricFamily {
 	t.Helper()
 	parser := expfmt.NewTextParser(model.UTF8Validation)

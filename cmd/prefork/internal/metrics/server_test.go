@@ -129,19 +129,19 @@ func TestClientsThatOnlyHoldConnectionsAreBounded(t *testing.T) {
 	for range maxClients {
 		dial()
 	}
-	// They were accepted in this order, so this one is too many.
+	// Connections are accepted in order, so this one is too many.
 	if n, err := dial().Read(make([]byte, 1)); err == nil {
 		t.Errorf("read %d bytes, want the end of the connection", n)
 	}
 	_ = held[0].Close()
-	for range 1000 { // until the server has seen that
+	for range 1000 { // until the server has noticed the close
 		c := dial()
 		_, _ = io.WriteString(c, "GET /metrics HTTP/1.0\r\nHost: localhost\r\n\r\n")
 		if n, _ := c.Read(make([]byte, 1)); n == 1 {
 			return
 		}
 	}
-	t.Error("one has left, and nobody else is let in")
+	t.Error("one connection was closed, but no other is accepted")
 }
 
 func TestAnAddressInUseIsNamedInTheError(t *testing.T) {
@@ -168,7 +168,7 @@ func TestAUnixSocketReplacesOnlyAStaleOne(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := new(Server).Serve(a, log.Default()); !errors.Is(err, syscall.EADDRINUSE) {
-		t.Errorf("it lives, and: %v", err)
+		t.Errorf("the socket is in use, but: %v", err)
 	}
 	_ = left.Close()
 	s := start(t, "unix://"+path, true)
@@ -180,11 +180,11 @@ func TestAUnixSocketReplacesOnlyAStaleOne(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := new(Server).Serve(a, log.Default()); err == nil || !strings.Contains(err.Error(), "is not a socket") {
-		t.Errorf("a file is in the way, and: %v", err)
+		t.Errorf("a regular file has the path, but: %v", err)
 	}
 }
 
-// A cleaner of /tmp removes it.
+// A cleaner of /tmp may remove the socket file.
 func TestARemovedUnixSocketIsRestored(t *testing.T) {
 	path := filepath.Join(testdir.Short(t), "m")
 	s := start(t, "unix://"+path, true)

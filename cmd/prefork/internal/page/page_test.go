@@ -17,8 +17,8 @@ func get(t *testing.T) *httptest.ResponseRecorder {
 
 var element = regexp.MustCompile(`(?s)<(style|script)>(.*?)</(?:style|script)>`)
 
-// A browser runs what the policy names by its hash: exactly what stands in the
-// document, and nothing else.
+// A browser runs only scripts whose hash is in the policy. The hashes must be
+// those of the scripts and styles in the document.
 func TestThePolicyHasTheHashesOfScriptAndStyle(t *testing.T) {
 	w := get(t)
 	policy := w.Header().Get("Content-Security-Policy")

@@ -16,7 +16,7 @@ import (
 
 var noon = time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
 
-// bounds are the buckets as the master tells them.
+// bounds are the buckets in the master's status.
 func bounds() (b []float64) {
 	for i := range ipc.Buckets - 1 {
 		b = append(b, ipc.BucketBound(i).Seconds())
@@ -24,7 +24,8 @@ func bounds() (b []float64) {
 	return b
 }
 
-// status is a server with so many workers after so many seconds.
+// status returns the status of a server with so many workers after so many
+// seconds.
 func status(workers int, seconds float64) *prefork.Status {
 	at := noon.Add(-90 * time.Second)
 	n := uint64(seconds * 10)
@@ -57,7 +58,7 @@ func worker(i int, seconds float64) master.WorkerRow {
 	return w
 }
 
-// loaded is a model that has seen two statuses of so many workers, and events.
+// loaded returns a model after two statuses of so many workers, and events.
 func loaded(workers, events int) *Model {
 	m := New()
 	for i := range events {
@@ -76,7 +77,7 @@ func loaded(workers, events int) *Model {
 	return m
 }
 
-// press presses keys, each a rune, and returns the last wish.
+// press presses keys and returns the last wish.
 func press(m *Model, keys ...screen.Key) (w Wish) {
 	for _, k := range keys {
 		w = m.Press(k)
@@ -92,7 +93,7 @@ func plain(lines []human.Line) string {
 	return b.String()
 }
 
-// frame draws a frame and sees that it fits.
+// frame draws a frame and checks that it fits.
 func frame(t *testing.T, m *Model, width, height int) string {
 	t.Helper()
 	lines := m.Frame(width, height, noon)

@@ -23,7 +23,7 @@ func pids(m *Model) (pids []int) {
 func TestEachLetterSortsByItsColumnAndTwiceReverses(t *testing.T) {
 	for _, c := range columns {
 		m := loaded(9, 0)
-		if c.key != 'S' { // which is the order at first
+		if c.key != 'S' { // the default order
 			m.Press(c.key)
 		}
 		once := m.rows()
@@ -121,7 +121,7 @@ func TestTheSelectionFollowsItsWorker(t *testing.T) {
 	m.Feed(control.Item{Status: s})
 	frame(t, m, 80, 24)
 	if m.selected == pid || m.selected == 0 {
-		t.Errorf("selected %d, which is gone", m.selected)
+		t.Errorf("selected %d, which has exited", m.selected)
 	}
 }
 
@@ -130,7 +130,7 @@ func TestAPauseFreezesTheFrameAndLosesNothing(t *testing.T) {
 	press(m, 'p')
 	before := frame(t, m, 80, 24)
 	if !strings.Contains(before, "paused") {
-		t.Errorf("not said:\n%s", before)
+		t.Errorf("the frame does not say so:\n%s", before)
 	}
 	for i := range 3 * maxEvents {
 		m.Feed(control.Item{Status: status(5, 12+float64(i))})
@@ -171,7 +171,7 @@ func TestAWorkersRateBeginsWithTheWorker(t *testing.T) {
 	m.Feed(control.Item{Status: status(1, 10)})
 	s := status(3, 11)
 	s.Workers[1].AgeS, s.Workers[1].Handled = 0.5, 40
-	s.Workers[2].AgeS, s.Workers[2].Handled = 1000, 40 // was hidden before: its rate is not known
+	s.Workers[2].AgeS, s.Workers[2].Handled = 1000, 40 // a new worker: its rate is unknown
 	m.Feed(control.Item{Status: s})
 	rows := m.rows()
 	if !rows[1].measured || rows[1].rate != 40 || rows[2].measured {
@@ -193,14 +193,14 @@ func TestAPercentileLiesInItsBucket(t *testing.T) {
 	v := view{before: status(1, 10), now: status(1, 11)}
 	v.now.HandlerLatency.Counts = v.now.HandlerLatency.Counts[:3]
 	if _, total := v.latency(); total != 0 {
-		t.Error("a histogram that is none has a latency")
+		t.Error("an invalid histogram has a latency")
 	}
 }
 
 func TestTheEndIsExpectedIfTheServerAnnouncedIt(t *testing.T) {
 	m := loaded(1, 2)
 	if _, ok := m.Ended(); ok {
-		t.Error("a server that said nothing has ended")
+		t.Error("a server without an announcement counts as ended")
 	}
 	m.Feed(control.Item{Event: &prefork.Event{Message: "stopped", Fields: map[string]any{"exit_code": 1.0}}})
 	if code, ok := m.Ended(); code != 1 || !ok {
@@ -221,6 +221,6 @@ func TestQuittingAndRedrawing(t *testing.T) {
 		t.Error("q does not quit from the help")
 	}
 	if w := press(loaded(1, 0), screen.KeyCtrlL); !w.Redraw {
-		t.Error("ctrl-l does not draw anew")
+		t.Error("ctrl-l does not redraw")
 	}
 }
