@@ -36,7 +36,7 @@ func TestUnitsAreWhatThePackageWrites(t *testing.T) {
 	}
 	for _, e := range entries {
 		if _, ok := texts[e.Name()]; !ok {
-			t.Errorf("nobody writes systemd/%s", e.Name())
+			t.Errorf("the package does not write systemd/%s", e.Name())
 		}
 	}
 }

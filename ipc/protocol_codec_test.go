@@ -51,7 +51,7 @@ func TestEveryMessageSurvivesTheRoundTrip(t *testing.T) {
 			continue
 		}
 		if !reflect.DeepEqual(got, want) {
-			t.Errorf("%s became %#v, want %#v", data, got, want)
+			t.Errorf("%s is decoded as %#v, want %#v", data, got, want)
 		}
 	}
 	for typ, maker := range makers {
@@ -100,7 +100,7 @@ func TestTheWireFormatIsFixed(t *testing.T) {
 	} {
 		got, err := Encode(test.m)
 		if err != nil || string(got) != test.want {
-			t.Errorf("%#v became %s (%v), want %s", test.m, got, err, test.want)
+			t.Errorf("%#v is encoded as %s (%v), want %s", test.m, got, err, test.want)
 		}
 	}
 }
@@ -124,14 +124,14 @@ func TestATextOfAnyLengthIsCut(t *testing.T) {
 	long := strings.Repeat("x", MaxMessage/2)
 	m, err := Decode([]byte(`{"type":"report","body":{"doing":"` + long + `"}}`))
 	if r, ok := m.(*Report); err != nil || !ok || len(r.Doing) > MaxDoing {
-		t.Errorf("a report became %T, %v; want one that is short", m, err)
+		t.Errorf("a report is decoded as %T, %v; want a short one", m, err)
 	}
 	m, err = Decode([]byte(`{"type":"failed","body":{"message":"` + long + `"}}`))
 	if f, ok := m.(*Failed); err != nil || !ok || len(f.Message) > MaxText {
-		t.Errorf("failed became %T, %v; want one that is short", m, err)
+		t.Errorf("failed is decoded as %T, %v; want a short one", m, err)
 	}
 	if m, err := Decode([]byte(`{"type":"` + long + `"}`)); err == nil || len(err.Error()) > 1000 {
-		t.Errorf("a long type became %T and an error of %d bytes", m, len(err.Error()))
+		t.Errorf("a long type is decoded as %T and an error of %d bytes", m, len(err.Error()))
 	}
 }
 
@@ -271,7 +271,7 @@ func FuzzDecode(f *testing.F) {
 		}
 		second, err := Encode(again)
 		if err != nil || !bytes.Equal(first, second) {
-			t.Fatalf("%q became %q, then %q (%v)", data, first, second, err)
+			t.Fatalf("%q is encoded as %q, then %q (%v)", data, first, second, err)
 		}
 	})
 }

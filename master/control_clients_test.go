@@ -66,7 +66,7 @@ func TestANewControlClientReplacesAnIdleOne(t *testing.T) {
 		"the oldest if all wait":        {[]*controlClient{conn(1, true), conn(2, true)}, 0},
 		"of the process with the most":  {[]*controlClient{conn(1, false), conn(2, true), conn(2, true)}, 1},
 		"and there one that is idle":    {[]*controlClient{conn(1, false), conn(2, true), conn(2, false)}, 2},
-		"whoever they are":              {[]*controlClient{conn(1, false), {}, {}}, 1},
+		"any client":                    {[]*controlClient{conn(1, false), {}, {}}, 1},
 		"with the most of all, at last": {[]*controlClient{conn(1, false), conn(1, false), conn(3, true), conn(3, true), conn(3, true)}, 2},
 	} {
 		l := &controlClients{open: tt.open}

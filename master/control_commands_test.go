@@ -42,7 +42,7 @@ func TestALoaderThatDoesNotReturnFailsOnlyItsReload(t *testing.T) {
 	close(release)
 	r.untilLoop("the loader to return", func(m *Master) bool { return m.loading == nil })
 	if c, err := net.Dial("tcp", address); err == nil {
-		t.Error("what came too late listens")
+		t.Error("a configuration that arrived too late is used")
 		_ = c.Close()
 	}
 	if code, a := r.post("reload"); code != http.StatusOK {
@@ -136,10 +136,10 @@ func TestScaleAnswersWhenThePoolHasItsSize(t *testing.T) {
 	}
 	code, a := r.post("scale?n=-5")
 	if code != http.StatusConflict || !strings.Contains(a.Error, "cannot scale by -5: the pool has 1, and may have 1 to ") {
-		t.Errorf("scale below one worker = %d %+v, want a refusal that says what there is", code, a)
+		t.Errorf("scale below one worker = %d %+v, want an error with the valid range", code, a)
 	}
 	if code, a := r.post("scale?n=1000"); code != http.StatusConflict || !strings.Contains(a.Error, "cannot scale to 1000") || a.Target != "1" {
-		t.Errorf("scale beyond the slots = %d %+v, want a refusal that leaves the pool as it is", code, a)
+		t.Errorf("scale beyond the slots = %d %+v, want an error and no change", code, a)
 	}
 	r.serves(1)
 	for _, query := range []string{"", "zero", "0"} {

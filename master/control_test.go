@@ -63,7 +63,7 @@ func TestOnlyTheServersUserAndRootMayUseTheControlSocket(t *testing.T) {
 		cred *unix.Ucred
 		want int
 	}{
-		"nobody knows who":  {nil, http.StatusForbidden},
+		"unknown user":      {nil, http.StatusForbidden},
 		"the server's user": {&unix.Ucred{Uid: self}, http.StatusOK},
 		"root":              {&unix.Ucred{Uid: 0}, http.StatusOK},
 		"another user":      {&unix.Ucred{Uid: self + 1}, http.StatusForbidden},

@@ -117,7 +117,7 @@ func fakeWorker() int {
 	if ch.Send(&ipc.Hello{Protocol: ipc.ProtocolVersion, Build: build, PID: os.Getpid()}) != nil {
 		return 1
 	}
-	if f.Do == "bossy" {
+	if f.Do == "sendsOrder" {
 		_ = ch.Send(&ipc.Stop{})
 	}
 	if f.Do == "corrupt" {

@@ -33,7 +33,7 @@ func TestAFailedReloadKeepsTheOldGeneration(t *testing.T) {
 		{"worker is another build", func() (Generation, error) { return generationOf(1, "stranger", "tcp://127.0.0.1:0"), nil }, "another"},
 		{"worker sends rubbish", func() (Generation, error) { return generationOf(1, "corrupt", "tcp://127.0.0.1:0"), nil }, "bad message"},
 		{"worker sends a message before its hello", func() (Generation, error) { return generationOf(1, "noHello", "tcp://127.0.0.1:0"), nil }, "out of order"},
-		{"worker gives orders", func() (Generation, error) { return generationOf(1, "bossy", "tcp://127.0.0.1:0"), nil }, "only the master may send"},
+		{"worker sends an order", func() (Generation, error) { return generationOf(1, "sendsOrder", "tcp://127.0.0.1:0"), nil }, "only the master may send"},
 		{"worker is never ready", func() (Generation, error) {
 			g := generationOf(1, "silent", "tcp://127.0.0.1:0")
 			g.Policy.StartTimeout = 50 * time.Millisecond

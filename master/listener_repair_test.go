@@ -15,13 +15,13 @@ import (
 	"prefork/internal/testdir"
 )
 
-type misdeed struct {
+type change struct {
 	do   func(fd int) error
 	want string
 }
 
-// misdeeds are changes that a process with a copy of the descriptor can make.
-var misdeeds = map[string]misdeed{
+// changes are what a process with a copy of the descriptor can change.
+var changes = map[string]change{
 	"shutdown": {func(fd int) error { return unix.Shutdown(fd, unix.SHUT_RDWR) }, wasShut},
 	"filter": {func(fd int) error {
 		drop := []unix.SockFilter{{Code: unix.BPF_RET | unix.BPF_K, K: 0}}
@@ -44,29 +44,29 @@ var misdeeds = map[string]misdeed{
 	"user timeout": setOption(unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, 1, "TCP_USER_TIMEOUT"),
 }
 
-func setOption(level, option, value int, name string) (m misdeed) {
+func setOption(level, option, value int, name string) (m change) {
 	m.do = func(fd int) error { return unix.SetsockoptInt(fd, level, option, value) }
 	m.want = name + " " + wasChanged
 	return m
 }
 
-func noRivals(*listener) []*listener { return nil }
+func noOthers(*listener) []*listener { return nil }
 
 func TestChangesByAWorkerToAListenerAreUndone(t *testing.T) {
-	for name, misdeed := range misdeeds {
+	for name, change := range changes {
 		for _, address := range []string{"tcp://127.0.0.1:0", "tcp://:0"} {
 			l := bindOne(t, address)
-			if wrong, err := l.repair(noRivals); len(wrong) > 0 || err != nil {
+			if wrong, err := l.repair(noOthers); len(wrong) > 0 || err != nil {
 				t.Fatalf("%s: untouched, and yet %q, %v", address, wrong, err)
 			}
-			if err := misdeed.do(l.fd); err != nil {
+			if err := change.do(l.fd); err != nil {
 				t.Fatalf("%s: %v", name, err)
 			}
-			wrong, err := l.repair(noRivals)
-			if err != nil || !slices.Equal(wrong, []string{misdeed.want}) {
-				t.Errorf("%s on %s: found %q, %v; want %q", name, address, wrong, err, misdeed.want)
+			wrong, err := l.repair(noOthers)
+			if err != nil || !slices.Equal(wrong, []string{change.want}) {
+				t.Errorf("%s on %s: found %q, %v; want %q", name, address, wrong, err, change.want)
 			}
-			if again, err := l.repair(noRivals); len(again) > 0 || err != nil {
+			if again, err := l.repair(noOthers); len(again) > 0 || err != nil {
 				t.Errorf("%s on %s: not repaired: %q, %v", name, address, again, err)
 			}
 			for range 3 { // more than a short queue holds
@@ -93,7 +93,7 @@ func TestAReloadBeforeTheRepairDoesNotMoveTheListener(t *testing.T) {
 	if err := l.update(Address{}, 16); err == nil {
 		t.Error("changed a listener that does not listen")
 	}
-	if wrong, err := l.repair(noRivals); len(wrong) != 1 || err != nil {
+	if wrong, err := l.repair(noOthers); len(wrong) != 1 || err != nil {
 		t.Errorf("found %q, %v", wrong, err)
 	}
 	if at, err := boundTo(l.fd); err != nil || at != l.bound {
@@ -110,14 +110,14 @@ func TestAReloadBeforeTheRepairDoesNotKeepChangedOptions(t *testing.T) {
 	if err := l.update(Address{}, 16); err != nil {
 		t.Fatal(err)
 	}
-	if wrong, err := l.repair(noRivals); len(wrong) != 1 || err != nil {
+	if wrong, err := l.repair(noOthers); len(wrong) != 1 || err != nil {
 		t.Errorf("found %q, %v", wrong, err)
 	}
 }
 
 // lockFilter attaches a filter to a socket and locks it.
 func lockFilter(fd int) error {
-	if err := misdeeds["filter"].do(fd); err != nil {
+	if err := changes["filter"].do(fd); err != nil {
 		return err
 	}
 	return unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_LOCK_FILTER, 1)

@@ -14,7 +14,7 @@ import (
 func TestEventsAreLogLines(t *testing.T) {
 	l := newEventLog()
 	log := l.tee(zap.NewNop()).With(zap.String("role", "master"))
-	log.Debug("nobody's business")
+	log.Debug("not an event")
 	log.Warn("worker slow", zap.Int("slot", 3), zap.Duration("duration", 1500*time.Millisecond), zap.Error(errors.New("late")))
 	es, _ := l.after(0)
 	if len(es) != 1 {

@@ -13,7 +13,7 @@ func TestMasterStartsItsWorkersAndDrains(t *testing.T) {
 	if s.Version != "v1" || len(s.Listeners) != 1 || s.Target != "3" || s.PID != os.Getpid() {
 		t.Errorf("status = %+v", s)
 	}
-	r.until("all to be told to accept", func(s Status) bool { return s.Totals.Accepted == 3 })
+	r.until("all workers to get Accept", func(s Status) bool { return s.Totals.Accepted == 3 })
 	code, a := r.post("drain")
 	if code != http.StatusOK || !a.OK {
 		t.Errorf("drain = %d %+v", code, a)

@@ -70,7 +70,7 @@ func TestAnOrphanIsReapedAfterTheGrace(t *testing.T) {
 	}
 }
 
-// Without /proc/self/fdinfo, an orphan cannot be told from the program's child.
+// Without /proc/self/fdinfo, an orphan cannot be distinguished from a child of the program.
 func TestNothingIsReapedWithoutFdinfo(t *testing.T) {
 	cmd := ended(t)
 	r := reaper{proc: t.TempDir()}

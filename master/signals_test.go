@@ -70,8 +70,8 @@ func TestSignalsThatCountAreNotMerged(t *testing.T) {
 // ends are the signals that end a start.
 var ends = []os.Signal{unix.SIGTERM, unix.SIGINT, unix.SIGQUIT}
 
-// hearing returns a master that has not started and gets signals only from d.
-func hearing(d delivery) *Master {
+// withSignals returns a master that has not started and gets signals only from d.
+func withSignals(d delivery) *Master {
 	m := New(Options{Generation: generationOf(1, "", "tcp://127.0.0.1:0")})
 	m.signals = notifySignals(d.notify)
 	return m
@@ -80,7 +80,7 @@ func hearing(d delivery) *Master {
 func TestASignalEndsTheStart(t *testing.T) {
 	for _, s := range ends {
 		d := delivery{}
-		m := hearing(d)
+		m := withSignals(d)
 		d.deliver(unix.SIGHUP)
 		released := false
 		release, err := m.start(t.Context(), func(ctx context.Context) ([]func(), error) {
@@ -102,7 +102,7 @@ func TestASignalEndsTheStart(t *testing.T) {
 // acquires later is released.
 func TestASignalEndsABlockedStart(t *testing.T) {
 	d := delivery{}
-	m := hearing(d)
+	m := withSignals(d)
 	stuck, released := make(chan struct{}), make(chan struct{})
 	release, err := m.start(t.Context(), func(context.Context) ([]func(), error) {
 		d.deliver(unix.SIGTERM)
@@ -118,7 +118,7 @@ func TestASignalEndsABlockedStart(t *testing.T) {
 }
 
 func TestTheEndOfTheContextEndsTheStart(t *testing.T) {
-	m := hearing(delivery{})
+	m := withSignals(delivery{})
 	ctx, cancel := context.WithCancel(t.Context())
 	release, err := m.start(ctx, func(ctx context.Context) ([]func(), error) {
 		cancel()
@@ -133,7 +133,7 @@ func TestTheEndOfTheContextEndsTheStart(t *testing.T) {
 
 func TestAReloadDuringTheStartRunsAfterIt(t *testing.T) {
 	d := delivery{}
-	m := hearing(d)
+	m := withSignals(d)
 	release, err := m.start(t.Context(), func(context.Context) ([]func(), error) {
 		d.deliver(unix.SIGHUP)
 		return nil, nil

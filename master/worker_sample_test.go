@@ -52,7 +52,7 @@ func TestAPoolIsFullWhenConnectionsWaitAndNoWorkerHasRoom(t *testing.T) {
 		r := start(t, Options{Generation: generationOf(2, do, "tcp://127.0.0.1:0")})
 		s := r.serves(2)
 		looks := 0
-		r.untilLoop("ten samples with nobody waiting", func(m *Master) bool { looks++; return looks > 10 && !m.connectionsWait() })
+		r.untilLoop("ten samples without waiting connections", func(m *Master) bool { looks++; return looks > 10 && !m.connectionsWait() })
 		if r.log.FilterMessage("pool full").Len() > 0 {
 			t.Fatal("full, though no connection waits")
 		}

@@ -168,7 +168,7 @@ func TestStartCallsTheHooks(t *testing.T) {
 
 func TestStartReplacesEachListenAddress(t *testing.T) {
 	srv := newServer()
-	srv.Listen = []string{"tcp://127.0.0.1:9999", "unix:///run/nobody/s", "tcp://[::]:80"}
+	srv.Listen = []string{"tcp://127.0.0.1:9999", "unix:///run/prefork/s", "tcp://[::]:80"}
 	s := preforktest.Start(t, srv)
 	if len(s.Addrs) != 3 {
 		t.Fatalf("serves at %v, want three", s.Addrs)

@@ -94,7 +94,7 @@ func FuzzActivation(f *testing.F) {
 			got = append(got, file.Name)
 		}
 		if named && len(files) > 0 && strings.Join(got, ":") != names {
-			t.Fatalf("names %q became %q", names, got)
+			t.Fatalf("names %q are decoded as %q", names, got)
 		}
 	})
 }
@@ -109,13 +109,13 @@ func TestEscapedNamesAreValidAndComeBack(t *testing.T) {
 	} {
 		got := EscapeName(text)
 		if got != want {
-			t.Errorf("%q became %q, want %q", text, got, want)
+			t.Errorf("%q is encoded as %q, want %q", text, got, want)
 		}
 		if err := checkStored(got); err != nil {
 			t.Error(err)
 		}
 		if back := UnescapeName(got); back != text {
-			t.Errorf("%q came back as %q", text, back)
+			t.Errorf("%q is decoded as %q", text, back)
 		}
 	}
 	for _, plain := range []string{"a%", "a%3", "a%zz", `\x3a`} {
@@ -131,7 +131,7 @@ func FuzzEscapeName(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		name := EscapeName(text)
 		if back := UnescapeName(name); back != text {
-			t.Fatalf("%q became %q and came back as %q", text, name, back)
+			t.Fatalf("%q is encoded as %q and decoded as %q", text, name, back)
 		}
 		if text != "" && len(name) <= maxName {
 			if err := checkStored(name); err != nil {

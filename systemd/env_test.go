@@ -33,7 +33,7 @@ func wantEnvError(t *testing.T, err error, variable, says string) {
 		t.Errorf("the error names no remedy: %v", e)
 	}
 	if !strings.Contains(e.Error(), says) {
-		t.Errorf("got error %q, want it to say %q", e, says)
+		t.Errorf("got error %q, want %q in it", e, says)
 	}
 }
 

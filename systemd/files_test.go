@@ -97,7 +97,7 @@ func TestADescriptorThatWasNotPassedIsReported(t *testing.T) {
 	r := activate(t, []*os.File{asFile(t, 0)}, "LISTEN_FDS=200")
 	for _, says := range []string{"LISTEN_FDS", "bad file descriptor"} {
 		if !strings.Contains(r.Error, says) {
-			t.Errorf("got error %q, want it to say %q", r.Error, says)
+			t.Errorf("got error %q, want %q in it", r.Error, says)
 		}
 	}
 	if r.Files != nil {

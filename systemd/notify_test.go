@@ -156,19 +156,19 @@ func wantMistakes(t *testing.T, n *systemd.Notifier) {
 		err  error
 		says string
 	}{
-		"newline":       {n.Send(systemd.Field{Name: "STATUS", Value: "a\nREADY=1"}), "newline"},
-		"no field":      {n.Send(), "no fields"},
-		"no time":       {n.Extend(0), "0s"},
-		"negative time": {n.Extend(-time.Second), "-1s"},
-		"no descriptor": {n.Store("http"), "none given"},
-		"no name":       {n.Store("", 0), "without a name"},
-		"colon":         {n.Store("tcp:80", 0), `"tcp:80"`},
-		"control":       {n.Store("a\nb", 0), "printable"},
-		"not ASCII":     {n.Store("é", 0), "printable"},
-		"long name":     {n.Store(strings.Repeat("x", 256), 0), "256 bytes"},
-		"remove colon":  {n.Remove("a:b"), `"a:b"`},
-		"remove nobody": {n.Remove(""), "without a name"},
-		"descriptors":   {n.SendFiles(make([]int, systemd.MaxFiles+1), systemd.Field{Name: "A"}), "254 descriptors"},
+		"newline":               {n.Send(systemd.Field{Name: "STATUS", Value: "a\nREADY=1"}), "newline"},
+		"no field":              {n.Send(), "no fields"},
+		"no time":               {n.Extend(0), "0s"},
+		"negative time":         {n.Extend(-time.Second), "-1s"},
+		"no descriptor":         {n.Store("http"), "none given"},
+		"no name":               {n.Store("", 0), "without a name"},
+		"colon":                 {n.Store("tcp:80", 0), `"tcp:80"`},
+		"control":               {n.Store("a\nb", 0), "printable"},
+		"not ASCII":             {n.Store("é", 0), "printable"},
+		"long name":             {n.Store(strings.Repeat("x", 256), 0), "256 bytes"},
+		"remove colon":          {n.Remove("a:b"), `"a:b"`},
+		"remove without a name": {n.Remove(""), "without a name"},
+		"descriptors":           {n.SendFiles(make([]int, systemd.MaxFiles+1), systemd.Field{Name: "A"}), "254 descriptors"},
 	} {
 		if test.err == nil || !strings.Contains(test.err.Error(), test.says) {
 			t.Errorf("%s: got error %v, want %q in it", call, test.err, test.says)

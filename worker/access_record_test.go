@@ -44,15 +44,15 @@ func FuzzText(f *testing.F) {
 		b := appendText(nil, s, limit)
 		var back string
 		if err := json.Unmarshal(b, &back); err != nil || len(b) > limit+2 {
-			t.Fatalf("%q became %s: %v", s, b, err)
+			t.Fatalf("%q is encoded as %s: %v", s, b, err)
 		}
 		for _, r := range string(b) {
 			if r < ' ' || r >= 0x7f && r < 0xa0 || r == utf8.RuneError {
-				t.Fatalf("%q became %q", s, b)
+				t.Fatalf("%q is encoded as %q", s, b)
 			}
 		}
 		if whole := strings.ToValidUTF8(s, "\ufffd"); 6*len(s) < limit/2 && back != whole && utf8.ValidString(s) {
-			t.Fatalf("%q came back as %q", s, back)
+			t.Fatalf("%q is decoded as %q", s, back)
 		}
 	})
 }

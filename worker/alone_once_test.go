@@ -62,7 +62,7 @@ func TestHandleRequestReturnsNilWhateverBecameOfTheRequest(t *testing.T) {
 func TestHandleRequestGivesUpAfterTimeout(t *testing.T) {
 	timeouts := make(chan struct{}, 2)
 	_, result := oneShot(t, context.Background(), Config{Timeout: 10 * time.Millisecond}, Options{Handler: echo, Hooks: Hooks{
-		HandleTimeout: func() { poke(timeouts) },
+		HandleTimeout: func() { notify(timeouts) },
 	}})
 	if err := within(t, "the return", result); err != nil {
 		t.Fatal(err)

@@ -67,7 +67,7 @@ func TestAUnixListenerThatTakesDescriptorsAllowsMoreThreads(t *testing.T) {
 	debug.SetMaxThreads(defaultMaxThreads)
 	start(t, Config{MaxConnections: 7}, Options{Handler: echo}, "127.0.0.1:0")
 	if n := debug.SetMaxThreads(defaultMaxThreads); n != defaultMaxThreads {
-		t.Errorf("with TCP alone %d threads, want %d", n, defaultMaxThreads)
+		t.Errorf("with only TCP %d threads, want %d", n, defaultMaxThreads)
 	}
 	start(t, Config{MaxConnections: 7}, Options{Handler: echo}, filepath.Join(testdir.Short(t), "s"))
 	if n, want := debug.SetMaxThreads(defaultMaxThreads), defaultMaxThreads+7+maxLingering; n != want {
@@ -86,7 +86,7 @@ func TestWorkerReportsItsFigures(t *testing.T) {
 func TestSlotHasPIDAndGeneration(t *testing.T) {
 	r := start(t, Config{}, Options{Handler: echo, Build: "v1.2.3"})
 	if pid, generation := r.slot.PID.Load(), r.slot.Generation.Load(); int(pid) != os.Getpid() || generation != 3 {
-		t.Errorf("slot says pid %d generation %d", pid, generation)
+		t.Errorf("slot has pid %d generation %d", pid, generation)
 	}
 	hello := got[*ipc.Hello](r)
 	if hello == nil || hello.Protocol != ipc.ProtocolVersion || hello.Build != "v1.2.3" || hello.PID != os.Getpid() {

@@ -205,7 +205,7 @@ func TestWriteTimeoutStartsAnewWithEachPieceOfAWrite(t *testing.T) {
 	}()
 	buf := make([]byte, long)
 	for from := 0; from < long; from += long / 4 {
-		eventually(t, "a limit that was set anew", func() bool { return c.writeLimitSet.Load() > 1 || len(written) > 0 })
+		eventually(t, "a limit that was set again", func() bool { return c.writeLimitSet.Load() > 1 || len(written) > 0 })
 		c.writeLimitSet.Store(1) // long ago
 		if _, err := io.ReadFull(client, buf[from:from+long/4]); err != nil {
 			t.Fatal(err)

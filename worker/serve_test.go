@@ -193,34 +193,34 @@ func TestHandlerThatReturnsEOFHasNotFailed(t *testing.T) {
 	eventually(t, "the count", func() bool { return r.slot.Handled.Load() == 1 })
 }
 
-// brittle panics in each hook in turn.
-type brittle struct {
+// panicking panics in each hook in turn.
+type panicking struct {
 	BaseHandler
 	verify, process, fail bool
 }
 
-func (b *brittle) Handle(context.Context, *Conn) error { panic("in handle") }
-func (b *brittle) VerifyRequest(*Conn) bool {
+func (b *panicking) Handle(context.Context, *Conn) error { panic("in handle") }
+func (b *panicking) VerifyRequest(*Conn) bool {
 	if b.verify {
 		panic("in verify")
 	}
 	return true
 }
-func (b *brittle) ProcessRequest(_ *Conn, serve func()) {
+func (b *panicking) ProcessRequest(_ *Conn, serve func()) {
 	if b.process {
 		panic("in process")
 	}
 	serve()
 	panic("after serve")
 }
-func (b *brittle) HandleError(context.Context, *Conn, error) {
+func (b *panicking) HandleError(context.Context, *Conn, error) {
 	if b.fail {
 		panic("in error")
 	}
 }
 
 func TestPanicInAHookClosesOneConnection(t *testing.T) {
-	for _, b := range []*brittle{{}, {verify: true}, {process: true}, {fail: true}} {
+	for _, b := range []*panicking{{}, {verify: true}, {process: true}, {fail: true}} {
 		r := accepting(t, Config{Mode: Sequential, Timeout: idleTick}, Options{Handler: b, Hooks: Hooks{
 			VerifyRequest: b.VerifyRequest, ProcessRequest: b.ProcessRequest, HandleError: b.HandleError,
 			HandleTimeout: func() { panic("in timeout") }, ServiceActions: func() { panic("in actions") },
@@ -279,7 +279,7 @@ func TestPanicErrorContainsThePanicValue(t *testing.T) {
 	}
 }
 
-func poke(ch chan struct{}) {
+func notify(ch chan struct{}) {
 	select {
 	case ch <- struct{}{}:
 	default:
@@ -289,8 +289,8 @@ func poke(ch chan struct{}) {
 func TestTimeoutAndServiceActionsRunRepeatedly(t *testing.T) {
 	timeouts, actions := make(chan struct{}), make(chan struct{})
 	accepting(t, Config{Timeout: 3 * time.Millisecond}, Options{Handler: echo, Hooks: Hooks{
-		HandleTimeout:  func() { poke(timeouts) },
-		ServiceActions: func() { poke(actions) },
+		HandleTimeout:  func() { notify(timeouts) },
+		ServiceActions: func() { notify(actions) },
 	}})
 	for range 3 {
 		within(t, "handle_timeout", timeouts)
@@ -301,12 +301,12 @@ func TestTimeoutAndServiceActionsRunRepeatedly(t *testing.T) {
 func TestTimeoutNeedsAFreeWorker(t *testing.T) {
 	timeouts := make(chan struct{}, 1)
 	r := start(t, Config{Timeout: time.Millisecond, Mode: Sequential}, Options{Handler: echo, Hooks: Hooks{
-		HandleTimeout: func() { poke(timeouts) },
+		HandleTimeout: func() { notify(timeouts) },
 	}})
 	busy := r.dial(0)
 	r.send(&ipc.Resume{})
 	ask(t, busy, "x", "x")
-	poke(timeouts) // the calls before the connection
+	notify(timeouts) // the calls before the connection
 	<-timeouts
 	ticks := r.slot.Beat.Load() + int64(20*time.Millisecond)
 	eventually(t, "twenty ticks", func() bool { return r.slot.Beat.Load() > ticks })

@@ -297,14 +297,14 @@ func TestServiceThatEndsEarlyEndsTheWorker(t *testing.T) {
 	}
 }
 
-// stubborn is a Service that does not accept.
-type stubborn struct{ end chan struct{} }
+// notAccepting is a Service that does not accept.
+type notAccepting struct{ end chan struct{} }
 
-func (s *stubborn) Serve(net.Listener) error    { <-s.end; return nil }
-func (s *stubborn) Drain(context.Context) error { return nil }
+func (s *notAccepting) Serve(net.Listener) error    { <-s.end; return nil }
+func (s *notAccepting) Drain(context.Context) error { return nil }
 
 func TestServiceThatDoesNotAcceptLeavesTheRestQueued(t *testing.T) {
-	s := &stubborn{make(chan struct{})}
+	s := &notAccepting{make(chan struct{})}
 	r := accepting(t, Config{}, Options{Service: s})
 	for range serviceQueue + 3 {
 		r.dial(0)

@@ -123,7 +123,7 @@ func TestALoadThatCannotConnectIsGivenUpWithTheReason(t *testing.T) {
 		}
 	}
 	if r := runHere("load", url, "-n", "1", "-c", "1", "--source", "192.0.2.1"); r.status != exitFailed || !strings.Contains(r.stderr, "source 192.0.2.1: this machine does not have the address") {
-		t.Errorf("a source that is none: %+v", r)
+		t.Errorf("a missing source: %+v", r)
 	}
 }
 

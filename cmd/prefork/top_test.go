@@ -60,7 +60,7 @@ func TestTopWithoutATerminalSaysWhatToDo(t *testing.T) {
 // terminal.
 func TestAPanicBesideTheTerminalIsAnError(t *testing.T) {
 	v := &topView{failed: make(chan error, 1)}
-	for range 2 { // and the second waits for nobody
+	for range 2 { // the second panic must not block
 		v.guard(func() error { panic("oops") })
 	}
 	if err := <-v.failed; err == nil || !strings.Contains(err.Error(), "oops") {

@@ -147,7 +147,7 @@ func FuzzReader(f *testing.F) {
 			}
 			again, err := newReader(bufio.NewReader(&out)).next()
 			if err != nil || fmt.Sprintf("%q", again) != fmt.Sprintf("%q", args) {
-				t.Fatalf("%q came back as %q, %v", args, again, err)
+				t.Fatalf("%q was read back as %q, %v", args, again, err)
 			}
 		}
 	})

@@ -70,8 +70,8 @@ type Recorder struct {
 	mu       sync.Mutex
 	messages []Message
 	taken    int           // the messages that Wait has passed
-	changed  chan struct{} // closed and made anew with each message
-	broken   error         // why read returned, if nobody asked it to
+	changed  chan struct{} // closed and replaced with each message
+	broken   error         // why read returned, unless close ended it
 	store    []stored
 }
 

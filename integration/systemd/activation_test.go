@@ -158,7 +158,7 @@ func TestWithoutListenTheSocketsOfSystemdAreServed(t *testing.T) {
 
 func TestAMissingSystemdSocketIsAConfigurationError(t *testing.T) {
 	s := instance(t, here(t), "missing", "")
-	s.write(s.ConfigPath(), "listen = [\"systemd:nobody\"]\n")
+	s.write(s.ConfigPath(), "listen = [\"systemd:missing\"]\n")
 	if _, err := s.Systemctl("start"); exitCode(err) == 0 {
 		t.Fatal("the start succeeded")
 	}

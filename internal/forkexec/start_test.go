@@ -208,7 +208,7 @@ func TestAProgramThatDoesNotExistIsAnError(t *testing.T) {
 		t.Errorf("%d descriptors before, %d after", len(before), len(after))
 	}
 	if _, err := unix.Wait4(-1, nil, unix.WNOHANG, nil); err != unix.ECHILD {
-		t.Errorf("a child is left: %v", err)
+		t.Errorf("a child is not reaped: %v", err)
 	}
 }
 

@@ -219,7 +219,7 @@ func TestAClosedReaderDoesNotKillTheProcess(t *testing.T) {
 	lines := bufio.NewReader(out)
 	within(t, "the helper", func() {
 		if line, err := lines.ReadString('\n'); line != "logging\n" {
-			t.Errorf("the helper says %q, %v", line, err)
+			t.Errorf("the helper printed %q, %v", line, err)
 		}
 		if err := errors.Join(r.Close(), w.Close()); err != nil {
 			t.Error(err)
@@ -228,7 +228,7 @@ func TestAClosedReaderDoesNotKillTheProcess(t *testing.T) {
 			t.Error(err)
 		}
 		if line, err := lines.ReadString('\n'); line != "true and alive\n" {
-			t.Errorf("the helper says %q, %v", line, err)
+			t.Errorf("the helper printed %q, %v", line, err)
 		}
 	})
 	if err := cmd.Wait(); err != nil {

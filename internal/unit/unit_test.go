@@ -141,7 +141,7 @@ func wantAll(t *testing.T, err error, texts ...string) {
 	}
 	for _, text := range texts {
 		if !strings.Contains(err.Error(), text) {
-			t.Errorf("got error %q, want it to say %q", err, text)
+			t.Errorf("got error %q, want %q in it", err, text)
 		}
 	}
 }

@@ -44,7 +44,7 @@ func (c *checker) action(a Action) error {
 		// A dying worker may get it too.
 		fine := c.stopping && w.ready && !w.lame && !w.stopped
 		w.lame = true
-		return check(fine, "told of an end that is none, or twice")
+		return check(fine, "notified twice, or without an end")
 	case StopWorker:
 		w, err := c.worker(a.ID)
 		if err != nil {
@@ -83,7 +83,7 @@ func (c *checker) action(a Action) error {
 	case Answer:
 		_, waits := c.requests[a.Request]
 		delete(c.requests, a.Request)
-		return check(waits, "nobody waits for it")
+		return check(waits, "no client waits for the answer")
 	case Verdict:
 		if c.loading {
 			c.unloaded++
@@ -94,7 +94,7 @@ func (c *checker) action(a Action) error {
 		if answered == 0 {
 			answered, c.waiting = c.waiting, 0
 		}
-		return check(answered > 0, "nobody waits for it")
+		return check(answered > 0, "no client waits for the answer")
 	case Note:
 		if a.Message == "worker recovered" {
 			c.recovered++

@@ -42,7 +42,7 @@ func TestCrashLoopsHaveABoundedRateOfStarts(t *testing.T) {
 			}
 			return dieAfter(id, after, 0)
 		},
-		"is told to leave and stays": func(id ID, after Event) (Event, time.Duration) {
+		"is terminated and stays": func(id ID, after Event) (Event, time.Duration) {
 			switch after.(type) {
 			case Ready:
 				return Terminated{id}, 1100 * time.Millisecond

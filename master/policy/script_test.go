@@ -74,7 +74,7 @@ func TestEveryEventSurvivesTheScript(t *testing.T) {
 			continue
 		}
 		if script.Format(got) != text || !reflect.DeepEqual(got, ev) && !isEmptySample(ev) {
-			t.Errorf("%s came back as %s", text, script.Format(got))
+			t.Errorf("%s reads back as %s", text, script.Format(got))
 		}
 	}
 }
@@ -112,7 +112,7 @@ func FuzzParseEvent(f *testing.F) {
 			t.Fatalf("%q was written as %q: %v", text, written, err)
 		}
 		if script.Format(again) != written {
-			t.Fatalf("%q came back as %q", written, script.Format(again))
+			t.Fatalf("%q reads back as %q", written, script.Format(again))
 		}
 	})
 }

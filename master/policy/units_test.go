@@ -33,7 +33,7 @@ func TestSparesGrowFasterWhileShortAndShrinkByOne(t *testing.T) {
 		said = append(said, full)
 	}
 	if want := []bool{true, false, false}; !slices.Equal(said, want) {
-		t.Errorf("said the maximum %v, want %v", said, want)
+		t.Errorf("reported the maximum %v, want %v", said, want)
 	}
 	l.idle = 100
 	for l.size > 2 {

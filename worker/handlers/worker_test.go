@@ -131,7 +131,7 @@ func TestHTTPGivesUpOnAClientThatDoesNotRead(t *testing.T) {
 	select {
 	case <-done:
 	case <-time.After(testPatience):
-		t.Error("the connection is still in hand")
+		t.Error("the connection is still open")
 	}
 }
 

@@ -58,7 +58,7 @@ func look(t *testing.T, p Poller) []int {
 			return ready
 		}
 	}
-	t.Fatal("nothing became ready")
+	t.Fatal("nothing is ready")
 	return nil
 }
 
