@@ -40,7 +40,7 @@ func Example() {
 
 	notifier, err := systemd.NewNotifier()
 	if err != nil {
-		log.Print(err) // and go on: a nil Notifier says nothing
+		log.Print(err) // and continue: a nil Notifier sends nothing
 	}
 	interval, err := systemd.WatchdogInterval(false)
 	if err != nil {

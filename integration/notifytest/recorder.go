@@ -20,8 +20,8 @@ import (
 // Message is one datagram.
 type Message struct {
 	Fields []systemd.Field // nil if Err is set
-	Raw    string          // the datagram as it came
-	Files  int             // the descriptors that came with it
+	Raw    string          // the datagram as received
+	Files  int             // the number of descriptors in the datagram
 
 	// PID, UID and GID are the sender's, from the kernel.
 	PID int
@@ -42,7 +42,7 @@ func (m Message) Get(name string) (string, bool) {
 	return "", false
 }
 
-// Has tells whether the message has the field called name with this value.
+// Has reports whether the message has the field called name with this value.
 func (m Message) Has(name, value string) bool {
 	return slices.Contains(m.Fields, systemd.Field{Name: name, Value: value})
 }

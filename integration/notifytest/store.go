@@ -57,7 +57,7 @@ func (r *Recorder) add(name string, fd int) {
 	r.store = append(r.store, stored{name, fd})
 }
 
-// same tells whether two descriptors share one open file description. Where the
+// same reports whether two descriptors share one open file description. Where the
 // kernel lacks kcmp(2), no two do.
 func same(a, b int) bool {
 	const kcmpFile = 0
