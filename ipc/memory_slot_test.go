@@ -146,7 +146,7 @@ func TestCountersSurviveTheirWriter(t *testing.T) {
 	}
 }
 
-// helperTruncate tries what would fault everyone who maps the inherited memory.
+// helperTruncate tries to shrink the inherited memory, at which every process that maps it would fault.
 func helperTruncate() error {
 	fmt.Println(unix.Ftruncate(ChannelFD, 0) == unix.EPERM)
 	fmt.Println(unix.Ftruncate(ChannelFD, 1<<20) == unix.EPERM)

@@ -123,8 +123,8 @@ func TestGateOpensWhenTheOthersHaveCaughtUp(t *testing.T) {
 	}
 }
 
-// Siblings whose idleness is forged, or who cannot take a connection for a
-// reason that nobody sees, must not slow a worker down for good.
+// A sibling that shows wrong figures, or cannot accept for a reason that is not
+// visible, must not delay a worker for ever.
 func TestGateDoesNotDelayWhatNoSiblingAccepts(t *testing.T) {
 	now := int64(time.Hour)
 	g := crew(t, now, 1000, 0, 0, 0)

@@ -39,7 +39,7 @@ func (b *fullPoller) Remove(fd int) error {
 }
 
 // watchedLoop is a loop that accepts, on a goroutine of its own, with a
-// master's end of the channel that nobody else reads.
+// master's end of the channel, which nothing else reads.
 type watchedLoop struct {
 	*loop
 	poller *fullPoller
@@ -129,7 +129,7 @@ func TestPollerThatIsFullPausesAcceptAndSaysSoOnce(t *testing.T) {
 }
 
 // A worker that loses a listener for a reason of its own leaves, so that
-// another can take its place; and the master hears of it at once.
+// another can take its place; and the master is notified at once.
 func TestWorkerThatCannotWatchAListenerLeaves(t *testing.T) {
 	errno := unix.EPERM
 	for name, prepare := range map[string]func(*fullPoller){

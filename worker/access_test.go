@@ -266,7 +266,7 @@ func TestARecordThatCannotBeWrittenIsLostAndLogged(t *testing.T) {
 	}
 }
 
-// A pipe that nobody empties, as the master opens it, and a socket that blocks.
+// A full pipe, as the master opens it, and a blocking socket.
 func TestASlowReaderOfTheAccessLogDelaysNoConnection(t *testing.T) {
 	for name, open := range map[string]func() (*[2]int, error){
 		"pipe": func() (*[2]int, error) {

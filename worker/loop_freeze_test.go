@@ -69,19 +69,19 @@ func TestAFreezeDoesNotCountAsIdle(t *testing.T) {
 		c.readingSince.Store(1)
 		now := ipc.Now()
 		if c.table.checkIdle(c, now+int64(limit)) == notIdle {
-			t.Errorf("%s: a silent client is not overdue", name)
+			t.Errorf("%s: a silent client is not idle", name)
 		}
 		c.table.resumedAt.Store(now)
 		if c.table.checkIdle(c, now+int64(limit)-1) != notIdle {
-			t.Errorf("%s: overdue, and the time before the thaw does not count", name)
+			t.Errorf("%s: idle, though the time before the end of the freeze does not count", name)
 		}
 		if c.table.checkIdle(c, now+int64(limit)) == notIdle {
-			t.Errorf("%s: silent since the thaw, and not overdue", name)
+			t.Errorf("%s: silent since the end of the freeze, and not idle", name)
 		}
 	}
 }
 
-// Bytes that came in a freeze are there when the read's time is over. They may
+// Bytes that came in a freeze are read when the timeout of the read is over. They may
 // come a moment after the write, so the read is repeated as a handler would.
 func TestReadTimeoutReturnsBytesThatCameInAFreeze(t *testing.T) {
 	eachNetwork(t, func(t *testing.T, c *Conn, client net.Conn) {
@@ -102,7 +102,7 @@ func TestReadTimeoutReturnsBytesThatCameInAFreeze(t *testing.T) {
 		if _, err := client.Write([]byte("x")); err != nil {
 			t.Fatal(err)
 		}
-		_, err = c.Read(got) // as net.Conn has it: a deadline that has passed reads nothing
+		_, err = c.Read(got) // a deadline that has passed reads nothing, as in net.Conn
 		wantTimeout(t, err)
 		if !errors.Is(err, os.ErrDeadlineExceeded) {
 			t.Errorf("%v", err)

@@ -57,8 +57,8 @@ func TestPanicInConfigureIsNoConfigurationError(t *testing.T) {
 	}
 }
 
-// A worker that still sets itself up must hear that it is to leave: the death
-// of its master, above all, will not be told twice.
+// The death of the master can be seen only once, so a worker must notice it during its
+// set-up, too.
 func TestWorkerCanBeStoppedDuringItsSetUp(t *testing.T) {
 	for name, tell := range map[string]func(r *rig){
 		"master gone": func(r *rig) { _ = r.channel.Close() },
