@@ -84,11 +84,6 @@ func fakeWorker() int {
 	case "deaf": // until the master has gone
 		_, _ = unix.Poll([]unix.PollFd{{Fd: ipc.ChannelFD}}, -1)
 		return 0
-	case "lonely": // the second worker, which has the first slot, is silent
-		if hello.Slot == 0 {
-			_, _, _ = ch.Receive()
-			return 0
-		}
 	case "take":
 		taken, err := net.Listen("tcp", f.At)
 		if err != nil {
