@@ -19,31 +19,47 @@ func spread(t *testing.T, what string, counts map[string]int, n int) float64 {
 	return ratio
 }
 
+// mustSpread fails if the ratio that try returns is above limit three times. The
+// machine may run a worker too rarely to accept its share, so that the others
+// accept it.
+func mustSpread(t *testing.T, limit float64, try func() float64) {
+	t.Helper()
+	var ratios []float64
+	for range 3 {
+		ratio := try()
+		if ratio <= limit {
+			return
+		}
+		ratios = append(ratios, ratio)
+	}
+	t.Errorf("busiest/mean %.3f, at most %.2f", ratios, limit)
+}
+
 func TestConnectionsOneAtATimeSpreadOverTheWorkers(t *testing.T) {
 	s := Start(t, line(4))
 	network, address := s.Address("")
-	counts := make(map[string]int)
-	for range times(3000) {
-		pid, err := Asks(network, address, "pid")
-		if err != nil {
-			t.Fatal(err)
+	mustSpread(t, 1.25, func() float64 {
+		counts := make(map[string]int)
+		for range times(3000) {
+			pid, err := Asks(network, address, "pid")
+			if err != nil {
+				t.Fatal(err)
+			}
+			counts[pid]++
 		}
-		counts[pid]++
-	}
-	if ratio := spread(t, "one at a time", counts, 4); ratio > 1.25 {
-		t.Errorf("busiest/mean %.3f, at most 1.25", ratio)
-	}
+		return spread(t, "one at a time", counts, 4)
+	})
 }
 
 func TestLongLivedConnectionsSpreadOverTheWorkers(t *testing.T) {
-	s := Start(t, line(4))
-	waitAllWorkersServe(t, s, 4)
-	counts := make(map[string]int)
-	holdMany(t, s, 400, counts)
-	if ratio := spread(t, "long-lived", counts, 4); ratio > 1.10 {
-		t.Errorf("busiest/mean %.3f, at most 1.10", ratio)
-	}
-	s.WaitStatus("400 active connections", func(status *Status) bool { return status.Totals.Active == 400 })
+	mustSpread(t, 1.10, func() float64 {
+		s := Start(t, line(4))
+		waitAllWorkersServe(t, s, 4)
+		counts := make(map[string]int)
+		holdMany(t, s, 400, counts)
+		s.WaitStatus("400 active connections", func(status *Status) bool { return status.Totals.Active == 400 })
+		return spread(t, "long-lived", counts, 4)
+	})
 }
 
 // waitAllWorkersServe connects until n workers have answered. A worker begins
@@ -65,17 +81,17 @@ func waitAllWorkersServe(t *testing.T, s *Server, n int) {
 }
 
 // If workers took turns, a new worker would get as many new connections as one
-// that already holds a hundred. The gate gives the new worker more.
+// that already holds a hundred: 1.50. The gate gives the new worker more.
 func TestNewWorkersCatchUpWithLongLivedConnections(t *testing.T) {
-	s := Start(t, line(2))
-	counts := make(map[string]int)
-	holdMany(t, s, 200, counts)
-	s.Do("scale?n=4")
-	waitAllWorkersServe(t, s, 4)
-	holdMany(t, s, 200, counts)
-	if ratio := spread(t, "long-lived, two workers later", counts, 4); ratio > 1.20 {
-		t.Errorf("busiest/mean %.3f, at most 1.20 (1.50 without a gate)", ratio)
-	}
+	mustSpread(t, 1.20, func() float64 {
+		s := Start(t, line(2))
+		counts := make(map[string]int)
+		holdMany(t, s, 200, counts)
+		s.Do("scale?n=4")
+		waitAllWorkersServe(t, s, 4)
+		holdMany(t, s, 200, counts)
+		return spread(t, "long-lived, two workers later", counts, 4)
+	})
 }
 
 // holdMany opens n connections, eight at a time, and counts them by worker.

@@ -84,11 +84,6 @@ func fakeWorker() int {
 	case "deaf": // ignores messages until the master has exited
 		_, _ = unix.Poll([]unix.PollFd{{Fd: ipc.ChannelFD}}, -1)
 		return 0
-	case "oneReady": // the second worker, which has slot 0, does not become ready
-		if hello.Slot == 0 {
-			_, _, _ = ch.Receive()
-			return 0
-		}
 	case "take":
 		taken, err := net.Listen("tcp", f.At)
 		if err != nil {
