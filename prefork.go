@@ -152,8 +152,8 @@ func (s *Server) Events(ctx context.Context, after uint64) ([]Event, error) {
 
 // ServeStream answers with server-sent events, as GET /v1/stream on the control
 // socket does: an event "status" each second and an event "log" for each line
-// of the master's log. It asks nobody for permission; whoever offers it decides
-// whom to.
+// of the master's log. It checks no permission: the program decides who
+// may reach it.
 func (s *Server) ServeStream(w http.ResponseWriter, r *http.Request) {
 	m := s.master.Load()
 	if m == nil {

@@ -50,7 +50,7 @@ func (b *binder) bindAddress(w socketSpec) endpoint {
 	return w.at
 }
 
-// bindTCPError says who has the address, if that is known.
+// bindTCPError adds to err what is known about the socket that has the address.
 func (b *binder) bindTCPError(w socketSpec, rivals []*listener, err error) error {
 	if !errors.Is(err, unix.EADDRINUSE) {
 		return bindError(&w, err)

@@ -188,8 +188,8 @@ func (w *worker) reject(c *Conn) {
 	}
 }
 
-// takeLast closes the listeners of a worker that serves one connection. The master
-// is told before the handler runs.
+// takeLast closes the listeners of a worker that serves one connection. It
+// informs the master before the handler runs.
 func (l *loop) takeLast() {
 	l.lastTaken = true
 	if l.channel != nil {

@@ -1,5 +1,6 @@
 /*
- * The control of the clients: what a server costs must not depend on who asks.
+ * A second load generator. A server must cost the same with both; if it does not,
+ * one of the generators is at fault.
  * One process, one thread, one level-triggered epoll set. It keeps an exchange
  * in flight on each connection and compares every reply byte by byte.
  *

@@ -125,7 +125,7 @@ func (e *poll) wait(ns int64) []unix.EpollEvent {
 	return e.events[:n]
 }
 
-// look is epoll_wait; seen says whether the scheduler is told.
+// look is epoll_wait. With seen, the Go scheduler knows that the thread blocks.
 func (e *poll) look(ns int64, seen bool) int {
 	trap, last := uintptr(unix.SYS_EPOLL_PWAIT2), uintptr(0)
 	ts := unix.NsecToTimespec(ns)

@@ -26,7 +26,7 @@ var serviceText string
 // is written "%%". Everything else is quoted as needed.
 type Service struct {
 	Name  string   // "prefork"; of the unit, and of its directories under /run, /var/lib and /var/log
-	Notes []string // comments at the top: what whoever installs the unit must do
+	Notes []string // comments at the top: what must be done when the unit is installed
 
 	// Template makes a unit prefork@.service with one instance for each
 	// configuration file.

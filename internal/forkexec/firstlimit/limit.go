@@ -1,10 +1,9 @@
 //go:build amd64 || arm64
 
-// Package firstlimit knows how many files this process was allowed to open when
-// it started. Package syscall raises the limit to the hard one in its init, and
-// os/exec gives the first limit to children; whoever starts processes otherwise
-// must do so, too, because programs that use select(2) or close all descriptors
-// cannot live with a high limit.
+// Package firstlimit keeps the limit of open files that this process was started
+// with. Package syscall raises the limit to the hard one in its init. os/exec gives
+// children the first limit, and so must every other way to start a process:
+// programs that use select(2) or close all descriptors do not work with a high limit.
 //
 // The package imports nothing, so that it is initialised before syscall: the
 // language initialises packages without pending imports in the order of their

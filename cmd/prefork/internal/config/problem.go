@@ -42,7 +42,7 @@ func (ps Problems) Usage() bool {
 	return !slices.ContainsFunc(ps, func(p Problem) bool { return p.File != "" })
 }
 
-// sorted returns the problems in the order in which they are told, or nil if
+// sorted returns the problems in the order in which they are printed, or nil if
 // there are none.
 func (ps Problems) sorted() error {
 	if len(ps) == 0 {
