@@ -15,12 +15,18 @@ type bench struct {
 	plan
 	progress io.Writer
 	report   report
+	run      provenance
 
 	dir      string // of this run, removed at its end
 	netupper string
 	cepoll   string // "" if there is no C compiler, as is the next
 	cload    string
 	python   string // "" if there is none
+}
+
+// suite begins a suite of this run.
+func (b *bench) suite(name, title, unit, main string) suite {
+	return suite{Name: name, Title: title, Unit: unit, Main: main, Rounds: b.rounds, Run: b.run}
 }
 
 // build makes or finds the programs. Only those that Go builds must be there.
@@ -47,7 +53,6 @@ func (b *bench) build(ctx context.Context) error {
 	}
 	if b.python, err = exec.LookPath("python3"); err != nil {
 		b.python = ""
-		b.report.skip("Python ForkingTCPServer", "no python3 on this machine")
 	}
 	return nil
 }
@@ -67,7 +72,6 @@ func (b *bench) buildC(ctx context.Context) error {
 		}
 		return nil
 	}
-	b.report.skip("C epoll and the client in C", "no C compiler on this machine")
 	return nil
 }
 

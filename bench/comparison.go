@@ -4,32 +4,28 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"syscall"
 	"time"
 
 	"prefork/bench/internal/load"
-	"prefork/bench/internal/stat"
 )
 
-// The servers' names, as the tables show them.
 const (
-	cepollName   = "C epoll"
-	netName      = "Go net"
-	threadName   = "prefork threading"
-	forkName     = "prefork forking"
-	pythonName   = "Python ForkingTCPServer"
 	lineBytes    = 64
 	quickWindow  = 100 * time.Millisecond
 	exchangeRoom = 1 << 20
+	noCompiler   = "no C compiler on this machine"
 )
 
 // comparison is a load that several servers get in turn.
 type comparison struct {
-	name  string
-	title string
-	unit  string // what one exchange is called
-	job   load.Job
-	base  []string // the servers that the others are divided by
+	name    string
+	title   string
+	unit    string // what one exchange is called
+	job     load.Job
+	control string // the row of the line of the limit
+	pairs   []pair
 }
 
 // starter starts one of a comparison's servers.
@@ -39,15 +35,17 @@ type starter func(ctx context.Context) (*server, error)
 var (
 	echo = comparison{
 		name: "echo", unit: "request",
-		title: "64 connections that stay, lines of 64 bytes",
-		base:  []string{cepollName, netName},
-		job:   load.Job{Kind: load.Persistent, Connections: 64, Warmup: 6400, Window: time.Second},
+		title:   "64 connections that stay, lines of 64 bytes",
+		control: cEpoll(1),
+		pairs:   []pair{{Of: threading(2), By: cEpoll(1)}, {Of: threading(2), By: goNet(1)}},
+		job:     load.Job{Kind: load.Persistent, Connections: 64, Warmup: 6400, Window: time.Second},
 	}
 	connect = comparison{
 		name: "connect", unit: "connection",
-		title: "connect, one line of 64 bytes, close; 16 at once",
-		base:  []string{cepollName, netName},
-		job:   load.Job{Kind: load.Connect, Connections: 16, Warmup: 320, Window: 700 * time.Millisecond},
+		title:   "connect, one line of 64 bytes, close; 16 at once",
+		control: cEpoll(1),
+		pairs:   []pair{{Of: threading(2), By: cEpoll(1)}, {Of: threading(2), By: goNet(1)}},
+		job:     load.Job{Kind: load.Connect, Connections: 16, Warmup: 320, Window: 700 * time.Millisecond},
 	}
 )
 
@@ -57,7 +55,10 @@ func (b *bench) connect(ctx context.Context) error { return b.compare(ctx, conne
 // controlClient is both of them with the client in C.
 func (b *bench) controlClient(ctx context.Context) error {
 	if b.cload == "" {
-		return nil // the report says so
+		s := b.suite("control", "echo and connect with a client in C", "request", mCPU)
+		s.skip("the client in C", noCompiler)
+		b.report.Suites = append(b.report.Suites, s)
+		return nil
 	}
 	for _, c := range []comparison{echo, connect} {
 		c.name += "-c"
@@ -84,7 +85,7 @@ func (b *bench) forking(ctx context.Context) error {
 		err := b.compare(ctx, comparison{
 			name: fmt.Sprintf("forking-%d", atOnce), unit: "connection",
 			title: fmt.Sprintf("a process per connection: connect, one line of 64 bytes, close; %d at once", atOnce),
-			base:  []string{pythonName},
+			pairs: []pair{{Of: forkName, By: pythonName}},
 			job: load.Job{
 				Kind: load.Connect, Connections: atOnce, Warmup: 4 * atOnce, Window: 700 * time.Millisecond,
 			},
@@ -101,13 +102,13 @@ func (b *bench) threading() []starter {
 	var servers []starter
 	if b.cepoll != "" {
 		servers = append(servers, func(context.Context) (*server, error) {
-			return b.startPeer(cepollName, b.cepoll)
+			return b.startPeer(cEpoll(1), b.cepoll)
 		})
 	}
 	return append(servers,
-		func(context.Context) (*server, error) { return b.startPeer(netName, b.netupper) },
+		func(context.Context) (*server, error) { return b.startPeer(goNet(1), b.netupper) },
 		func(ctx context.Context) (*server, error) {
-			return b.startPrefork(ctx, threadName, "--mode", "threading", "--workers", b.workers)
+			return b.startPrefork(ctx, threading(2), "--mode", "threading", "--workers", b.workers)
 		})
 }
 
@@ -130,7 +131,17 @@ func (b *bench) compare(ctx context.Context, c comparison, starters []starter) e
 		}
 		servers = append(servers, s)
 	}
-	t := newTable(c, servers, b.rounds)
+	t := b.suite(c.name, c.title, c.unit, mCPU)
+	t.Control, t.Pairs = c.control, c.pairs
+	if c.control == cEpoll(1) && b.cepoll == "" {
+		t.skip(cEpoll(1), noCompiler)
+	}
+	if b.python == "" && strings.HasPrefix(c.name, "forking") {
+		t.skip(pythonName, "no python3 on this machine")
+	}
+	for _, s := range servers {
+		t.Rows = append(t.Rows, row{Name: s.name, Ours: s.control != nil})
+	}
 	for round := range b.rounds {
 		for i := range servers {
 			at := (round + i) % len(servers)
@@ -141,24 +152,30 @@ func (b *bench) compare(ctx context.Context, c comparison, starters []starter) e
 			if err != nil {
 				return fmt.Errorf("%s, round %d: %w\n%s", servers[at].name, round+1, err, servers[at].tail())
 			}
-			t.Rows[at].Samples = append(t.Rows[at].Samples, x)
+			x.addTo(&t.Rows[at])
+			t.Others = append(t.Others, x.Others)
 			fmt.Fprintf(b.progress, "%s, round %d: %-24s %6.2f µs CPU, %7.0f %ss/s, others %2.0f%%\n",
 				c.name, round+1, servers[at].name, x.CPU, x.Rate, c.unit, x.Others*100)
 		}
 	}
-	t.sumUp(c.base)
-	b.report.Comparisons = append(b.report.Comparisons, t)
+	b.report.Suites = append(b.report.Suites, t)
 	return nil
 }
 
 // sample is one server's part of one round.
 type sample struct {
-	Exchanges int     `json:"exchanges"`
-	CPU       float64 `json:"cpu_us"` // of the server's process tree, per exchange
-	Rate      float64 `json:"per_second"`
-	P50       float64 `json:"p50_us"`
-	P99       float64 `json:"p99_us"`
-	Others    float64 `json:"others"` // share of the machine that was neither the server's nor ours
+	CPU    float64 // of the server's process tree, per exchange, in µs
+	Rate   float64
+	P50    float64 // µs
+	P99    float64
+	Others float64 // share of the machine that was neither the server's nor ours
+}
+
+func (x sample) addTo(r *row) {
+	r.add(mCPU, x.CPU)
+	r.add(mRate, x.Rate)
+	r.add(mP50, x.P50)
+	r.add(mP99, x.P99)
 }
 
 // measure lets one load process run its window against s.
@@ -206,12 +223,11 @@ func watch(s *server, p *load.Process) (sample, error) {
 	others := machineAfter - machine - (after - before) - r.CPU - (ownCPU() - own)
 	capacity := time.Since(began).Seconds() * float64(processors())
 	return sample{
-		Exchanges: r.Exchanges,
-		CPU:       micros(after-before) / float64(r.Exchanges),
-		Rate:      float64(r.Exchanges) / r.Elapsed.Seconds(),
-		P50:       micros(r.P50),
-		P99:       micros(r.P99),
-		Others:    max(0, others.Seconds()/capacity),
+		CPU:    micros(after-before) / float64(r.Exchanges),
+		Rate:   float64(r.Exchanges) / r.Elapsed.Seconds(),
+		P50:    micros(r.P50),
+		P99:    micros(r.P99),
+		Others: max(0, others.Seconds()/capacity),
 	}, nil
 }
 
@@ -224,70 +240,4 @@ func ownCPU() time.Duration {
 		return 0
 	}
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
-}
-
-// table is a comparison's result.
-type table struct {
-	Name   string      `json:"name"`
-	Title  string      `json:"title"`
-	Unit   string      `json:"unit"`
-	Rounds int         `json:"rounds"`
-	Bases  []string    `json:"bases"`
-	Rows   []row       `json:"servers"`
-	Others stat.Spread `json:"others"`
-}
-
-// row is one server's result.
-type row struct {
-	Server  string                 `json:"server"`
-	CPU     stat.Spread            `json:"cpu_us"`
-	Ratios  map[string]stat.Spread `json:"cpu_ratio"` // by the server divided by, of the paired rounds
-	Rate    stat.Spread            `json:"per_second"`
-	P50     stat.Spread            `json:"p50_us"`
-	P99     stat.Spread            `json:"p99_us"`
-	Samples []sample               `json:"rounds"`
-}
-
-func newTable(c comparison, servers []*server, rounds int) table {
-	t := table{Name: c.name, Title: c.title, Unit: c.unit, Rounds: rounds, Rows: make([]row, len(servers))}
-	for i, s := range servers {
-		t.Rows[i].Server = s.name
-	}
-	return t
-}
-
-// sumUp fills in everything that follows from the samples. Bases that took no
-// part are left out.
-func (t *table) sumUp(bases []string) {
-	var others []float64
-	column := func(r *row, f func(sample) float64) []float64 {
-		values := make([]float64, len(r.Samples))
-		for i, x := range r.Samples {
-			values[i] = f(x)
-		}
-		return values
-	}
-	cpuOf := func(x sample) float64 { return x.CPU }
-	for i := range t.Rows {
-		r := &t.Rows[i]
-		r.CPU = stat.Of(column(r, cpuOf))
-		r.Rate = stat.Of(column(r, func(x sample) float64 { return x.Rate }))
-		r.P50 = stat.Of(column(r, func(x sample) float64 { return x.P50 }))
-		r.P99 = stat.Of(column(r, func(x sample) float64 { return x.P99 }))
-		others = append(others, column(r, func(x sample) float64 { return x.Others })...)
-		r.Ratios = map[string]stat.Spread{}
-	}
-	t.Others = stat.Of(others)
-	for _, name := range bases {
-		for i := range t.Rows {
-			if t.Rows[i].Server != name {
-				continue
-			}
-			t.Bases = append(t.Bases, name)
-			base := column(&t.Rows[i], cpuOf)
-			for j := range t.Rows {
-				t.Rows[j].Ratios[name] = stat.Of(stat.Ratios(column(&t.Rows[j], cpuOf), base))
-			}
-		}
-	}
 }

@@ -18,8 +18,6 @@ import (
 	"sync"
 	"syscall"
 	"time"
-
-	"prefork/bench/internal/stat"
 )
 
 // The load generators' names, as the tables show them.
@@ -45,7 +43,9 @@ func (b *bench) generators(ctx context.Context) error {
 	}{{"nginx", &nginx}, {"wrk", &wrk}} {
 		var err error
 		if *tool.path, err = exec.LookPath(tool.name); err != nil {
-			b.report.skip(fmt.Sprintf("The comparison of %s with %s", loadName, wrkName), "no "+tool.name+" on this machine")
+			s := b.suite("load", "the load generators", "request", mCPU)
+			s.skip(wrkName, "no "+tool.name+" on this machine")
+			b.report.Suites = append(b.report.Suites, s)
 			return nil
 		}
 	}
@@ -65,18 +65,18 @@ func (b *bench) generators(ctx context.Context) error {
 		if err := b.race(ctx, &t, wrk, s); err != nil {
 			return fmt.Errorf("%s: %w\n%s", t.Name, err, s.tail())
 		}
-		b.report.Generators = append(b.report.Generators, t)
+		b.report.Suites = append(b.report.Suites, t.suite(b))
 	}
 	return nil
 }
 
 // generatorTable is what the generators said of one target.
 type generatorTable struct {
-	Name   string         `json:"name"`
-	Title  string         `json:"title"`
-	Rounds int            `json:"rounds"`
-	Wrk    []generatorRun `json:"wrk"`
-	Load   []generatorRun `json:"prefork_load"`
+	Name   string
+	Title  string
+	Rounds int
+	Wrk    []generatorRun
+	Load   []generatorRun
 
 	path     string
 	encoding string // of its answers
@@ -86,11 +86,11 @@ type generatorTable struct {
 // generatorRun is one run of one generator, in its own words but for the CPU
 // time, which is the kernel's account of it.
 type generatorRun struct {
-	Rate float64 `json:"per_second"`
+	Rate float64
 	P50  float64 `json:"p50_us"`
 	P90  float64 `json:"p90_us"`
 	P99  float64 `json:"p99_us"`
-	CPU  float64 `json:"cpu_us"` // of the generator, for each request
+	CPU  float64 // of the generator, for each request
 }
 
 // generator is one of the two.
@@ -332,36 +332,27 @@ func bodyText(size int) string {
 	return b.String()[:size]
 }
 
-func (t *generatorTable) write(b *strings.Builder) {
-	fmt.Fprintf(b, "\n### %s: %s\n\n", t.Name, t.Title)
-	writeRow(b, []string{"generator", "requests/s", "p50 µs", "p90 µs", "p99 µs", "its CPU µs per request"})
-	writeRule(b, 6)
-	columns := []func(generatorRun) float64{
-		func(x generatorRun) float64 { return x.Rate }, func(x generatorRun) float64 { return x.P50 },
-		func(x generatorRun) float64 { return x.P90 }, func(x generatorRun) float64 { return x.P99 },
-		func(x generatorRun) float64 { return x.CPU },
-	}
-	wrk, load, ratio := []string{wrkName}, []string{loadName}, []string{loadName + " ÷ " + wrkName}
-	for i, column := range columns {
-		decimals := 0
-		if i == len(columns)-1 {
-			decimals = 2
+// suite makes the report of a target.
+func (t *generatorTable) suite(b *bench) suite {
+	s := b.suite(t.Name, t.Title, "request", mCPU)
+	s.Load = fmt.Sprintf("%s and %s, as each reports, and the CPU time of the generator itself", wrkName, loadName)
+	for _, g := range []struct {
+		name string
+		ours bool
+		runs []generatorRun
+	}{{wrkName, false, t.Wrk}, {loadName, true, t.Load}} {
+		r := row{Name: g.name, Ours: g.ours}
+		for _, x := range g.runs {
+			r.add(mRate, x.Rate)
+			r.add(mP50, x.P50)
+			r.add(mP90, x.P90)
+			r.add(mP99, x.P99)
+			r.add(mCPU, x.CPU)
 		}
-		x, y := values(t.Wrk, column), values(t.Load, column)
-		wrk = append(wrk, spread(stat.Of(x), decimals))
-		load = append(load, spread(stat.Of(y), decimals))
-		ratio = append(ratio, spread(stat.Of(stat.Ratios(y, x)), 3))
+		s.Rows = append(s.Rows, r)
 	}
-	writeRow(b, wrk)
-	writeRow(b, load)
-	writeRow(b, ratio)
-	fmt.Fprintf(b, "\n%d rounds.\n", t.Rounds)
-}
-
-func values(runs []generatorRun, of func(generatorRun) float64) []float64 {
-	list := make([]float64, len(runs))
-	for i, x := range runs {
-		list[i] = of(x)
+	for _, metric := range []string{mRate, mP50, mP90, mP99, mCPU} {
+		s.Pairs = append(s.Pairs, pair{Of: loadName, By: wrkName, Metric: metric})
 	}
-	return list
+	return s
 }

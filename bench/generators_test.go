@@ -3,6 +3,8 @@ package main
 import (
 	"strings"
 	"testing"
+
+	"prefork/bench/internal/stat"
 )
 
 const wrkSaid = `Running 2s test @ http://127.0.0.1:8080/
@@ -51,9 +53,13 @@ func TestTheGeneratorsRatiosArePaired(t *testing.T) {
 	table := generatorTable{Name: "load-x", Title: "a test", Rounds: 3,
 		Wrk:  []generatorRun{{100, 10, 15, 20, 5}, {200, 20, 30, 40, 5}, {100, 10, 15, 20, 5}},
 		Load: []generatorRun{{110, 10, 15, 20, 5}, {220, 20, 30, 40, 5}, {90, 10, 15, 20, 4}}}
-	var b strings.Builder
-	table.write(&b)
-	if want := "| prefork load ÷ wrk | 1.100 (0.900-1.100) | 1.000 (1.000-1.000) | 1.000 (1.000-1.000) | 1.000 (1.000-1.000) | 1.000 (0.800-1.000) |"; !strings.Contains(b.String(), want) {
-		t.Errorf("no %s in\n%s", want, b.String())
+	s := table.suite(&bench{plan: plan{rounds: 3}})
+	for _, c := range []struct {
+		metric string
+		want   stat.Spread
+	}{{mRate, stat.Spread{Median: 1.1, Min: 0.9, Max: 1.1}}, {mP99, stat.Spread{Median: 1, Min: 1, Max: 1}}, {mCPU, stat.Spread{Median: 1, Min: 0.8, Max: 1}}} {
+		if got, ok := s.ratio(pair{Of: loadName, By: wrkName, Metric: c.metric}); !ok || got != c.want {
+			t.Errorf("%s: %v, %t; want %v", c.metric, got, ok, c.want)
+		}
 	}
 }

@@ -47,7 +47,7 @@ func (b *bench) kill(ctx context.Context) error {
 		}
 	}()
 	for range min(masters, n) {
-		s, err := b.startPrefork(ctx, threadName, "--mode", "threading", "--workers", "1",
+		s, err := b.startPrefork(ctx, threading(1), "--mode", "threading", "--workers", "1",
 			"--crash-budget", strconv.Itoa(100*n))
 		if err != nil {
 			return err
@@ -73,15 +73,13 @@ func (b *bench) kill(ctx context.Context) error {
 		}
 		starts = append(starts, ready[min(1, len(ready)):]...) // the first was the boot
 	}
-	b.report.Distributions = append(b.report.Distributions, distributions{
-		Name:  "kill",
-		Title: "SIGKILL to the only worker of a master, one at a time",
-		Note:  fmt.Sprintf("%d connections went to a dying worker and were made again.", lost),
-		Rows: []distribution{
-			distributionOf("from the kill to a reply on a new connection", times),
-			distributionOf("of that: the replacement's spawn to Ready", starts),
-		},
-	})
+	t := b.suite("kill", "SIGKILL to the only worker of a master, one at a time", "kill", mP50ms)
+	t.Notes = append(t.Notes, fmt.Sprintf("%d connections went to a dying worker and were made again.", lost))
+	t.Rows = []row{
+		{Name: killName, Ours: true, Times: inMillis(times)},
+		{Name: respawnName, Ours: true, Times: inMillis(starts)},
+	}
+	b.report.Suites = append(b.report.Suites, t)
 	return nil
 }
 

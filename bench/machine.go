@@ -2,33 +2,82 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
 	"runtime"
 	"strings"
 	"syscall"
 	"time"
 )
 
-// machine says where and when the figures were made.
-type machine struct {
-	Date       string `json:"date"`
-	Processors int    `json:"processors"`
-	Model      string `json:"model"`
-	Kernel     string `json:"kernel"`
-	Go         string `json:"go"`
-	Load       string `json:"load_average"` // before the run
+// provenance says where, when and how a suite was measured.
+type provenance struct {
+	Date       string            `json:"date"` // RFC 3339, UTC
+	Command    string            `json:"command"`
+	Commit     string            `json:"commit"`
+	Machine    string            `json:"machine"` // the processor's model
+	Processors int               `json:"processors"`
+	Kernel     string            `json:"kernel"`
+	Load       string            `json:"load_average"` // before the run
+	Versions   map[string]string `json:"versions"`     // of Go, the tools and the peers' modules
 }
 
-func describeMachine() machine {
-	return machine{
-		Date:       time.Now().Format(time.DateOnly),
+func describeRun(ctx context.Context, args []string) provenance {
+	return provenance{
+		Date:       time.Now().UTC().Format(time.RFC3339),
+		Command:    strings.Join(append([]string{"go run ."}, args...), " "),
+		Commit:     commit(ctx),
+		Machine:    processorModel(),
 		Processors: processors(),
-		Model:      processorModel(),
 		Kernel:     kernel(),
-		Go:         runtime.Version(),
 		Load:       loadAverage(),
+		Versions:   versions(ctx),
 	}
 }
+
+// commit is the revision of the work tree, with "+" if it was changed.
+func commit(ctx context.Context) string {
+	out, err := exec.CommandContext(ctx, "git", "describe", "--always", "--abbrev=10", "--dirty=+").Output()
+	if err != nil {
+		return "unknown"
+	}
+	return strings.TrimSpace(string(out))
+}
+
+// versions asks the tools that are there, and reads the modules of the peers.
+func versions(ctx context.Context) map[string]string {
+	found := map[string]string{"Go": strings.TrimPrefix(runtime.Version(), "go")}
+	for _, tool := range []struct{ name, program, arg string }{
+		{"gcc", "gcc", "-dumpfullversion"}, {"Python", "python3", "-V"}, {"nginx", "nginx", "-v"}, {"wrk", "wrk", "-v"},
+	} {
+		// wrk -v prints its version and exits with 1.
+		out, _ := exec.CommandContext(ctx, tool.program, tool.arg).CombinedOutput()
+		if v := versionNumber.Find(out); v != nil {
+			found[tool.name] = string(v)
+		}
+	}
+	files, _ := filepath.Glob("peers/*/go.mod") // the pattern is correct
+	for _, file := range append(files, "go.mod") {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			continue // the report then lacks a version, and loses nothing else
+		}
+		for _, m := range directRequirement.FindAllSubmatch(data, -1) {
+			if path := string(m[1]); path != "prefork" && path != "prefork/bench" {
+				found[path] = string(m[2])
+			}
+		}
+	}
+	return found
+}
+
+var (
+	versionNumber     = regexp.MustCompile(`[0-9]+\.[0-9]+(\.[0-9]+)*`)
+	directRequirement = regexp.MustCompile(`(?m)^(?:require\s+|\s+)([\w.]+/[^\s]+) (v[^\s]+)$`)
+)
 
 // processors is how many there are for this program and the servers alike:
 // they inherit its affinity.

@@ -39,6 +39,8 @@ type plan struct {
 	rounds  int
 	quick   bool
 	json    bool
+	out     string   // a file for the raw values
+	from    []string // raw files to show; nothing is measured
 	only    []string
 	prefork string // a built program; "" builds it
 	workers string
@@ -60,7 +62,7 @@ var figures = []struct {
 
 func parse(args []string, stderr io.Writer) (plan, error) {
 	var p plan
-	var only string
+	var only, from string
 	names := make([]string, len(figures))
 	for i, f := range figures {
 		names[i] = f.name
@@ -69,7 +71,9 @@ func parse(args []string, stderr io.Writer) (plan, error) {
 	fs.SetOutput(stderr)
 	fs.IntVar(&p.rounds, "rounds", 7, "rounds of each comparison")
 	fs.BoolVar(&p.quick, "quick", false, "a smoke test: two short rounds; the figures mean nothing")
-	fs.BoolVar(&p.json, "json", false, "print JSON instead of tables")
+	fs.BoolVar(&p.json, "json", false, "print the raw JSON instead of tables")
+	fs.StringVar(&p.out, "out", "", "write the raw values of every round to this file, as JSON")
+	fs.StringVar(&from, "from", "", "measure nothing; show these raw files, of two suites with one name the newer")
 	fs.StringVar(&only, "only", "", "some of "+strings.Join(names, ","))
 	fs.StringVar(&p.prefork, "prefork", "", "the prefork program to measure (default: build it from ..)")
 	fs.StringVar(&p.workers, "workers", "auto", "workers of prefork in echo and connect")
@@ -84,6 +88,9 @@ func parse(args []string, stderr io.Writer) (plan, error) {
 	}
 	if p.quick {
 		p.rounds = min(p.rounds, 2)
+	}
+	if from != "" {
+		p.from = strings.Split(from, ",")
 	}
 	for name := range strings.SplitSeq(only, ",") {
 		switch {
@@ -104,11 +111,30 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	b := &bench{plan: p, progress: stderr}
-	b.report.Machine = describeMachine()
+	r, err := p.report(ctx, args, stderr)
+	if err != nil {
+		return err
+	}
+	if p.out != "" {
+		if err := r.writeFile(p.out); err != nil {
+			return err
+		}
+	}
+	if p.json {
+		return r.writeJSON(stdout)
+	}
+	return r.writeTables(stdout)
+}
+
+// report reads the raw files, or measures.
+func (p plan) report(ctx context.Context, args []string, stderr io.Writer) (report, error) {
+	if len(p.from) > 0 {
+		return readReports(p.from)
+	}
+	b := &bench{plan: p, progress: stderr, run: describeRun(ctx, args), report: report{Format: format}}
 	defer b.close()
 	if err := b.build(ctx); err != nil {
-		return err
+		return report{}, err
 	}
 	for _, f := range figures {
 		if len(p.only) > 0 && !slices.Contains(p.only, f.name) {
@@ -116,12 +142,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		}
 		began := time.Now()
 		if err := f.run(b, ctx); err != nil {
-			return fmt.Errorf("%s: %w", f.name, err)
+			return report{}, fmt.Errorf("%s: %w", f.name, err)
 		}
 		fmt.Fprintf(stderr, "%s: %.1f s\n", f.name, time.Since(began).Seconds())
 	}
-	if p.json {
-		return b.report.writeJSON(stdout)
-	}
-	return b.report.writeTables(stdout)
+	return b.report, b.report.check()
 }

@@ -41,65 +41,6 @@ func TestCommandLine(t *testing.T) {
 	}
 }
 
-// rounds makes a table of servers whose CPU per request was as given.
-func rounds(cpu map[string][]float64, names ...string) table {
-	t := table{Name: "echo", Title: "a test", Unit: "request", Rounds: len(cpu[names[0]])}
-	for _, name := range names {
-		r := row{Server: name}
-		for _, v := range cpu[name] {
-			r.Samples = append(r.Samples, sample{CPU: v, Rate: 1000, P50: 100, P99: 200, Others: 0.25})
-		}
-		t.Rows = append(t.Rows, r)
-	}
-	return t
-}
-
-func TestTableShowsMediansOfPairedRatios(t *testing.T) {
-	// The machine was twice as slow in the second round.
-	tab := rounds(map[string][]float64{
-		cepollName: {5, 10, 5},
-		threadName: {6, 12, 7},
-	}, cepollName, threadName)
-	tab.sumUp([]string{cepollName, netName})
-	d := distributions{Name: "kill", Title: "one at a time", Note: "A note.", Rows: []distribution{
-		distributionOf("all", []time.Duration{3 * time.Millisecond, time.Millisecond, 2 * time.Millisecond}),
-	}}
-	r := report{
-		Machine:       machine{Date: "2026-01-02", Processors: 2, Model: "M", Kernel: "6", Go: "go1", Load: "0.5"},
-		Comparisons:   []table{tab},
-		Distributions: []distributions{d},
-	}
-	r.skip(netName, "why not")
-	const want = `2026-01-02; 2 processors (M), Linux 6, go1; load average before the run 0.5.
-
-Go net took no part: why not.
-
-### echo: a test
-
-| server | CPU µs per request | ÷ C epoll | requests/s | p50 µs | p99 µs |
-|---|---:|---:|---:|---:|---:|
-| C epoll | 5.00 (5.00-10.00) | 1 | 1000 (1000-1000) | 100 (100-100) | 200 (200-200) |
-| prefork threading | 7.00 (6.00-12.00) | 1.20 (1.20-1.40) | 1000 (1000-1000) | 100 (100-100) | 200 (200-200) |
-
-3 rounds. Other processes used 25 % of the machine (25-25 %).
-
-### kill: one at a time
-
-|  | n | p50 ms | p99 ms | min ms | max ms |
-|---|---:|---:|---:|---:|---:|
-| all | 3 | 2.00 | 3.00 | 1.00 | 3.00 |
-
-A note.
-`
-	var got bytes.Buffer
-	if err := r.writeTables(&got); err != nil {
-		t.Fatal(err)
-	}
-	if got.String() != want {
-		t.Errorf("got:\n%s\nwant:\n%s", got.String(), want)
-	}
-}
-
 func TestReadyTimesComeFromTheMastersLog(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
 	const good = `{"level":"info","msg":"worker ready","slot":0,"duration_s":0.004}
@@ -139,35 +80,24 @@ func TestQuickRunMeasuresEveryFigure(t *testing.T) {
 	if err := json.Unmarshal(stdout.Bytes(), &r); err != nil {
 		t.Fatal(err)
 	}
+	if err := r.check(); err != nil {
+		t.Error(err)
+	}
 	var names []string
-	for _, tab := range r.Comparisons {
-		names = append(names, tab.Name)
-		for _, row := range tab.Rows {
-			if len(row.Samples) != 2 || row.CPU.Min <= 0 || row.Rate.Min <= 0 {
-				t.Errorf("%s: %s has %+v", tab.Name, row.Server, row)
+	for _, s := range r.Suites {
+		names = append(names, s.Name)
+		for _, row := range s.Rows {
+			if len(row.Times) == 0 && len(row.Values[s.Main]) != 2 || len(row.Times) > 0 && slices.Min(row.Times) <= 0 {
+				t.Errorf("%s: %s has %+v", s.Name, row.Name, row)
 			}
 		}
-	}
-	for _, d := range r.Distributions {
-		names = append(names, d.Name)
-		for _, row := range d.Rows {
-			if row.N < quickKills || row.Min <= 0 {
-				t.Errorf("%s: %+v", d.Name, row)
-			}
+		if len(s.Skipped) > 0 && os.Getenv(needtool.Strict) == "1" {
+			t.Errorf("%s: left out, for want of a tool: %v", s.Name, s.Skipped)
 		}
 	}
-	for _, g := range r.Generators {
-		if len(g.Wrk) != 2 || len(g.Load) != 2 {
-			t.Errorf("%s: %+v", g.Name, g)
+	for _, want := range []string{"echo", "connect", "forking-1", "forking-8", "spawn", "kill"} {
+		if !slices.Contains(names, want) {
+			t.Errorf("figures are %v, without %s", names, want)
 		}
-	}
-	if len(r.Skipped) > 0 && os.Getenv(needtool.Strict) == "1" {
-		t.Errorf("left out, for want of a tool: %v", r.Skipped)
-	}
-	if len(r.Generators) != 4 && len(r.Skipped) == 0 {
-		t.Errorf("%d targets of the load generators, and no reason", len(r.Generators))
-	}
-	if want := []string{"echo", "connect", "echo-c", "connect-c", "forking-1", "forking-8", "spawn", "kill"}; !slices.Equal(names, want) {
-		t.Errorf("figures are %v, want %v", names, want)
 	}
 }

@@ -25,7 +25,7 @@ func (b *bench) spawn(ctx context.Context) error {
 	if b.quick {
 		n = quickSpawns
 	}
-	s, err := b.startPrefork(ctx, threadName, "--mode", "threading", "--workers", "1")
+	s, err := b.startPrefork(ctx, threading(1), "--mode", "threading", "--workers", "1")
 	if err != nil {
 		return err
 	}
@@ -48,15 +48,22 @@ func (b *bench) spawn(ctx context.Context) error {
 	if len(ready) != n+1 {
 		return fmt.Errorf("%d workers were ready, want %d", len(ready), n+1)
 	}
-	b.report.Distributions = append(b.report.Distributions, distributions{
-		Name:  "spawn",
-		Title: "one process at a time, from spawn to ready",
-		Rows: []distribution{
-			distributionOf("plain Go net process, to listening", plain),
-			distributionOf("prefork worker, to Ready", ready[1:]), // the first was the boot
-		},
-	})
+	t := b.suite("spawn", "one process at a time, from spawn to ready", "process", mP50ms)
+	t.Rows = []row{
+		{Name: plainName, Times: inMillis(plain)},
+		{Name: spawnName, Ours: true, Times: inMillis(ready[1:])}, // the first was the boot
+	}
+	b.report.Suites = append(b.report.Suites, t)
 	return nil
+}
+
+// inMillis is durations as the report keeps them.
+func inMillis(times []time.Duration) []float64 {
+	list := make([]float64, len(times))
+	for i, d := range times {
+		list[i] = micros(d) / 1000
+	}
+	return list
 }
 
 // recycleOne replaces the only worker, and returns when the old one is gone.
