@@ -16,6 +16,7 @@ const (
 	Sequential Mode = "sequential" // one connection at a time
 	Threading  Mode = "threading"  // a goroutine per connection
 	Forking    Mode = "forking"    // a fresh process per connection
+	Event      Mode = "event"      // an EventHandler, called by the worker's loop
 )
 
 // Disabled is no limit or never, as a duration of a Config. 0 is the default.
@@ -40,6 +41,15 @@ type Config struct {
 	WriteTimeout   time.Duration `json:"write_timeout,omitempty"`   // 1 min
 	IdleTimeout    time.Duration `json:"idle_timeout,omitempty"`    // 5 min; none for a Service, which keeps its own
 	HandlerTimeout time.Duration `json:"handler_timeout,omitempty"` // none
+
+	// HandshakeTimeout is how long a client may take in mode Event until the handler
+	// has consumed its first byte.
+	HandshakeTimeout time.Duration `json:"handshake_timeout,omitempty"` // none
+
+	// MaxMessage bounds the bytes of a connection that an EventHandler leaves
+	// unconsumed, MaxUnsent those that its client has not taken.
+	MaxMessage int `json:"max_message,omitempty"` // 64 KiB
+	MaxUnsent  int `json:"max_unsent,omitempty"`  // 1 MiB
 
 	// Timeout is how long the worker waits for a connection before it calls
 	// HandleTimeout, again and again. 0 is never.
@@ -80,6 +90,8 @@ const (
 	defaultPollInterval   = 500 * time.Millisecond
 	defaultDrainTimeout   = 30 * time.Second
 	defaultDrainIdle      = 5 * time.Second
+	defaultMaxMessage     = 64 << 10
+	defaultMaxUnsent      = 1 << 20
 )
 
 // WithDefaults returns c with its zero values replaced by the defaults. In the
@@ -97,6 +109,8 @@ func (c Config) WithDefaults() Config {
 	c.PollInterval = cmp.Or(c.PollInterval, defaultPollInterval)
 	c.DrainTimeout = cmp.Or(c.DrainTimeout, defaultDrainTimeout)
 	c.DrainIdle = cmp.Or(c.DrainIdle, defaultDrainIdle)
+	c.MaxMessage = cmp.Or(c.MaxMessage, defaultMaxMessage)
+	c.MaxUnsent = cmp.Or(c.MaxUnsent, defaultMaxUnsent)
 	c.AccessFormat = cmp.Or(c.AccessFormat, AccessJSON)
 	c.AccessSample = cmp.Or(c.AccessSample, 1)
 	c.Poller = cmp.Or(c.Poller, poll.Epoll)

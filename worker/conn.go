@@ -47,6 +47,8 @@ type Conn struct {
 	wasCut    atomic.Bool // the worker has closed it while its handler ran
 	counted   atomic.Bool // as handled or failed
 
+	state any // of SetState
+
 	activity
 	deadlines
 

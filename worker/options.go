@@ -3,17 +3,21 @@ package worker
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 
 	"go.uber.org/zap"
 )
 
 // Options is the program that a worker runs: what cannot travel from the
-// master because it is code. Exactly one of Handler, NewHandler and Service
-// must be set once Configure has run.
+// master because it is code. Once Configure has run, EventHandler must be set in mode
+// Event, and exactly one of Handler, NewHandler and Service in the other modes. A
+// program that has both works in every mode.
 type Options struct {
 	Handler    Handler        // one value for all connections
 	NewHandler func() Handler // one value a connection
 	Service    Service        // accepts for itself
+
+	EventHandler EventHandler // of mode Event
 
 	Hooks Hooks
 
@@ -32,6 +36,9 @@ type Options struct {
 
 // Check says what is wrong with the program once Configure has run.
 func (o *Options) Check(cfg Config) error {
+	if cfg.Mode == Event {
+		return o.checkEvent(cfg)
+	}
 	programs := 0
 	for _, set := range []bool{o.Handler != nil, o.NewHandler != nil, o.Service != nil} {
 		if set {
@@ -41,6 +48,8 @@ func (o *Options) Check(cfg Config) error {
 	switch {
 	case programs > 1:
 		return errors.New("several programs: set one of Handler, NewHandler and Service")
+	case programs == 0 && o.EventHandler != nil:
+		return fmt.Errorf("no program for mode %s: the EventHandler is for mode event", cfg.Mode)
 	case programs == 0:
 		return errors.New("no program: set Handler, NewHandler, Service or Configure")
 	}

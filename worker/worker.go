@@ -84,7 +84,7 @@ func configure(cfg Config, opt Options) (Config, Options, error) {
 	if opt.Service != nil && idle == 0 {
 		cfg.IdleTimeout = Disabled // a Service has its own
 	}
-	if !slices.Contains([]Mode{Sequential, Threading, Forking}, cfg.Mode) {
+	if !slices.Contains([]Mode{Sequential, Threading, Forking, Event}, cfg.Mode) {
 		return cfg, opt, fmt.Errorf("mode: %q is unknown", cfg.Mode)
 	}
 	return cfg, opt, opt.Check(cfg)
