@@ -21,6 +21,11 @@ func (c *Conn) SetState(v any) { c.state = v }
 // State returns what SetState was given, or nil.
 func (c *Conn) State() any { return c.state }
 
+// Unsent returns how many bytes are kept because the client has not taken them. What
+// the call of the handler has written so far is not counted before the loop has tried
+// to send it.
+func (c *Conn) Unsent() int { return 0 }
+
 // Wake makes the loop call f, if the connection is still open then; f may write. Any
 // goroutine may call it, also one that holds a lock that f needs. The functions run in
 // the order of the calls. Nothing but the program bounds how many wait. In the other

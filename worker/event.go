@@ -19,7 +19,10 @@ type EventHandler interface {
 	//
 	// Data returns how many bytes it has consumed, from the front of in. The others
 	// are kept and come again in front of the next bytes; more than
-	// Config.MaxMessage of them end the connection with ErrMessageTooLong.
+	// Config.MaxMessage of them end the connection with ErrMessageTooLong. A handler
+	// that answers many messages of one client should return when Conn.Unsent is
+	// above 0, with the rest unconsumed: Data is called again, without new bytes,
+	// when the client has taken what was written.
 	//
 	// eof says that the client will send no more. There is exactly one call with
 	// eof, perhaps with nothing in in, unless the connection ends before. After it
@@ -35,6 +38,15 @@ type EventHandler interface {
 	// write.
 	Close(c *Conn, err error)
 }
+
+// BaseEventHandler is embedded by handlers that need only Data.
+type BaseEventHandler struct{}
+
+// Open does nothing.
+func (BaseEventHandler) Open(*Conn) error { return nil }
+
+// Close does nothing.
+func (BaseEventHandler) Close(*Conn, error) {}
 
 var (
 	// ErrUnsent is why a connection in mode Event ends that has more than
