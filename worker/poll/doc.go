@@ -1,25 +1,31 @@
-// Package poll waits until one of a few descriptors can be read, as selectors do for
-// socketserver: the accept loop of a worker works with any of the system calls.
+// Package poll waits until one of many descriptors is ready, as selectors do for
+// socketserver: the loop of a worker works with any of the system calls.
 //
-//	         worker's accept loop
-//	                 │ Add, Remove, Wait
+//	             worker's loop
+//	                 │ Add, AddConn, SetWrite, Remove, Wait
 //	              Poller
 //	     ┌───────────┼───────────┐
 //	   epoll        poll       select
-//	exclusive,     a list     three words
-//	one woken    all woken     all woken
+//	exclusive,     a list     two sets
+//	one woken    all woken    all woken
 //
-// A Poller is level-triggered: Wait reports a descriptor as long as it can be read.
-// It belongs to one goroutine. To end a Wait from another one, Add an eventfd and
-// write to it.
+// A Poller is level-triggered: Wait reports a descriptor as long as it is ready. It
+// watches a descriptor either until it can be read or until it can be written, so Wait
+// need not say which. It belongs to one goroutine. To end a Wait from another one, Add
+// an eventfd and write to it.
 //
 // # What differs
 //
-// Many processes wait for the same listening socket. With epoll every descriptor
-// is added with EPOLLEXCLUSIVE, so that the kernel wakes one of them; Remove and Add
+// Many processes wait for the same listening socket. With epoll, Add sets
+// EPOLLEXCLUSIVE, so that the kernel wakes one of them; Remove and Add
 // move the caller to the end of the queue of waiters, so that workers take turns.
-// With poll and select the kernel wakes all of them. Select cannot watch descriptors
-// from FD_SETSIZE (1024) on; Add returns an error.
+// With poll and select the kernel wakes all of them. AddConn is for connections, which
+// only one process has. Select cannot watch descriptors
+// from FD_SETSIZE (1024) on; Add and AddConn return an error.
+//
+// A Wait in poll or select costs time for each watched descriptor, in epoll only for
+// those that are ready. Epoll reports up to 256 at once. The other calls are cheap with
+// all of them.
 //
 // # How epoll waits
 //
@@ -33,5 +39,6 @@
 //
 // # What it does not do
 //
-// It does not watch for writability. Connections are on Go's netpoller.
+// It does not watch for both directions at once, and has no edge-triggered mode. In
+// modes other than event, connections are on Go's netpoller.
 package poll

@@ -12,10 +12,13 @@ import (
 // busyWait is how long a busy loop waits without the scheduler's knowledge, in ms.
 const busyWait = 2
 
+// maxEvents is how many descriptors one Wait reports, at most.
+const maxEvents = 256
+
 type epollPoller struct {
 	fd     int
 	busy   bool // the last Wait found something
-	events [16]unix.EpollEvent
+	events [maxEvents]unix.EpollEvent
 }
 
 func newEpoll() (*epollPoller, error) {
@@ -27,13 +30,34 @@ func newEpoll() (*epollPoller, error) {
 }
 
 func (e *epollPoller) Add(fd int) error {
-	event := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLEXCLUSIVE, Fd: int32(fd)}
+	return e.add(fd, unix.EPOLLIN|unix.EPOLLEXCLUSIVE)
+}
+
+func (e *epollPoller) AddConn(fd int) error { return e.add(fd, unix.EPOLLIN) }
+
+func (e *epollPoller) add(fd int, events uint32) error {
+	event := unix.EpollEvent{Events: events, Fd: int32(fd)}
 	err := unix.EpollCtl(e.fd, unix.EPOLL_CTL_ADD, fd, &event)
 	if err == unix.EEXIST {
 		err = ErrWatched
 	}
 	if err != nil {
 		return fmt.Errorf("add descriptor %d to epoll: %w", fd, err)
+	}
+	return nil
+}
+
+func (e *epollPoller) SetWrite(fd int, on bool) error {
+	event := unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(fd)}
+	if on {
+		event.Events = unix.EPOLLOUT
+	}
+	err := unix.EpollCtl(e.fd, unix.EPOLL_CTL_MOD, fd, &event)
+	if err == unix.ENOENT {
+		err = ErrNotWatched
+	}
+	if err != nil {
+		return fmt.Errorf("change descriptor %d in epoll: %w", fd, err)
 	}
 	return nil
 }

@@ -8,18 +8,26 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Poller waits for descriptors to become readable. One goroutine owns it.
+// Poller waits for descriptors to become ready. One goroutine owns it. The descriptors
+// stay the caller's.
 type Poller interface {
-	// Add watches fd, which stays the caller's.
+	// Add watches fd until it can be read. Other processes may wait for it as well.
 	Add(fd int) error
+
+	// AddConn watches fd, a connection for which nobody else waits, until it can be
+	// read.
+	AddConn(fd int) error
+
+	// SetWrite watches fd, which AddConn has added, until it can be written, and not
+	// until it can be read; or, if on is false, the reverse.
+	SetWrite(fd int, on bool) error
 
 	// Remove stops watching fd. It must be called before fd is closed.
 	Remove(fd int) error
 
-	// Wait appends the readable descriptors to ready and returns it. A
-	// descriptor with an error or a hang-up counts as readable. The timeout is
-	// rounded up to milliseconds; a negative one is none. Wait may return early
-	// with nothing.
+	// Wait appends descriptors that are ready to ready and returns it. One with an
+	// error or a hang-up counts as ready. The timeout is rounded up to
+	// milliseconds; a negative one is none. Wait may return early with nothing.
 	Wait(ready []int, timeout time.Duration) ([]int, error)
 
 	// Close leaves the watched descriptors open.
