@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-const slotSize = 1024
+const slotSize = 2048
 
 // WorkerState is the state that a worker shows in its slot.
 type WorkerState uint32
@@ -72,6 +72,16 @@ type Slot struct {
 	// The master sets Peers: a bit for each slot whose worker accepts in this
 	// worker's generation. The worker reads only those on the scoreboard.
 	Peers [MaxSlots / 64]atomic.Uint64
+
+	// The worker writes these once a second.
+	LoopLag    atomic.Int64  // the longest delay of the loop in that second, in ns
+	HeapBytes  atomic.Uint64 // of the runtime
+	Goroutines atomic.Int32
+	_          [4]byte
+	DoingSince atomic.Int64 // Now when the oldest unanswered request came; 0 if there is none
+	Doing      Text         // that request, with its client
+
+	_ [slotSize - 1024 - 4*8 - textSize]byte
 }
 
 // This fails to compile if Slot has another size.

@@ -17,7 +17,7 @@ import (
 //	  │                                      │ builds its handler
 //	  │◄─────────────────────────────── ready│  or failed(code, message)
 //	  │── resume ───────────────────────────►│ accepts from here on
-//	  │◄─────────────────── report(counters) │ once a second, and when busy
+//	  │◄────────────────────── report(state) │ when busy, or leaving
 //	  │── drain(hold) ──────────────────────►│ stops accepting
 //	  │── resume ───────────────────────────►│ accepts again (a rollback)
 //	  │── lame_duck ────────────────────────►│ if the server ends: /healthz fails
@@ -35,11 +35,11 @@ const (
 	// ProtocolVersion is what this build speaks; a peer with another version is
 	// refused at Hello. It does not change for a new message or field, only if an
 	// old peer would misunderstand a new one.
-	ProtocolVersion = 2
+	ProtocolVersion = 3
 
 	MaxMessage = 128 << 10 // bytes of an encoded message
 	MaxText    = 16 << 10  // bytes of Failed.Message; it fits even if each byte is escaped
-	MaxDoing   = 256       // bytes of Report.Doing
+	MaxDoing   = 256       // bytes of Slot.Doing
 	MaxFiles   = 8         // descriptors with one message
 )
 
@@ -123,18 +123,9 @@ const (
 	StateDraining = "draining" // began a drain that the master did not order
 )
 
-// Report has State when the master must know of a change at once; otherwise it has
-// the runtime's figures, once a second.
+// Report says that the worker's State has changed. Its figures are in its Slot.
 type Report struct {
-	State      string `json:"state,omitempty"`
-	LoopLagNS  int64  `json:"loop_lag_ns,omitempty"` // the longest delay of the loop since the last report
-	HeapBytes  uint64 `json:"heap_bytes,omitempty"`
-	Goroutines int    `json:"goroutines,omitempty"`
-
-	// Doing is the oldest unanswered request, and DoingNS its age; both are empty
-	// if there is none.
-	Doing   string `json:"doing,omitempty"`
-	DoingNS int64  `json:"doing_ns,omitempty"`
+	State string `json:"state,omitempty"`
 }
 
 // Drained says that a drain has ended. The worker has no connection and exits 0

@@ -15,7 +15,7 @@ type envelope struct {
 }
 
 // Encode returns the datagram for m, or ErrTooLong if it is over MaxMessage. It
-// cuts Failed.Message to MaxText and Report.Doing to MaxDoing.
+// cuts Failed.Message to MaxText.
 func Encode(m Message) ([]byte, error) {
 	if m == nil || m.Type() == "" {
 		return nil, errors.New("encode message: no type")
@@ -40,17 +40,8 @@ func Encode(m Message) ([]byte, error) {
 
 // truncated returns m, or a copy whose text is not too long.
 func truncated(m Message) Message {
-	switch m := m.(type) {
-	case *Failed:
-		if m != nil && len(m.Message) > MaxText {
-			return &Failed{Code: m.Code, Message: truncate(m.Message, MaxText)}
-		}
-	case *Report:
-		if m != nil && len(m.Doing) > MaxDoing {
-			short := *m
-			short.Doing = truncate(m.Doing, MaxDoing)
-			return &short
-		}
+	if m, ok := m.(*Failed); ok && m != nil && len(m.Message) > MaxText {
+		return &Failed{Code: m.Code, Message: truncate(m.Message, MaxText)}
 	}
 	return m
 }

@@ -73,6 +73,12 @@ func fakeWorker() int {
 	case "silent":
 		_, _, _ = ch.Receive()
 		return 0
+	case "figures":
+		slot.LoopLag.Store(int64(3 * time.Millisecond))
+		slot.HeapBytes.Store(5 << 20)
+		slot.Goroutines.Store(7)
+		slot.Doing.Store("192.0.2.1:80 GET /")
+		slot.DoingSince.Store(ipc.Now() - int64(time.Minute))
 	case "full":
 		slot.State.Store(uint32(ipc.Paused))
 	case "lie":

@@ -74,9 +74,8 @@ type WorkerRow struct {
 	BytesOut   uint64  `json:"bytes_out"`
 
 	// Doing describes the oldest unanswered request, with the client's address
-	// and what the handler has said, and DoingS is its age. They are from the
-	// worker's last report, at most a second old, and empty if there is no such
-	// request.
+	// and what the handler has said, and DoingS is its age. They are empty if
+	// there was none when the worker last reported, about a second ago at most.
 	Doing  string  `json:"doing,omitempty"`
 	DoingS float64 `json:"doing_s,omitempty"`
 }

@@ -7,6 +7,8 @@ import (
 	"os"
 	"slices"
 	"time"
+
+	"prefork/ipc"
 )
 
 // status describes the server.
@@ -63,6 +65,7 @@ func (m *Master) status() Status {
 
 // row describes a worker, except for its state.
 func (m *Master) row(w *worker) WorkerRow {
+	doing, doingFor := w.doing()
 	return WorkerRow{
 		Slot:       w.slot,
 		PID:        w.pid,
@@ -74,16 +77,25 @@ func (m *Master) row(w *worker) WorkerRow {
 		Answers:    w.counted.latency.count(),
 		AgeS:       time.Since(w.started).Seconds(),
 		RSSBytes:   w.process.rss,
-		HeapBytes:  w.report.HeapBytes,
-		Goroutines: w.report.Goroutines,
-		LoopLagS:   time.Duration(w.report.LoopLagNS).Seconds(),
+		HeapBytes:  w.memory.HeapBytes.Load(),
+		Goroutines: max(0, int(w.memory.Goroutines.Load())),
+		LoopLagS:   max(0, time.Duration(w.memory.LoopLag.Load())).Seconds(),
 		SilentS:    w.silence().Seconds(),
 		CPUS:       w.process.cpu.Seconds(),
 		BytesIn:    w.counted.bytesIn,
 		BytesOut:   w.counted.bytesOut,
-		Doing:      w.report.Doing,
-		DoingS:     time.Duration(w.report.DoingNS).Seconds(),
+		Doing:      doing,
+		DoingS:     doingFor.Seconds(),
 	}
+}
+
+// doing is the worker's oldest unanswered request, and its age.
+func (w *worker) doing() (text string, age time.Duration) {
+	since := w.memory.DoingSince.Load()
+	if since <= 0 {
+		return "", 0
+	}
+	return w.memory.Doing.Load(), max(1, time.Duration(ipc.Now()-since))
 }
 
 // Status describes the server as it is now. It may be called from any

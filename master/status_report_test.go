@@ -35,3 +35,21 @@ func TestRequestsForTheStatusAtTheSameTimeShareAnAnswer(t *testing.T) {
 		t.Errorf("%d answers were made for %d requests", n, many)
 	}
 }
+
+// A worker writes its figures into its memory and sends no message.
+func TestTheStatusHasTheFiguresOfTheWorkersMemory(t *testing.T) {
+	r := start(t, Options{Generation: generationOf(1, "figures", "tcp://127.0.0.1:0")})
+	w := r.serves(1).Workers[0]
+	if w.LoopLagS != 0.003 || w.HeapBytes != 5<<20 || w.Goroutines != 7 || w.Doing != "192.0.2.1:80 GET /" || w.DoingS < 60 {
+		t.Errorf("the status has %+v", w)
+	}
+	r.untilLoop("the end of the request", func(m *Master) bool {
+		for _, w := range m.workers {
+			w.memory.DoingSince.Store(0)
+		}
+		return true
+	})
+	if w := r.serves(1).Workers[0]; w.Doing != "" || w.DoingS != 0 {
+		t.Errorf("after the request the worker is doing %q for %v s", w.Doing, w.DoingS)
+	}
+}

@@ -29,7 +29,6 @@ type worker struct {
 	outbox        outbox
 	crash         int      // memfd for the runtime's last words
 	pidfd         *os.File // non-blocking, in the netpoller
-	report        ipc.Report
 	helloReceived bool
 	stopped       bool        // was told to stop
 	drained       bool        // has reported that it drained

@@ -16,8 +16,8 @@ import (
 	"prefork/master/policy"
 )
 
-// A worker sends a few messages in its life and one report a second. One that
-// sends more is read slowly, until its channel is full.
+// A worker sends a few messages in its life. One that sends more is read slowly,
+// until its channel is full.
 const (
 	messageBurst    = 256                   // at once
 	messageInterval = 50 * time.Millisecond // between later ones
@@ -144,8 +144,6 @@ func (m *Master) onMessage(w *worker, msg ipc.Message) {
 		case ipc.StateDraining:
 			w.serving, m.peersChanged = false, true
 			m.step(policy.Leaving{ID: w.id})
-		default:
-			w.report = *msg
 		}
 	case *ipc.Drained:
 		if w.drained {

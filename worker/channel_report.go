@@ -3,18 +3,17 @@ package worker
 import (
 	"runtime/metrics"
 	"time"
-
-	"prefork/ipc"
 )
 
 const reportInterval = time.Second
 
-// report sends the runtime's figures and the oldest request to the master.
+// report shows the master the runtime's figures and the oldest request. It writes
+// them to memory, so that an idle worker does not wake the master.
 func (l *loop) report() {
 	if l.channel == nil {
 		return
 	}
-	report := &ipc.Report{LoopLagNS: l.lag}
+	l.slot.LoopLag.Store(l.lag)
 	l.lag = 0
 	if l.samples == nil {
 		l.samples = []metrics.Sample{
@@ -24,15 +23,16 @@ func (l *loop) report() {
 	}
 	metrics.Read(l.samples)
 	if v := l.samples[0].Value; v.Kind() == metrics.KindUint64 {
-		report.HeapBytes = v.Uint64()
+		l.slot.HeapBytes.Store(v.Uint64())
 	}
 	if v := l.samples[1].Value; v.Kind() == metrics.KindUint64 {
-		report.Goroutines = int(v.Uint64())
+		l.slot.Goroutines.Store(int32(v.Uint64()))
 	}
-	if c, since := l.table.slowest(); c != nil {
-		report.Doing, report.DoingNS = c.describe(), max(1, ipc.Now()-since)
+	c, since := l.table.slowest()
+	if c != nil {
+		l.slot.Doing.Store(c.describe())
 	}
-	l.send(report)
+	l.slot.DoingSince.Store(since)
 }
 
 // describe names the client, and what Doing was given.

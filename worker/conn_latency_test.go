@@ -64,18 +64,6 @@ func TestAWriteWithoutARequestIsNoAnswer(t *testing.T) {
 	}
 }
 
-// lastReport returns the newest report of the runtime's figures, or nil.
-func (r *rig) lastReport() *ipc.Report {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for i := len(r.messages) - 1; i >= 0; i-- {
-		if m, ok := r.messages[i].(*ipc.Report); ok && m.State == "" {
-			return m
-		}
-	}
-	return nil
-}
-
 func TestAReportNamesTheLongestAnswer(t *testing.T) {
 	release := make(chan struct{})
 	r := accepting(t, Config{}, Options{Handler: HandlerFunc(func(_ context.Context, c *Conn) error {
@@ -90,22 +78,20 @@ func TestAReportNamesTheLongestAnswer(t *testing.T) {
 		_, err := c.Write(b)
 		return err
 	})})
-	first := r.dial(0)
+	first, begun := r.dial(0), ipc.Now()
 	if _, err := io.WriteString(first, "slow1"); err != nil {
 		t.Fatal(err)
 	}
-	var report *ipc.Report
+	doing := ""
 	eventually(t, "a report of the answer", func() bool {
-		report = r.lastReport()
-		return report != nil && strings.Contains(report.Doing, "slow1")
+		doing = r.slot.Doing.Load()
+		return strings.Contains(doing, "slow1") && r.slot.DoingSince.Load() != 0
 	})
-	if want := first.LocalAddr().String() + " GET /?[31m slow1xxx"; !strings.HasPrefix(report.Doing, want) || report.DoingNS <= 0 || len(report.Doing) > ipc.MaxDoing {
-		t.Errorf("the report has %q for %d ns, want %q and more", report.Doing, report.DoingNS, want)
+	want := first.LocalAddr().String() + " GET /?[31m slow1xxx"
+	if since := r.slot.DoingSince.Load(); !strings.HasPrefix(doing, want) || since < begun || since > ipc.Now() {
+		t.Errorf("the report has %q since %d, want %q and more, since %d or later", doing, since, want, begun)
 	}
 	ask(t, r.dial(0), "quick", "quick")
 	close(release)
-	eventually(t, "a report of no answer", func() bool {
-		report = r.lastReport()
-		return report.Doing == "" && report.DoingNS == 0
-	})
+	eventually(t, "a report of no answer", func() bool { return r.slot.DoingSince.Load() == 0 })
 }
