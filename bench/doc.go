@@ -13,6 +13,7 @@
 //	forking  connections/s and p50, a process per each      prefork, Python's socketserver
 //	spawn    from spawning a worker to its Ready            prefork; a plain Go process
 //	kill     from SIGKILL to a reply by the replacement     prefork
+//	poll     cost of a ready descriptor by idle ones        epoll, poll, select
 //	load     what two load generators say of one nginx      prefork load, wrk
 //
 // The method of the first three:

@@ -2,11 +2,11 @@ module prefork/bench
 
 go 1.26.0
 
-require prefork v0.0.0
-
 require (
-	github.com/HdrHistogram/hdrhistogram-go v1.4.0 // indirect
-	golang.org/x/sys v0.49.0 // indirect
+	golang.org/x/sys v0.49.0
+	prefork v0.0.0
 )
+
+require github.com/HdrHistogram/hdrhistogram-go v1.4.0 // indirect
 
 replace prefork => ../

@@ -25,10 +25,10 @@ type provenance struct {
 	Versions   map[string]string `json:"versions"`     // of Go, the tools and the peers' modules
 }
 
-func describeRun(ctx context.Context, args []string) provenance {
+func describeRun(ctx context.Context, command string) provenance {
 	return provenance{
 		Date:       time.Now().UTC().Format(time.RFC3339),
-		Command:    strings.Join(append([]string{"go run ."}, args...), " "),
+		Command:    command,
 		Commit:     commit(ctx),
 		Machine:    processorModel(),
 		Processors: processors(),
@@ -66,8 +66,9 @@ func versions(ctx context.Context) map[string]string {
 			continue // the report then lacks a version, and loses nothing else
 		}
 		for _, m := range directRequirement.FindAllSubmatch(data, -1) {
-			if path := string(m[1]); path != "prefork" && path != "prefork/bench" {
-				found[path] = string(m[2])
+			// The module that is measured has no version: go.mod replaces it.
+			if version := string(m[2]); version != "v0.0.0" {
+				found[string(m[1])] = version
 			}
 		}
 	}

@@ -34,12 +34,17 @@ func main() {
 	}
 }
 
+// docs is the directory of the documents, from bench/.
+const docs = "../docs"
+
 // plan is what the command line asks for.
 type plan struct {
+	command string // as the report shows it, without the paths of files
 	rounds  int
 	quick   bool
 	json    bool
-	out     string   // a file for the raw values
+	out     string // a file for the raw values
+	write   bool
 	from    []string // raw files to show; nothing is measured
 	only    []string
 	prefork string // a built program; "" builds it
@@ -57,6 +62,7 @@ var figures = []struct {
 	{"forking", (*bench).forking},
 	{"spawn", (*bench).spawn},
 	{"kill", (*bench).kill},
+	{"poll", (*bench).poll},
 	{"load", (*bench).generators},
 }
 
@@ -73,6 +79,7 @@ func parse(args []string, stderr io.Writer) (plan, error) {
 	fs.BoolVar(&p.quick, "quick", false, "a smoke test: two short rounds; the figures mean nothing")
 	fs.BoolVar(&p.json, "json", false, "print the raw JSON instead of tables")
 	fs.StringVar(&p.out, "out", "", "write the raw values of every round to this file, as JSON")
+	fs.BoolVar(&p.write, "write", false, "write tables and charts into "+docs+", with what was measured before")
 	fs.StringVar(&from, "from", "", "measure nothing; show these raw files, of two suites with one name the newer")
 	fs.StringVar(&only, "only", "", "some of "+strings.Join(names, ","))
 	fs.StringVar(&p.prefork, "prefork", "", "the prefork program to measure (default: build it from ..)")
@@ -80,11 +87,22 @@ func parse(args []string, stderr io.Writer) (plan, error) {
 	if err := fs.Parse(args); err != nil {
 		return p, err
 	}
+	p.command = "go run ."
+	fs.Visit(func(f *flag.Flag) {
+		switch f.Name {
+		case "out", "write", "json", "from", "prefork":
+		default:
+			p.command += fmt.Sprintf(" -%s %s", f.Name, f.Value)
+		}
+	})
 	if fs.NArg() > 0 {
 		return p, fmt.Errorf("unexpected argument %q", fs.Arg(0))
 	}
 	if p.rounds < 1 || p.rounds > 100 {
 		return p, fmt.Errorf("rounds is %d, want 1 to 100", p.rounds)
+	}
+	if p.write && p.quick {
+		return p, errors.New("-write wants figures, and those of -quick mean nothing")
 	}
 	if p.quick {
 		p.rounds = min(p.rounds, 2)
@@ -111,12 +129,17 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	r, err := p.report(ctx, args, stderr)
+	r, err := p.report(ctx, stderr)
 	if err != nil {
 		return err
 	}
 	if p.out != "" {
 		if err := r.writeFile(p.out); err != nil {
+			return err
+		}
+	}
+	if p.write {
+		if err := r.writeDocs(docs); err != nil {
 			return err
 		}
 	}
@@ -127,11 +150,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 }
 
 // report reads the raw files, or measures.
-func (p plan) report(ctx context.Context, args []string, stderr io.Writer) (report, error) {
+func (p plan) report(ctx context.Context, stderr io.Writer) (report, error) {
 	if len(p.from) > 0 {
 		return readReports(p.from)
 	}
-	b := &bench{plan: p, progress: stderr, run: describeRun(ctx, args), report: report{Format: format}}
+	b := &bench{plan: p, progress: stderr, run: describeRun(ctx, p.command), report: report{Format: format}}
 	defer b.close()
 	if err := b.build(ctx); err != nil {
 		return report{}, err

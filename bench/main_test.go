@@ -30,12 +30,13 @@ func TestCommandLine(t *testing.T) {
 		{"-only ecco", "no figure \"ecco\"; there are echo, connect"},
 		{"echo", "unexpected argument"},
 		{"-what", "not defined"},
+		{"-write -quick", "mean nothing"},
 	} {
 		p, err := parse(strings.Fields(c.args), new(bytes.Buffer))
 		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
 			t.Errorf("%q: error is %v, want %q", c.args, err, c.want)
 		}
-		if c.args == "-rounds 9 -only echo,kill -json" && (p.rounds != 9 || !p.json || !slices.Equal(p.only, []string{"echo", "kill"})) {
+		if c.args == "-rounds 9 -only echo,kill -json" && (p.command != "go run . -only echo,kill -rounds 9" || p.rounds != 9 || !p.json || !slices.Equal(p.only, []string{"echo", "kill"})) {
 			t.Errorf("%q is %+v", c.args, p)
 		}
 	}

@@ -151,7 +151,7 @@ func (r *report) merge(other report) {
 			r.Suites[i] = s
 		}
 	}
-	slices.SortStableFunc(r.Suites, func(a, b suite) int { return cmp.Compare(figureOf(a.Name), figureOf(b.Name)) })
+	slices.SortStableFunc(r.Suites, func(a, b suite) int { return cmp.Compare(figureOf(a), figureOf(b)) })
 }
 
 // check says what is wrong with a report that was read.
@@ -209,11 +209,10 @@ func readReports(names []string) (report, error) {
 	return all, nil
 }
 
-// figureOf is the position of the figure that a suite belongs to: its name is
-// the figure's, alone or with a suffix.
-func figureOf(suite string) int {
+// figureOf is the position of the figure that a suite belongs to.
+func figureOf(s suite) int {
 	for i, f := range figures {
-		if suite == f.name || strings.HasPrefix(suite, f.name+"-") {
+		if s.belongsTo(f.name) {
 			return i
 		}
 	}

@@ -23,7 +23,6 @@ const (
 	mOver   = "busiest_over_mean"
 	mWakes  = "wakes_per_accept"
 	mIdle   = "wakes_per_second"
-	mCost   = "ns"
 )
 
 // metrics in the order of a table's columns.
@@ -35,7 +34,6 @@ var metrics = []metric{
 	{mOver, "busiest − mean", 1},
 	{mWakes, "wake-ups per %s", 2},
 	{mIdle, "wake-ups/s", 2},
-	{mCost, "ns per %s", 0},
 	{mRate, "%ss/s", 0},
 	{mP50, "p50 µs", 0},
 	{mP90, "p90 µs", 0},

@@ -40,6 +40,9 @@ func (s *suite) head(m metric) string {
 }
 
 func (s *suite) writeTable(b *strings.Builder) {
+	if len(s.Curves) > 0 {
+		s.writeCurves(b)
+	}
 	if len(s.Rows) == 0 {
 		return
 	}
@@ -76,6 +79,34 @@ func (s *suite) writeTable(b *strings.Builder) {
 		writeRow(b, cells)
 	}
 	b.WriteString("\n")
+}
+
+// writeCurves writes a row for each position and a column for each curve.
+func (s *suite) writeCurves(b *strings.Builder) {
+	m, _ := metricOf(s.Main) // check has seen it
+	heads := []string{s.XTitle}
+	var positions []float64
+	for _, c := range s.Curves {
+		heads = append(heads, c.Name)
+		for _, p := range c.Points {
+			positions = append(positions, p.X)
+		}
+	}
+	slices.Sort(positions)
+	writeRow(b, heads)
+	writeRule(b, len(heads))
+	for _, x := range slices.Compact(positions) {
+		cells := []string{fmt.Sprintf("%.0f", x)}
+		for _, c := range s.Curves {
+			cell := ""
+			if i := slices.IndexFunc(c.Points, func(p point) bool { return p.X == x }); i >= 0 {
+				cell = spread(stat.Of(c.Points[i].Values), m.decimals)
+			}
+			cells = append(cells, cell)
+		}
+		writeRow(b, cells)
+	}
+	fmt.Fprintf(b, "\n%s.\n\n", s.head(m))
 }
 
 // cell is one value of a table. A quantile of times is that of all of them; its
@@ -129,21 +160,26 @@ func (s *suite) writeNotes(b *strings.Builder) {
 	for _, note := range s.Notes {
 		b.WriteString(note + "\n")
 	}
-	fmt.Fprintf(b, "%d rounds", s.Rounds)
+	plural := "s"
+	if s.Rounds == 1 {
+		plural = ""
+	}
+	fmt.Fprintf(b, "%d round%s", s.Rounds, plural)
 	if len(s.Others) > 0 {
 		x := stat.Of(s.Others)
 		fmt.Fprintf(b, "; other processes used %.0f %% of the machine (%.0f-%.0f %%)", x.Median*100, x.Min*100, x.Max*100)
 	}
-	fmt.Fprintf(b, ". `%s`, %s, commit %s.\n\n", s.Run.Command, s.Run.Date[:min(10, len(s.Run.Date))], s.Run.Commit)
+	fmt.Fprintf(b, ". `%s`, %s, commit %s.\n\n", s.Run.Command, s.Run.day(), s.Run.Commit)
 }
 
 // writeGoals writes the figures to reach and what was measured of them.
 func writeGoals(b *strings.Builder, r *report) {
-	writeRow(b, []string{"item", "must", "aim", "measured", ""})
+	writeRow(b, []string{"item", "must", "aim", "measured: median (range)", ""})
 	writeRule(b, 5)
 	for _, g := range goals {
 		cells := []string{g.Item, limit(g.Must, g.Unit), limit(g.Aim, g.Unit), "not measured", ""}
 		if x, ok := r.measured(g); ok {
+			cells[0] = fmt.Sprintf("[%s](#%s)", g.Item, g.Suite)
 			cells[3] = spread(x, 2)
 			if g.Unit != "" {
 				cells[3] += " " + g.Unit
@@ -171,26 +207,38 @@ func (r *report) measured(g goal) (stat.Spread, bool) {
 	return s.spread(of, g.Metric), true
 }
 
+const verdictMissed = "**missed**"
+
 // verdict compares the median, as it is shown, with the limits.
 func (g goal) verdict(x stat.Spread) string {
 	shown := hundredths(x.Median)
 	switch {
 	case shown <= hundredths(g.Aim):
-		return "aim"
+		return "met, aim too"
 	case shown <= hundredths(g.Must):
 		return "met"
 	}
-	return "missed"
+	return verdictMissed
 }
 
 func hundredths(v float64) int { return int(v*100 + 0.5) }
 
 func limit(v float64, unit string) string {
-	return strings.TrimSpace(fmt.Sprintf("≤ %.4g %s", v, unit))
+	if unit == "" {
+		return fmt.Sprintf("≤ %.2f", v)
+	}
+	return fmt.Sprintf("≤ %.4g %s", v, unit)
 }
 
 // spread writes a median and, in parentheses, the least and the greatest.
+// Great values need no decimals.
 func spread(s stat.Spread, decimals int) string {
+	if s.Median >= 100 {
+		decimals = min(decimals, 1)
+	}
+	if s.Median >= 1000 {
+		decimals = 0
+	}
 	return fmt.Sprintf("%.*f (%.*f-%.*f)", decimals, s.Median, decimals, s.Min, decimals, s.Max)
 }
 

@@ -77,7 +77,7 @@ func TestGoalsShowTheTrueFigure(t *testing.T) {
 	var b strings.Builder
 	writeGoals(&b, &r)
 	for _, want := range []string{
-		"| threading echo, 2 workers ÷ two Go `net` | ≤ 1.02 | ≤ 0.98 | 1.03 (1.02-1.03) | missed |\n",
+		"| [threading echo, 2 workers ÷ two Go `net`](#echo-64) | ≤ 1.02 | ≤ 0.98 | 1.03 (1.02-1.03) | **missed** |\n",
 		"| threading echo, 1 worker ÷ one Go `net` | ≤ 1.02 | ≤ 0.98 | not measured |  |\n",
 	} {
 		if !strings.Contains(b.String(), want) {
