@@ -38,13 +38,19 @@ func describeRun(ctx context.Context, command string) provenance {
 	}
 }
 
-// commit is the revision of the work tree, with "+" if it was changed.
+// commit is the revision of the work tree, with "+" if more than the documents
+// was changed.
 func commit(ctx context.Context) string {
-	out, err := exec.CommandContext(ctx, "git", "describe", "--always", "--abbrev=10", "--dirty=+").Output()
+	revision, err := exec.CommandContext(ctx, "git", "rev-parse", "--short=10", "HEAD").Output()
 	if err != nil {
 		return "unknown"
 	}
-	return strings.TrimSpace(string(out))
+	text := strings.TrimSpace(string(revision))
+	changes, err := exec.CommandContext(ctx, "git", "status", "--porcelain", "--", ":/", ":(top,exclude)docs").Output()
+	if err != nil || len(changes) > 0 {
+		text += "+"
+	}
+	return text
 }
 
 // versions asks the tools that are there, and reads the modules of the peers.
