@@ -117,3 +117,33 @@ func TestWriteMergesWithWhatWasMeasuredBefore(t *testing.T) {
 		}
 	}
 }
+
+// The page in docs is what the raw values beside it give.
+func TestDocumentsShowTheirRawValues(t *testing.T) {
+	r, err := readReports([]string{filepath.Join(docs, rawFile)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, err := os.ReadFile(filepath.Join(docs, pageFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := r.render(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range files {
+		if got, err := os.ReadFile(filepath.Join(docs, name)); err != nil || !bytes.Equal(got, want) {
+			t.Errorf("%s is not what %s gives (%v); write it: go run . -from %s -write", name, rawFile, err, filepath.Join(docs, rawFile))
+		}
+	}
+	images, err := filepath.Glob(filepath.Join(docs, imagesDir, "bench-*.svg"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, image := range images {
+		if name, err := filepath.Rel(docs, image); err != nil || files[name] == nil {
+			t.Errorf("%s belongs to no suite of %s", image, rawFile)
+		}
+	}
+}
