@@ -22,7 +22,7 @@ type Config struct {
 	// DefaultListen.
 	Listen []string `value:"ADDRESS" help:"where to serve: tcp://host:port, host:port, tcp4://, tcp6://, unix:///path, systemd:NAME; repeatable"`
 
-	Mode worker.Mode `value:"MODE" choices:"sequential,threading,forking" help:"how a worker runs its connections: sequential, threading or forking"`
+	Mode worker.Mode `value:"MODE" choices:"sequential,threading,forking,event" help:"how a worker runs its connections: sequential, threading, forking or event"`
 
 	// Workers is how many workers there are, or the fewest if MaxWorkers is
 	// larger. 0 is one a CPU, MaxWorkers at most.
@@ -56,20 +56,23 @@ type Limits struct {
 	MaxChildren    int     `min:"1" max:"1024" help:"most processes at once in mode forking"`
 	MinSpare       int     `max:"1024" help:"idle workers to keep ready; 0 is 1, in mode forking the number of workers or four per CPU"`
 	MaxSpare       int     `max:"1024" help:"most idle workers to keep; 0 is min_spare plus two"`
+	MaxMessage     uint64  `value:"SIZE" min:"1KiB" max:"64MiB" help:"in mode event: bytes of one connection that wait for the rest of a message"`
+	MaxUnsent      uint64  `value:"SIZE" min:"64KiB" max:"1GiB" help:"in mode event: bytes of answers that one client has not read; with more it is closed"`
 	CrashBudget    float64 `min:"1" max:"1000000" help:"crashes before replacements are slowed down; each counts half after a minute"`
 }
 
 // Timeouts bounds connections, drains and silent workers. The default of
 // IdleTimeout is none for a Service, which has its own.
 type Timeouts struct {
-	ReadTimeout    time.Duration `never:"0s" help:"limit for one read by a handler; 0s is no limit"`
-	WriteTimeout   time.Duration `never:"0s" help:"close a connection whose client accepts no data for this long; 0s is never"`
-	IdleTimeout    time.Duration `never:"0s" help:"close a connection that is silent for this long; 0s is never"`
-	HandlerTimeout time.Duration `never:"0s" help:"limit for a whole connection; 0s is no limit"`
-	DrainTimeout   time.Duration `min:"1ms" help:"how long connections may take to finish in a drain"`
-	DrainIdle      time.Duration `min:"1ms" help:"in a drain, close a connection that is silent for this long"`
-	LameDuck       time.Duration `never:"0s" help:"keep serving for this long after a drain was requested, so that load balancers notice"`
-	WorkerTimeout  time.Duration `never:"0s" min:"2s" help:"kill a worker whose loop is silent for this long, at least 2s; 0s is never"`
+	ReadTimeout      time.Duration `never:"0s" help:"limit for one read by a handler; 0s is no limit"`
+	WriteTimeout     time.Duration `never:"0s" help:"close a connection whose client accepts no data for this long; 0s is never"`
+	IdleTimeout      time.Duration `never:"0s" help:"close a connection that is silent for this long; 0s is never"`
+	HandlerTimeout   time.Duration `never:"0s" help:"limit for a whole connection; 0s is no limit"`
+	HandshakeTimeout time.Duration `never:"0s" help:"in mode event: limit for a client's first message; 0s is no limit"`
+	DrainTimeout     time.Duration `min:"1ms" help:"how long connections may take to finish in a drain"`
+	DrainIdle        time.Duration `min:"1ms" help:"in a drain, close a connection that is silent for this long"`
+	LameDuck         time.Duration `never:"0s" help:"keep serving for this long after a drain was requested, so that load balancers notice"`
+	WorkerTimeout    time.Duration `never:"0s" min:"2s" help:"kill a worker whose loop is silent for this long, at least 2s; 0s is never"`
 }
 
 // Rollout says how a new generation takes over.

@@ -84,7 +84,7 @@ func TestDefaultsAreValidAndUsed(t *testing.T) {
 
 func TestChoicesMatchThePackageThatUsesThem(t *testing.T) {
 	choices := map[string][]string{
-		"mode":          {string(worker.Sequential), string(worker.Threading), string(worker.Forking)},
+		"mode":          {string(worker.Sequential), string(worker.Threading), string(worker.Forking), string(worker.Event)},
 		"poller":        poll.Names(),
 		"access_format": {worker.AccessJSON, worker.AccessCommon},
 		"log_level":     {"debug", "info", "warn", "error"},
@@ -102,7 +102,7 @@ func TestEachSettingHasItsBounds(t *testing.T) {
 		"workers: at least 0, not -1":                                  func(c *Config) { c.Workers = -1 },
 		"workers: at most 1024, not 1025":                              func(c *Config) { c.Workers = 1025 },
 		"max_workers: 1 is below workers, which is 2":                  func(c *Config) { c.Workers, c.MaxWorkers = 2, 1 },
-		"mode: unknown mode \"x\"; want sequential, threading or":      func(c *Config) { c.Mode = "x" },
+		"mode: unknown mode \"x\"; want sequential, threading, f":      func(c *Config) { c.Mode = "x" },
 		"poll_interval: at least 1ms, not 1ns":                         func(c *Config) { c.PollInterval = 1 },
 		"drain_timeout: at least 1ms, not -1ns":                        func(c *Config) { c.Timeouts.DrainTimeout = worker.Disabled },
 		"read_timeout: at most 87600h, not 87601h":                     func(c *Config) { c.Timeouts.ReadTimeout = 87601 * time.Hour },

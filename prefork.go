@@ -253,12 +253,13 @@ func (s *Server) reload(ctx context.Context) (master.Generation, error) {
 // it knows how, unless it is made.
 func (s *Server) workerOptions(made *madeLog) worker.Options {
 	return worker.Options{
-		Handler:    s.Handler,
-		NewHandler: s.NewHandler,
-		Service:    s.Service,
-		Hooks:      s.Hooks,
-		Configure:  s.Configure,
-		Build:      s.Version,
+		Handler:      s.Handler,
+		NewHandler:   s.NewHandler,
+		Service:      s.Service,
+		EventHandler: s.EventHandler,
+		Hooks:        s.Hooks,
+		Configure:    s.Configure,
+		Build:        s.Version,
 		NewLogger: func(format, level string) (_ *zap.Logger, at zap.AtomicLevel, err error) {
 			made.mu.Lock()
 			defer made.mu.Unlock()

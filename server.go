@@ -20,14 +20,16 @@ import (
 // Fields must not change after Run or HandleRequest.
 type Server struct {
 	// The program. main runs in every worker up to Run, so this is code, and a
-	// reload cannot change it. Exactly one of the first three is set, as in
-	// worker.Options; Configure may set it in the worker instead, out of
-	// Config.Settings.
-	Handler    worker.Handler
-	NewHandler func() worker.Handler
-	Service    worker.Service
-	Hooks      worker.Hooks
-	Configure  func(settings json.RawMessage, o *worker.Options) error
+	// reload cannot change it. Mode event needs EventHandler, the others exactly
+	// one of Handler, NewHandler and Service; a program that sets both runs in
+	// every mode, and a reload may change it. Configure may set them in the worker
+	// instead, out of Config.Settings.
+	Handler      worker.Handler
+	NewHandler   func() worker.Handler
+	Service      worker.Service
+	EventHandler worker.EventHandler
+	Hooks        worker.Hooks
+	Configure    func(settings json.RawMessage, o *worker.Options) error
 
 	// Version is shown by status and compared in the handshake.
 	Version string

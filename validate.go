@@ -18,7 +18,7 @@ func (s *Server) validate(c *Config) []error {
 	problems := master.CheckAddresses(c.Listen)
 	o := s.workerOptions(new(madeLog))
 	// Only a worker knows what Configure makes.
-	if s.Configure == nil || s.Handler != nil || s.NewHandler != nil || s.Service != nil {
+	if s.Configure == nil || s.Handler != nil || s.NewHandler != nil || s.Service != nil || s.EventHandler != nil {
 		if err := o.Check(s.workerConfig(c)); err != nil {
 			problems = append(problems, err)
 		}

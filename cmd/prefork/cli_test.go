@@ -146,7 +146,7 @@ func TestCompletionKnowsCommandsHandlersAndModes(t *testing.T) {
 	}
 	for _, c := range []struct{ args, want []string }{
 		{[]string{"rel"}, []string{"reload\tload the configuration again; nothing is dropped"}},
-		{[]string{"serve", "--mode", ""}, []string{"sequential", "threading", "forking"}},
+		{[]string{"serve", "--mode", ""}, []string{"sequential", "threading", "forking", "event"}},
 		{[]string{"serve", "--handler", ""}, []string{"discard", "echo", "http", "upper"}},
 		{[]string{"serve", "--handler", "upper", "--option", ""}, []string{"max_line="}},
 		{[]string{"serve", "--handler", "none", "--option", ""}, nil},

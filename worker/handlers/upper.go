@@ -39,15 +39,20 @@ func (u upper) serve(c io.ReadWriter) error {
 		case errors.Is(err, io.EOF):
 			return nil
 		case errors.Is(err, errLineTooLong):
-			refusal := fmt.Errorf("line longer than %d bytes", u.maxLine)
-			if _, werr := fmt.Fprintf(c, "error: %v\n", refusal); werr != nil {
-				return errors.Join(refusal, werr)
-			}
-			return refusal
+			return refuseLine(c, u.maxLine)
 		default:
 			return err
 		}
 	}
+}
+
+// refuseLine answers a line that is too long. It returns the error of the connection.
+func refuseLine(c io.Writer, maxLine int) error {
+	refusal := fmt.Errorf("line longer than %d bytes", maxLine)
+	if _, err := fmt.Fprintf(c, "error: %v\n", refusal); err != nil {
+		return errors.Join(refusal, err)
+	}
+	return refusal
 }
 
 // upperCase changes a to z in place. bytes.ToUpper would also change letters that are

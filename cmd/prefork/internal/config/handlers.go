@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"prefork"
 	"prefork/internal/setting"
 	"prefork/internal/value"
 	"prefork/worker"
@@ -19,7 +20,7 @@ import (
 type Handler struct {
 	Name    string
 	Summary string // one line
-	HTTP    bool   // it serves HTTP, so that the access log can tell its requests
+	HTTP    bool   // it serves HTTP: the access log can tell its requests, and it has no mode event
 
 	new func() program
 }
@@ -27,8 +28,9 @@ type Handler struct {
 // program is a pointer to a struct. Its fields are the handler's options, as the
 // fields of Config are keys.
 type program interface {
-	// build makes the program, in a worker. It may open files that live as long
-	// as the worker. The error is an *optionError if an option is at fault.
+	// build makes the program, in a worker, for every mode that the handler has.
+	// It may open files that live as long as the worker. The error is an
+	// *optionError if an option is at fault.
 	build(o *worker.Options) error
 }
 
@@ -71,6 +73,23 @@ type upper struct {
 
 func (u *upper) build(o *worker.Options) error {
 	o.Handler = builtin.Upper(int(u.MaxLine))
+	o.EventHandler = builtin.EventUpper(int(u.MaxLine))
+	return nil
+}
+
+// eventRead is how much a worker reads at once in mode event.
+const eventRead = 64 << 10
+
+// fits says whether the longest line and its answer fit into what a connection may
+// keep in mode event.
+func (u *upper) fits(l prefork.Limits) error {
+	const remedy = "which is %s; raise it, or use another mode than event"
+	if uint64(u.MaxLine) > l.MaxMessage {
+		return fmt.Errorf("max_line: %s is above max_message, "+remedy, u.MaxLine, value.Size(l.MaxMessage))
+	}
+	if need := u.MaxLine + eventRead; uint64(need) > l.MaxUnsent {
+		return fmt.Errorf("max_line: %s needs %s of max_unsent, "+remedy, u.MaxLine, need, value.Size(l.MaxUnsent))
+	}
 	return nil
 }
 
@@ -78,6 +97,7 @@ type echo struct{}
 
 func (*echo) build(o *worker.Options) error {
 	o.Handler = worker.HandlerFunc(builtin.Echo)
+	o.EventHandler = builtin.EventEcho()
 	return nil
 }
 
@@ -85,6 +105,7 @@ type discard struct{}
 
 func (*discard) build(o *worker.Options) error {
 	o.Handler = worker.HandlerFunc(builtin.Discard)
+	o.EventHandler = builtin.EventDiscard()
 	return nil
 }
 

@@ -88,7 +88,7 @@ func TestAWorkerBuildsWhatTheSettingsName(t *testing.T) {
 	for name, service := range map[string]bool{"upper": false, "echo": false, "discard": false, "http": true} {
 		c := mustParse(t, "handler = \""+name+"\"")
 		var o worker.Options
-		if err := Configure(c.Settings, &o); err != nil || (o.Service != nil) != service || (o.Handler != nil) == service {
+		if err := Configure(c.Settings, &o); err != nil || (o.Service != nil) != service || (o.Handler != nil) == service || (o.EventHandler != nil) == service {
 			t.Errorf("%s: built %+v, %v", name, o, err)
 		}
 	}

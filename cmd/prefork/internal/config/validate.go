@@ -78,6 +78,7 @@ func (l *loader) handler() {
 	if len(l.problems) > problems {
 		return
 	}
+	l.event(h)
 	if l.deep {
 		var p *optionError
 		if err := c.program.build(new(worker.Options)); errors.As(err, &p) {
@@ -88,6 +89,25 @@ func (l *loader) handler() {
 	}
 	if err := c.encode(); err != nil {
 		l.blame("handler", err.Error())
+	}
+}
+
+// event looks at what the handler needs in mode event.
+func (l *loader) event(h Handler) {
+	c := &l.config
+	if c.Mode != worker.Event || l.bad["mode"] {
+		return
+	}
+	if h.HTTP {
+		l.blame("mode", fmt.Sprintf("the handler %s does not run in mode event; use threading", h.Name))
+	}
+	sized, ok := c.program.(interface{ fits(prefork.Limits) error })
+	if !ok || l.bad["max_message"] || l.bad["max_unsent"] {
+		return
+	}
+	if err := sized.fits(c.Limits); err != nil {
+		key, _, _ := strings.Cut(err.Error(), ": ")
+		l.option(key, err.Error())
 	}
 }
 
