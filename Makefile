@@ -87,6 +87,12 @@ bench: ## run the benchmarks of every package, without the tests
 figures: ## compare prefork with other servers; needs python3, nginx and wrk (see docs/benchmarks.md)
 	cd bench && $(GO) run . -rounds 7
 
+MODE ?= threading
+LOAD ?=
+.PHONY: profile
+profile: ## profile a mode under load, by perf (MODE=threading, event, sequential, forking or http)
+	cd bench && $(GO) run . -profile "$(MODE)" -load "$(LOAD)"
+
 # Here PATH on the command line is the import path, but make passes it to the
 # recipe as the shell's PATH too. The shell's real PATH is read from the
 # environment of make.

@@ -3,7 +3,9 @@
 // drives the prefork program like any other peer, and nothing of the product
 // imports it.
 //
-//	go run . [-rounds N] [-only echo,kill] [-quick] [-json]    in bench/
+//	go run . [-rounds N] [-only echo,kill] [-quick] [-json] [-out FILE] [-write]    in bench/
+//	go run . -from FILE,FILE [-json] [-write]                  shows what was measured
+//	go run . -profile MODE [-load ARGS]                        samples a server by perf
 //
 // The figures:
 //

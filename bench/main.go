@@ -8,7 +8,9 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"path"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"syscall"
@@ -34,6 +36,14 @@ func main() {
 	}
 }
 
+// modulePath is the module that is measured: this one's directory.
+var modulePath = func() string {
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Path != "" {
+		return path.Dir(info.Main.Path)
+	}
+	return "prefork"
+}()
+
 // docs is the directory of the documents, from bench/.
 const docs = "../docs"
 
@@ -49,6 +59,9 @@ type plan struct {
 	only    []string
 	prefork string // a built program; "" builds it
 	workers string
+
+	profileMode string // a mode to profile; nothing is measured
+	profileLoad string // arguments of prefork load; "" is those of the mode
 }
 
 // figures in the order of the report.
@@ -84,6 +97,8 @@ func parse(args []string, stderr io.Writer) (plan, error) {
 	fs.StringVar(&only, "only", "", "some of "+strings.Join(names, ","))
 	fs.StringVar(&p.prefork, "prefork", "", "the prefork program to measure (default: build it from ..)")
 	fs.StringVar(&p.workers, "workers", "auto", "workers of prefork in echo and connect")
+	fs.StringVar(&p.profileMode, "profile", "", "measure nothing; profile this mode by perf")
+	fs.StringVar(&p.profileLoad, "load", "", "with -profile, the load: arguments of prefork load")
 	if err := fs.Parse(args); err != nil {
 		return p, err
 	}
@@ -128,6 +143,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	p, err := parse(args, stderr)
 	if err != nil {
 		return err
+	}
+	if p.profileMode != "" {
+		b := &bench{plan: p, progress: stderr}
+		defer b.close()
+		return b.profile(ctx, stdout)
 	}
 	r, err := p.report(ctx, stderr)
 	if err != nil {
