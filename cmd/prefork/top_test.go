@@ -24,7 +24,7 @@ func TestTopOncePrintsOnePictureOfOneInterval(t *testing.T) {
 	if r.status != 0 || r.stderr != "" {
 		t.Fatalf("%+v", r)
 	}
-	for _, want := range []string{"generation 3  2-8 workers  up 2h03m", "  100 ", "draining", "worker exited slot=1 signal=11", "; p.toml:4: unknown key", "degraded  64 crashes in a minute"} {
+	for _, want := range []string{"generation 3  threading, 2-8 workers  up 2h03m", "  100 ", "draining", "worker exited slot=1 signal=11", "; p.toml:4: unknown key", "degraded  64 crashes in a minute"} {
 		if !strings.Contains(r.stdout, want) {
 			t.Errorf("no %q in:\n%s", want, r.stdout)
 		}

@@ -63,6 +63,8 @@ func server() []Metric {
 					add(one(s.State == state), state)
 				}
 			}},
+		{Name: "prefork_mode_info", Type: Gauge, Labels: []string{"mode"}, Help: "Mode of the generation that serves; the value is always 1.",
+			collect: func(s *prefork.Status, add adder) { add(1, s.Mode) }},
 		{Name: "prefork_degraded", Type: Gauge, Help: "1 while the crash budget is spent and replacements are slowed down, or a listener is broken.",
 			collect: func(s *prefork.Status, add adder) { add(one(s.Degraded != "")) }},
 		{Name: "prefork_uptime_seconds", Type: Gauge, Help: "Time since the master started.",
