@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 )
 
@@ -14,7 +13,7 @@ var errQuit = errors.New("quit")
 type command struct {
 	name     string
 	min, max int // number of arguments including the name; max 0 is no limit
-	run      func(args [][]byte, w replies, s *store) error
+	run      func(args [][]byte, w *replies, s *store) error
 }
 
 var commands = byName(
@@ -58,32 +57,8 @@ func lower(dst, name []byte) []byte {
 	return dst
 }
 
-// serve answers commands until the client disconnects or violates the protocol.
-func serve(in *reader, w replies, s *store) error {
-	for {
-		args, err := in.next()
-		var broken protocolError
-		switch {
-		case errors.Is(err, io.EOF):
-			return nil
-		case errors.As(err, &broken):
-			w.failure("ERR " + broken.Error())
-			return broken
-		case err != nil:
-			return err
-		case len(args) == 0:
-			continue
-		}
-		if err := execute(args, w, s); errors.Is(err, errQuit) {
-			return nil
-		} else if err != nil {
-			return err
-		}
-	}
-}
-
 // execute answers one command.
-func execute(args [][]byte, w replies, s *store) error {
+func execute(args [][]byte, w *replies, s *store) error {
 	c, ok := find(args[0])
 	if !ok {
 		w.failure(fmt.Sprintf("ERR unknown command '%s'", printable(args[0])))
@@ -111,7 +86,7 @@ func printable(name []byte) string {
 	}, string(name))
 }
 
-func ping(args [][]byte, w replies, _ *store) error {
+func ping(args [][]byte, w *replies, _ *store) error {
 	if len(args) == 2 {
 		w.bulk(args[1])
 	} else {
@@ -120,12 +95,12 @@ func ping(args [][]byte, w replies, _ *store) error {
 	return nil
 }
 
-func echo(args [][]byte, w replies, _ *store) error {
+func echo(args [][]byte, w *replies, _ *store) error {
 	w.bulk(args[1])
 	return nil
 }
 
-func set(args [][]byte, w replies, s *store) error {
+func set(args [][]byte, w *replies, s *store) error {
 	if err := s.set(args[1], args[2]); err != nil {
 		w.failure(err.Error())
 	} else {
@@ -134,7 +109,7 @@ func set(args [][]byte, w replies, s *store) error {
 	return nil
 }
 
-func get(args [][]byte, w replies, s *store) error {
+func get(args [][]byte, w *replies, s *store) error {
 	if value := s.get(args[1]); value != nil {
 		w.bulk(value)
 	} else {
@@ -143,7 +118,7 @@ func get(args [][]byte, w replies, s *store) error {
 	return nil
 }
 
-func del(args [][]byte, w replies, s *store) error {
+func del(args [][]byte, w *replies, s *store) error {
 	var n int64
 	for _, key := range args[1:] {
 		if s.del(key) {
@@ -154,7 +129,7 @@ func del(args [][]byte, w replies, s *store) error {
 	return nil
 }
 
-func incr(args [][]byte, w replies, s *store) error {
+func incr(args [][]byte, w *replies, s *store) error {
 	if n, err := s.incr(args[1]); err != nil {
 		w.failure(err.Error())
 	} else {
@@ -165,7 +140,7 @@ func incr(args [][]byte, w replies, s *store) error {
 
 // config answers the two requests that redis-benchmark sends first, which ask
 // about persistence.
-func config(args [][]byte, w replies, _ *store) error {
+func config(args [][]byte, w *replies, _ *store) error {
 	if string(lower(nil, args[1])) != "get" || len(args) != 3 {
 		w.failure("ERR only CONFIG GET with one name is supported")
 		return nil
@@ -187,12 +162,12 @@ func config(args [][]byte, w replies, _ *store) error {
 
 // noCommands answers COMMAND, which redis-cli uses for completion, with an empty
 // list.
-func noCommands(_ [][]byte, w replies, _ *store) error {
+func noCommands(_ [][]byte, w *replies, _ *store) error {
 	w.array(0)
 	return nil
 }
 
-func quit(_ [][]byte, w replies, _ *store) error {
+func quit(_ [][]byte, w *replies, _ *store) error {
 	w.simple("OK")
 	return errQuit
 }

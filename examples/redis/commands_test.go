@@ -1,10 +1,10 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"strings"
 	"sync"
@@ -14,9 +14,7 @@ import (
 // answer sends input as one client and returns all replies.
 func answer(s *store, input string) (string, error) {
 	var out bytes.Buffer
-	w := bufio.NewWriter(&out)
-	err := serve(newReader(bufio.NewReaderSize(strings.NewReader(input), readBuffer)), replies{w}, s)
-	err = errors.Join(err, w.Flush())
+	err := (&executor{store: s}).serve(strings.NewReader(input), &out)
 	return out.String(), err
 }
 
@@ -70,7 +68,7 @@ func TestPipelinedCommandsAreAnsweredInOrder(t *testing.T) {
 }
 
 func TestQuitEndsTheConnection(t *testing.T) {
-	if got, err := answer(newStore(storeLimit), "QUIT\r\nPING\r\n"); got != "+OK\r\n" || err != nil {
+	if got, err := answer(newStore(storeLimit), "QUIT\r\nPING\r\n"); got != "+OK\r\n" || !errors.Is(err, io.EOF) {
 		t.Errorf("%q, %v", got, err)
 	}
 }

@@ -1,23 +1,19 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
-	"errors"
 	"io"
 	"strconv"
 )
 
-// readBuffer is the size of the buffer that commands are read with. An inline
-// command must fit into it.
-const readBuffer = 16 << 10
-
-// commandLimits bound the memory of one command.
+// The limits of one command.
 const (
 	maxArgs    = 1024
-	maxBulk    = 1 << 20 // bytes of one argument
-	maxCommand = 4 << 20 // bytes of all arguments
-	keepBuffer = 64 << 10
+	maxBulk    = 1 << 20                         // bytes of one argument
+	maxCommand = 4 << 20                         // bytes of all arguments
+	maxCount   = 32                              // bytes of a line such as "*3"
+	maxInline  = 16 << 10                        // bytes of an inline command
+	maxMessage = maxCommand + maxArgs*2*maxCount // bytes of a command as it is sent, at least
 )
 
 // protocolError is a violation of the protocol, with the message of Redis. The
@@ -26,155 +22,127 @@ type protocolError string
 
 func (e protocolError) Error() string { return "Protocol error: " + string(e) }
 
-// reader reads commands:
+// parser finds commands in what a client has sent:
 //
 //	*2\r\n$4\r\nECHO\r\n$2\r\nhi\r\n    an array of bulk strings
 //	ECHO "hi"\r\n                       inline: words, as a person types them
-type reader struct {
-	in   *bufio.Reader
-	buf  []byte   // all arguments
-	ends []int    // the end of each argument in buf
-	args [][]byte // slices of buf
+type parser struct {
+	args [][]byte // of the last command
+	buf  []byte   // the words of an inline command, without their quotes
 }
 
-// newReader returns a reader of commands. An inline command must fit into in's
-// buffer.
-func newReader(in *bufio.Reader) *reader { return &reader{in: in} }
-
-// next returns the arguments of the next command, or none for an empty line.
-// They are valid until the next call. Errors are io.EOF between two commands,
-// io.ErrUnexpectedEOF within one, protocolError, or an error of the connection.
-func (r *reader) next() ([][]byte, error) {
-	r.reset()
-	first, err := r.in.Peek(1)
-	if err != nil {
-		return nil, err
+// split is a bufio.SplitFunc. The message is a whole command, with its arguments in
+// p.args until the next call: none for an empty line. Errors are protocolError, or
+// io.ErrUnexpectedEOF within a command.
+func (p *parser) split(data []byte, atEOF bool) (size int, message []byte, err error) {
+	p.args = p.args[:0]
+	switch {
+	case len(data) == 0:
+		return 0, nil, nil
+	case data[0] == '*':
+		size, err = p.array(data)
+	default:
+		size, err = p.inline(data)
 	}
-	if first[0] == '*' {
-		err = r.array()
-	} else {
-		err = r.inline()
+	switch {
+	case err != nil:
+		return 0, nil, err
+	case size > 0:
+		return size, data[:size], nil
+	case atEOF:
+		return 0, nil, io.ErrUnexpectedEOF
 	}
-	if errors.Is(err, io.EOF) {
-		err = io.ErrUnexpectedEOF
-	}
-	if err != nil {
-		return nil, err
-	}
-	start := 0
-	for _, end := range r.ends {
-		r.args = append(r.args, r.buf[start:end:end])
-		start = end
-	}
-	return r.args, nil
+	return 0, nil, nil
 }
 
-// reset discards the last command. It also frees the buffer of a large one.
-func (r *reader) reset() {
-	if cap(r.buf) > keepBuffer {
-		r.buf = nil
-	}
-	r.buf, r.ends, r.args = r.buf[:0], r.ends[:0], r.args[:0]
-}
-
-// array reads the form that client libraries send.
-func (r *reader) array() error {
-	n, err := r.count('*', maxArgs, "multibulk", "mbulk")
-	if err != nil {
-		return err
-	}
-	for range n {
-		first, err := r.in.Peek(1)
-		if err != nil {
-			return err
-		}
-		if first[0] != '$' {
-			return protocolError("expected '$', got " + strconv.QuoteRune(rune(first[0])))
-		}
-		size, err := r.count('$', maxBulk, "bulk", "bulk")
-		if err != nil {
-			return err
-		}
-		if size < 0 || len(r.buf)+size > maxCommand {
-			return protocolError("invalid bulk length")
-		}
-		if err := r.bulk(size); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// count reads a line such as "*3". Errors contain kind or short: Redis uses two
-// names for the same thing.
-func (r *reader) count(mark byte, most int, kind, short string) (int, error) {
-	line, err := r.in.ReadSlice('\n')
-	if errors.Is(err, bufio.ErrBufferFull) || len(line) > 32 {
-		return 0, protocolError("too big " + short + " count string")
-	}
-	if err != nil {
+// array parses the form that client libraries send. It returns the size of the
+// command, or 0 if a part is missing. An argument is a slice of data, so a command
+// that arrives in many pieces costs little.
+func (p *parser) array(data []byte) (int, error) {
+	n, at, err := count(data, '*', maxArgs, "multibulk", "mbulk")
+	if at == 0 {
 		return 0, err
 	}
-	digits, ok := bytes.CutSuffix(line[1:], []byte("\r\n"))
-	n, perr := strconv.Atoi(string(digits))
-	if line[0] != mark || !ok || perr != nil || digits[0] == '+' || n > most {
-		return 0, protocolError("invalid " + kind + " length")
-	}
-	return n, nil
-}
-
-// bulk reads one argument. It allocates memory as bytes arrive, so that a client
-// cannot make it allocate a large buffer by announcing a large size.
-func (r *reader) bulk(size int) error {
-	for size > 0 {
-		have := len(r.buf)
-		step := min(size, max(have, readBuffer))
-		r.buf = append(r.buf, make([]byte, step)...)
-		if _, err := io.ReadFull(r.in, r.buf[have:]); err != nil {
-			return err
+	total := 0
+	for range n {
+		if at == len(data) {
+			return 0, nil
 		}
-		size -= step
+		if data[at] != '$' {
+			return 0, protocolError("expected '$', got " + strconv.QuoteRune(rune(data[at])))
+		}
+		size, header, err := count(data[at:], '$', maxBulk, "bulk", "bulk")
+		if header == 0 {
+			return 0, err
+		}
+		if total += size; size < 0 || total > maxCommand {
+			return 0, protocolError("invalid bulk length")
+		}
+		start, end := at+header, at+header+size
+		if at = end + 2; at > len(data) {
+			return 0, nil
+		}
+		if string(data[end:at]) != "\r\n" {
+			return 0, protocolError("expected CRLF after a bulk string")
+		}
+		p.args = append(p.args, data[start:end:end])
 	}
-	r.ends = append(r.ends, len(r.buf))
-	var end [2]byte
-	if _, err := io.ReadFull(r.in, end[:]); err != nil {
-		return err
-	}
-	if end != [2]byte{'\r', '\n'} {
-		return protocolError("expected CRLF after a bulk string")
-	}
-	return nil
+	return at, nil
 }
 
-// inline reads the form that people type.
-func (r *reader) inline() error {
-	line, err := r.in.ReadSlice('\n')
-	if errors.Is(err, bufio.ErrBufferFull) {
-		return protocolError("too big inline request")
+// count parses a line such as "*3", and returns the number and the size of the line, or
+// 0 if its end is missing. Errors contain kind or short: Redis uses two names for
+// the same thing.
+func count(data []byte, mark byte, most int, kind, short string) (n, size int, err error) {
+	end := bytes.IndexByte(data[:min(len(data), maxCount)], '\n')
+	if end < 0 && len(data) >= maxCount {
+		return 0, 0, protocolError("too big " + short + " count string")
 	}
-	if err != nil {
-		return err
+	if end < 0 {
+		return 0, 0, nil
 	}
-	line = bytes.TrimRight(line, "\r\n")
+	digits, ok := bytes.CutSuffix(data[1:end+1], []byte("\r\n"))
+	n, perr := strconv.Atoi(string(digits))
+	if data[0] != mark || !ok || perr != nil || digits[0] == '+' || n > most {
+		return 0, 0, protocolError("invalid " + kind + " length")
+	}
+	return n, end + 1, nil
+}
+
+// inline parses the form that people type. It returns what array does.
+func (p *parser) inline(data []byte) (size int, err error) {
+	end := bytes.IndexByte(data[:min(len(data), maxInline)], '\n')
+	if end < 0 && len(data) >= maxInline {
+		return 0, protocolError("too big inline request")
+	}
+	if end < 0 {
+		return 0, nil
+	}
+	p.buf = p.buf[:0]
+	line := bytes.TrimRight(data[:end], "\r")
+	if cap(p.buf) < len(line) {
+		p.buf = make([]byte, 0, len(line)) // a word has no more bytes than its text
+	}
 	for {
 		line = bytes.TrimLeft(line, " \t")
 		if len(line) == 0 {
-			return nil
+			return end + 1, nil
 		}
-		if len(r.ends) == maxArgs {
-			return protocolError("too many arguments in an inline request")
+		if len(p.args) == maxArgs {
+			return 0, protocolError("too many arguments in an inline request")
 		}
-		if line, err = r.word(line); err != nil {
-			return err
+		start := len(p.buf)
+		if line, err = p.word(line); err != nil {
+			return 0, err
 		}
-		r.ends = append(r.ends, len(r.buf))
+		p.args = append(p.args, p.buf[start:len(p.buf):len(p.buf)])
 	}
 }
 
 // word appends the first word of line to buf and returns the rest. Quoted words
 // may contain blanks. Double quotes also allow \n, \r, \t, \xHH and escaped
 // characters.
-func (r *reader) word(line []byte) (rest []byte, err error) {
+func (p *parser) word(line []byte) (rest []byte, err error) {
 	const unbalanced = protocolError("unbalanced quotes in request")
 	quote := line[0]
 	if quote != '"' && quote != '\'' {
@@ -182,7 +150,7 @@ func (r *reader) word(line []byte) (rest []byte, err error) {
 		if end < 0 {
 			end = len(line)
 		}
-		r.buf = append(r.buf, line[:end]...)
+		p.buf = append(p.buf, line[:end]...)
 		return line[end:], nil
 	}
 	for i := 1; i < len(line); i++ {
@@ -194,13 +162,13 @@ func (r *reader) word(line []byte) (rest []byte, err error) {
 			return line[i+1:], nil
 		case c == '\\' && quote == '"':
 			b, used := unescape(line[i:])
-			r.buf = append(r.buf, b)
+			p.buf = append(p.buf, b)
 			i += used - 1
 		case c == '\\' && i+1 < len(line) && line[i+1] == '\'':
-			r.buf = append(r.buf, '\'')
+			p.buf = append(p.buf, '\'')
 			i++
 		default:
-			r.buf = append(r.buf, c)
+			p.buf = append(p.buf, c)
 		}
 	}
 	return nil, unbalanced
@@ -234,41 +202,42 @@ func unescape(s []byte) (b byte, used int) {
 	return s[1], 2
 }
 
-// replies writes replies. The bufio.Writer keeps errors and returns them at the
-// next flush.
-type replies struct{ *bufio.Writer }
+// replies are the answers to a client that have not been written.
+type replies struct{ buf []byte }
 
-func (w replies) simple(s string) {
-	_ = w.WriteByte('+')
-	w.end(s)
+// keepBuffer is how much memory replies keep.
+const keepBuffer = 64 << 10
+
+// send writes the replies to w.
+func (r *replies) send(w io.Writer) error {
+	_, err := w.Write(r.buf)
+	if r.buf = r.buf[:0]; cap(r.buf) > keepBuffer {
+		r.buf = nil
+	}
+	return err
 }
 
-func (w replies) integer(n int64) { w.number(':', n) }
+func (r *replies) simple(s string) { r.line('+', s) }
 
-func (w replies) array(n int) { w.number('*', int64(n)) }
+func (r *replies) integer(n int64) { r.number(':', n) }
 
-func (w replies) bulk(b []byte) {
-	w.number('$', int64(len(b)))
-	_, _ = w.Write(b)
-	w.end("")
+func (r *replies) array(n int) { r.number('*', int64(n)) }
+
+func (r *replies) bulk(b []byte) {
+	r.number('$', int64(len(b)))
+	r.buf = append(append(r.buf, b...), "\r\n"...)
 }
 
-func (w replies) null() { w.end("$-1") }
+func (r *replies) null() { r.number('$', -1) }
 
-// failure writes an error reply. s begins with a code, such as ERR, and has no
-// line end.
-func (w replies) failure(s string) {
-	_ = w.WriteByte('-')
-	w.end(s)
+// failure adds an error reply. s begins with a code, such as ERR, and has no line
+// end.
+func (r *replies) failure(s string) { r.line('-', s) }
+
+func (r *replies) number(mark byte, n int64) {
+	r.buf = append(strconv.AppendInt(append(r.buf, mark), n, 10), "\r\n"...)
 }
 
-func (w replies) number(mark byte, n int64) {
-	_ = w.WriteByte(mark)
-	_, _ = w.Write(strconv.AppendInt(w.AvailableBuffer(), n, 10))
-	w.end("")
-}
-
-func (w replies) end(s string) {
-	_, _ = w.WriteString(s)
-	_, _ = w.WriteString("\r\n")
+func (r *replies) line(mark byte, s string) {
+	r.buf = append(append(append(r.buf, mark), s...), "\r\n"...)
 }

@@ -8,25 +8,37 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"testing/iotest"
 )
 
 // read returns the commands in input and the error at their end.
-func read(input string) (all [][]string, err error) {
-	r := newReader(bufio.NewReaderSize(strings.NewReader(input), readBuffer))
-	for {
-		args, err := r.next()
-		if err != nil {
-			return all, err
-		}
+func read(t *testing.T, input string) (all [][]string, err error) {
+	t.Helper()
+	all, err = scan(strings.NewReader(input))
+	pieces, perr := scan(iotest.OneByteReader(strings.NewReader(input)))
+	if fmt.Sprint(pieces, perr) != fmt.Sprint(all, err) {
+		t.Errorf("%.40q: at once %q, %v; byte by byte %q, %v", input, all, err, pieces, perr)
+	}
+	return all, err
+}
+
+// scan is read for one way in which the input arrives.
+func scan(in io.Reader) (all [][]string, err error) {
+	var p parser
+	s := bufio.NewScanner(in)
+	s.Buffer(nil, maxMessage)
+	s.Split(p.split)
+	for s.Scan() {
 		words := []string{}
-		for _, a := range args {
+		for _, a := range p.args {
 			words = append(words, string(a))
 		}
 		all = append(all, words)
 	}
+	return all, s.Err()
 }
 
-func TestReaderUnderstandsBothForms(t *testing.T) {
+func TestParserUnderstandsBothForms(t *testing.T) {
 	for input, want := range map[string]string{
 		"":                                       `[]`,
 		"*1\r\n$4\r\nPING\r\n":                   `[["PING"]]`,
@@ -39,8 +51,8 @@ func TestReaderUnderstandsBothForms(t *testing.T) {
 		`echo "\x41\n\r\t\b\a\"\\\q\xzz"` + "\n": `[["echo" "A\n\r\t\b\a\"\\qxzz"]]`,
 		`echo 'it\'s \n' ''` + "\n":              `[["echo" "it's \\n" ""]]`,
 	} {
-		got, err := read(input)
-		if !errors.Is(err, io.EOF) {
+		got, err := read(t, input)
+		if err != nil {
 			t.Errorf("%q: %v", input, err)
 		}
 		if text := fmt.Sprintf("%q", got); text != want {
@@ -49,7 +61,7 @@ func TestReaderUnderstandsBothForms(t *testing.T) {
 	}
 }
 
-func TestReaderReportsProtocolErrors(t *testing.T) {
+func TestParserReportsProtocolErrors(t *testing.T) {
 	for input, want := range map[string]string{
 		"*x\r\n":                                "invalid multibulk length",
 		"*+1\r\n":                               "invalid multibulk length",
@@ -74,10 +86,10 @@ func TestReaderReportsProtocolErrors(t *testing.T) {
 		`echo "a"b` + "\n":                           "unbalanced quotes",
 		`echo 'a` + "\n":                             "unbalanced quotes",
 		`echo "a\` + "\n":                            "unbalanced quotes",
-		strings.Repeat("x", readBuffer+1):            "too big inline request",
+		strings.Repeat("x", maxInline):               "too big inline request",
 		strings.Repeat("x ", maxArgs+1) + "\n":       "too many arguments",
 	} {
-		_, err := read(input)
+		_, err := read(t, input)
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%.40q: %v, want %q", input, err, want)
 		}
@@ -88,65 +100,57 @@ func TestReaderReportsProtocolErrors(t *testing.T) {
 	}
 }
 
-func TestReaderLimitsTheSizeOfACommand(t *testing.T) {
+func TestParserLimitsTheSizeOfACommand(t *testing.T) {
 	var b strings.Builder
 	fmt.Fprintf(&b, "*%d\r\n", maxCommand/maxBulk+1)
 	for range maxCommand/maxBulk + 1 {
 		fmt.Fprintf(&b, "$%d\r\n%s\r\n", maxBulk, strings.Repeat("x", maxBulk))
 	}
-	if _, err := read(b.String()); err == nil || !strings.Contains(err.Error(), "invalid bulk length") {
+	if _, err := scan(strings.NewReader(b.String())); err == nil || !strings.Contains(err.Error(), "invalid bulk length") {
 		t.Errorf("a command over the limit: %v", err)
 	}
 }
 
-func TestReaderAllocatesOnlyForReceivedBytes(t *testing.T) {
-	r := newReader(bufio.NewReaderSize(strings.NewReader("*1\r\n$1048576\r\nabc"), readBuffer))
-	if _, err := r.next(); !errors.Is(err, io.ErrUnexpectedEOF) {
-		t.Fatal(err)
+// A command that arrives in many pieces is looked at again with each of them.
+func TestParserCopiesNoArgument(t *testing.T) {
+	p := parser{args: make([][]byte, 0, 1)}
+	command := []byte("*1\r\n$1048576\r\n" + strings.Repeat("x", maxBulk) + "\r\n")
+	if n := testing.AllocsPerRun(10, func() { _, _, _ = p.split(command[:maxBulk], false) }); n > 0 {
+		t.Errorf("%v allocations for a part of a command", n)
 	}
-	if cap(r.buf) > 2*readBuffer {
-		t.Errorf("a buffer of %d bytes for three bytes", cap(r.buf))
-	}
-	large := strings.Repeat("x", maxBulk)
-	r = newReader(bufio.NewReaderSize(strings.NewReader("*1\r\n$1048576\r\n"+large+"\r\nPING\r\n"), readBuffer))
-	if args, err := r.next(); err != nil || string(args[0]) != large {
-		t.Fatalf("a bulk of the limit: %v", err)
-	}
-	if _, err := r.next(); err != nil || cap(r.buf) > keepBuffer {
-		t.Errorf("%d bytes kept after a large command, %v", cap(r.buf), err)
+	if size, _, err := p.split(command, false); size != len(command) || err != nil || &p.args[0][0] != &command[len("*1\r\n$1048576\r\n")] {
+		t.Errorf("a command of %d bytes: %d, %v", len(command), size, err)
 	}
 }
 
-// FuzzReader checks that no input makes the reader panic or exceed its limits. A
+func TestRepliesKeepNoLargeBuffer(t *testing.T) {
+	var r replies
+	r.bulk(make([]byte, maxBulk))
+	if err := r.send(io.Discard); err != nil || cap(r.buf) > keepBuffer {
+		t.Errorf("%d bytes kept after a large reply, %v", cap(r.buf), err)
+	}
+}
+
+// FuzzParser checks that no input makes the parser panic or exceed its limits. A
 // command that it has read must be the same after it is written and read again.
-func FuzzReader(f *testing.F) {
+func FuzzParser(f *testing.F) {
 	f.Add([]byte("*2\r\n$4\r\nECHO\r\n$2\r\nhi\r\nPING\r\n"))
 	f.Add([]byte(`set "a\x41" 'b c'` + "\r\n*0\r\n"))
 	f.Add([]byte("*1\r\n$1048576\r\nabc"))
 	f.Fuzz(func(t *testing.T, input []byte) {
-		r := newReader(bufio.NewReaderSize(bytes.NewReader(input), 64))
-		for {
-			args, err := r.next()
-			if err != nil {
-				if len(args) > 0 {
-					t.Fatalf("arguments together with the error %v", err)
-				}
-				return
-			}
-			if len(args) > maxArgs || len(r.buf) > len(input) {
-				t.Fatalf("%d arguments, %d bytes out of %d", len(args), len(r.buf), len(input))
-			}
-			var out bytes.Buffer
-			w := replies{bufio.NewWriter(&out)}
-			w.array(len(args))
+		all, err := scan(bytes.NewReader(input))
+		pieces, perr := scan(iotest.HalfReader(bytes.NewReader(input)))
+		if fmt.Sprintf("%q %v", all, err) != fmt.Sprintf("%q %v", pieces, perr) {
+			t.Fatalf("at once %q, %v; in pieces %q, %v", all, err, pieces, perr)
+		}
+		for _, args := range all {
+			var r replies
+			r.array(len(args))
 			for _, a := range args {
-				w.bulk(a)
+				r.bulk([]byte(a))
 			}
-			if err := w.Flush(); err != nil {
-				t.Fatal(err)
-			}
-			again, err := newReader(bufio.NewReader(&out)).next()
-			if err != nil || fmt.Sprintf("%q", again) != fmt.Sprintf("%q", args) {
+			again, err := scan(bytes.NewReader(r.buf))
+			if err != nil || len(args) > maxArgs || fmt.Sprintf("%q", again) != fmt.Sprintf("%q", [][]string{args}) {
 				t.Fatalf("%q was read back as %q, %v", args, again, err)
 			}
 		}
