@@ -2,7 +2,6 @@ package worker
 
 import (
 	"errors"
-	"runtime/metrics"
 	"time"
 
 	"go.uber.org/zap"
@@ -58,8 +57,7 @@ type loop struct {
 	ready     []int
 	polled    []unix.PollFd // scratch of connectionWaits
 	gate      gate
-	lag       int64            // the longest delay since the last report, in ns
-	samples   []metrics.Sample // scratch of report
+	lag       int64 // the longest delay since the last report, in ns
 
 	phase          phase
 	firstArmed     int        // the listener that is armed first, in turns
