@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
 
+	"prefork/internal/discard"
 	"prefork/ipc"
 )
 
@@ -48,15 +49,13 @@ func Run(ctx context.Context, o Options) error {
 }
 
 // catchSignals returns a channel that gets SIGTERM, and discards the signals that
-// are meant for the master. They are caught and not ignored, because processes that
-// a handler starts would inherit that. It lasts until the process ends: a signal
+// are meant for the master, and SIGPIPE, which a broken standard error causes. Others,
+// such as SIGUSR1, Go's runtime discards. It lasts until the process ends: a signal
 // after Run must not make the exit look like a crash.
 func catchSignals() (terminate chan os.Signal) {
 	// A write to a terminal would be repeated for ever if SIGTTOU were caught.
 	signal.Ignore(unix.SIGTTIN, unix.SIGTTOU)
-	discarded := make(chan os.Signal, 1)
-	signal.Notify(discarded, unix.SIGINT, unix.SIGHUP, unix.SIGPIPE, unix.SIGUSR1, unix.SIGUSR2,
-		unix.SIGXFSZ) // if the log has reached a limit
+	discard.Signals(unix.SIGINT, unix.SIGHUP, unix.SIGPIPE)
 	terminate = make(chan os.Signal, 1)
 	signal.Notify(terminate, unix.SIGTERM)
 	return terminate
