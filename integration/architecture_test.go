@@ -62,6 +62,7 @@ var arrows = []struct {
 	{"prefork/internal/setting", []string{"prefork/internal/value"}},
 	{"prefork/internal/logs", []string{"prefork/internal/value"}},
 	{"prefork/internal/forkexec", nil},
+	{"prefork/internal/discard", nil},
 	{"prefork/internal/script", nil},
 	{"prefork/internal/unit", nil},
 	{"prefork/internal/cpu", nil},
@@ -72,7 +73,7 @@ var arrows = []struct {
 	{"prefork/master/policy", []string{"prefork/internal/script"}},
 	{"prefork/master", []string{"prefork/ipc", "prefork/systemd", "prefork/internal/logs", "prefork/internal/forkexec", "prefork/internal/script"}},
 	{"prefork/worker/poll", nil},
-	{"prefork/worker", []string{"prefork/ipc", "prefork/internal/logs", "prefork/internal/value"}},
+	{"prefork/worker", []string{"prefork/ipc", "prefork/internal/discard", "prefork/internal/logs", "prefork/internal/value"}},
 	{"prefork/internal/program", []string{"prefork/worker"}},
 	{module, []string{"prefork/master", "prefork/worker", "prefork/ipc", "prefork/systemd", "prefork/internal/logs", "prefork/internal/program", "prefork/internal/setting"}},
 }

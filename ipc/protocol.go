@@ -46,6 +46,10 @@ const (
 // WorkerVariable is the environment variable that is 1 in a worker.
 const WorkerVariable = "PREFORK_WORKER"
 
+// ProcsVariable is set in a worker if the master has set its GOMAXPROCS. The worker
+// unsets both, because they are not meant for the programs that it starts.
+const ProcsVariable = "PREFORK_GOMAXPROCS"
+
 // The descriptors that a worker inherits. Listeners follow, in the order of
 // Hello.Listeners.
 const (

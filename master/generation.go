@@ -20,6 +20,8 @@ type generation struct {
 	listeners []*listener
 	as        map[*listener]served // how this generation names and configures them
 	skipped   []skipped            // addresses that it does not serve
+
+	environment []string // of its workers
 }
 
 // describe lists the listeners for a Hello.

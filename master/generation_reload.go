@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"time"
 
 	"prefork/ipc"
@@ -97,7 +98,10 @@ func (m *Master) bind(ctx context.Context, config Generation, kept map[*listener
 	}
 	b := newBinder(config.NoReuseAddress, kept, m.passed)
 	all, err := b.bind(ctx, config.Listen)
-	return &generation{config: config, listeners: all, as: b.as, skipped: b.skipped}, err
+	return &generation{
+		config: config, listeners: all, as: b.as, skipped: b.skipped,
+		environment: environment(os.Environ(), config.Policy.OneShot),
+	}, err
 }
 
 // CheckSize returns an error if what a worker has to know about a generation

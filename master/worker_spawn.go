@@ -3,8 +3,6 @@ package master
 import (
 	"fmt"
 	"os"
-	"slices"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -12,16 +10,7 @@ import (
 	"prefork/internal/forkexec"
 	"prefork/ipc"
 	"prefork/master/policy"
-	"prefork/systemd"
 )
-
-// environment returns the environment of workers: ours, marked, without the
-// service manager's variables.
-func environment() []string {
-	mark := ipc.WorkerVariable + "="
-	env := slices.DeleteFunc(systemd.Environ(os.Environ()), func(kv string) bool { return strings.HasPrefix(kv, mark) })
-	return append(env, mark+"1")
-}
 
 // image is the running program, even if its file was replaced since. So a
 // generation never mixes versions.
@@ -53,7 +42,7 @@ func (m *Master) spawn(id policy.ID, slot int, g *generation) (*worker, error) {
 	}
 	// The worker has its own process group: Ctrl-C signals the foreground group,
 	// and only the master should react.
-	pid, pidfd, err := forkexec.Start(image, os.Args, environment(), files)
+	pid, pidfd, err := forkexec.Start(image, os.Args, g.environment, files)
 	if err != nil {
 		_ = unix.Close(ours)
 		_, _ = unix.Close(crash), memory.Close()

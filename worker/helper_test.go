@@ -66,7 +66,7 @@ func helper() int {
 	case "family": // reports what a program that it starts inherits
 		o.Handler = HandlerFunc(func(ctx context.Context, c *Conn) error {
 			out, err := exec.CommandContext(ctx, "/bin/sh", "-c",
-				`ls /proc/self/fd | wc -l; echo "${PREFORK_WORKER-unset}"; grep SigIgn /proc/self/status`).CombinedOutput()
+				`ls /proc/self/fd | wc -l; echo "${PREFORK_WORKER-unset}${GOMAXPROCS-unset}${PREFORK_GOMAXPROCS-unset}"; grep SigIgn /proc/self/status`).CombinedOutput()
 			if err != nil {
 				return err
 			}

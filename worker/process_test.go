@@ -304,6 +304,8 @@ func TestReopenMovesStandardError(t *testing.T) {
 
 func TestProgramsStartedByAWorkerInheritNothing(t *testing.T) {
 	needtool.Need(t, "sh", "dash")
+	t.Setenv("GOMAXPROCS", "1")
+	t.Setenv(ipc.ProcsVariable, "1") // says that the master has set it
 	_, addr := crewOf(t, 1, "family", Config{})
 	out, err := io.ReadAll(dial(t, addr))
 	if err != nil {
@@ -311,8 +313,8 @@ func TestProgramsStartedByAWorkerInheritNothing(t *testing.T) {
 	}
 	// ls sees 0, 1, 2 and the directory that it reads.
 	lines := strings.Fields(string(bytes.TrimSpace(out)))
-	if len(lines) != 4 || lines[0] != "4" || lines[1] != "unset" {
-		t.Fatalf("a child sees %q, want 4 descriptors and no PREFORK_WORKER", out)
+	if len(lines) != 4 || lines[0] != "4" || lines[1] != "unsetunsetunset" {
+		t.Fatalf("a child sees %q, want 4 descriptors and no variables of the master", out)
 	}
 	// TTIN and TTOU stay ignored. PIPE, HUP and INT must not be ignored.
 	for _, s := range []syscall.Signal{syscall.SIGPIPE, syscall.SIGHUP, syscall.SIGINT} {

@@ -35,10 +35,6 @@ func Run(ctx context.Context, o Options) error {
 	if !Inherited() {
 		return failure(errors.New("run worker: no master has started this process"))
 	}
-	// The loop keeps one P while it waits for a moment; see worker/poll.
-	if runtime.GOMAXPROCS(0) < 2 {
-		runtime.GOMAXPROCS(2)
-	}
 	nameProcess()
 	ctx, cancel := signalled(ctx, catchSignals())
 	defer cancel()
@@ -91,6 +87,14 @@ func run(ctx context.Context, o Options, in inheritance) error {
 	if err != nil {
 		return w.fail(err)
 	}
+	if err := w.readConfig(hello); err != nil {
+		return w.fail(err)
+	}
+	// The loop of a worker with many connections keeps one P while it waits for a
+	// moment; see worker/poll.
+	if !w.once && runtime.GOMAXPROCS(0) < 2 {
+		runtime.GOMAXPROCS(2)
+	}
 	if err := w.openMemory(hello, in); err != nil {
 		return w.fail(err)
 	}
@@ -109,7 +113,7 @@ func run(ctx context.Context, o Options, in inheritance) error {
 		w.inbox.wake, err = newWakeup()
 	}
 	if err == nil {
-		return w.setUpAndWork(ctx, hello, listeners)
+		return w.setUpAndWork(ctx, listeners)
 	}
 	closeListeners(listeners)
 	return w.fail(err)
@@ -117,7 +121,7 @@ func run(ctx context.Context, o Options, in inheritance) error {
 
 // setUpAndWork listens to the master from here to the end, also during the set-up,
 // which may take long: if the master dies or stops the worker meanwhile, it exits.
-func (w *worker) setUpAndWork(ctx context.Context, hello *ipc.Hello, listeners []*listener) error {
+func (w *worker) setUpAndWork(ctx context.Context, listeners []*listener) error {
 	stopped, orphaned, listened := make(chan struct{}), make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(listened)
@@ -131,7 +135,7 @@ func (w *worker) setUpAndWork(ctx context.Context, hello *ipc.Hello, listeners [
 	unwatch := context.AfterFunc(ctx, func() { w.send(&ipc.Report{State: ipc.StateLeaving}) })
 	defer unwatch()
 	ready := make(chan error, 1)
-	go func() { ready <- w.setUp(ctx, hello) }()
+	go func() { ready <- w.setUp(ctx) }()
 	select {
 	case err := <-ready:
 		defer w.closeAccess()
@@ -258,16 +262,21 @@ func (w *worker) makeLog(format, level string) (err error) {
 	return nil
 }
 
-// setUp configures and starts the program. A panic is not a configuration error, so
-// that the master tries again.
-func (w *worker) setUp(ctx context.Context, hello *ipc.Hello) error {
-	var cfg Config
+// readConfig reads the configuration, to which setUp adds the defaults.
+func (w *worker) readConfig(hello *ipc.Hello) error {
 	if len(hello.Config) > 0 {
-		if err := json.Unmarshal(hello.Config, &cfg); err != nil {
+		if err := json.Unmarshal(hello.Config, &w.cfg); err != nil {
 			return configuration(fmt.Errorf("read configuration: %w", err))
 		}
 	}
-	cfg, opt, err := configure(cfg, w.opt)
+	w.once = w.cfg.Mode == Forking
+	return nil
+}
+
+// setUp configures and starts the program. A panic is not a configuration error, so
+// that the master tries again.
+func (w *worker) setUp(ctx context.Context) error {
+	cfg, opt, err := configure(w.cfg, w.opt)
 	if _, panicked := errors.AsType[*PanicError](err); panicked {
 		return failure(err)
 	}
@@ -275,7 +284,6 @@ func (w *worker) setUp(ctx context.Context, hello *ipc.Hello) error {
 		return configuration(err)
 	}
 	w.cfg, w.opt = cfg, opt
-	w.once = cfg.Mode == Forking
 	if err := w.prepare(ctx); err != nil {
 		return failure(err)
 	}

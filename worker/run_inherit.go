@@ -26,6 +26,9 @@ var inherited = sync.OnceValue(func() bool {
 		return false
 	}
 	_ = os.Unsetenv(ipc.WorkerVariable)
+	if os.Getenv(ipc.ProcsVariable) != "" {
+		_, _ = os.Unsetenv(ipc.ProcsVariable), os.Unsetenv("GOMAXPROCS") // the runtime has read it
+	}
 	// Kernels before 5.11 do not know the flag; there Run marks the descriptors.
 	_ = unix.CloseRange(ipc.ChannelFD, ^uint(0)>>1, unix.CLOSE_RANGE_CLOEXEC)
 	return true
@@ -33,6 +36,13 @@ var inherited = sync.OnceValue(func() bool {
 
 // nameProcess gives the process the program's name. It was started as
 // /proc/self/exe, so ps, top and the journal would call it exe.
+//
+// Not with os.WriteFile, which asks the netpoller whether it could wait for the file.
 func nameProcess() {
-	_ = os.WriteFile("/proc/self/comm", []byte(filepath.Base(os.Args[0])), 0)
+	fd, err := unix.Open("/proc/self/comm", unix.O_WRONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return
+	}
+	_, _ = unix.Write(fd, []byte(filepath.Base(os.Args[0])))
+	_ = unix.Close(fd)
 }

@@ -35,7 +35,7 @@
 // milliseconds in a system call of which the scheduler does not know. Only after that
 // does it wait in an ordinary one. During the short wait the goroutine keeps its P,
 // so a busy loop does not have to get it back. It is short because the garbage
-// collector may have to wait for it, and needs a GOMAXPROCS of at least two.
+// collector may have to wait for it. With a GOMAXPROCS of one there is no short wait.
 //
 // # What it does not do
 //

@@ -18,6 +18,7 @@ const maxEvents = 256
 type epollPoller struct {
 	fd     int
 	busy   bool // the last Wait found something
+	keepsP bool // a busy loop waits without the scheduler's knowledge
 	events [maxEvents]unix.EpollEvent
 }
 
@@ -26,7 +27,7 @@ func newEpoll() (*epollPoller, error) {
 	if err != nil {
 		return nil, fmt.Errorf("create epoll: %w", err)
 	}
-	return &epollPoller{fd: fd}, nil
+	return &epollPoller{fd: fd, keepsP: runtime.GOMAXPROCS(0) > 1}, nil
 }
 
 func (e *epollPoller) Add(fd int) error {
@@ -76,7 +77,7 @@ func (e *epollPoller) Remove(fd int) error {
 func (e *epollPoller) Wait(ready []int, timeout time.Duration) ([]int, error) {
 	ms := milliseconds(timeout)
 	n, err := e.waitUnseen(0)
-	if n == 0 && err == nil && ms != 0 && e.busy {
+	if n == 0 && err == nil && ms != 0 && e.busy && e.keepsP {
 		runtime.Gosched()
 		hot := busyWait
 		if ms > 0 {

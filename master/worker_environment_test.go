@@ -1,0 +1,24 @@
+package master
+
+import (
+	"slices"
+	"testing"
+)
+
+func TestEnvironmentOfWorkers(t *testing.T) {
+	for _, test := range []struct {
+		name       string
+		ours, want []string
+		oneShot    bool
+	}{
+		{"ours, marked", []string{"A=1", "PREFORK_WORKER=0", "NOTIFY_SOCKET=/x", "B=GOMAXPROCS=7"},
+			[]string{"A=1", "B=GOMAXPROCS=7", "PREFORK_WORKER=1"}, false},
+		{"one connection, one processor", []string{"PREFORK_GOMAXPROCS=x", "A=1"},
+			[]string{"A=1", "PREFORK_WORKER=1", "GOMAXPROCS=1", "PREFORK_GOMAXPROCS=1"}, true},
+		{"the operator's choice", []string{"GOMAXPROCS=4"}, []string{"GOMAXPROCS=4", "PREFORK_WORKER=1"}, true},
+	} {
+		if got := environment(test.ours, test.oneShot); !slices.Equal(got, test.want) {
+			t.Errorf("%s: %q, want %q", test.name, got, test.want)
+		}
+	}
+}
