@@ -62,6 +62,17 @@ func TestLongLivedConnectionsSpreadOverTheWorkers(t *testing.T) {
 	})
 }
 
+// The clients of a pool connect at the same moment, often a few for each worker.
+func TestFewLongLivedConnectionsThatComeTogetherSpread(t *testing.T) {
+	mustSpread(t, 1.50, func() float64 { // the mean is 4, and 6 may be the most
+		s := Start(t, line(4))
+		s.WaitStatus("4 workers that serve", func(status *Status) bool { return len(status.Serving()) == 4 })
+		counts := make(map[string]int)
+		holdTogether(t, s, 16, 16, counts)
+		return spread(t, "16 together", counts, 4)
+	})
+}
+
 // waitAllWorkersServe connects until n workers have answered. A worker begins
 // to accept a moment after the master orders it.
 func waitAllWorkersServe(t *testing.T, s *Server, n int) {
@@ -98,12 +109,18 @@ func TestNewWorkersCatchUpWithLongLivedConnections(t *testing.T) {
 // They stay open until the test ends.
 func holdMany(t *testing.T, s *Server, n int, counts map[string]int) {
 	t.Helper()
+	holdTogether(t, s, n, 8, counts)
+}
+
+// holdTogether is holdMany with so many at a time.
+func holdTogether(t *testing.T, s *Server, n, together int, counts map[string]int) {
+	t.Helper()
 	network, address := s.Address("")
 	var mu sync.Mutex
 	var group sync.WaitGroup
-	for range 8 {
+	for range together {
 		group.Go(func() {
-			for range n / 8 {
+			for range n / together {
 				pid, err := hold(t, network, address)
 				if err != nil {
 					t.Error(err)

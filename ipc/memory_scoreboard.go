@@ -97,7 +97,7 @@ const peerSize = 128
 type Peer struct {
 	Beat     atomic.Int64  // Now at the last heartbeat, in ns
 	State    atomic.Uint32 // a WorkerState
-	Active   atomic.Int32  // open connections
+	Active   atomic.Int32  // open connections that are expected to stay
 	Accepted atomic.Uint64 // connections taken from the listeners
 
 	_ [peerSize - 24]byte

@@ -3,6 +3,7 @@ package worker
 import (
 	"errors"
 	"syscall"
+	"time"
 
 	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
@@ -11,8 +12,8 @@ import (
 )
 
 // All workers wait for the same listeners, and the kernel wakes the first in its
-// queue of waiters. That would always be the same worker, so each worker accepts
-// one connection, leaves the queue and joins it again at the end.
+// queue of waiters. That would always be the same worker, so a worker leaves the queue
+// after a few connections and joins it again at the end.
 
 // mayAccept says whether there is room for a connection. If not, the loop is woken
 // when there is.
@@ -44,7 +45,7 @@ func (l *loop) arm(now int64) {
 	room := l.mayAccept() && now >= l.exhaustion.retry
 	open := room
 	if open && l.phase == phaseAccepting {
-		open = l.gate.open(now, l.table.active(), l.connectionWaits)
+		open = l.gate.open(now, l.table.staying(now), l.connectionWaits)
 	}
 	accepting := false
 	for i := range l.listeners {
@@ -87,6 +88,7 @@ func (l *loop) watch(ln *listener, on bool) {
 		return
 	}
 	if on {
+		ln.taken = 0
 		err := l.poller.Add(ln.fd)
 		ln.watched = err == nil
 		switch {
@@ -138,7 +140,9 @@ func (l *loop) acceptOne(ln *listener, now int64) acceptResult {
 	ln.notListening = false
 	l.nextRejoin = now + int64(tickNormal)
 	l.nextTimeout = 0
-	l.watch(ln, false) // arm joins again, at the end
+	if l.endsTurn(ln, now) {
+		l.watch(ln, false) // arm joins again, at the end
+	}
 	l.firstArmed = (l.firstArmed + 1) % len(l.listeners)
 	l.gate.accepted()
 	if l.phase == phaseEmptying {
@@ -146,6 +150,25 @@ func (l *loop) acceptOne(ln *listener, now int64) acceptResult {
 	}
 	l.startConn(ln, fd, remote, now)
 	return acceptContinue
+}
+
+// To leave the queue and to join it again costs two system calls, so a worker that
+// accepts many connections a millisecond does that more rarely.
+const (
+	maxTurn  = 16 // connections
+	turnTime = int64(time.Millisecond)
+)
+
+// endsTurn says whether the worker should leave the queue of ln after an accept. A
+// worker that has no siblings need not.
+func (l *loop) endsTurn(ln *listener, now int64) bool {
+	if l.gate.alone(now) {
+		return false
+	}
+	if ln.taken++; ln.taken == 1 {
+		ln.turnBegan = now
+	}
+	return ln.taken >= maxTurn || now-ln.turnBegan >= turnTime
 }
 
 // startConn calls verify_request and process_request.

@@ -8,9 +8,11 @@ import (
 )
 
 // Workers that accept in turns (accept.go) share short connections evenly. Long
-// ones need more. A worker that has clearly more connections than the mean of its
+// ones need more. A worker that has more connections than the mean of its
 // generation closes its gate: it leaves the listeners' queues for a moment, so that
-// the kernel wakes others.
+// the kernel wakes others. Connections that are expected to end soon (turnover) do not
+// count, because a delay would cost them more than an uneven share: it took them twice
+// as long.
 //
 // Every worker can write all of the scoreboard, so the gate only delays:
 //
@@ -31,11 +33,10 @@ const (
 
 	gateFresh = 5 * time.Millisecond // how long a list of siblings is used
 
-	// The gate closes above mean × gateFactor + gateSlack. The slack is for short
-	// connections, where a delay costs more than an uneven share: with a slack of
-	// 1 they took twice as long. The factor is for large numbers.
+	// The gate closes above mean × gateFactor + gateSlack. The factor is for large
+	// numbers.
 	gateFactor = 1.02
-	gateSlack  = 4
+	gateSlack  = 0.5
 )
 
 // gate belongs to the loop.
@@ -80,10 +81,16 @@ func (g *gate) refreshPeers(now int64) {
 	}
 }
 
+// alone says that the worker is the only one of its generation.
+func (g *gate) alone(now int64) bool {
+	g.refreshPeers(now)
+	return g.board != nil && len(g.peers) == 0
+}
+
 // overloaded says whether this worker, with mine connections, has clearly more than
 // its share.
 func (g *gate) overloaded(now int64, mine int) bool {
-	if mine <= gateSlack {
+	if mine <= 1 {
 		return false
 	}
 	g.refreshPeers(now)

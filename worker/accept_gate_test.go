@@ -41,14 +41,16 @@ func TestGateClosesAboveTheMean(t *testing.T) {
 		open   bool
 	}{
 		{[]int32{0, 0, 0, 0}, true},
-		{[]int32{1, 0, 0, 0}, true},
-		{[]int32{4, 0, 0, 0}, true},
-		{[]int32{6, 0, 0, 0}, false},
-		{[]int32{8, 3, 3, 3}, true},
-		{[]int32{9, 3, 3, 3}, false},
+		{[]int32{1, 0, 0, 0}, true}, // one connection is no load
+		{[]int32{2, 0, 0, 0}, false},
+		{[]int32{2, 1}, true},
+		{[]int32{2, 1, 1, 1}, false},
+		{[]int32{3, 3, 3, 2}, true},
+		{[]int32{4, 3, 3, 3}, false},
+		{[]int32{5, 3}, false},
 		{[]int32{100, 100, 100, 100}, true},
-		{[]int32{107, 100, 100, 100}, true}, // the mean is 101.75
-		{[]int32{110, 100, 100, 100}, false},
+		{[]int32{103, 100, 100, 100}, true}, // the mean is 100.75
+		{[]int32{104, 100, 100, 100}, false},
 		{[]int32{5}, true},               // no siblings
 		{[]int32{5, 50, 50, 50}, true},   // below
 		{[]int32{50, 50, -1000}, false},  // an invalid count is 0

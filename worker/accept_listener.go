@@ -31,6 +31,8 @@ type listener struct {
 	borrowed bool // the descriptor is the caller's to close
 
 	watched      bool  // in the poller
+	taken        int   // connections accepted since it was put there
+	turnBegan    int64 // when the first of them was accepted
 	own          bool  // no other generation serves it; valid while held or draining
 	queueEmpty   bool  // in a drain: nothing waits any more
 	closed       bool  // or broken

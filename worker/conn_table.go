@@ -25,8 +25,9 @@ type connTable struct {
 	lingering atomic.Int32 // see conn_close.go
 	count     atomic.Int32 // of active connections, which the master cannot change
 
-	mu    sync.Mutex // guards the list and each Conn's part of it
-	first *Conn
+	mu       sync.Mutex // guards the list, each Conn's part of it, and turnover
+	first    *Conn
+	turnover turnover
 }
 
 func newConnTable(cfg Config, slot *ipc.Slot, peer *ipc.Peer, wake *wakeup) *connTable {
@@ -43,9 +44,10 @@ func (t *connTable) add(c *Conn) {
 	t.count.Add(1)
 	t.slot.Active.Add(1)
 	t.peer.Accepted.Store(t.slot.Accepted.Add(1))
-	t.publishActive()
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.turnover.begin(c.acceptedAt)
+	t.publishLocked()
 	c.next = t.first
 	if t.first != nil {
 		t.first.prev = c
@@ -66,16 +68,29 @@ func (t *connTable) remove(c *Conn) {
 		c.next.prev = c.prev
 	}
 	c.next, c.prev = nil, nil
-	t.mu.Unlock()
 	t.slot.Active.Add(-1)
 	t.count.Add(-1)
-	t.publishActive()
+	t.turnover.end(c.acceptedAt)
+	t.publishLocked()
+	t.mu.Unlock()
 	t.wakeLoop()
 }
 
-// publishActive shows the siblings the number of connections. Two calls at once may
-// leave the older number until the next tick.
-func (t *connTable) publishActive() { t.peer.Active.Store(t.count.Load()) }
+// publishLocked shows the siblings how many connections are expected to stay, and
+// returns that.
+func (t *connTable) publishLocked() (staying int) {
+	staying = max(t.active()-t.turnover.passing(), 0)
+	t.peer.Active.Store(int32(staying))
+	return staying
+}
+
+// staying returns how many connections are expected to stay.
+func (t *connTable) staying(now int64) int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.turnover.advance(now)
+	return t.publishLocked()
+}
 
 // countEnd counts c as handled or failed, once: a connection that is cut is counted
 // at once, because its handler may never return.

@@ -169,7 +169,7 @@ func (l *loop) tick(now int64) {
 	if now < l.nextTick {
 		return
 	}
-	l.table.publishActive()
+	l.table.staying(now)     // publishes it
 	l.gate.refreshPeers(now) // tickInterval needs lastChange
 	l.nextTick = now + int64(l.tickInterval(now))
 	if l.needsSweep() {
