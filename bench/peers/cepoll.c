@@ -1,13 +1,20 @@
 /*
  * The control of every round: what the kernel charges for the exchange when the
- * server does next to nothing. One process, one thread, one level-triggered
- * epoll set. Each read is changed to upper case (a to z) and written back;
- * there is no line buffer and no state per connection.
+ * server does next to nothing. Each process has one thread and one level-triggered
+ * epoll set. Each read is changed to upper case (a to z) and written back; there is
+ * no line buffer and no state per connection.
  *
- * A reply that the socket does not take whole closes the connection: the load
- * has one short line in flight per connection, so that never happens.
+ *   cepoll [PROCESSES]
  *
- * Prints "listening 127.0.0.1:PORT" once it accepts. Build: cc -O2.
+ * With more than one process each has a listener of its own (SO_REUSEPORT), so the
+ * kernel spreads the connections by a hash of their addresses. On one shared listener
+ * the same process would be woken again and again. The first process is the parent of
+ * the others, and they die with it.
+ *
+ * A reply that the socket does not take whole closes the connection: the load has
+ * little in flight per connection, so that never happens.
+ *
+ * Prints "listening 127.0.0.1:PORT" once all accept. Build: cc -O2.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -18,10 +25,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { EVENTS = 256, BUFFER = 4096, BACKLOG = 4096, ACCEPTS = 16 };
+enum { EVENTS = 256, BUFFER = 64 << 10, BACKLOG = 4096, ACCEPTS = 16, PROCESSES = 64 };
 
 static void check(int failed, const char *what)
 {
@@ -37,19 +45,20 @@ static void watch(int set, int fd)
 	check(epoll_ctl(set, EPOLL_CTL_ADD, fd, &ev) < 0, "epoll_ctl");
 }
 
-static int listening(void)
+/* listening returns a listener on the port, which it sets if it is 0. */
+static int listening(in_port_t *port, int shared)
 {
 	int on = 1;
-	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = *port, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	socklen_t size = sizeof a;
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	check(fd < 0, "socket");
 	check(setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) < 0, "TCP_NODELAY");
+	check(shared && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) < 0, "SO_REUSEPORT");
 	check(bind(fd, (struct sockaddr *)&a, size) < 0, "bind");
 	check(listen(fd, BACKLOG) < 0, "listen");
 	check(getsockname(fd, (struct sockaddr *)&a, &size) < 0, "getsockname");
-	printf("listening 127.0.0.1:%d\n", ntohs(a.sin_port));
-	fflush(stdout);
+	*port = a.sin_port;
 	return fd;
 }
 
@@ -78,13 +87,12 @@ static void serve(int fd)
 		close(fd);
 }
 
-int main(void)
+static _Noreturn void work(int listener)
 {
 	static struct epoll_event events[EVENTS];
-	int set = epoll_create1(EPOLL_CLOEXEC), listener = listening();
+	int set = epoll_create1(EPOLL_CLOEXEC);
 
 	check(set < 0, "epoll_create1");
-	signal(SIGPIPE, SIG_IGN);
 	watch(set, listener);
 	for (;;) {
 		int n = epoll_wait(set, events, EVENTS, -1);
@@ -96,4 +104,38 @@ int main(void)
 				serve(events[i].data.fd);
 		}
 	}
+}
+
+int main(int argc, char **argv)
+{
+	in_port_t port = 0;
+	int processes = argc > 1 ? atoi(argv[1]) : 1, ready[2];
+	char byte = 0;
+
+	if (processes < 1 || processes > PROCESSES) {
+		fprintf(stderr, "usage: cepoll [PROCESSES]\n");
+		return 2;
+	}
+	signal(SIGPIPE, SIG_IGN);
+	int listener = listening(&port, processes > 1);
+	check(pipe(ready) < 0, "pipe");
+	for (int i = 1; i < processes; i++) {
+		pid_t parent = getpid(), pid = fork();
+		check(pid < 0, "fork");
+		if (pid > 0)
+			continue;
+		check(prctl(PR_SET_PDEATHSIG, SIGKILL) < 0, "prctl");
+		if (getppid() != parent)
+			return 1;
+		close(listener);
+		listener = listening(&port, 1);
+		check(write(ready[1], &byte, 1) != 1, "write");
+		work(listener);
+	}
+	close(ready[1]);
+	for (int i = 1; i < processes; i++)
+		check(read(ready[0], &byte, 1) != 1, "a process that did not start");
+	printf("listening 127.0.0.1:%d\n", ntohs(port));
+	fflush(stdout);
+	work(listener);
 }
