@@ -1,165 +1,103 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"syscall"
 	"time"
 
 	"prefork/bench/internal/load"
+	"prefork/internal/cpu"
 )
 
 const (
 	lineBytes    = 64
-	quickWindow  = 100 * time.Millisecond
-	exchangeRoom = 1 << 20
-	noCompiler   = "no C compiler on this machine"
+	quickWindow  = 50 * time.Millisecond
+	exchangeRoom = 4 << 20
 )
 
 // comparison is a load that several servers get in turn.
 type comparison struct {
 	name    string
 	title   string
+	load    string // what the client does, in words
 	unit    string // what one exchange is called
+	main    string // the metric of the chart; "" is the CPU time
 	job     load.Job
 	control string // the row of the line of the limit
 	pairs   []pair
+	floors  []floor // programs that are run in each round, beside the servers
 }
 
-// starter starts one of a comparison's servers.
-type starter func(ctx context.Context) (*server, error)
-
-// The loads of servers that hold many connections in one process.
-var (
-	echo = comparison{
-		name: "echo", unit: "request",
-		title:   "64 connections that stay, lines of 64 bytes",
-		control: cEpoll(1),
-		pairs:   []pair{{Of: threading(2), By: cEpoll(1)}, {Of: threading(2), By: goNet(1)}},
-		job:     load.Job{Kind: load.Persistent, Connections: 64, Warmup: 6400, Window: time.Second},
-	}
-	connect = comparison{
-		name: "connect", unit: "connection",
-		title:   "connect, one line of 64 bytes, close; 16 at once",
-		control: cEpoll(1),
-		pairs:   []pair{{Of: threading(2), By: cEpoll(1)}, {Of: threading(2), By: goNet(1)}},
-		job:     load.Job{Kind: load.Connect, Connections: 16, Warmup: 320, Window: 700 * time.Millisecond},
-	}
-)
-
-func (b *bench) echo(ctx context.Context) error    { return b.compare(ctx, echo, b.threading()) }
-func (b *bench) connect(ctx context.Context) error { return b.compare(ctx, connect, b.threading()) }
-
-// controlClient is both of them with the client in C.
-func (b *bench) controlClient(ctx context.Context) error {
-	if b.cload == "" {
-		s := b.suite("control", "echo and connect with a client in C", "request", mCPU)
-		s.skip("the client in C", noCompiler)
-		b.report.Suites = append(b.report.Suites, s)
-		return nil
-	}
-	for _, c := range []comparison{echo, connect} {
-		c.name += "-c"
-		c.title += "; the client in C"
-		c.job.Control = b.cload
-		if err := b.compare(ctx, c, b.threading()); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (b *bench) forking(ctx context.Context) error {
-	var servers []starter
-	if b.python != "" {
-		servers = append(servers, func(context.Context) (*server, error) {
-			return b.startPeer(pythonName, b.python, "peers/forking.py")
-		})
-	}
-	servers = append(servers, func(ctx context.Context) (*server, error) {
-		return b.startPrefork(ctx, forkName, "--mode", "forking")
-	})
-	for _, atOnce := range []int{1, 8} {
-		err := b.compare(ctx, comparison{
-			name: fmt.Sprintf("forking-%d", atOnce), unit: "connection",
-			title: fmt.Sprintf("a process per connection: connect, one line of 64 bytes, close; %d at once", atOnce),
-			pairs: []pair{{Of: forkName, By: pythonName}},
-			job: load.Job{
-				Kind: load.Connect, Connections: atOnce, Warmup: 4 * atOnce, Window: 700 * time.Millisecond,
-			},
-		}, servers)
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// threading returns the servers that hold many connections in one process.
-func (b *bench) threading() []starter {
-	var servers []starter
-	if b.cepoll != "" {
-		servers = append(servers, func(context.Context) (*server, error) {
-			return b.startPeer(cEpoll(1), b.cepoll)
-		})
-	}
-	return append(servers,
-		func(context.Context) (*server, error) { return b.startPeer(goNet(1), b.netupper) },
-		func(ctx context.Context) (*server, error) {
-			return b.startPrefork(ctx, threading(2), "--mode", "threading", "--workers", b.workers)
-		})
-}
-
-// compare starts the servers, runs the rounds and adds the table.
+// compare starts the servers, runs the rounds and adds the suite. A server that is
+// missing is left out, and the suite says why.
 func (b *bench) compare(ctx context.Context, c comparison, starters []starter) error {
-	c.job.Bytes, c.job.Limit = lineBytes, exchangeRoom
+	c.job.Limit = exchangeRoom
+	if c.job.Path == "" && c.job.Bytes == 0 {
+		c.job.Bytes = lineBytes
+	}
 	if b.quick {
 		c.job.Window = quickWindow
 	}
-	var servers []*server
-	defer func() {
-		for _, s := range servers {
-			s.stop()
-		}
-	}()
-	for _, start := range starters {
-		s, err := start(ctx)
-		if err != nil {
-			return err
-		}
-		servers = append(servers, s)
+	t := b.suite(c.name, c.title, c.unit, cmp.Or(c.main, mCPU))
+	t.Load, t.Control, t.Pairs = c.load, c.control, c.pairs
+	servers, stop, err := b.startAll(ctx, &t, starters)
+	defer stop()
+	if err != nil {
+		return err
 	}
-	t := b.suite(c.name, c.title, c.unit, mCPU)
-	t.Control, t.Pairs = c.control, c.pairs
-	if c.control == cEpoll(1) && b.cepoll == "" {
-		t.skip(cEpoll(1), noCompiler)
-	}
-	if b.python == "" && strings.HasPrefix(c.name, "forking") {
-		t.skip(pythonName, "no python3 on this machine")
-	}
-	for _, s := range servers {
-		t.Rows = append(t.Rows, row{Name: s.name, Ours: s.control != nil})
+	for _, f := range c.floors {
+		t.Rows = append(t.Rows, row{Name: f.name})
 	}
 	for round := range b.rounds {
-		for i := range servers {
-			at := (round + i) % len(servers)
+		for i := range t.Rows {
+			at := (round + i) % len(t.Rows)
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			x, err := measure(servers[at], c.job, round)
+			if at >= len(servers) {
+				if err := c.floors[at-len(servers)].addTo(&t.Rows[at]); err != nil {
+					return err
+				}
+				continue
+			}
+			s := servers[at]
+			x, err := measure(s, c.job, round)
 			if err != nil {
-				return fmt.Errorf("%s, round %d: %w\n%s", servers[at].name, round+1, err, servers[at].tail())
+				return fmt.Errorf("%s, round %d: %w\n%s", s.name, round+1, err, s.tail())
 			}
 			x.addTo(&t.Rows[at])
 			t.Others = append(t.Others, x.Others)
-			fmt.Fprintf(b.progress, "%s, round %d: %-24s %6.2f µs CPU, %7.0f %ss/s, others %2.0f%%\n",
-				c.name, round+1, servers[at].name, x.CPU, x.Rate, c.unit, x.Others*100)
+			fmt.Fprintf(b.progress, "%s, round %d: %-24s %6.2f µs CPU, %7.0f %ss/s, p99 %.0f µs, others %2.0f%%\n",
+				c.name, round+1, s.name, x.CPU, x.Rate, c.unit, x.P99, x.Others*100)
 		}
 	}
 	b.report.Suites = append(b.report.Suites, t)
 	return nil
+}
+
+// startAll starts the servers and adds a row for each. What it returns stops them.
+func (b *bench) startAll(ctx context.Context, t *suite, starters []starter) (servers []*server, stop func(), err error) {
+	stop = func() {
+		for _, s := range servers {
+			s.stop()
+		}
+	}
+	for _, p := range starters {
+		if p.missing != "" {
+			t.skip(p.name, p.missing)
+			continue
+		}
+		s, err := p.start(ctx)
+		if err != nil {
+			return servers, stop, err
+		}
+		servers = append(servers, s)
+		t.Rows = append(t.Rows, row{Name: s.name, Ours: s.control != nil})
+	}
+	return servers, stop, nil
 }
 
 // sample is one server's part of one round.
@@ -190,13 +128,18 @@ func measure(s *server, job load.Job, round int) (sample, error) {
 	if err != nil {
 		return sample{}, err
 	}
-	x, err := watch(s, p)
+	x, err := watch(s, job, p)
 	return x, errors.Join(err, p.Close())
 }
 
-// watch reads the accounts before and after the window.
-func watch(s *server, p *load.Process) (sample, error) {
-	before, err := settled(s.pid)
+// watch reads the accounts before and after the window. Of connections that stay the
+// load process knows the server's part; what is read here is for the share of others.
+func watch(s *server, job load.Job, p *load.Process) (sample, error) {
+	read := settled
+	if job.Kind == load.Persistent && job.Control == "" {
+		read = cpu.Tree
+	}
+	before, err := read(s.pid)
 	if err != nil {
 		return sample{}, err
 	}
@@ -209,7 +152,7 @@ func watch(s *server, p *load.Process) (sample, error) {
 	if err != nil {
 		return sample{}, err
 	}
-	after, err := settled(s.pid)
+	after, err := read(s.pid)
 	if err != nil {
 		return sample{}, err
 	}
@@ -217,13 +160,17 @@ func watch(s *server, p *load.Process) (sample, error) {
 	if err != nil {
 		return sample{}, err
 	}
-	if r.Exchanges == 0 || after <= before {
-		return sample{}, fmt.Errorf("%d exchanges in %v of CPU time", r.Exchanges, after-before)
+	used := r.Server
+	if job.Kind == load.Connect || job.Control != "" {
+		used = after - before
+	}
+	if r.Exchanges == 0 || used <= 0 {
+		return sample{}, fmt.Errorf("%d exchanges in %v of CPU time", r.Exchanges, used)
 	}
 	others := machineAfter - machine - (after - before) - r.CPU - (ownCPU() - own)
 	capacity := time.Since(began).Seconds() * float64(processors())
 	return sample{
-		CPU:    micros(after-before) / float64(r.Exchanges),
+		CPU:    micros(used) / float64(r.Exchanges),
 		Rate:   float64(r.Exchanges) / r.Elapsed.Seconds(),
 		P50:    micros(r.P50),
 		P99:    micros(r.P99),

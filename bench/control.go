@@ -26,6 +26,8 @@ type status struct {
 		PID   int     `json:"pid"`
 		State string  `json:"state"`
 		AgeS  float64 `json:"age_s"`
+
+		Accepted int `json:"accepted"`
 	} `json:"workers"`
 }
 

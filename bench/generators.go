@@ -6,11 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -27,7 +24,7 @@ const (
 )
 
 const (
-	loadWindow      = 4 * time.Second
+	loadWindow      = 2 * time.Second
 	quickLoadWindow = time.Second // wrk has no shorter one
 	loadConnections = 32
 	acceptGzip      = "Accept-Encoding: gzip"
@@ -36,20 +33,16 @@ const (
 // generators lets wrk and prefork load measure the same servers in turn: what
 // is compared here is the client.
 func (b *bench) generators(ctx context.Context) error {
-	var wrk, nginx string
-	for _, tool := range []struct {
-		name string
-		path *string
-	}{{"nginx", &nginx}, {"wrk", &wrk}} {
-		var err error
-		if *tool.path, err = exec.LookPath(tool.name); err != nil {
-			s := b.suite("load", "the load generators", "request", mCPU)
-			s.skip(wrkName, "no "+tool.name+" on this machine")
-			b.report.Suites = append(b.report.Suites, s)
+	for _, program := range []string{wrkProgram, nginxProgram} {
+		if why := b.need(program); why != "" {
+			t := b.suite("load", "the load generators", "request", mCPU)
+			t.skip(wrkName, why)
+			b.report.Suites = append(b.report.Suites, t)
 			return nil
 		}
 	}
-	s, err := b.startNginx(ctx, nginx)
+	wrk := b.programs[wrkProgram]
+	s, err := b.startNginx(ctx, 1)
 	if err != nil {
 		return err
 	}
@@ -58,8 +51,8 @@ func (b *bench) generators(ctx context.Context) error {
 	for _, t := range []generatorTable{
 		{Name: "load-gzip-together", Title: compresses + "; both at once", path: "/gzip", encoding: "gzip", together: true},
 		{Name: "load-gzip", Title: compresses, path: "/gzip", encoding: "gzip"},
-		{Name: "load-file", Title: "nginx, one process, 8 KB from a file as they are", path: "/file"},
-		{Name: "load-empty", Title: "nginx, one process, `return 200`", path: "/empty"},
+		{Name: "load-file", Title: "nginx, one process, 8 KB from a file as they are", path: mediumPath},
+		{Name: "load-empty", Title: "nginx, one process, `return 200`", path: okPath},
 	} {
 		t.Rounds = b.rounds
 		if err := b.race(ctx, &t, wrk, s); err != nil {
@@ -254,82 +247,6 @@ func readWrk(out []byte) (generatorRun, float64, error) {
 		}
 	}
 	return x, requests, nil
-}
-
-// nginxSettings make it one process with nothing outside its directory. It
-// accepts all that wait at once: if it came to one between two rounds of
-// requests, as it does by itself, the last of 32 connections would wait for 31
-// rounds, and the tail of a short run would be about who connected first.
-const nginxSettings = `daemon off;
-master_process off;
-pid nginx.pid;
-error_log stderr warn;
-events { worker_connections 256; multi_accept on; }
-http {
-  access_log off;
-  client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi; uwsgi_temp_path uwsgi; scgi_temp_path scgi;
-  default_type text/plain;
-  keepalive_requests 1000000000;
-  gzip on; gzip_comp_level 6; gzip_min_length 0; gzip_types text/plain;
-  server {
-    listen %s;
-    location = /empty { gzip off; return 200; }
-    location = /gzip { root .; try_files /long.txt =404; }
-    location = /file { root .; gzip off; try_files /short.txt =404; }
-  }
-}
-`
-
-// startNginx starts it on a port that was free a moment ago: it cannot say
-// which one it got.
-func (b *bench) startNginx(ctx context.Context, nginx string) (*server, error) {
-	dir, err := os.MkdirTemp(b.dir, "n")
-	if err != nil {
-		return nil, err
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return nil, err
-	}
-	address := l.Addr().String()
-	_ = l.Close() // it was only asked for its port
-	for name, text := range map[string]string{"nginx.conf": fmt.Sprintf(nginxSettings, address), "short.txt": bodyText(8 << 10), "long.txt": bodyText(64 << 10)} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
-			return nil, err
-		}
-	}
-	s, err := b.launch("nginx", exec.Command(nginx, "-p", dir, "-c", filepath.Join(dir, "nginx.conf"), "-e", "stderr"))
-	if err != nil {
-		return nil, err
-	}
-	s.address = address
-	ctx, cancel := context.WithTimeout(ctx, startTimeout)
-	defer cancel()
-	var d net.Dialer
-	for {
-		c, err := d.DialContext(ctx, "tcp", address)
-		if err == nil {
-			_ = c.Close()
-			return s, nil
-		}
-		select {
-		case <-time.After(5 * time.Millisecond):
-		case <-s.done:
-			return nil, fmt.Errorf("start nginx: it has left\n%s", s.tail())
-		case <-ctx.Done():
-			s.stop()
-			return nil, fmt.Errorf("start nginx: %w\n%s", errors.Join(ctx.Err(), err), s.tail())
-		}
-	}
-}
-
-// bodyText is text that compresses well.
-func bodyText(size int) string {
-	var b strings.Builder
-	for i := uint32(1); b.Len() < size; i++ {
-		fmt.Fprintf(&b, "line %d has the number %08x and some words that come again\n", i, i*2654435761)
-	}
-	return b.String()[:size]
 }
 
 // suite makes the report of a target.

@@ -58,7 +58,6 @@ type plan struct {
 	from    []string // raw files to show; nothing is measured
 	only    []string
 	prefork string // a built program; "" builds it
-	workers string
 
 	profileMode string // a mode to profile; nothing is measured
 	profileLoad string // arguments of prefork load; "" is those of the mode
@@ -70,11 +69,20 @@ var figures = []struct {
 	run  func(b *bench, ctx context.Context) error
 }{
 	{"echo", (*bench).echo},
-	{"connect", (*bench).connect},
+	{"pipelined", (*bench).pipelined},
+	{"http", (*bench).keepAlive},
+	{"rate", (*bench).rate},
+	{"churn", (*bench).churn},
 	{"control", (*bench).controlClient},
 	{"forking", (*bench).forking},
+	{"floor", (*bench).floor},
 	{"spawn", (*bench).spawn},
 	{"kill", (*bench).kill},
+	{"reload", (*bench).reload},
+	{"skew", (*bench).skew},
+	{"idle", (*bench).idle},
+	{"master-idle", (*bench).masterIdle},
+	{"status", (*bench).statusOfMany},
 	{"poll", (*bench).poll},
 	{"load", (*bench).generators},
 }
@@ -89,14 +97,13 @@ func parse(args []string, stderr io.Writer) (plan, error) {
 	fs := flag.NewFlagSet("bench", flag.ContinueOnError)
 	fs.SetOutput(stderr)
 	fs.IntVar(&p.rounds, "rounds", 7, "rounds of each comparison")
-	fs.BoolVar(&p.quick, "quick", false, "a smoke test: two short rounds; the figures mean nothing")
+	fs.BoolVar(&p.quick, "quick", false, "a smoke test: one short round; the figures mean nothing")
 	fs.BoolVar(&p.json, "json", false, "print the raw JSON instead of tables")
 	fs.StringVar(&p.out, "out", "", "write the raw values of every round to this file, as JSON")
 	fs.BoolVar(&p.write, "write", false, "write tables and charts into "+docs+", with what was measured before")
 	fs.StringVar(&from, "from", "", "measure nothing; show these raw files, of two suites with one name the newer")
 	fs.StringVar(&only, "only", "", "some of "+strings.Join(names, ","))
 	fs.StringVar(&p.prefork, "prefork", "", "the prefork program to measure (default: build it from ..)")
-	fs.StringVar(&p.workers, "workers", "auto", "workers of prefork in echo and connect")
 	fs.StringVar(&p.profileMode, "profile", "", "measure nothing; profile this mode by perf")
 	fs.StringVar(&p.profileLoad, "load", "", "with -profile, the load: arguments of prefork load")
 	if err := fs.Parse(args); err != nil {
@@ -120,7 +127,7 @@ func parse(args []string, stderr io.Writer) (plan, error) {
 		return p, errors.New("-write wants figures, and those of -quick mean nothing")
 	}
 	if p.quick {
-		p.rounds = min(p.rounds, 2)
+		p.rounds = 1
 	}
 	if from != "" {
 		p.from = strings.Split(from, ",")

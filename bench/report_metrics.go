@@ -23,11 +23,13 @@ const (
 	mOver   = "busiest_over_mean"
 	mWakes  = "wakes_per_accept"
 	mIdle   = "wakes_per_second"
+	mFaults = "page_faults"
 )
 
 // metrics in the order of a table's columns.
 var metrics = []metric{
 	{mCPU, "CPU µs per %s", 2},
+	{mFaults, "page faults", 0},
 	{mUser, "user memory, KB per %s", 2},
 	{mKernel, "kernel memory, KB per %s", 2},
 	{mSkew, "busiest ÷ mean", 2},

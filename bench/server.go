@@ -29,19 +29,21 @@ type server struct {
 	log     string   // path of what it wrote
 
 	cmd  *exec.Cmd
-	done chan struct{} // closed once the process is reaped
+	end  syscall.Signal // that lets it end with all that it started
+	done chan struct{}  // closed once the process is reaped
 }
 
-// launch starts a program whose standard error goes into a file.
-func (b *bench) launch(name string, command *exec.Cmd) (*server, error) {
+// launch starts a program whose standard error goes into a file. The signal is what
+// ends it: in stop, and from the kernel when this program dies.
+func (b *bench) launch(name string, command *exec.Cmd, end syscall.Signal) (*server, error) {
 	file, err := os.CreateTemp(b.dir, "log")
 	if err != nil {
 		return nil, err
 	}
 	defer file.Close()
-	s := &server{name: name, log: file.Name(), cmd: command, done: make(chan struct{})}
+	s := &server{name: name, log: file.Name(), cmd: command, end: end, done: make(chan struct{})}
 	command.Stderr = file
-	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: end}
 	if err := command.Start(); err != nil {
 		return nil, fmt.Errorf("start %s: %w", name, err)
 	}
@@ -54,8 +56,8 @@ func (b *bench) launch(name string, command *exec.Cmd) (*server, error) {
 }
 
 // startPeer starts a program that prints "listening HOST:PORT" once it
-// accepts.
-func (b *bench) startPeer(name string, args ...string) (*server, error) {
+// accepts. Each item of env is NAME=value.
+func (b *bench) startPeer(name string, args []string, env ...string) (*server, error) {
 	// The pipe is ours, not exec's: Wait must not close it under the reader.
 	r, w, err := os.Pipe()
 	if err != nil {
@@ -64,7 +66,8 @@ func (b *bench) startPeer(name string, args ...string) (*server, error) {
 	defer r.Close()
 	command := exec.Command(args[0], args[1:]...)
 	command.Stdout = w
-	s, err := b.launch(name, command)
+	command.Env = append(os.Environ(), env...)
+	s, err := b.launch(name, command, syscall.SIGKILL)
 	_ = w.Close()
 	if err != nil {
 		return nil, err
@@ -93,8 +96,41 @@ func announced(r io.Reader) (string, error) {
 	return address, nil
 }
 
-// startPrefork starts a master on a port of the kernel's choice, and waits
-// until it serves.
+// awaitListeners waits until so many sockets listen on the server's address.
+func (s *server) awaitListeners(ctx context.Context, want int) error {
+	have := 0
+	err := s.poll(ctx, func(context.Context) (bool, error) {
+		sockets, err := listeningSockets(s.address)
+		have = len(sockets)
+		return have >= want, err
+	})
+	if err != nil {
+		return fmt.Errorf("start %s: %d of %d sockets listen: %w", s.name, have, want, err)
+	}
+	return nil
+}
+
+// poll asks until the answer is yes. An error of the last answer is in its own.
+func (s *server) poll(ctx context.Context, ask func(ctx context.Context) (bool, error)) error {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	for {
+		yes, err := ask(ctx)
+		if yes {
+			return nil
+		}
+		select {
+		case <-time.After(5 * time.Millisecond):
+		case <-s.done:
+			return fmt.Errorf("it has left\n%s", s.tail())
+		case <-ctx.Done():
+			return fmt.Errorf("%w\n%s", errors.Join(ctx.Err(), err), s.tail())
+		}
+	}
+}
+
+// startPrefork starts a master on a port of the kernel's choice, and waits until it
+// serves. The handler is upper, unless the arguments say another.
 func (b *bench) startPrefork(ctx context.Context, name string, args ...string) (*server, error) {
 	dir, err := os.MkdirTemp(b.dir, "s") // short: a socket's path has 108 bytes
 	if err != nil {
@@ -105,42 +141,38 @@ func (b *bench) startPrefork(ctx context.Context, name string, args ...string) (
 		"serve", "--listen", "tcp://127.0.0.1:0", "--handler", "upper",
 		"--control", c.path, "--log-format", "json",
 	}, args...)...)
-	s, err := b.launch(name, command)
+	s, err := b.launch(name, command, syscall.SIGKILL)
 	if err != nil {
 		return nil, err
 	}
-	s.control = c
-	ctx, cancel := context.WithTimeout(ctx, startTimeout)
-	defer cancel()
-	for {
+	s.control, s.end = c, syscall.SIGQUIT
+	err = s.poll(ctx, func(ctx context.Context) (bool, error) {
 		st, err := c.status(ctx)
-		if err == nil && st.State == "running" && len(st.Listeners) == 1 {
-			s.address = strings.TrimPrefix(st.Listeners[0].Address, "tcp://")
-			return s, nil
+		if err != nil || st.State != "running" || len(st.Listeners) != 1 {
+			return false, err
 		}
-		select {
-		case <-time.After(5 * time.Millisecond):
-		case <-s.done:
-			return nil, fmt.Errorf("start %s: it has left\n%s", name, s.tail())
-		case <-ctx.Done():
-			s.stop()
-			return nil, fmt.Errorf("start %s: %w; status %+v\n%s", name, errors.Join(ctx.Err(), err), st, s.tail())
-		}
+		s.address = strings.TrimPrefix(st.Listeners[0].Address, "tcp://")
+		return true, nil
+	})
+	if err != nil {
+		s.stop()
+		return nil, fmt.Errorf("start %s: %w", name, err)
 	}
+	return s, nil
 }
 
-// stop ends the server, workers and all, and waits until it is gone.
+// stop ends the server, with all that it started, and waits until it is gone.
 func (s *server) stop() {
 	if s.control != nil {
 		s.control.close()
-		_ = s.cmd.Process.Signal(syscall.SIGQUIT)
-		select {
-		case <-s.done:
-			return
-		case <-time.After(stopTimeout):
-		}
 	}
-	_ = s.cmd.Process.Kill() // an error means that it is gone
+	_ = s.cmd.Process.Signal(s.end) // an error means that it is gone
+	select {
+	case <-s.done:
+		return
+	case <-time.After(stopTimeout):
+	}
+	_ = s.cmd.Process.Kill()
 	<-s.done
 }
 

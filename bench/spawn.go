@@ -18,8 +18,8 @@ const (
 
 // spawn measures how long a worker takes from the master's decision to spawn
 // it until its Ready, by the master's own clock, one worker at a time. The
-// control, start for start, is a plain Go process of package net until it says
-// that it listens.
+// controls, start for start, are a plain Go process of package net until it says
+// that it listens, and the whole life of an empty one.
 func (b *bench) spawn(ctx context.Context) error {
 	n := spawns
 	if b.quick {
@@ -30,16 +30,21 @@ func (b *bench) spawn(ctx context.Context) error {
 		return err
 	}
 	defer s.stop()
-	plain := make([]time.Duration, 0, n)
+	plain, empty := make([]time.Duration, 0, n), make([]time.Duration, 0, n)
 	for range n {
 		if err := recycleOne(ctx, s.control); err != nil {
 			return fmt.Errorf("%w\n%s", err, s.tail())
 		}
-		d, err := startPlain(b.netupper)
+		d, err := startPlain(b.programs[netProgram])
 		if err != nil {
 			return err
 		}
 		plain = append(plain, d)
+		began := time.Now()
+		if err := exec.Command(b.programs[emptyProgram]).Run(); err != nil {
+			return err
+		}
+		empty = append(empty, time.Since(began))
 	}
 	ready, err := readyTimes(s.log)
 	if err != nil {
@@ -50,6 +55,7 @@ func (b *bench) spawn(ctx context.Context) error {
 	}
 	t := b.suite("spawn", "one process at a time, from spawn to ready", "process", mP50ms)
 	t.Rows = []row{
+		{Name: emptyGoName, Times: inMillis(empty)},
 		{Name: plainName, Times: inMillis(plain)},
 		{Name: spawnName, Ours: true, Times: inMillis(ready[1:])}, // the first was the boot
 	}

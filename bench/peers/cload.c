@@ -6,9 +6,9 @@
  *
  *   cload HOST PORT SOURCE persistent|connect CONNECTIONS BYTES WARMUP WINDOW_NS LIMIT
  *
- * Prints {"ready":true} after WARMUP exchanges, reads a line, runs the window,
- * prints a report, and ends with its standard input. An exchange that fails is
- * {"error":"..."}. Build: cc -O2.
+ * Prints {"ready":true} after WARMUP exchanges, reads a line, runs the window on the
+ * same connections, prints a report, and ends with its standard input. An exchange
+ * that fails is {"error":"..."}. Build: cc -O2.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -162,11 +162,6 @@ static void run(int64_t window, long most)
 		for (int i = 0; i < n; i++)
 			event(events[i].data.ptr);
 	}
-	for (int i = 0; i < connections; i++)
-		if (conns[i].fd >= 0) {
-			close(conns[i].fd);
-			conns[i].fd = -1;
-		}
 }
 
 static int64_t used(void)

@@ -5,11 +5,11 @@
 // over the same protocol:
 //
 //	parent                      load process
-//	  │── job ─────────────────────►│ warms the server up
+//	  │── job ─────────────────────►│ Connect: warms the server up; Hold: connects
 //	  │◄───────────────────── ready │
 //	  │ reads the server's CPU      │
-//	  │── go ──────────────────────►│ connects; exchanges until the window
-//	  │◄──────────────────── report │ ends, and until every reply is in
+//	  │── go ──────────────────────►│ exchanges until the window ends, and until
+//	  │◄──────────────────── report │ every reply is in
 //	  │ reads the server's CPU      │
 //	  │── EOF ─────────────────────►│ exits
 //
@@ -17,8 +17,12 @@
 // in C has its job as arguments. The program calls Main first, which does not
 // return in the load process.
 //
-// The client is closed: each connection sends its next line when it has the
-// last reply. It measures what a server costs and how fast these clients were
+// Persistent connections are warmed up within the run and stay: the load process
+// itself reads the server's CPU time when the window begins and when it ends. The
+// client in C keeps its connections from the warm-up to the window, too.
+//
+// Without a rate the client is closed: each connection sends its next line when it has
+// the last reply. That measures what a server costs and how fast these clients were
 // served, not how a server behaves when more comes in than goes out.
 //
 // A wrong, short, long or missing reply, and a refused or reset connection,

@@ -3,7 +3,10 @@ package load
 import (
 	"bufio"
 	"bytes"
+	"io"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -95,7 +98,7 @@ func TestEveryExchangeIsCounted(t *testing.T) {
 		source      string
 		connections int64
 	}{
-		{Persistent, "", 4 + 4},
+		{Persistent, "", 4},
 		{Connect, "127.0.0.9", 208},
 	} {
 		for name, control := range clients(t) {
@@ -110,7 +113,8 @@ func TestEveryExchangeIsCounted(t *testing.T) {
 				if r.Exchanges != j.Limit {
 					t.Errorf("%d exchanges, want %d", r.Exchanges, j.Limit)
 				}
-				if got := lines.Load(); got != int64(j.Limit+j.Warmup) {
+				// A persistent connection is warmed up for a time, not for a number of lines.
+				if got := lines.Load(); got < int64(j.Limit+j.Warmup) || c.kind == Connect && got != int64(j.Limit+j.Warmup) {
 					t.Errorf("the server had %d lines, want %d", got, j.Limit+j.Warmup)
 				}
 				if got := connections.Load(); got != c.connections {
@@ -120,6 +124,55 @@ func TestEveryExchangeIsCounted(t *testing.T) {
 					t.Errorf("the report is %+v", r)
 				}
 			})
+		}
+	}
+}
+
+func TestHeldConnectionsHaveOneExchangeEachAndStay(t *testing.T) {
+	address, connections, lines := server(t, bytes.ToUpper)
+	j := job(Hold, address)
+	j.Connections = 50
+	p, err := Start(j)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if connections.Load() != 50 || lines.Load() != 50 {
+		t.Errorf("%d connections and %d lines, want 50 of each", connections.Load(), lines.Load())
+	}
+	if err := p.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestLinesInAPipelineAreCountedOneByOne(t *testing.T) {
+	address, _, lines := server(t, bytes.ToUpper)
+	j := job(Persistent, address)
+	j.Pipeline = 16
+	r, err := do(t, j)
+	if err != nil || r.Exchanges != j.Limit || lines.Load() < int64(j.Limit) {
+		t.Errorf("%+v, %v; the server had %d lines", r, err, lines.Load())
+	}
+}
+
+func TestARateIsKept(t *testing.T) {
+	address, _, _ := server(t, bytes.ToUpper)
+	j := job(Persistent, address)
+	j.Rate, j.Window, j.Limit = 1000, 50*time.Millisecond, 1<<20
+	r, err := do(t, j)
+	if err != nil || r.Exchanges+r.Unsent != 50 {
+		t.Errorf("%+v, %v; want 50 exchanges", r, err)
+	}
+}
+
+func TestTheBodyOfAnHTTPAnswerIsChecked(t *testing.T) {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "as it is") }))
+	defer s.Close()
+	for body, want := range map[string]string{"as it is": "", "as it was": "exchanges failed"} {
+		j := job(Persistent, s.Listener.Addr().String())
+		j.Bytes, j.Path, j.Body = 0, "/", body
+		r, err := do(t, j)
+		if want == "" && (err != nil || r.Exchanges != j.Limit) || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%q: %+v, %v; want %q", body, r, err, want)
 		}
 	}
 }

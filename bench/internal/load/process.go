@@ -54,35 +54,92 @@ func serve(r io.Reader, w io.Writer) error {
 	return nil
 }
 
-// work warms the server up, waits for the word, and runs the window.
+// work gets ready, waits for the word, and runs the window.
 func (j *Job) work(in *json.Decoder, out *json.Encoder) error {
 	o, err := j.options()
 	if err != nil {
 		return err
 	}
-	if j.Warmup > 0 {
-		o.Duration, o.Requests = maxWindow, uint64(j.Warmup)
-		if _, err := run(o); err != nil {
+	if j.Kind == Hold {
+		return j.hold(o, in, out)
+	}
+	if j.Kind == Persistent {
+		o.Warmup = warmupTime + time.Duration(j.Connections)*connectTime
+	}
+	if j.Kind == Connect && j.Warmup > 0 {
+		warm := o
+		warm.Duration, warm.Requests = maxWindow, uint64(j.Warmup)
+		if _, err := run(warm); err != nil {
 			return fmt.Errorf("warm up: %w", err)
 		}
 	}
-	if err := out.Encode(answer{Ready: true}); err != nil {
+	if err := ready(in, out); err != nil {
 		return err
 	}
-	var word string
-	if err := in.Decode(&word); err != nil {
-		return fmt.Errorf("wait for the word: %w", err)
-	}
 	before := ownCPU()
-	o.Duration, o.Requests = j.Window, uint64(j.Limit)
 	r, err := run(o)
 	if err != nil {
 		return err
 	}
-	return out.Encode(answer{Report: &Report{
-		Exchanges: int(r.Requests), Elapsed: duration(r.ElapsedS),
+	report := Report{
+		Exchanges: int(r.Requests), Elapsed: duration(r.ElapsedS), Unsent: int(r.Generator.Unsent),
 		P50: duration(r.Uncorrected.P50S), P99: duration(r.Uncorrected.P99S), CPU: ownCPU() - before,
-	}})
+	}
+	if j.Rate > 0 {
+		report.P50, report.P99 = duration(r.Corrected.P50S), duration(r.Corrected.P99S)
+	}
+	if j.Kind == Persistent && r.Server != nil {
+		report.Server = duration(r.Server.CPUS)
+	}
+	return out.Encode(answer{Report: &report})
+}
+
+// hold is ready when each connection has had its exchange, and keeps all of them until
+// the parent closes the input. There is no window.
+func (j *Job) hold(o load.Options, in *json.Decoder, out *json.Encoder) error {
+	o.Requests = 0
+	running, err := load.Start(context.Background(), o)
+	if err != nil {
+		return err
+	}
+	defer running.Wait()
+	defer running.Stop()
+	if err := j.standing(running); err != nil {
+		return err
+	}
+	return ready(in, out)
+}
+
+// standing waits until each connection has had its exchange.
+func (j *Job) standing(running *load.Run) error {
+	ticker := time.NewTicker(5 * time.Millisecond)
+	defer ticker.Stop()
+	for deadline := time.Now().Add(time.Minute); ; {
+		now := running.Progress()
+		switch {
+		case now.Errors > 0:
+			running.Stop()
+			return fmt.Errorf("%d connections failed: %s", now.Errors, running.Wait().Examples[0])
+		case now.Requests >= uint64(j.Connections):
+			return nil
+		case time.Now().After(deadline):
+			return fmt.Errorf("%d of %d connections stand after a minute", now.Requests, j.Connections)
+		}
+		<-ticker.C
+	}
+}
+
+// ready says so and waits for the word, which for Hold never comes: the end of the
+// input is as good.
+func ready(in *json.Decoder, out *json.Encoder) error {
+	if err := out.Encode(answer{Ready: true}); err != nil {
+		return err
+	}
+	var word string
+	if err := in.Decode(&word); err != nil && !errors.Is(err, io.EOF) {
+		return fmt.Errorf("wait for the word: %w", err)
+	}
+	return nil
 }
 
 // run runs exchanges. One that fails makes all of it an error.
@@ -108,7 +165,7 @@ func ownCPU() time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// Process is a load process that is warm and waits for its word.
+// Process is a load process that is ready and waits for its word.
 type Process struct {
 	cmd    *exec.Cmd
 	in     io.WriteCloser
@@ -116,7 +173,7 @@ type Process struct {
 	stderr *capped
 }
 
-// Start starts a load process and returns once it is warm. The caller must
+// Start starts a load process and returns once it is ready. The caller must
 // Close it. It must be called from the thread that outlives the process: the
 // child dies with it.
 func Start(job Job) (*Process, error) {
