@@ -28,12 +28,14 @@ const (
 	profileHertz   = 1997 // no multiple of a timer's frequency
 )
 
-// profiles are the modes that can be profiled: how the server is started, and
-// its load.
-var profiles = map[string]struct {
+// profiled is how a server is started to be profiled, and its load.
+type profiled struct {
 	scheme      string
 	serve, load string
-}{
+}
+
+// profiles are the modes that can be profiled.
+var profiles = map[string]profiled{
 	"threading":  {"tcp", "--mode threading", "-c 64 --expect upper"},
 	"event":      {"tcp", "--mode event", "-c 64 --expect upper"},
 	"sequential": {"tcp", "--mode sequential", "-c 8 --expect upper --churn --source " + manySources},
@@ -46,14 +48,14 @@ const manySources = "127.0.0.2,127.0.0.3,127.0.0.4,127.0.0.5,127.0.0.6,127.0.0.7
 
 // profile loads a server of one mode, samples where its processes run and where
 // they are blocked, prints the tops, and leaves the files in a directory.
-func (b *bench) profile(ctx context.Context, out io.Writer) (err error) {
+func (b *bench) profile(ctx context.Context, out io.Writer) error {
 	p, ok := profiles[b.profileMode]
 	if !ok {
 		return fmt.Errorf("no profile of %q; there are %s", b.profileMode, strings.Join(slices.Sorted(maps.Keys(profiles)), ", "))
 	}
-	perf, err := exec.LookPath("perf")
-	if err != nil {
-		return errors.New("profiles need perf (package linux-perf)")
+	perf, errPerf := exec.LookPath("perf")
+	if errPerf != nil && b.profileMode == "forking" {
+		return errors.New("a profile of mode forking needs perf (package linux-perf): its processes are too short for Go's profiler")
 	}
 	if b.profileLoad != "" {
 		p.load = b.profileLoad
@@ -73,13 +75,33 @@ func (b *bench) profile(ctx context.Context, out io.Writer) (err error) {
 			return err
 		}
 	}
+	if errPerf != nil {
+		return b.profileByGo(ctx, out, dir, p)
+	}
 	s, err := b.startPrefork(ctx, b.profileMode, strings.Fields(p.serve)...)
 	if err != nil {
 		return err
 	}
 	defer s.stop()
+	r := recorder{perf: perf, dir: dir}
+	if r.server, err = cpu.Members(s.pid); err != nil {
+		return err
+	}
+	if err := b.underLoad(ctx, out, dir, p, s.address, profileLoad, r.record); err != nil {
+		return err
+	}
+	if err := r.report(ctx, out); err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "\nFiles: %s\ncpu.folded is for flame graphs; cpu.data and blocked.data are for perf report, which finds the program as %s\n", dir, b.prefork)
+	return nil
+}
 
-	args := append([]string{"load", p.scheme + "://" + s.address, "-d", profileLoad.String()}, strings.Fields(p.load)...)
+// underLoad runs what records while prefork load runs for a time.
+func (b *bench) underLoad(ctx context.Context, out io.Writer, dir string, p profiled, address string, window time.Duration,
+	record func(context.Context) error,
+) error {
+	args := append([]string{"load", p.scheme + "://" + address, "-d", window.String()}, strings.Fields(p.load)...)
 	client := exec.CommandContext(ctx, b.prefork, args...)
 	client.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	var report bytes.Buffer
@@ -87,36 +109,60 @@ func (b *bench) profile(ctx context.Context, out io.Writer) (err error) {
 	if err := client.Start(); err != nil {
 		return err
 	}
-	defer func() {
-		if client.ProcessState == nil {
-			_ = client.Process.Kill()
-			_ = client.Wait() // killed
-		}
-	}()
 	select {
 	case <-time.After(profileWarmup):
-	case <-ctx.Done():
-		return ctx.Err()
+	case <-ctx.Done(): // which also ends the client
 	}
-	r := recorder{perf: perf, dir: dir}
-	if r.server, err = cpu.Members(s.pid); err != nil {
-		return err
+	err := ctx.Err()
+	if err == nil {
+		err = record(ctx)
 	}
-	if err := r.record(ctx); err != nil {
+	if err != nil {
+		_ = client.Process.Kill() // an error means that it has ended
+	}
+	if err := errors.Join(err, client.Wait()); err != nil {
 		return fmt.Errorf("%w\n%s", err, report.Bytes())
-	}
-	if err := client.Wait(); err != nil {
-		return fmt.Errorf("load: %w\n%s", err, report.Bytes())
-	}
-	if err := os.WriteFile(filepath.Join(dir, "load.txt"), report.Bytes(), 0o644); err != nil {
-		return err
 	}
 	summary, _, _ := strings.Cut(report.String(), "\nLATENCY")
 	fmt.Fprintf(out, "prefork serve %s; prefork %s\n\n%s\n", p.serve, strings.Join(args, " "), summary)
-	if err := r.report(ctx, out); err != nil {
+	return os.WriteFile(filepath.Join(dir, "load.txt"), report.Bytes(), 0o644)
+}
+
+// profileByGo lets Go's runtime sample the workers: their own time and that of
+// their system calls, without the kernel's stacks.
+func (b *bench) profileByGo(ctx context.Context, out io.Writer, dir string, p profiled) error {
+	fmt.Fprintln(out, "There is no perf on this machine, so Go's profiler samples the workers, and nothing shows where they wait.")
+	program := filepath.Join(dir, "profile")
+	if err := tool(ctx, "..", "go", "build", "-o", program, "./examples/profile"); err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "\nFiles: %s \ncpu.folded is for flame graphs; cpu.data and blocked.data are for perf report, which finds the program as %s\n", dir, b.prefork)
+	s, err := b.startPeer("profile", []string{program, "-listen", "tcp://127.0.0.1:0", b.profileMode, dir})
+	if err != nil {
+		return err
+	}
+	defer s.stop()
+	if err := b.underLoad(ctx, out, dir, p, s.address, profileCPU, func(context.Context) error { return nil }); err != nil {
+		return err
+	}
+	// The workers write their profiles when they end.
+	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		return err
+	}
+	select {
+	case <-s.done:
+	case <-time.After(stopTimeout):
+		return fmt.Errorf("the server does not end\n%s", s.tail())
+	}
+	files, err := filepath.Glob(filepath.Join(dir, "cpu-*.pprof"))
+	if err != nil || len(files) == 0 {
+		return fmt.Errorf("no profile in %s: %w\n%s", dir, err, s.tail())
+	}
+	command := exec.CommandContext(ctx, "go", append([]string{"tool", "pprof", "-top", "-nodecount", strconv.Itoa(topRows), program}, files...)...)
+	command.Stdout, command.Stderr = out, out
+	if err := command.Run(); err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "\nFiles: %s\n", dir)
 	return nil
 }
 

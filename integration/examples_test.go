@@ -2,12 +2,16 @@ package integration
 
 import (
 	"bufio"
+	"bytes"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"os"
 	"os/exec"
+	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -94,6 +98,26 @@ func TestExampleEcho(t *testing.T) {
 	}
 	_ = client.Close()
 	drain(t, s)
+}
+
+// A profile is a gzip file that is written when its worker ends.
+func TestExampleProfileWritesOneOfEachWorker(t *testing.T) {
+	dir, address := t.TempDir(), freePort(t)
+	s := StartCommand(t, "", exec.Command(Program(t, "prefork/examples/profile"), "-listen", "tcp://"+address, "threading", dir))
+	waitServing(t, s, "tcp", address)
+	if answer, err := Asks("tcp", address, "hello"); answer != "HELLO" {
+		t.Errorf("%q, %v", answer, err)
+	}
+	drain(t, s)
+	files, err := filepath.Glob(filepath.Join(dir, "cpu-*.pprof"))
+	if err != nil || len(files) != runtime.NumCPU() {
+		t.Errorf("files %v, %v", files, err)
+	}
+	for _, file := range files {
+		if data, err := os.ReadFile(file); err != nil || !bytes.HasPrefix(data, []byte("\x1f\x8b")) {
+			t.Errorf("%s is no profile: %q, %v", file, data, err)
+		}
+	}
 }
 
 func TestExampleUpper(t *testing.T) {
