@@ -25,12 +25,15 @@ type Histogram struct {
 }
 
 // Observe counts one duration; a negative one counts as 0.
-func (h *Histogram) Observe(d time.Duration) {
+func (h *Histogram) Observe(d time.Duration) { h.ObserveN(d, 1) }
+
+// ObserveN counts n equal durations.
+func (h *Histogram) ObserveN(d time.Duration, n int) {
 	d = max(d, 0)
 	// The bucket is the bit length of d in units: 0 for 0, 1 for 1, 2 for 2 and 3.
 	i := bits.Len64(uint64(d / bucketUnit))
-	h.Counts[min(i, Buckets-1)].Add(1)
-	h.SumNS.Add(uint64(d))
+	h.Counts[min(i, Buckets-1)].Add(uint64(n))
+	h.SumNS.Add(uint64(d) * uint64(n))
 }
 
 // Count returns how many durations have been counted.

@@ -173,7 +173,7 @@ func (l *loop) endsTurn(ln *listener, now int64) bool {
 
 // startConn calls verify_request and process_request.
 func (l *loop) startConn(ln *listener, fd int, remote syscall.Sockaddr, now int64) {
-	c, err := newConn(fd, ln.info, remote, l.table, now)
+	c, err := l.newConn(fd, ln.info, remote, now)
 	if err != nil {
 		l.slot.Rejected.Add(1)
 		l.logClientFailure("connection rejected", err, zap.String("listener", ln.info.name))
@@ -183,6 +183,10 @@ func (l *loop) startConn(ln *listener, fd int, remote syscall.Sockaddr, now int6
 	if !l.verify(c) {
 		l.slot.Rejected.Add(1)
 		l.lastTaken = l.handlesOneRequest()
+		if l.events != nil {
+			l.events.reject(c)
+			return
+		}
 		go l.reject(c)
 		return
 	}
@@ -195,6 +199,13 @@ func (l *loop) startConn(ln *listener, fd int, remote syscall.Sockaddr, now int6
 	if l.service != nil {
 		l.service.end()
 	}
+}
+
+func (l *loop) newConn(fd int, from *listenerInfo, remote syscall.Sockaddr, now int64) (*Conn, error) {
+	if l.events != nil {
+		return l.events.add(fd, from, remote, now)
+	}
+	return newConn(fd, from, remote, l.table, now)
 }
 
 // reject closes a connection that verify_request refused. The loop must not wait

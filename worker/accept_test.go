@@ -91,7 +91,9 @@ func runLoop(t *testing.T, prepare func(*fullPoller), listeners int) *watchedLoo
 	over := make(chan struct{})
 	go func() {
 		defer close(over)
-		b.ended <- b.run()
+		err := b.run()
+		b.close()
+		b.ended <- err
 	}()
 	t.Cleanup(func() {
 		b.inbox.post(&ipc.Stop{})

@@ -79,6 +79,9 @@ func (c *Conn) hadIdleTimeout() bool {
 	if c.table.cfg.IdleTimeout <= 0 {
 		return false
 	}
+	if c.stream == nil {
+		return c.event.idled
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.idle == idleTooLong

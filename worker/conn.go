@@ -28,7 +28,8 @@ import (
 // Config.DrainIdle, as if the client had closed. A Service's connections are
 // exempt until it calls SetDrainIdle.
 type Conn struct {
-	file       *os.File // non-blocking: on Go's netpoller
+	*stream               // nil in mode Event
+	event      eventState // only in mode Event
 	listener   *listenerInfo
 	remote     syscall.Sockaddr
 	table      *connTable
@@ -47,20 +48,24 @@ type Conn struct {
 	wasCut    atomic.Bool // the worker has closed it while its handler ran
 	counted   atomic.Bool // as handled or failed
 
-	state any // of SetState
-
 	activity
-	deadlines
 
 	// Guarded by table.mu.
 	next, prev            *Conn
 	countedIn, countedOut uint64 // the bytes that are in the slot's counters
 }
 
+// stream is what a connection has outside of mode Event.
+type stream struct {
+	file *os.File // non-blocking: on Go's netpoller
+	deadlines
+	waits
+}
+
 // newConn takes ownership of fd, a non-blocking connected socket. Its system calls
 // are those of os.NewFile: fcntl and epoll_ctl. On error fd is closed.
 func newConn(fd int, from *listenerInfo, remote syscall.Sockaddr, t *connTable, now int64) (*Conn, error) {
-	c := &Conn{file: os.NewFile(uintptr(fd), from.network), listener: from, remote: remote, table: t, acceptedAt: now}
+	c := &Conn{stream: &stream{file: os.NewFile(uintptr(fd), from.network)}, listener: from, remote: remote, table: t, acceptedAt: now}
 	c.drainIdle.Store(int64(t.cfg.DrainIdle))
 	// If the netpoller does not take the descriptor (ENOSPC from epoll_ctl),
 	// os.NewFile returns no error, but the file has no deadlines.
@@ -124,6 +129,9 @@ func (c *Conn) LocalAddr() net.Addr {
 
 // Read reads what has arrived, and waits if nothing has.
 func (c *Conn) Read(b []byte) (int, error) {
+	if c.stream == nil {
+		return 0, c.opError("read", errInEvent)
+	}
 	for {
 		if err := c.beforeRead(); err != nil {
 			return 0, err
@@ -143,8 +151,12 @@ func (c *Conn) Read(b []byte) (int, error) {
 // writePiece is how many bytes of a write Config.WriteTimeout is for.
 const writePiece = 256 << 10
 
-// Write writes all of b, waiting while the client does not read.
+// Write writes all of b, waiting while the client does not read. In mode Event it does
+// not wait.
 func (c *Conn) Write(b []byte) (n int, err error) {
+	if c.stream == nil {
+		return c.table.events.write(c, b)
+	}
 	defer func() { c.sent(n) }()
 	for {
 		if err := c.beforeWrite(); err != nil {
@@ -162,8 +174,12 @@ func (c *Conn) Write(b []byte) (n int, err error) {
 	}
 }
 
-// Close closes the connection. Reads and writes that wait return net.ErrClosed.
+// Close closes the connection. Reads and writes that wait return net.ErrClosed. In mode
+// Event what was written is sent first.
 func (c *Conn) Close() error {
+	if c.stream == nil {
+		return c.table.events.closeByHandler(c)
+	}
 	if c.closed.Swap(true) {
 		return c.opError("close", net.ErrClosed)
 	}
@@ -181,6 +197,14 @@ func (c *Conn) Close() error {
 
 // CloseWrite ends our side of the stream: the client reads EOF.
 func (c *Conn) CloseWrite() error {
+	if c.stream == nil {
+		return c.table.events.closeWrite(c)
+	}
+	return c.endWrite()
+}
+
+// endWrite is CloseWrite without what mode Event has to send.
+func (c *Conn) endWrite() error {
 	return c.control("close", func(fd int) error {
 		return os.NewSyscallError("shutdown", unix.Shutdown(fd, unix.SHUT_WR))
 	})
@@ -209,8 +233,12 @@ func (c *Conn) SetNoDelay(on bool) error {
 }
 
 // SyscallConn gives access to the descriptor, with the connection's deadlines and
-// timeouts. Its bytes are not counted.
+// timeouts. Its bytes are not counted. In mode Event it has only Control, whose function
+// must not call methods of c.
 func (c *Conn) SyscallConn() (syscall.RawConn, error) {
+	if c.stream == nil {
+		return eventRawConn{c}, nil
+	}
 	raw, err := c.file.SyscallConn()
 	if err != nil {
 		return nil, c.opError("raw-control", err)
@@ -220,11 +248,8 @@ func (c *Conn) SyscallConn() (syscall.RawConn, error) {
 
 // control calls f with the descriptor, and does not wait for reads and writes.
 func (c *Conn) control(op string, f func(fd int) error) error {
-	raw, err := c.file.SyscallConn()
 	var ferr error
-	if err == nil {
-		err = raw.Control(func(fd uintptr) { ferr = f(int(fd)) })
-	}
+	err := c.withDescriptor(func(fd int) { ferr = f(fd) })
 	if err == nil {
 		err = ferr
 	}
@@ -232,6 +257,18 @@ func (c *Conn) control(op string, f func(fd int) error) error {
 		return c.opError(op, err)
 	}
 	return nil
+}
+
+// withDescriptor calls f with the descriptor, unless that is closed.
+func (c *Conn) withDescriptor(f func(fd int)) error {
+	if c.stream == nil {
+		return c.table.events.withDescriptor(c, f)
+	}
+	raw, err := c.file.SyscallConn()
+	if err != nil {
+		return err
+	}
+	return raw.Control(func(fd uintptr) { f(int(fd)) })
 }
 
 // opError turns err into the error that package net returns.

@@ -7,12 +7,16 @@ import (
 	"prefork/ipc"
 )
 
-// activity has times of a connection in ipc.Now's time. The first three are
-// recorded only while connTable.trackActivity is on.
-type activity struct {
-	lastByteAt   atomic.Int64  // of the last byte in either direction
+// waits has the times at which a handler waits, in ipc.Now's time. Outside of mode Event
+// they and lastByteAt are recorded only while connTable.trackActivity is on.
+type waits struct {
 	readingSince atomic.Int64  // when the handler called Read, after it had read bytes
 	bytesAtWait  atomic.Uint64 // bytesIn at that time
+}
+
+// activity has times of a connection in ipc.Now's time.
+type activity struct {
+	lastByteAt atomic.Int64 // of the last byte in either direction
 
 	// The time of an answer is that from the first bytes that are read after the
 	// last answer to the end of the next write. Requests that come together, and
@@ -58,7 +62,11 @@ func (c *Conn) sent(n int) {
 
 // idleSince returns the time of the last activity, or from if that is later.
 func (c *Conn) idleSince(from int64) int64 {
-	return max(from, c.lastByteAt.Load(), c.readingSince.Load())
+	since := max(from, c.lastByteAt.Load())
+	if c.stream != nil {
+		since = max(since, c.readingSince.Load())
+	}
+	return since
 }
 
 // SetDrainIdle sets how long the client may be silent during a drain before

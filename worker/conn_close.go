@@ -24,7 +24,7 @@ func (w *worker) shutdown(c *Conn, failed bool) (linger bool) {
 	if c.closed.Load() {
 		return false
 	}
-	if !c.readEnded.Load() && c.CloseWrite() == nil && w.shouldLinger(c, failed) {
+	if !c.readEnded.Load() && c.endWrite() == nil && w.shouldLinger(c, failed) {
 		if w.table.lingering.Add(1) <= maxLingering {
 			return true
 		}

@@ -19,6 +19,9 @@ var copyBuffers = sync.Pool{New: func() any { return new([copyBuffer]byte) }}
 // WriteTo copies until EOF, for io.Copy from the connection. It holds no buffer
 // while it waits, so idle connections cost no memory.
 func (c *Conn) WriteTo(w io.Writer) (total int64, err error) {
+	if c.stream == nil {
+		return 0, c.opError("read", errInEvent)
+	}
 	raw, err := c.file.SyscallConn()
 	if err != nil {
 		return 0, c.opError("read", err)
@@ -117,6 +120,9 @@ func ignoreEINTR(f func() (int, error)) (n int, err error) {
 // file, also in an io.LimitedReader, is sent with sendfile(2). Config.WriteTimeout
 // limits each piece, not the whole.
 func (c *Conn) ReadFrom(r io.Reader) (int64, error) {
+	if c.stream == nil {
+		return 0, c.opError("write", errInEvent)
+	}
 	n, handled, err := c.sendFile(r)
 	if handled || err != nil {
 		return n, err

@@ -90,6 +90,9 @@ func (c *Conn) SetDeadline(t time.Time) error {
 
 // SetReadDeadline sets the deadline of Read; zero is none.
 func (c *Conn) SetReadDeadline(t time.Time) error {
+	if c.stream == nil {
+		return c.opError("set", errInEvent)
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.readDeadline = t
@@ -98,6 +101,9 @@ func (c *Conn) SetReadDeadline(t time.Time) error {
 
 // SetWriteDeadline sets the deadline of Write; zero is none.
 func (c *Conn) SetWriteDeadline(t time.Time) error {
+	if c.stream == nil {
+		return c.opError("set", errInEvent)
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.writeDeadline = t
@@ -207,15 +213,11 @@ func (c *Conn) clearIdle() {
 // tryRead reads without waiting, also after the deadline. The error is unix.EAGAIN
 // if there is nothing to read.
 func (c *Conn) tryRead(b []byte) (int, error) {
-	raw, err := c.file.SyscallConn()
-	if err != nil {
-		return 0, err
-	}
 	n := 0
 	var rerr error
-	err = raw.Control(func(fd uintptr) {
+	err := c.withDescriptor(func(fd int) {
 		n, rerr = ignoreEINTR(func() (int, error) {
-			n, _, err := unix.Recvfrom(int(fd), b, unix.MSG_DONTWAIT)
+			n, _, err := unix.Recvfrom(fd, b, unix.MSG_DONTWAIT)
 			return n, err
 		})
 	})

@@ -16,6 +16,7 @@ type connTable struct {
 	wake     *wakeup
 	draining chan struct{} // closed when the final drain begins
 	access   *accessLog    // nil if there is none; set before the loop starts
+	events   *events       // nil outside of mode Event; set before the loop starts
 
 	trackActivity  atomic.Bool  // connections record lastByteAt and readingSince
 	drainStartedAt atomic.Int64 // in ipc.Now's time; 0 before the final drain
@@ -143,6 +144,10 @@ func (t *connTable) checkIdle(c *Conn, now int64) idleReason {
 // sweep counts the bytes of every connection, interrupts those that are idle, and
 // closes those that have exceeded Config.HandlerTimeout.
 func (t *connTable) sweep(now int64) {
+	if t.events != nil {
+		t.events.sweep(now)
+		return
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for c := t.first; c != nil; c = c.next {
@@ -169,8 +174,26 @@ func (t *connTable) slowest() (slowest *Conn, since int64) {
 	return slowest, since
 }
 
+// each calls f for every connection.
+func (t *connTable) each(f func(c *Conn)) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for c := t.first; c != nil; c = c.next {
+		f(c)
+	}
+}
+
+// all returns every connection.
+func (t *connTable) all() (conns []*Conn) {
+	t.each(func(c *Conn) { conns = append(conns, c) })
+	return conns
+}
+
 // cutAll cuts every connection and returns how many were open.
 func (t *connTable) cutAll() int {
+	if t.events != nil {
+		return t.events.cutAll()
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	n := 0

@@ -54,7 +54,9 @@ type loop struct {
 	*worker
 	poller    poll.Poller
 	listeners []*listener
+	events    *events // nil outside of mode Event
 	ready     []int
+	orders    []any         // of the inbox, not carried out yet
 	polled    []unix.PollFd // scratch of connectionWaits
 	gate      gate
 	lag       int64 // the longest delay since the last report, in ns
@@ -91,21 +93,29 @@ func newLoop(w *worker, listeners []*listener) (*loop, error) {
 		_ = p.Close()
 		return nil, err
 	}
-	return &loop{
+	now := ipc.Now()
+	l := &loop{
 		worker:      w,
 		poller:      p,
 		listeners:   listeners,
 		gate:        gate{slot: w.slot, board: w.board, self: w.index},
 		serviceRuns: w.service != nil,
-	}, nil
+		nextActions: now + int64(w.cfg.PollInterval),
+		nextReport:  now + int64(reportInterval),
+	}
+	if w.cfg.Mode == Event {
+		l.events = newEvents(w, p)
+	}
+	return l, nil
 }
 
-// run is serve_forever. It returns when the worker has drained or was stopped.
+// run is serve_forever. It returns when the worker has drained or was stopped. In mode
+// Event it may be called again, on another goroutine, after a handler has ended its own.
 func (l *loop) run() error {
-	defer l.close()
 	now := ipc.Now()
-	l.nextActions = now + int64(l.cfg.PollInterval)
-	l.nextReport = now + int64(reportInterval)
+	if l.events != nil {
+		l.events.begin()
+	}
 	for {
 		l.beat(now)
 		l.tick(now)
@@ -118,21 +128,46 @@ func (l *loop) run() error {
 		}
 		l.arm(now)
 		due := l.due(now)
-		l.lag = max(l.lag, ipc.Now()-now)
-		ready, err := l.poller.Wait(l.ready[:0], time.Duration(max(due-ipc.Now(), 0)))
-		if err != nil {
+		end := ipc.Now()
+		l.lag = max(l.lag, end-now)
+		var err error
+		if now, err = l.wait(end, due); err != nil {
 			return failure(err)
+		}
+	}
+}
+
+// wait waits until due, and serves what becomes ready. It returns when it has done
+// something else than to serve connections in mode Event.
+func (l *loop) wait(now, due int64) (int64, error) {
+	for {
+		ready, err := l.poller.Wait(l.ready[:0], time.Duration(max(due-now, 0)))
+		if err != nil {
+			return now, err
 		}
 		l.ready = ready
 		now = ipc.Now()
 		l.lag = max(l.lag, now-due)
 		l.noteFreeze(now, now-due)
-		for _, fd := range ready {
-			if fd == l.inbox.wake.fd {
-				l.inbox.wake.clear()
-			} else {
-				l.take(fd, now)
-			}
+		if l.events == nil {
+			l.takeReady(ready, now)
+			return now, nil
+		}
+		others := l.events.serve(ready, now)
+		l.takeReady(others, now)
+		if now = l.events.observe(); len(others) > 0 || now >= due {
+			return now, nil
+		}
+	}
+}
+
+// takeReady handles the descriptors that are no connections.
+func (l *loop) takeReady(ready []int, now int64) {
+	for _, fd := range ready {
+		if fd == l.inbox.wake.fd {
+			l.inbox.wake.clear()
+		} else {
+			l.take(fd, now)
 		}
 	}
 }
@@ -169,6 +204,9 @@ func (l *loop) tick(now int64) {
 	if now < l.nextTick {
 		return
 	}
+	if l.events != nil {
+		l.events.tick(now)
+	}
 	l.table.staying(now)     // publishes it
 	l.gate.refreshPeers(now) // tickInterval needs lastChange
 	l.nextTick = now + int64(l.tickInterval(now))
@@ -195,13 +233,19 @@ func (l *loop) tickInterval(now int64) time.Duration {
 	}
 	fraction(l.cfg.IdleTimeout)
 	fraction(l.cfg.HandlerTimeout)
+	if l.events != nil {
+		fraction(l.cfg.ReadTimeout)
+		fraction(l.cfg.WriteTimeout)
+		fraction(l.cfg.HandshakeTimeout)
+	}
 	return interval
 }
 
 // needsSweep says whether a sweep with each report is too rare.
 func (l *loop) needsSweep() bool {
 	short := func(limit time.Duration) bool { return limit > 0 && limit < 10*reportInterval }
-	return l.draining() || short(l.cfg.IdleTimeout) || short(l.cfg.HandlerTimeout)
+	return l.draining() || short(l.cfg.IdleTimeout) || short(l.cfg.HandlerTimeout) ||
+		l.events != nil && (short(l.cfg.ReadTimeout) || short(l.cfg.WriteTimeout) || short(l.cfg.HandshakeTimeout))
 }
 
 // timeout calls handle_timeout when there was no connection for Config.Timeout.
@@ -225,8 +269,15 @@ func (l *loop) timeout(now int64) {
 
 // applyOrders carries out the orders in the inbox.
 func (l *loop) applyOrders(now int64) {
-	for _, order := range l.inbox.take() {
+	// The orders stay in l if the handler of a wakeConn ends this goroutine.
+	l.orders = append(l.orders, l.inbox.take()...)
+	for len(l.orders) > 0 {
+		order := l.orders[0]
+		l.orders[0] = nil
+		l.orders = l.orders[1:]
 		switch o := order.(type) {
+		case wakeConn:
+			l.events.wake(o)
 		case *ipc.Resume:
 			l.resume()
 		case *ipc.Drain:
@@ -285,6 +336,9 @@ func (l *loop) close() {
 	defer l.logSuppressed()
 	if l.service != nil {
 		l.service.end()
+	}
+	if l.events != nil {
+		l.events.closeAll()
 	}
 	for _, ln := range l.listeners {
 		l.closeListener(ln)

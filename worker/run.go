@@ -331,11 +331,7 @@ func (w *worker) supervise(l *loop, stopped <-chan struct{}) (drained bool, err 
 		go w.runService()
 	}
 	ended := make(chan error, 1)
-	go func() {
-		err := error(failure(fmt.Errorf("loop ended: %w", ErrGoexit)))
-		defer func() { ended <- err }()
-		err = l.run()
-	}()
+	go l.runUntilEnd(ended)
 	select {
 	case err := <-ended:
 		return err == nil && l.draining() && !l.stopped, l.result(err)
@@ -347,6 +343,21 @@ func (w *worker) supervise(l *loop, stopped <-chan struct{}) (drained bool, err 
 	case <-time.After(stopGrace): // it hangs
 		return false, nil
 	}
+}
+
+// runUntilEnd runs the loop and sends its error. If a handler in mode Event ends the
+// goroutine, the loop goes on on another one.
+func (l *loop) runUntilEnd(ended chan<- error) {
+	err := error(failure(fmt.Errorf("loop ended: %w", ErrGoexit)))
+	defer func() {
+		if l.events != nil && l.events.exited != nil {
+			go l.runUntilEnd(ended)
+			return
+		}
+		l.close()
+		ended <- err
+	}()
+	err = l.run()
 }
 
 // result is the loop's error, or else the reason of its drain.

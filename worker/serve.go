@@ -42,6 +42,10 @@ func (w *worker) verify(c *Conn) bool {
 		return true
 	}
 	ok := false
+	if e := w.table.events; e != nil { // the hook may write
+		e.enter(c)
+		defer e.current.Store(nil)
+	}
 	w.callHook("verify", func() { ok = verify(c) })
 	return ok
 }
@@ -50,6 +54,8 @@ func (w *worker) verify(c *Conn) bool {
 // does not block.
 func (w *worker) process(c *Conn) {
 	switch {
+	case w.table.events != nil:
+		w.table.events.open(c)
 	case w.service != nil:
 		w.service.push(c)
 	case w.opt.Hooks.ProcessRequest != nil:
