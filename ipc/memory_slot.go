@@ -41,7 +41,7 @@ func (s WorkerState) String() string {
 }
 
 // Slot is one worker's own memory, which no other worker can reach. The worker
-// writes all but Peers and Quiet, the master reads. Two fields may be of different
+// writes all but Peers, Quiet and Calm, the master reads. Two fields may be of different
 // moments, and a broken worker may write anything: a negative Active, a counter
 // that goes back, an unknown State.
 type Slot struct {
@@ -62,7 +62,11 @@ type Slot struct {
 	Quiet  atomic.Uint32
 	Unsaid atomic.Uint32
 
-	_ [96 - 8 - 6*4 - 6*8]byte
+	// The master sets Calm while it samples rarely: the worker clears it when it
+	// accepts a connection, and sends a Report with StateActive.
+	Calm atomic.Uint32
+
+	_ [96 - 8 - 7*4 - 6*8]byte
 
 	Latency Histogram // the time from a request to its answer
 	Age     Histogram // the lifetime of handled connections

@@ -17,7 +17,7 @@ import (
 //	  │                                      │ builds its handler
 //	  │◄─────────────────────────────── ready│  or failed(code, message)
 //	  │── resume ───────────────────────────►│ accepts from here on
-//	  │◄────────────────────── report(state) │ when busy, or leaving
+//	  │◄────────────────────── report(state) │ busy, leaving, …
 //	  │── drain(hold) ──────────────────────►│ stops accepting
 //	  │── resume ───────────────────────────►│ accepts again (a rollback)
 //	  │── lame_duck ────────────────────────►│ if the server ends: /healthz fails
@@ -125,6 +125,7 @@ const (
 
 	StateLeaving  = "leaving"  // got SIGTERM: it serves until the master drains it
 	StateDraining = "draining" // began a drain that the master did not order
+	StateActive   = "active"   // accepted a connection, the first since Slot.Calm was set
 )
 
 // Report says that the worker's State has changed. Its figures are in its Slot.

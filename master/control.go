@@ -44,7 +44,7 @@ func (m *Master) serveControl(path string) (*controlSocket, error) {
 }
 
 func (m *Master) keepControl(c *controlSocket) (stop func()) {
-	return c.Keep(m.base.Policy.SampleInterval, func(err error) {
+	return m.keep(c.restore, func(err error) {
 		if err != nil {
 			m.log.Warn("control socket not restored", zap.Error(err))
 			return

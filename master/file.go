@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync"
 	"syscall"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -88,39 +88,40 @@ func onDescriptor(c syscall.Conn, f func(fd int) error) error {
 	return err
 }
 
-// keepFile restores a file that identifies this process, until stop is called:
-// a cleaner of /tmp or the end of a login session may remove it. It calls
-// report with nil after it restored the file, and with each new error once.
-// Both functions run on another goroutine, because the owner loop waits for no
-// file system.
-func keepFile(every time.Duration, restore func() (restored bool, err error), report func(error)) (stop func()) {
-	done, ended := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(ended)
-		ticker := time.NewTicker(every)
-		defer ticker.Stop()
-		reported := ""
-		for {
-			select {
-			case <-ticker.C:
-			case <-done:
-				return
-			}
-			restored, err := restore()
-			switch {
-			case err == nil:
-				reported = ""
-				if restored {
-					report(nil)
-				}
-			case err.Error() != reported:
-				reported = err.Error()
-				report(err)
-			}
-		}
-	}()
-	return func() {
-		close(done)
-		<-ended
+// keptFile restores a file that identifies this process when it is lost: a cleaner
+// of /tmp or the end of a login session may remove it. The owner loop waits for no
+// file system, so another goroutine calls check.
+type keptFile struct {
+	restore func() (restored bool, err error)
+	report  func(error) // gets nil after the file was restored, and each new error once
+
+	mu       sync.Mutex // guards what follows
+	stopped  bool
+	reported string
+}
+
+func (k *keptFile) check() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.stopped {
+		return
 	}
+	restored, err := k.restore()
+	switch {
+	case err == nil:
+		k.reported = ""
+		if restored {
+			k.report(nil)
+		}
+	case err.Error() != k.reported:
+		k.reported = err.Error()
+		k.report(err)
+	}
+}
+
+// stop waits for a check that runs. Later ones do nothing.
+func (k *keptFile) stop() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.stopped = true
 }

@@ -146,11 +146,19 @@ func (p *pidFile) remove() {
 }
 
 func (m *Master) keepPIDFile(p *pidFile) (stop func()) {
-	return keepFile(m.base.Policy.SampleInterval, p.restore, func(err error) {
+	return m.keep(p.restore, func(err error) {
 		if err != nil {
 			m.log.Warn("pid file not restored", zap.Error(err))
 			return
 		}
 		m.log.Warn("pid file restored", zap.String("path", p.path))
 	})
+}
+
+// keep restores a file at each sample until stop is called. It must be called
+// before the owner loop runs.
+func (m *Master) keep(restore func() (restored bool, err error), report func(error)) (stop func()) {
+	k := &keptFile{restore: restore, report: report}
+	m.kept = append(m.kept, k)
+	return k.stop
 }

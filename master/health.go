@@ -8,41 +8,63 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"prefork/ipc"
 )
 
-// The owner loop is asked for a sign of life every pingInterval. If it has not
-// answered lateAfter times in a row, some call blocks it: a bug in this
-// program. A suspended machine stops both sides, so an absence (see clock) does
-// not count.
+// An event that keeps the owner loop for lateAfter is a bug in this program: some
+// call blocks it.
 const (
-	pingInterval = 500 * time.Millisecond
-	lateAfter    = 2
-	lagMemory    = 30 * time.Second
+	lateAfter = time.Second
+	lagMemory = 30 * time.Second
 )
 
 // loopMonitor has what other goroutines know about the owner loop.
 type loopMonitor struct {
-	pings chan time.Time // has room for one, which the loop has not answered
+	since  atomic.Int64 // ipc.Now when the loop began to handle an event; 0 while it waits
+	ending atomic.Bool  // the server drains or stops
+	begun  atomic.Bool  // the loop has begun
+	late   atomic.Bool  // the log says that the loop is late
+	looks  atomic.Bool  // watchLoop will be called again
 
-	running atomic.Bool // the loop has begun
-	ending  atomic.Bool // the server drains or stops
-	late    atomic.Bool
-
-	worst   [2]time.Duration // longest delay of a ping, since rotated and in the lagMemory before
+	// The owner loop owns these.
+	worst   [2]time.Duration // longest turn, since rotated and in the lagMemory before
 	rotated time.Time
 }
 
-// answer records how long a ping waited.
-func (p *loopMonitor) answer(asked, now time.Time) {
+// waits is called when the loop has nothing to handle. It returns how long the loop
+// was late, if the log says so.
+func (p *loopMonitor) waits(now time.Time) (late time.Duration) {
+	since := p.since.Swap(0)
+	if since == 0 {
+		return 0
+	}
+	turn := time.Duration(ipc.Now() - since)
+	p.record(turn, now)
+	if p.late.Swap(false) {
+		return turn
+	}
+	return 0
+}
+
+// record remembers how long a turn took.
+func (p *loopMonitor) record(turn time.Duration, now time.Time) {
 	if now.Sub(p.rotated) > lagMemory {
 		p.worst[1], p.worst[0], p.rotated = p.worst[0], 0, now
 	}
-	p.worst[0] = max(p.worst[0], now.Sub(asked))
-	p.late.Store(false)
+	p.worst[0] = max(p.worst[0], turn)
 }
 
-// lag is the longest recent delay.
+// lag is the longest recent turn.
 func (p *loopMonitor) lag() time.Duration { return max(p.worst[0], p.worst[1]) }
+
+// overdue is how much longer than lateAfter the loop has been handling an event.
+func (p *loopMonitor) overdue() (since int64, over time.Duration) {
+	if since = p.since.Load(); since == 0 {
+		return 0, -lateAfter
+	}
+	return since, time.Duration(ipc.Now()-since) - lateAfter
+}
 
 // unhealthy returns why /healthz fails, or "".
 func (m *Master) unhealthy() string {
@@ -54,7 +76,7 @@ func (m *Master) unhealthy() string {
 	switch {
 	case m.monitor.ending.Load():
 		return "draining"
-	case !m.monitor.running.Load():
+	case !m.monitor.begun.Load():
 		return "starting"
 	case m.monitor.late.Load():
 		return "the master's owner loop stands still"
@@ -62,31 +84,32 @@ func (m *Master) unhealthy() string {
 	return ""
 }
 
-// monitorLoop pings the owner loop until it has ended.
-func (m *Master) monitorLoop() {
-	tick := time.NewTicker(pingInterval)
-	defer tick.Stop()
-	missed := 0
-	for {
-		select {
-		case <-tick.C:
-		case <-m.done:
-			return
-		}
-		if len(m.monitor.pings) == 0 {
-			if missed >= lateAfter {
-				m.monitor.late.Store(false)
-				m.log.Info("owner loop runs again", zap.Duration("duration", time.Duration(missed)*pingInterval))
-			}
-			missed = 0
-			m.monitor.pings <- time.Now()
-			continue
-		}
-		if missed++; missed == lateAfter {
-			stack := ownerStack()
-			m.monitor.late.Store(true) // before the log, which may be what keeps the loop
-			m.log.Warn("owner loop late", zap.Duration("duration", lateAfter*pingInterval), zap.String("stack", stack))
-		}
+// watchLoop looks whether an event keeps the owner loop. It is called whenever the
+// loop's timer fires; usually the loop sleeps then, and this costs nothing. A machine
+// that was suspended stops both, so it looks twice at the same event: the first look
+// may come before the loop goes on.
+func (m *Master) watchLoop(before int64) {
+	since, over := m.monitor.overdue()
+	switch {
+	case since == 0 || m.monitor.late.Load():
+		// It sleeps, or the log has it.
+	case over <= 0:
+		m.lookAgain(0, -over)
+	case since != before:
+		m.lookAgain(since, lateAfter/2)
+	default:
+		stack := ownerStack()
+		m.monitor.late.Store(true) // before the log, which may be what keeps the loop
+		m.log.Warn("owner loop late", zap.Duration("duration", lateAfter+over), zap.String("stack", stack))
+	}
+}
+
+func (m *Master) lookAgain(before int64, after time.Duration) {
+	if m.monitor.looks.CompareAndSwap(false, true) {
+		time.AfterFunc(after, func() {
+			m.monitor.looks.Store(false)
+			m.watchLoop(before)
+		})
 	}
 }
 

@@ -42,6 +42,7 @@ type Master struct {
 
 	// The owner loop owns the rest.
 	clock            clock
+	timer            *wakeTimer
 	board            *ipc.Scoreboard
 	failures         logs.Limit // limits log lines about failures, in mode forking
 	evidences        logs.Limit // limits evidence of crashes in the log
@@ -63,6 +64,9 @@ type Master struct {
 	notify           *systemd.Notifier
 	watchdog         time.Duration // half the watchdog's interval; 0 if there is no watchdog
 	lastFed          time.Time
+	feedAt           time.Time       // when to look again whether to feed the watchdog
+	sampleAt         time.Time       // when the next sample is due
+	calm             bool            // samples are rare, and the workers know
 	unsent           []policy.Notify // messages that the service manager had no room for, oldest first
 	notifyFailing    bool            // the last message to the service manager was lost
 	policyStatus     string          // the policy's last status line
@@ -76,6 +80,9 @@ type Master struct {
 	waiting          map[policy.Request]chan<- Answer
 	readProcess      func(pid int) process // reads /proc
 	readingProcesses bool                  // on another goroutine
+	housekeeping     atomic.Bool           // on that goroutine, which owns the next two then
+	kept             []*keptFile           // files to look after
+	orphans          *reaper               // nil if this process inherits none
 	lastOrder        uint64                // number of the last order to a worker
 	lastReplace      time.Time             // when a reload was last requested to replace a listener
 	sendsWait        bool                  // messages to workers wait because the master lacks a resource
@@ -99,7 +106,6 @@ func New(o Options) *Master {
 		options:     o,
 		base:        o.Generation,
 		eventLog:    told,
-		monitor:     loopMonitor{pings: make(chan time.Time, 1)},
 		readProcess: readProcess,
 		log:         told.tee(o.Log).With(zap.String("role", "master")),
 		slots:       map[int]SlotRow{},
@@ -148,57 +154,18 @@ func (m *Master) Run(ctx context.Context) error {
 // run is the owner loop.
 func (m *Master) run(ctx context.Context) {
 	if inheritsOrphans() {
-		go reapOrphans(m.log, m.done)
+		m.orphans = &reaper{proc: "/proc/self", grace: orphanGrace}
 	}
-	ended := ctx.Done()
-	sampling := time.NewTicker(m.base.Policy.SampleInterval)
-	defer sampling.Stop()
-	var feeding <-chan time.Time
-	if m.watchdog > 0 {
-		ticker := time.NewTicker(m.watchdogCheck())
-		defer ticker.Stop()
-		feeding = ticker.C
-	}
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-
-	go m.monitorLoop()
-	m.monitor.running.Store(true)
 	m.step(policy.Boot{Config: m.base.Policy, Leftovers: len(m.leftovers) > 0})
-	m.clock.most = m.base.Policy.SampleInterval + lateness
+	m.monitor.begun.Store(true)
+	m.sampleAt = time.Now().Add(m.machine.SampleAfter())
+	m.feedAt = time.Now().Add(m.watchdogCheck())
+	ended := ctx.Done()
 	for m.result == nil {
-		m.arm(timer)
-		select {
-		case e := <-m.events:
-			e(m)
-		case a := <-m.asks:
-			a(m)
-		case answer := <-m.statuses:
-			m.answerStatus(answer)
-		case s := <-m.signals[queueEnd]:
-			m.signal(s)
-		case s := <-m.signals[queueReload]:
-			m.signal(s)
-		case s := <-m.signals[queueReopen]:
-			m.signal(s)
-		case s := <-m.signals[queueOther]:
-			m.signal(s)
-		case <-timer.C:
-			m.step(policy.Tick{})
-		case <-sampling.C:
-			m.sample()
-		case <-feeding:
-			m.feed()
-		case asked := <-m.monitor.pings:
-			m.monitor.answer(asked, time.Now())
-		case <-ended:
-			ended = nil
-			m.drainOnce()
-		case <-m.drains:
-			m.drainOnce()
-		case <-m.stops:
-			m.step(policy.Stop{})
-		}
+		m.sleep()
+		e := m.next(&ended)
+		m.work()
+		e(m)
 		m.noteAbsence()
 	}
 	m.logSuppressed()
@@ -208,13 +175,84 @@ func (m *Master) run(ctx context.Context) {
 	m.close() // the control socket then waits for its clients, which wait for this
 }
 
-func (m *Master) arm(timer *time.Timer) {
-	at, ok := m.machine.Wake()
-	if !ok {
-		timer.Stop()
-		return
+// next waits for an event.
+func (m *Master) next(ended *<-chan struct{}) event {
+	signalled := func(s os.Signal) event { return func(m *Master) { m.signal(s) } }
+	select {
+	case e := <-m.events:
+		return e
+	case a := <-m.asks:
+		return a
+	case answer := <-m.statuses:
+		return func(m *Master) { m.answerStatus(answer) }
+	case s := <-m.signals[queueEnd]:
+		return signalled(s)
+	case s := <-m.signals[queueReload]:
+		return signalled(s)
+	case s := <-m.signals[queueReopen]:
+		return signalled(s)
+	case s := <-m.signals[queueOther]:
+		return signalled(s)
+	case <-m.timer.C:
+		return (*Master).wake
+	case <-*ended:
+		*ended = nil
+		return (*Master).drainOnce
+	case <-m.drains:
+		return (*Master).drainOnce
+	case <-m.stops:
+		return func(m *Master) { m.step(policy.Stop{}) }
 	}
-	timer.Reset(max(0, at-m.now()))
+}
+
+// sleep sets the only timer of the owner loop: for the policy's next deadline, the
+// next sample, or the service manager's watchdog.
+func (m *Master) sleep() {
+	now := time.Now()
+	ran := m.clock.now(now)
+	m.sampleWithin(m.machine.SampleAfter())
+	until := m.sampleAt
+	if at, ok := m.machine.Wake(); ok {
+		until = earlier(until, now.Add(at-ran))
+	}
+	if m.watchdog > 0 {
+		until = earlier(until, m.feedAt)
+	}
+	m.timer.set(until)
+	m.clock.due = until
+	if late := m.monitor.waits(now); late > 0 {
+		m.log.Info("owner loop runs again", zap.Duration("duration", late))
+	}
+}
+
+// work begins to handle an event. If it blocks, somebody must notice soon.
+func (m *Master) work() {
+	m.monitor.since.Store(ipc.Now())
+	if soon := time.Now().Add(lateAfter); m.timer.at.After(soon.Add(lateAfter)) {
+		m.timer.set(soon)
+	}
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// wake does what is due.
+func (m *Master) wake() {
+	m.timer.at = time.Time{}
+	if at, ok := m.machine.Wake(); ok && at <= m.now() {
+		m.step(policy.Tick{})
+	}
+	now := time.Now()
+	if !now.Before(m.sampleAt) {
+		m.sample()
+	}
+	if m.watchdog > 0 && !now.Before(m.feedAt) {
+		m.feed()
+	}
 }
 
 // step feeds an event to the policy and applies its actions, and then the
@@ -238,6 +276,7 @@ func (m *Master) step(ev policy.Event) {
 		m.queue = m.queue[1:]
 	}
 	m.queue = nil
+	m.setCalm(m.machine.Calm())
 	// In mode forking the set changes with every connection, and workers do not
 	// wait for each other: the next sample does this.
 	if m.peersChanged && !m.current.config.Policy.OneShot {

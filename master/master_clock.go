@@ -13,19 +13,21 @@ import (
 // container was suspended, or after SIGSTOP. The workers did not run either, or
 // their messages were not read, so no deadline may pass in that time.
 //
-// The owner loop owns it, and reads it at every sample at the latest. A much
-// longer time between two readings is an absence. The zero value starts at the
-// first reading, and knows no absence until most is set.
+// The owner loop owns it, and reads it when it wakes, and again and again while it
+// works. It is an absence if it wakes much later than it wanted. The zero value
+// starts at the first reading, and knows no absence until due is set.
 type clock struct {
-	most     time.Duration // longest time between two readings while the master runs
-	read     time.Time     // when it was read last
+	due      time.Time // until when the owner loop may sleep
+	read     time.Time // when it was read last
 	ran      time.Duration
 	absent   time.Duration // the last absence, until it is logged
 	returned int64         // ipc.Now at the end of the last absence
 }
 
-// lateness is how late the owner loop may read the clock on a busy machine.
-const lateness = 500 * time.Millisecond
+const (
+	lateness = 500 * time.Millisecond // how late the owner loop may wake on a busy machine
+	longTurn = time.Second            // how long it may work without reading the clock
+)
 
 // now returns how long the master has run, at the time t.
 func (c *clock) now(t time.Time) time.Duration {
@@ -33,11 +35,12 @@ func (c *clock) now(t time.Time) time.Duration {
 		c.read = t
 	}
 	gap := t.Sub(c.read) // both have Go's monotonic clock, which does not count a suspended machine
+	asleep := max(0, c.due.Sub(c.read))
 	c.read = t
-	if c.most > 0 && gap > c.most {
-		c.absent += gap
+	if !c.due.IsZero() && gap > max(asleep, longTurn)+lateness {
+		c.absent += gap - asleep
 		c.returned = ipc.Now()
-		return c.ran
+		return c.ran // perhaps the absence has begun just after the last reading
 	}
 	c.ran += gap
 	return c.ran

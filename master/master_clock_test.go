@@ -19,23 +19,26 @@ func TestThePolicyClockStopsWhileTheMasterDoesNotRun(t *testing.T) {
 		}
 	}
 	read(0, 0)
-	read(time.Hour, time.Hour) // the first reading sets the clock
-	c.most = 1500 * time.Millisecond
+	read(time.Hour, time.Hour) // nothing is due: the first readings set the clock
+	c.due = start.Add(time.Hour)
 	read(time.Hour+time.Second, time.Hour+time.Second)
-	read(time.Hour+2500*time.Millisecond, time.Hour+2500*time.Millisecond) // late, but not an absence
+	read(time.Hour+2500*time.Millisecond, time.Hour+2500*time.Millisecond) // a long turn, but not an absence
+	c.due = start.Add(time.Hour + 10*time.Second)
+	read(time.Hour+10500*time.Millisecond, time.Hour+10500*time.Millisecond) // late
 	if c.absent != 0 || c.returned != 0 {
 		t.Errorf("an absence of %v, want none", c.absent)
 	}
-	read(2*time.Hour, time.Hour+2500*time.Millisecond)
-	read(2*time.Hour+time.Second, time.Hour+3500*time.Millisecond)
-	if want := time.Hour - 2500*time.Millisecond; c.absent != want {
+	c.due = start.Add(time.Hour + 20*time.Second)
+	read(2*time.Hour, time.Hour+10500*time.Millisecond)
+	read(2*time.Hour+time.Second, time.Hour+11500*time.Millisecond)
+	if want := time.Hour - 20*time.Second; c.absent != want {
 		t.Errorf("an absence of %v, want %v", c.absent, want)
 	}
 }
 
 // After a freeze the first sample finds only old heartbeats.
 func TestSilenceDoesNotCountWhileTheMasterDoesNotRun(t *testing.T) {
-	c := clock{most: time.Second}
+	c := clock{due: time.Now().Add(-time.Minute)}
 	beat := ipc.Now() - int64(time.Minute)
 	if got := c.silence(beat); got < time.Minute {
 		t.Errorf("silent for %v, want a minute", got)

@@ -85,6 +85,10 @@ func (m *Master) acquire(ctx context.Context) (closers []func(), err error) {
 		return closers, fmt.Errorf("open %s: %w", os.DevNull, err)
 	}
 	closers = append(closers, func() { _ = unix.Close(m.devNull) })
+	if m.timer, err = newWakeTimer(func() { m.watchLoop(0) }); err != nil {
+		return closers, err
+	}
+	closers = append(closers, m.timer.close)
 
 	if m.passed, err = receiveSockets(); err != nil {
 		return closers, &ConfigError{err}

@@ -158,6 +158,7 @@ const extension = 10 * time.Second
 // feed feeds the watchdog if it is time and enough workers have a heartbeat.
 func (m *Master) feed() {
 	m.now() // so that an absence is noticed before the heartbeats are read
+	m.feedAt = time.Now().Add(m.watchdogCheck())
 	if time.Since(m.lastFed) < m.watchdog-m.watchdogCheck() || !m.quorum() {
 		return
 	}
@@ -169,7 +170,7 @@ func (m *Master) feed() {
 }
 
 func (m *Master) watchdogCheck() time.Duration {
-	return policy.WatchdogCheck(m.watchdog, m.base.Policy.SampleInterval)
+	return policy.WatchdogCheck(m.watchdog, m.machine.SampleAfter())
 }
 
 func (m *Master) quorum() bool {

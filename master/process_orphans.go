@@ -24,10 +24,7 @@ import (
 //     that is still a zombie after orphanGrace is an orphan.
 //
 // Code that waits for a child without a pidfd after that loses its exit status.
-const (
-	orphanInterval = time.Second // between two looks
-	orphanGrace    = 2 * time.Second
-)
+const orphanGrace = 2 * time.Second
 
 // inheritsOrphans reports whether this process becomes the parent of processes
 // that lose theirs: as the first process of a PID namespace, or as a subreaper.
@@ -40,27 +37,20 @@ func inheritsOrphans() bool {
 	return err == nil && on != 0
 }
 
-// reaper reaps orphans. One goroutine owns it.
+// reaper reaps orphans. One goroutine at a time uses it.
 type reaper struct {
 	proc  string            // /proc/self
 	seen  map[int]time.Time // zombies that may be orphans, and when each was first seen
 	grace time.Duration
 }
 
-// reapOrphans looks for orphans until done is closed.
-func reapOrphans(log *zap.Logger, done <-chan struct{}) {
-	r := reaper{proc: "/proc/self", grace: orphanGrace}
-	look := time.NewTicker(orphanInterval)
-	defer look.Stop()
-	for {
-		select {
-		case now := <-look.C:
-			for _, pid := range r.reap(now) {
-				log.Info("orphan reaped", zap.Int("pid", pid))
-			}
-		case <-done:
-			return
-		}
+// reapOrphans looks for orphans, if this process inherits any.
+func (m *Master) reapOrphans() {
+	if m.orphans == nil {
+		return
+	}
+	for _, pid := range m.orphans.reap(time.Now()) {
+		m.log.Info("orphan reaped", zap.Int("pid", pid))
 	}
 }
 

@@ -68,7 +68,24 @@ func (u *UnixSocket) bind() error {
 // called. It calls report with nil after that, and with each new error once.
 // Call Keep once.
 func (u *UnixSocket) Keep(every time.Duration, report func(error)) (stop func()) {
-	return keepFile(every, u.restore, report)
+	k := &keptFile{restore: u.restore, report: report}
+	done := make(chan struct{})
+	go func() {
+		ticker := time.NewTicker(every)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-ticker.C:
+				k.check()
+			case <-done:
+				return
+			}
+		}
+	}()
+	return func() {
+		close(done)
+		k.stop()
+	}
 }
 
 func (u *UnixSocket) restore() (restored bool, err error) {

@@ -24,8 +24,8 @@ type Status struct {
 	HandlerLatency Histogram `json:"handler_latency"`
 	ConnectionAge  Histogram `json:"connection_age"`
 
-	// MasterLoopLagS is the longest that something has waited for the master's
-	// owner loop in the last 30 seconds or more.
+	// MasterLoopLagS is the longest that one event has kept the master's owner
+	// loop in the last 30 seconds or more.
 	MasterLoopLagS float64 `json:"master_loop_lag_s"`
 
 	CPUS float64 `json:"cpu_s"` // processor time of the master and of all workers so far
@@ -64,7 +64,7 @@ type WorkerRow struct {
 	Failed     uint64  `json:"failed"`
 	Answers    uint64  `json:"answers"` // that HandlerLatency counts
 	AgeS       float64 `json:"age_s"`
-	RSSBytes   uint64  `json:"rss_bytes"`
+	RSSBytes   uint64  `json:"rss_bytes"` // at the last sample, as is CPUS
 	HeapBytes  uint64  `json:"heap_bytes"`
 	Goroutines int     `json:"goroutines"`
 	LoopLagS   float64 `json:"loop_lag_s"`

@@ -124,6 +124,7 @@ func (m *Master) answerStatus(answer chan<- Status) {
 			more = false
 		}
 	}
+	m.sampleWithin(m.machine.SampleInterval()) // somebody is looking
 	s := m.status()
 	for _, answer := range waiting {
 		answer <- s.clone()

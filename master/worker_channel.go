@@ -139,6 +139,8 @@ func (m *Master) onMessage(w *worker, msg ipc.Message) {
 		switch msg.State {
 		case ipc.StateBusy:
 			m.step(policy.Busy{ID: w.id, Idle: w.memory.Accepted.Load() == 0})
+		case ipc.StateActive:
+			m.step(policy.Accepted{ID: w.id})
 		case ipc.StateLeaving:
 			m.step(policy.Terminated{ID: w.id})
 		case ipc.StateDraining:

@@ -13,12 +13,39 @@ import (
 	"prefork/master/policy"
 )
 
-// sample reads /proc and looks for the files of listeners on another goroutine,
-// because a file system may block, and then takes the sample. If that goroutine
-// has not returned by the next sample, the old values are used.
+// sampleWithin brings the next sample forward.
+func (m *Master) sampleWithin(d time.Duration) {
+	if at := time.Now().Add(d); at.Before(m.sampleAt) {
+		m.sampleAt = at
+	}
+}
+
+// setCalm tells the workers whether samples are rare: then they have to tell the
+// master of their next connection.
+func (m *Master) setCalm(calm bool) {
+	if m.calm == calm {
+		return
+	}
+	m.calm = calm
+	word := uint32(0)
+	if calm {
+		word = 1
+	}
+	for _, w := range m.workers {
+		w.memory.Calm.Store(word)
+	}
+}
+
+// sample does what is due at each sample, and takes it. It reads /proc and looks
+// for files on another goroutine, because a file system may block. If that has not
+// returned by the next sample, the old values are used.
 func (m *Master) sample() {
+	m.sampleAt = time.Now().Add(m.machine.SampleAfter())
 	m.repairListeners()
 	m.logSuppressed()
+	if m.watchdog > 0 {
+		m.feed()
+	}
 	if m.readingProcesses {
 		m.takeSample()
 		return
@@ -28,24 +55,47 @@ func (m *Master) sample() {
 	for id, w := range m.workers {
 		pids[id] = w.pid
 	}
-	read, files := m.readProcess, m.socketFiles()
+	read := m.readProcess
+	var files map[*listener]*listener
+	keepsHouse := m.housekeeping.CompareAndSwap(false, true)
+	if keepsHouse {
+		files = m.socketFiles()
+	}
 	go func() { // one for all of them
 		seen := make(map[policy.ID]process, len(pids))
 		for id, pid := range pids {
 			seen[id] = read(pid)
 		}
-		maps.DeleteFunc(files, func(_, file *listener) bool { return file.hasFile() })
-		m.post(func(m *Master) {
-			m.readingProcesses = false
-			m.lostFiles(files)
-			for id, p := range seen {
-				if w := m.workers[id]; w != nil {
-					w.setProcess(p)
-				}
-			}
-			m.takeSample()
-		})
+		m.post(func(m *Master) { m.sampled(seen) })
+		if keepsHouse {
+			m.keepHouse(files)
+		}
 	}()
+}
+
+// sampled takes a sample with what the kernel says about the workers' processes.
+func (m *Master) sampled(seen map[policy.ID]process) {
+	m.readingProcesses = false
+	for id, p := range seen {
+		if w := m.workers[id]; w != nil {
+			w.setProcess(p)
+		}
+	}
+	m.takeSample()
+}
+
+// keepHouse reaps orphans, restores the master's files, and looks whether the
+// listeners still have theirs. It is not on the owner loop.
+func (m *Master) keepHouse(files map[*listener]*listener) {
+	m.reapOrphans()
+	for _, k := range m.kept {
+		k.check()
+	}
+	maps.DeleteFunc(files, func(_, file *listener) bool { return file.hasFile() })
+	m.housekeeping.Store(false)
+	if len(files) > 0 {
+		m.post(func(m *Master) { m.lostFiles(files) })
+	}
 }
 
 // suspiciousSilence is twice the heartbeat interval of an idle worker. A longer
@@ -57,12 +107,14 @@ func (m *Master) takeSample() {
 	m.resend()
 	samples := make([]policy.Sample, 0, len(m.workers))
 	for id, w := range m.workers {
+		before := w.counted
 		m.count(w)
 		beat := w.heartbeat()
 		s := policy.Sample{
 			ID:     id,
 			Active: w.active(),
 			Served: w.counted.accepted,
+			Worked: w.counted != before,
 			Beaten: beat != w.lastBeat,
 			Silent: w.silence(),
 			Full:   w.serving && ipc.WorkerState(w.memory.State.Load()) == ipc.Paused,

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"prefork/ipc"
 )
 
 // sampled returns the number of samples that the policy has received.
@@ -67,6 +69,35 @@ func TestAPoolIsFullWhenConnectionsWaitAndNoWorkerHasRoom(t *testing.T) {
 			return m.connectionsWait() && (r.log.FilterMessage("pool full").Len() > 0 || !want && sampled > 100)
 		})
 	}
+}
+
+// No timer but that of the owner loop is left, so these are all wake-ups of an idle
+// master.
+func TestACalmServerIsSampledRarelyUntilAConnectionComes(t *testing.T) {
+	r := start(t, Options{Generation: generationOf(2, "", "tcp://127.0.0.1:0")})
+	r.serves(2)
+	told := func(m *Master) (calm int) {
+		for _, w := range m.workers {
+			w.memory.Beat.Store(ipc.Now()) // a fake worker has no heartbeat
+			calm += int(w.memory.Calm.Load())
+		}
+		return calm
+	}
+	r.untilLoop("the workers to know that samples are rare", func(m *Master) bool { return told(m) == 2 })
+	r.untilLoop("the report of a connection", func(m *Master) bool {
+		for _, w := range m.workers {
+			if rare := m.machine.SampleAfter(); rare != 200*time.Millisecond {
+				t.Errorf("the next sample comes after %v, want ten times as much as usual", rare)
+			}
+			m.onMessage(w, &ipc.Report{State: ipc.StateActive})
+			if n := told(m); n != 0 {
+				t.Errorf("%d workers will report another connection", n)
+			}
+			break
+		}
+		return true
+	})
+	r.untilLoop("frequent samples", func(m *Master) bool { return time.Until(m.sampleAt) <= 20*time.Millisecond })
 }
 
 func TestProcessUsageIsReadFromTheKernel(t *testing.T) {

@@ -145,6 +145,7 @@ func (l *loop) acceptOne(ln *listener, now int64) acceptResult {
 	}
 	l.firstArmed = (l.firstArmed + 1) % len(l.listeners)
 	l.gate.accepted()
+	l.endCalm()
 	if l.phase == phaseEmptying {
 		liftHopLimit(fd)
 	}

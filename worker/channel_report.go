@@ -3,6 +3,8 @@ package worker
 import (
 	"runtime"
 	"time"
+
+	"prefork/ipc"
 )
 
 const reportInterval = time.Second
@@ -26,6 +28,13 @@ func (l *loop) report() {
 		l.slot.Doing.Store(c.describe())
 	}
 	l.slot.DoingSince.Store(since)
+}
+
+// endCalm tells a master that samples rarely of a connection.
+func (l *loop) endCalm() {
+	if l.slot.Calm.Load() != 0 && l.slot.Calm.Swap(0) != 0 && !l.once {
+		l.send(&ipc.Report{State: ipc.StateActive})
+	}
 }
 
 // describe names the client, and what Doing was given.

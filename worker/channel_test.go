@@ -83,6 +83,33 @@ func TestWorkerReportsItsFigures(t *testing.T) {
 	}
 }
 
+func TestTheFirstConnectionAfterACalmIsReported(t *testing.T) {
+	r := accepting(t, Config{}, Options{Handler: echo})
+	active := func() (n int) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		for _, m := range r.messages {
+			if report, ok := m.(*ipc.Report); ok && report.State == ipc.StateActive {
+				n++
+			}
+		}
+		return n
+	}
+	ask(t, r.dial(0), "a", "a")
+	if n := active(); n != 0 {
+		t.Fatalf("%d reports without a calm", n)
+	}
+	for want := range 2 {
+		r.slot.Calm.Store(1)
+		ask(t, r.dial(0), "a", "a")
+		ask(t, r.dial(0), "a", "a")
+		eventually(t, "a report", func() bool { return active() == want+1 })
+	}
+	if r.slot.Calm.Load() != 0 {
+		t.Error("still calm after a connection")
+	}
+}
+
 func TestSlotHasPIDAndGeneration(t *testing.T) {
 	r := start(t, Config{}, Options{Handler: echo, Build: "v1.2.3"})
 	if pid, generation := r.slot.PID.Load(), r.slot.Generation.Load(); int(pid) != os.Getpid() || generation != 3 {

@@ -51,7 +51,7 @@ func observe(c *config.Config, s *prefork.Server) (*observer, error) {
 		return nil, err
 	}
 	log.Info("metrics served", zap.String("address", o.server.Addr().String()), zap.Bool("status_page", c.StatusPage))
-	o.stop = o.server.Keep(time.Second, func(err error) {
+	o.stop = o.server.Keep(10*time.Second, func(err error) {
 		if err != nil {
 			log.Warn("metrics socket not restored", zap.Error(err))
 			return

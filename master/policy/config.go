@@ -29,7 +29,7 @@ type Config struct {
 	KillDelay      time.Duration // after StopWorker, and past a drain's deadline, until Kill; 2 s
 	WorkerTimeout  time.Duration // without a heartbeat: hung; at least MinWorkerTimeout, 30 s, negative: never
 	DumpDelay      time.Duration // after Dump until Kill, at the least; 1 s
-	SampleInterval time.Duration // of Sampled; 1 s
+	SampleInterval time.Duration // of Sampled, unless the server is Calm; 1 s
 
 	// Recycle* replace a worker that has served or grown too much; the
 	// replacement is ready before it leaves. 0 is never. Connections and age

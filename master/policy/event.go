@@ -45,6 +45,9 @@ type Busy struct {
 	Idle bool // its counters show no connection
 }
 
+// Accepted says that a worker has taken a connection while the server was Calm.
+type Accepted struct{ ID ID }
+
 // Drained says that a worker has no connections any more and is about to exit
 // with 0.
 type Drained struct{ ID ID }
@@ -78,7 +81,8 @@ type Exited struct {
 	Lost   int // connections that it cut or had at its exit
 }
 
-// Sampled describes the living workers. It comes every SampleInterval.
+// Sampled describes the living workers. It comes every SampleInterval, or less often:
+// see SampleAfter.
 type Sampled struct {
 	Samples []Sample
 	Waiting bool // a connection waits to be accepted
@@ -89,6 +93,7 @@ type Sample struct {
 	ID     ID
 	Active int           // open connections
 	Served uint64        // connections accepted so far
+	Worked bool          // its counters have changed since the last sample
 	Beaten bool          // there was a heartbeat since the last sample
 	Silent time.Duration // since the last heartbeat, even if the master did not run
 	RSS    uint64        // resident bytes; 0 if not read
@@ -165,6 +170,7 @@ func (SpawnFailed) event() {}
 func (Ready) event()       {}
 func (Failed) event()      {}
 func (Busy) event()        {}
+func (Accepted) event()    {}
 func (Drained) event()     {}
 func (Terminated) event()  {}
 func (Leaving) event()     {}

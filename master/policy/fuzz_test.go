@@ -79,7 +79,7 @@ func fuzzEvent(c *checker, kind, arg byte) Event {
 	case 7, 24:
 		return Exited{ID: id, Code: int(high & 1), Signal: int(high >> 1 & 1)}
 	case 8, 25:
-		return Sampled{[]Sample{{ID: id, Active: int(high & 1), Served: uint64(high), Silent: time.Duration(high) * 3 * time.Second, Full: high&2 != 0}}, high&4 != 0}
+		return Sampled{[]Sample{{ID: id, Active: int(high & 1), Served: uint64(high), Worked: high&8 != 0, Silent: time.Duration(high) * 3 * time.Second, Full: high&2 != 0}}, high&4 != 0}
 	case 9, 26:
 		return Reload{Request: c.request(high&1 == 1)}
 	case 10, 27:

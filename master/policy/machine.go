@@ -45,6 +45,8 @@ type Machine struct {
 
 	restarts uint64
 	fullness fullness
+
+	calmSamples int // in a row, without another event
 }
 
 // New returns a machine that waits for Boot.
@@ -71,6 +73,7 @@ func (m *Machine) Step(now time.Duration, ev Event) []Action {
 	for m.advance() || m.expire() {
 	}
 	m.settle()
+	m.notice(ev)
 	return m.out
 }
 
@@ -215,6 +218,8 @@ func (m *Machine) handle(ev Event) {
 		m.withWorker(ev.ID, ev, func(w *worker) { m.onUnfit(w, ev.Err) })
 	case Exited:
 		m.withWorker(ev.ID, ev, func(w *worker) { m.onExited(w, ev) })
+	case Accepted:
+		m.withWorker(ev.ID, ev, func(*worker) {}) // the server is calm no more
 	case Sampled:
 		m.onSampled(ev)
 	case Reload:

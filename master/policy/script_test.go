@@ -12,7 +12,7 @@ import (
 
 // eventTypes has all types of events, for parseLine.
 var eventTypes = []any{
-	Boot{}, Spawned{}, SpawnFailed{}, Ready{}, Failed{}, Busy{}, Drained{}, Terminated{}, Leaving{}, Closed{}, Unfit{}, Exited{}, Sampled{},
+	Boot{}, Spawned{}, SpawnFailed{}, Ready{}, Failed{}, Busy{}, Accepted{}, Drained{}, Terminated{}, Leaving{}, Closed{}, Unfit{}, Exited{}, Sampled{},
 	Cancel{}, Reload{}, Loaded{}, Listening{}, Scale{}, Recycle{}, Drain{}, Interrupt{}, Stop{}, Tick{},
 }
 
@@ -62,7 +62,7 @@ func fullConfig(t *testing.T) (c Config) {
 func TestEveryEventSurvivesTheScript(t *testing.T) {
 	events := append(everyEvent(), Boot{Config: fullConfig(t), Leftovers: true}, Loaded{Err: "no"},
 		Failed{ID: 3, Code: 1, Err: "a \"b\" = c\n\x00é"},
-		Sampled{[]Sample{{1, 2, 3, true, time.Second, 4, true, true, time.Minute}, {ID: 5}}, true})
+		Sampled{[]Sample{{1, 2, 3, true, true, time.Second, 4, true, true, time.Minute}, {ID: 5}}, true})
 	for _, ev := range events {
 		if ev == nil {
 			continue

@@ -142,7 +142,7 @@ func everyEvent() []Event {
 	}
 	for _, id := range []ID{1, 2, 3, 4, 0, 99} {
 		events = append(events,
-			Spawned{id, 7}, SpawnFailed{id, "no"}, Ready{id}, Failed{id, 1, "no"}, Failed{id, 78, "no"}, Busy{ID: id}, Drained{id}, Leaving{id}, Terminated{id},
+			Spawned{id, 7}, SpawnFailed{id, "no"}, Ready{id}, Failed{id, 1, "no"}, Failed{id, 78, "no"}, Busy{ID: id}, Accepted{id}, Drained{id}, Leaving{id}, Terminated{id},
 			Unfit{id, "no"}, Closed{id}, Exited{id, 0, 0, 0}, Exited{id, 1, 0, 0}, Exited{id, 78, 0, 0}, Exited{id, 0, 11, 0}, Recycle{ID: id}, Recycle{ID: id, Now: true, Request: 1},
 			Sampled{[]Sample{{ID: id, Active: 3, Served: 9, RSS: 1, Full: true}}, true}, Sampled{Samples: []Sample{{ID: id, Silent: time.Hour}}},
 			Sampled{Samples: []Sample{{ID: id, Silent: time.Hour, Suspended: true}}})

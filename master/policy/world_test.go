@@ -32,8 +32,10 @@ type world struct {
 	orderly  int  // ends with an empty queue
 	queued   int  // connections in the queue when the end began
 
-	samplingEvery time.Duration
-	reloadSince   time.Duration // when Reloading or Probation began
+	sampleAt    time.Duration // of the next sample
+	idle        bool          // no connections, unless one-shot
+	calm        int           // samples while the machine was calm
+	reloadSince time.Duration // when Reloading or Probation began
 }
 
 // profile configures a world. Each float64 is a probability.
@@ -65,6 +67,7 @@ type proc struct {
 	missed  []Action      // orders received while it was silent
 	active  int
 	served  uint64
+	sampled uint64 // served at the last sample
 }
 
 // plannedEvent is a future event. It does not happen if the epoch of its process
@@ -134,7 +137,8 @@ func newWorld(seed uint64) *world {
 		w.profile.stop = 0
 		w.plan(w.after(w.profile.finish+100*time.Millisecond), nil, nil, func() { w.terminateAll(Drain{}) })
 	}
-	w.samplingEvery = w.pick(100*time.Millisecond, 500*time.Millisecond, time.Second)
+	w.config.SampleInterval = w.pick(100*time.Millisecond, 500*time.Millisecond, time.Second)
+	w.idle = w.chance(0.3)
 	return w
 }
 
@@ -209,15 +213,18 @@ func (w *world) run(limit int) error {
 	if err := w.step(Boot{Config: w.config, Leftovers: w.chance(0.3)}); err != nil {
 		return err
 	}
-	w.plan(w.samplingEvery, nil, nil, w.sample)
+	w.sampleAt = w.c.m.SampleAfter()
 	w.plan(w.after(w.profile.pause), nil, nil, w.operate)
 	if w.config.OneShot {
 		w.plan(w.after(w.profile.arrivals), nil, nil, w.connect)
 	}
 	for w.events < limit && w.c.exit == nil {
 		at, ok := w.c.m.Wake()
-		if len(w.queue) == 0 && !ok {
-			return fmt.Errorf("no more events")
+		w.sampleAt = min(w.sampleAt, w.now+w.c.m.SampleAfter())
+		if w.sampleAt <= w.now || (!ok || w.sampleAt < at) && (len(w.queue) == 0 || w.sampleAt < w.queue[0].at) {
+			w.now = max(w.now, w.sampleAt)
+			w.sample()
+			continue
 		}
 		if ok && (len(w.queue) == 0 || at <= w.queue[0].at) {
 			w.now = at
@@ -284,7 +291,7 @@ func (w *world) step(ev Event) error {
 
 // sample returns the samples of all workers.
 func (w *world) sample() {
-	ev := Sampled{Waiting: w.chance(0.5)}
+	ev := Sampled{Waiting: !w.idle && w.chance(0.5)}
 	frozen := time.Duration(0)
 	if w.chance(w.profile.freezes) { // neither clock of the world advances
 		frozen = w.after(time.Minute)
@@ -294,7 +301,8 @@ func (w *world) sample() {
 		if p == nil || !p.ready {
 			continue
 		}
-		s := Sample{ID: p.id, Active: p.active, Served: p.served, RSS: 1, Beaten: p.hungAt == 0, Full: w.chance(0.5)}
+		s := Sample{ID: p.id, Active: p.active, Served: p.served, RSS: 1, Beaten: p.hungAt == 0, Full: !w.idle && w.chance(0.5)}
+		s.Worked, p.sampled = p.served != p.sampled, p.served
 		switch {
 		case p.hungAt > 0:
 			s.Silent, s.Suspended = w.now-p.hungAt+frozen, p.stopped
@@ -302,13 +310,19 @@ func (w *world) sample() {
 			s.Silent = frozen
 		}
 		ev.Samples = append(ev.Samples, s)
-		if !w.config.OneShot && p.taking {
+		if !w.config.OneShot && p.taking && (!w.idle || w.chance(0.01)) {
 			p.active = w.between(0, 2)
 			p.served += uint64(w.between(0, 5))
+			if w.c.m.Calm() && p.served != p.sampled {
+				w.plan(1, p, Accepted{p.id}, nil)
+			}
 		}
 	}
+	if w.c.m.Calm() {
+		w.calm++
+	}
 	w.plan(1, nil, ev, nil)
-	w.plan(w.samplingEvery, nil, nil, w.sample)
+	w.sampleAt = w.now + w.c.m.SampleAfter()
 }
 
 // request returns a new number, or 0 if no answer is wanted.
@@ -339,9 +353,9 @@ func (w *world) operate() {
 		w.plan(1, nil, []Event{Drain{}, Drain{Request: w.request()}, Interrupt{}, Stop{Request: w.request()}}[w.random.below(4)], nil)
 	case w.chance(p.junk) && w.procs[id] == nil:
 		w.plan(1, nil, []Event{
-			Ready{id}, Busy{ID: id}, Drained{id}, Exited{ID: id, Code: 1}, Spawned{id, 1}, SpawnFailed{id, "junk"},
+			Ready{id}, Busy{ID: id}, Drained{id}, Accepted{id}, Exited{ID: id, Code: 1}, Spawned{id, 1}, SpawnFailed{id, "junk"},
 			Failed{id, 78, "junk"}, Unfit{id, "junk"}, Boot{}, Tick{}, Leaving{id}, Terminated{id},
-		}[w.random.below(12)], nil)
+		}[w.random.below(13)], nil)
 	}
 	w.plan(w.after(p.pause), nil, nil, w.operate)
 }

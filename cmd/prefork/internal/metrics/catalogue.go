@@ -79,7 +79,7 @@ func server() []Metric {
 			collect: func(s *prefork.Status, add adder) { add(float64(s.Totals.Restarts)) }},
 		{Name: "prefork_cpu_seconds_total", Type: Counter, Help: "CPU time of the master and of all its workers, past and present.",
 			collect: func(s *prefork.Status, add adder) { add(s.CPUS) }},
-		{Name: "prefork_master_loop_lag_seconds", Type: Gauge, Help: "Longest wait for the master's owner loop in the last 30 seconds or more.",
+		{Name: "prefork_master_loop_lag_seconds", Type: Gauge, Help: "Longest time that one event has kept the master's owner loop in the last 30 seconds or more.",
 			collect: func(s *prefork.Status, add adder) { add(s.MasterLoopLagS) }},
 		{Name: "prefork_listener_queue_length", Type: Gauge, Labels: []string{"listener", "address"}, Help: "Connections that wait to be accepted, by TCP listener. Not known for Unix sockets.",
 			collect: func(s *prefork.Status, add adder) {

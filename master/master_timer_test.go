@@ -1,0 +1,41 @@
+package master
+
+import (
+	"testing"
+	"time"
+)
+
+func TestTheTimerWakesAtTheLastTimeThatWasSet(t *testing.T) {
+	timer, err := newWakeTimer(func() {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer timer.close()
+	set := func(in time.Duration) time.Time {
+		t.Helper()
+		at := time.Now().Add(in)
+		timer.set(at)
+		return at
+	}
+	wakes := func(at time.Time) {
+		t.Helper()
+		select {
+		case <-timer.C:
+			timer.at = time.Time{}
+		case <-time.After(patience):
+			t.Fatal("did not wake")
+		}
+		if early := time.Until(at); early > 0 {
+			t.Errorf("woke %v early", early)
+		}
+	}
+	set(time.Hour)
+	wakes(set(time.Millisecond))
+	wakes(set(-time.Hour)) // at once
+	set(time.Millisecond)
+	wakes(set(2 * time.Millisecond))
+	at := set(time.Millisecond)
+	wakes(at)
+	timer.set(at) // the same time again
+	wakes(at)
+}
