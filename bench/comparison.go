@@ -34,6 +34,9 @@ type comparison struct {
 // compare starts the servers, runs the rounds and adds the suite. A server that is
 // missing is left out, and the suite says why.
 func (b *bench) compare(ctx context.Context, c comparison, starters []starter) error {
+	if !b.wants(c.name) {
+		return nil
+	}
 	c.job.Limit = exchangeRoom
 	if c.job.Path == "" && c.job.Bytes == 0 {
 		c.job.Bytes = lineBytes

@@ -24,8 +24,7 @@ const (
 )
 
 const (
-	loadWindow      = 2 * time.Second
-	quickLoadWindow = time.Second // wrk has no shorter one
+	loadWindow      = time.Second // wrk has no shorter one
 	loadConnections = 32
 	acceptGzip      = "Accept-Encoding: gzip"
 )
@@ -54,6 +53,9 @@ func (b *bench) generators(ctx context.Context) error {
 		{Name: "load-file", Title: "nginx, one process, 8 KB from a file as they are", path: mediumPath},
 		{Name: "load-empty", Title: "nginx, one process, `return 200`", path: okPath},
 	} {
+		if !b.wants(t.Name) {
+			continue
+		}
 		t.Rounds = b.rounds
 		if err := b.race(ctx, &t, wrk, s); err != nil {
 			return fmt.Errorf("%s: %w\n%s", t.Name, err, s.tail())
@@ -97,9 +99,6 @@ type generator struct {
 // race runs the rounds. Each begins with another generator than the one before.
 func (b *bench) race(ctx context.Context, t *generatorTable, wrk string, s *server) error {
 	window, connections := loadWindow, loadConnections
-	if b.quick {
-		window = quickLoadWindow
-	}
 	if t.together {
 		connections /= 2
 	}

@@ -41,6 +41,9 @@ func (b *bench) idle(ctx context.Context) error {
 // hold measures one number of connections, from so many client processes. Each server
 // is started anew: what it does not give back would be in the next figure.
 func (b *bench) hold(ctx context.Context, name string, connections, clients, rounds int, starters []starter) error {
+	if !b.wants(name) {
+		return nil
+	}
 	t := b.suite(name, fmt.Sprintf("%s, silent after one exchange", connectionsText(connections)), "connection", mUser)
 	t.Load = fmt.Sprintf("each has had one line; %d client processes, each with an address of its own", clients)
 	t.Notes = append(t.Notes, "User memory is what the server's processes have for themselves; kernel memory is the growth of the machine's slab, for both ends of a connection.")

@@ -102,7 +102,7 @@ func parse(args []string, stderr io.Writer) (plan, error) {
 	fs.StringVar(&p.out, "out", "", "write the raw values of every round to this file, as JSON")
 	fs.BoolVar(&p.write, "write", false, "write tables and charts into "+docs+", with what was measured before")
 	fs.StringVar(&from, "from", "", "measure nothing; show these raw files, of two suites with one name the newer")
-	fs.StringVar(&only, "only", "", "some of "+strings.Join(names, ","))
+	fs.StringVar(&only, "only", "", "some of "+strings.Join(names, ",")+", or of their suites, such as echo-64")
 	fs.StringVar(&p.prefork, "prefork", "", "the prefork program to measure (default: build it from ..)")
 	fs.StringVar(&p.profileMode, "profile", "", "measure nothing; profile this mode by perf")
 	fs.StringVar(&p.profileLoad, "load", "", "with -profile, the load: arguments of prefork load")
@@ -135,13 +135,23 @@ func parse(args []string, stderr io.Writer) (plan, error) {
 	for name := range strings.SplitSeq(only, ",") {
 		switch {
 		case name == "":
-		case slices.Contains(names, name):
+		case slices.ContainsFunc(names, func(figure string) bool { return belongs(name, figure) }):
 			p.only = append(p.only, name)
 		default:
 			return p, fmt.Errorf("no figure %q; there are %s", name, strings.Join(names, ", "))
 		}
 	}
 	return p, nil
+}
+
+// belongs says that a suite's name is that of the figure, alone or with a suffix.
+func belongs(suite, figure string) bool {
+	return suite == figure || strings.HasPrefix(suite, figure+"-")
+}
+
+// wants says whether a suite, or all of a figure, was asked for.
+func (p *plan) wants(name string) bool {
+	return len(p.only) == 0 || slices.ContainsFunc(p.only, func(only string) bool { return belongs(name, only) })
 }
 
 // run does what args ask for and prints the report to stdout, and how far it
@@ -187,7 +197,7 @@ func (p plan) report(ctx context.Context, stderr io.Writer) (report, error) {
 		return report{}, err
 	}
 	for _, f := range figures {
-		if len(p.only) > 0 && !slices.Contains(p.only, f.name) {
+		if !p.wants(f.name) && !slices.ContainsFunc(p.only, func(name string) bool { return belongs(name, f.name) }) {
 			continue
 		}
 		began := time.Now()
@@ -195,6 +205,11 @@ func (p plan) report(ctx context.Context, stderr io.Writer) (report, error) {
 			return report{}, fmt.Errorf("%s: %w", f.name, err)
 		}
 		fmt.Fprintf(stderr, "%s: %.1f s\n", f.name, time.Since(began).Seconds())
+	}
+	for _, name := range p.only {
+		if !slices.ContainsFunc(b.report.Suites, func(s suite) bool { return belongs(s.Name, name) }) {
+			return report{}, fmt.Errorf("no suite %q", name)
+		}
 	}
 	return b.report, b.report.check()
 }

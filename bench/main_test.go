@@ -28,6 +28,8 @@ func TestCommandLine(t *testing.T) {
 		{"-rounds 9 -only echo,kill -json", ""},
 		{"-rounds 0", "rounds is 0"},
 		{"-only ecco", "no figure \"ecco\"; there are echo, pipelined"},
+		{"-only echo-64,idle-18k", ""},
+		{"-only echo64", "no figure"},
 		{"echo", "unexpected argument"},
 		{"-what", "not defined"},
 		{"-write -quick", "mean nothing"},

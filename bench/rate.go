@@ -25,7 +25,8 @@ func (b *bench) rate(ctx context.Context) error {
 		b.epollPeer(1), b.epollPeer(several), b.netPeer(1), b.netPeer(several),
 		b.threading(1), b.threading(several), b.event(1), b.event(several),
 	}
-	if b.need(cepollProgram) == "" {
+	shares := slices.ContainsFunc([]string{"rate-25", "rate-50", "rate-75"}, b.wants)
+	if shares && b.need(cepollProgram) == "" {
 		capacity, err := b.capacity(ctx)
 		if err != nil {
 			return err

@@ -97,11 +97,8 @@ func (r *report) render(page []byte) (map[string][]byte, error) {
 	return files, errors.Join(append(errs, r.checkNotes(page)...)...)
 }
 
-// belongsTo says that the suite's name is that of the figure, alone or with a
-// suffix.
-func (s suite) belongsTo(figure string) bool {
-	return s.Name == figure || strings.HasPrefix(s.Name, figure+"-")
-}
+// belongsTo says that the suite is one of the figure's.
+func (s suite) belongsTo(figure string) bool { return belongs(s.Name, figure) }
 
 func (s *suite) hasChart() bool { return len(s.Rows)+len(s.Curves) > 0 }
 

@@ -61,6 +61,9 @@ func (b *bench) skew(ctx context.Context) error {
 			mOver, all, func(s *spreader, r *row) error { return s.few(r) },
 		},
 	} {
+		if !b.wants(s.name) {
+			continue
+		}
 		t := b.suite(s.name, s.title, "connection", s.main)
 		t.Load = s.load
 		if err := b.spreads(ctx, &t, s.servers, s.once); err != nil {
