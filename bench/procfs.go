@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"fmt"
 	"os"
@@ -125,17 +126,24 @@ func listeningSockets(address string) ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("address %q: %w", address, err)
 	}
-	table, err := os.ReadFile("/proc/net/tcp")
+	table, err := os.Open("/proc/net/tcp")
 	if err != nil {
 		return nil, err
 	}
+	defer table.Close()
 	const local, state, inode = 1, 3, 9
 	var found []string
 	suffix := fmt.Sprintf(":%04X", n)
-	for line := range strings.Lines(string(table)) {
-		if f := strings.Fields(line); len(f) > inode && f[state] == "0A" && strings.HasSuffix(f[local], suffix) {
+	lines := bufio.NewScanner(table)
+	lines.Scan() // the header
+	for lines.Scan() {
+		f := strings.Fields(lines.Text())
+		if len(f) <= inode || f[state] != "0A" {
+			break // those that listen are first, before up to 100,000 of past connections
+		}
+		if strings.HasSuffix(f[local], suffix) {
 			found = append(found, "socket:["+f[inode]+"]")
 		}
 	}
-	return found, nil
+	return found, lines.Err()
 }

@@ -1,6 +1,7 @@
 package load
 
 import (
+	"bufio"
 	"encoding/binary"
 	"encoding/hex"
 	"net"
@@ -14,6 +15,9 @@ import (
 	"prefork/internal/cpu"
 )
 
+// listens is TCP_LISTEN in the kernel's tables.
+const listens = "0A"
+
 // maxTable bounds what is read of the kernel's tables of sockets.
 const maxTable = 64 << 20
 
@@ -26,7 +30,7 @@ func owners(t target, address netip.AddrPort) []int {
 	if t.network == "unix" {
 		inodes = unixInodes(table("/proc/net/unix"), t.address)
 	} else if local(address.Addr()) {
-		inodes = append(tcpInodes(table("/proc/net/tcp"), address), tcpInodes(table("/proc/net/tcp6"), address)...)
+		inodes = append(tcpInodes(listening("/proc/net/tcp"), address), tcpInodes(listening("/proc/net/tcp6"), address)...)
 	}
 	if len(inodes) == 0 {
 		return nil
@@ -69,6 +73,29 @@ func table(path string) []string {
 	return lines[1:]
 }
 
+// listening returns the lines of one of the kernel's tables of TCP sockets that are
+// about those that listen. The kernel lists them first, and after a load of short
+// connections they are a few of a hundred thousand.
+func listening(path string) []string {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	const state = 3
+	var lines []string
+	scanner := bufio.NewScanner(f)
+	scanner.Scan() // the header
+	for scanner.Scan() {
+		fields := strings.Fields(scanner.Text())
+		if len(fields) <= state || fields[state] != listens {
+			break
+		}
+		lines = append(lines, scanner.Text())
+	}
+	return lines
+}
+
 // inodes returns the column of the lines that match.
 func inodes(lines []string, column int, match func(fields []string) bool) []string {
 	var found []string
@@ -87,7 +114,7 @@ func tcpInodes(lines []string, want netip.AddrPort) []string {
 		host, port, _ := strings.Cut(f[address], ":")
 		n, err := strconv.ParseUint(port, 16, 16)
 		a, ok := parseHex(host)
-		return f[state] == "0A" && err == nil && ok && uint16(n) == want.Port() && (a.IsUnspecified() || a == want.Addr().Unmap())
+		return f[state] == listens && err == nil && ok && uint16(n) == want.Port() && (a.IsUnspecified() || a == want.Addr().Unmap())
 	})
 }
 
