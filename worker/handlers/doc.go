@@ -1,6 +1,6 @@
 // Package handlers has ready handlers: Upper, Echo, Discard and Files, and
 // HTTPServer, which runs any http.Server in a worker and drains it without dropping
-// a request.
+// a request. EventUpper, EventEcho and EventDiscard are for mode event.
 //
 // All of them keep these rules:
 //
@@ -11,6 +11,8 @@
 //   - A last line without a line feed is answered, too.
 //   - A lost connection, or a client that exceeds a limit, is an error of that
 //     connection, which the worker counts as failed.
+//
+// In mode event the answers are the same as in the others.
 //
 // The worker accepts, counts, logs and times out their connections, as those of any
 // other handler.
