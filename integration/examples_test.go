@@ -62,10 +62,10 @@ func waitServing(t *testing.T, s *Server, network, address string) {
 }
 
 // example builds and starts an example at a free address.
-func example(t *testing.T, name string) (s *Server, address string) {
+func example(t *testing.T, name string, args ...string) (s *Server, address string) {
 	t.Helper()
 	address = freePort(t)
-	command := exec.Command(Program(t, "prefork/examples/"+name), "-listen", "tcp://"+address)
+	command := exec.Command(Program(t, "prefork/examples/"+name), append(args, "-listen", "tcp://"+address)...)
 	s = StartCommand(t, "", command)
 	waitServing(t, s, "tcp", address)
 	return s, address
@@ -176,7 +176,14 @@ func resp(conn net.Conn, in *bufio.Reader, words ...string) (string, error) {
 }
 
 func TestExampleRedis(t *testing.T) {
-	s, address := example(t, "redis")
+	for _, mode := range []string{"event", "threading"} {
+		t.Run(mode, func(t *testing.T) { testExampleRedis(t, mode) })
+	}
+}
+
+func testExampleRedis(t *testing.T, mode string) {
+	t.Helper()
+	s, address := example(t, "redis", "-mode", mode)
 	conn, err := net.Dial("tcp", address)
 	if err != nil {
 		t.Fatal(err)
