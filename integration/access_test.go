@@ -115,7 +115,7 @@ func connectRepeatedly(t *testing.T, c *Command, each int, between func(i int)) 
 // workers are replaced meanwhile.
 func TestEachConnectionIsOneLineAcrossRotations(t *testing.T) {
 	t.Parallel()
-	for _, mode := range []string{"threading", "forking"} {
+	for _, mode := range []string{"threading", "forking", "event"} {
 		t.Run(mode, func(t *testing.T) {
 			dir := testdir.Short(t)
 			path := filepath.Join(dir, "access.log")

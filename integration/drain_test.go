@@ -39,6 +39,8 @@ func TestStopAnswersEveryCompletedHandshake(t *testing.T) {
 			c.Mode = "sequential"
 			return c
 		}, PerRequest},
+		{"event", func() testconf.Config { return inEvent(4) }, PerRequest},
+		{"event, a few requests a connection", func() testconf.Config { return inEvent(4) }, Persistent},
 		{"forking", func() testconf.Config {
 			c := line(0)
 			c.Mode, c.MinSpare, c.MaxChildren = "forking", 4, 20
@@ -272,6 +274,7 @@ func TestTERMToAllAnswersEveryCompletedHandshake(t *testing.T) {
 	t.Parallel()
 	for name, config := range map[string]func() testconf.Config{
 		"threading": func() testconf.Config { return line(2) },
+		"event":     func() testconf.Config { return inEvent(2) },
 		"forking": func() testconf.Config {
 			c := line(0)
 			c.Mode, c.MinSpare, c.MaxChildren = "forking", 4, 20

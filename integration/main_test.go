@@ -36,6 +36,13 @@ func line(workers int) testconf.Config {
 	return testconf.Config{Workers: workers, Probation: shortProbation, LogLevel: "debug"}
 }
 
+// inEvent is line in mode event.
+func inEvent(workers int) testconf.Config {
+	c := line(workers)
+	c.Mode = "event"
+	return c
+}
+
 // web returns the basic configuration of the HTTP program.
 func web(workers int) testconf.Config {
 	c := line(workers)

@@ -72,7 +72,7 @@ func (s scrape) decreased(before scrape) []string {
 // computes a wrong rate.
 func TestCountersNeverDecreaseWhenWorkersDieAndGenerationsChange(t *testing.T) {
 	t.Parallel()
-	for mode, more := range map[string]string{"threading": "", "forking": "max_children = 12\n"} {
+	for mode, more := range map[string]string{"threading": "", "event": "", "forking": "max_children = 12\n"} {
 		t.Run(mode, func(t *testing.T) {
 			c := serve(t, strings.Replace(observed, "workers", "mode = \""+mode+"\"\n"+more+"workers", 1))
 			_, address := c.Address("")

@@ -163,7 +163,7 @@ func TestReloadChangesModeWorkersAndProgram(t *testing.T) {
 	for _, step := range []struct {
 		mode    string
 		workers int
-	}{{"sequential", 12}, {"threading", 3}, {"forking", 4}, {"threading", 2}} {
+	}{{"sequential", 12}, {"threading", 3}, {"event", 2}, {"forking", 4}, {"event", 3}, {"threading", 2}} {
 		c.Mode, c.Workers, c.MinSpare, c.MaxChildren = step.mode, step.workers, 0, 0
 		if step.mode == "forking" {
 			c.MinSpare, c.MaxChildren = 4, 40

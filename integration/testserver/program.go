@@ -38,6 +38,7 @@ func configure(settings json.RawMessage, o *worker.Options) error {
 	switch p.Kind {
 	case "", "line":
 		o.Handler = &lines{tag: p.Tag}
+		o.EventHandler = newEventLines(p.Tag)
 	case "http":
 		server := &http.Server{Handler: httpHandler(p.Tag), ReadHeaderTimeout: 10 * time.Second}
 		service := handlers.HTTPServer(server)
