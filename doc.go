@@ -14,7 +14,8 @@
 //
 // It is nginx's process model for Go programs, and Python's socketserver
 // grown into a service: the modes are its plain TCPServer (Sequential),
-// ThreadingMixIn (Threading) and ForkingMixIn (Forking).
+// ThreadingMixIn (Threading) and ForkingMixIn (Forking), and one that calls handlers
+// from the loop (Event).
 //
 // # Your main runs in every worker
 //

@@ -2,6 +2,7 @@ package prefork_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -118,6 +119,29 @@ func ExampleServer_forking() {
 	// Output:
 	// connection 1 of this process
 	// connection 1 of this process
+}
+
+// In mode event, a worker has no goroutine for a connection. Its loop calls the
+// handler when bytes have arrived. The handler must not wait. Messages cuts the
+// bytes into messages: here, lines.
+func ExampleServer_event() {
+	lines := 0 // of all connections of this worker; needs no lock
+	srv := &prefork.Server{
+		Config: prefork.Config{Mode: worker.Event, Workers: 1},
+		EventHandler: worker.Messages(worker.SplitLines(1024), func(c *worker.Conn, line []byte) error {
+			lines++
+			_, err := fmt.Fprintf(c, "line %d is %s\n", lines, bytes.ToUpper(line))
+			return err
+		}),
+	}
+	t := try(srv)
+	defer t.stop()
+
+	fmt.Println(t.ask("hello"))
+	fmt.Println(t.ask("world"))
+	// Output:
+	// line 1 is HELLO
+	// line 2 is WORLD
 }
 
 // net/http runs in pre-forked workers. With HTTPServer, a drain drops no
@@ -238,6 +262,7 @@ func init() {
 		"ExampleServer_threading":  ExampleServer_threading,
 		"ExampleServer_sequential": ExampleServer_sequential,
 		"ExampleServer_forking":    ExampleServer_forking,
+		"ExampleServer_event":      ExampleServer_event,
 		"ExampleServer_http":       ExampleServer_http,
 		"ExampleServer_pool":       ExampleServer_pool,
 	}[name]()

@@ -36,7 +36,7 @@
 //	              Start                 StartMaster
 //	process       the test's            master: the test's; workers: their own
 //	newServer     once, by the test     once, and once in each worker
-//	modes         threading, sequential all
+//	modes         all but forking       all
 //	log           the test's            master: the test's; workers: standard error
 //
 // If newServer sets Logger, the master and the workers log to it. The hooks

@@ -46,6 +46,16 @@
 // such as net/http's server, accepts from a net.Listener that the loop fills, within
 // the same limits.
 //
+// Event has no goroutine for a connection: the loop itself calls an EventHandler with
+// the bytes that have arrived. That costs the least memory and processor time, and it
+// is right if each request is answered from memory. A handler must not wait there: for
+// a lock that is held for long, a file, a name, a database, or another goroutine. What
+// has to wait runs on a goroutine of the handler, which answers through Conn.Wake.
+// Messages and a split function, such as SplitLines, cut the bytes into messages. The
+// memory of a connection is Config.MaxMessage of an incomplete message and
+// Config.MaxUnsent of answers at most, and nothing between two requests. If a request
+// may wait, or if its code is easier to write from top to bottom, use Threading.
+//
 // # Costs
 //
 // Config.ReadTimeout sets a timer in each Read, WriteTimeout in some writes.
