@@ -56,6 +56,7 @@ type Limits struct {
 	MaxChildren    int     `min:"1" max:"1024" help:"most processes at once in mode forking"`
 	MinSpare       int     `max:"1024" help:"idle workers to keep ready; 0 is 1, in mode forking the number of workers or four per CPU"`
 	MaxSpare       int     `max:"1024" help:"most idle workers to keep; 0 is min_spare plus two"`
+	GOMAXPROCS     int     `max:"1024" help:"threads that run Go code at once in a worker; 0 is its share of the CPUs, in mode forking 1"`
 	MaxMessage     uint64  `value:"SIZE" min:"1KiB" max:"64MiB" help:"in mode event: bytes of one connection that wait for the rest of a message"`
 	MaxUnsent      uint64  `value:"SIZE" min:"64KiB" max:"1GiB" help:"in mode event: bytes of answers that one client has not read; with more it is closed"`
 	CrashBudget    float64 `min:"1" max:"1000000" help:"crashes before replacements are slowed down; each counts half after a minute"`

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"reflect"
-	"runtime"
 
 	"prefork/internal/setting"
 	"prefork/master"
@@ -48,7 +47,7 @@ func (c *Config) policyConfig() policy.Config {
 	c.match(&p, func(mine, theirs reflect.Value) { theirs.Set(mine.Convert(theirs.Type())) })
 	p.Min = c.Workers
 	if p.Min == 0 {
-		p.Min = runtime.NumCPU()
+		p.Min = master.CPUs()
 		if c.MaxWorkers > 0 {
 			p.Min = min(p.Min, c.MaxWorkers)
 		}
@@ -58,7 +57,7 @@ func (c *Config) policyConfig() policy.Config {
 		p.OneShot = true
 		p.Max = cmp.Or(c.Limits.MaxChildren, policy.DefaultMaxChildren)
 		if p.MinSpare == 0 {
-			p.MinSpare = min(cmp.Or(c.Workers, 4*runtime.NumCPU()), p.Max)
+			p.MinSpare = min(cmp.Or(c.Workers, 4*master.CPUs()), p.Max)
 		}
 	}
 	p.Slots = max(leastSlots, p.WithDefaults().Slots)

@@ -81,7 +81,7 @@ type Slot struct {
 	LoopLag    atomic.Int64  // the longest delay of the loop in that second, in ns
 	HeapBytes  atomic.Uint64 // of the runtime
 	Goroutines atomic.Int32
-	_          [4]byte
+	GOMAXPROCS atomic.Int32 // from the start on
 	DoingSince atomic.Int64 // Now when the oldest unanswered request came; 0 if there is none
 	Doing      Text         // that request, with its client
 

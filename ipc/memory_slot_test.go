@@ -40,6 +40,7 @@ func TestTheLayoutOfSharedMemoryIsFixed(t *testing.T) {
 		{"LoopLag", unsafe.Offsetof(s.LoopLag), 1024},
 		{"HeapBytes", unsafe.Offsetof(s.HeapBytes), 1032},
 		{"Goroutines", unsafe.Offsetof(s.Goroutines), 1040},
+		{"GOMAXPROCS", unsafe.Offsetof(s.GOMAXPROCS), 1044},
 		{"DoingSince", unsafe.Offsetof(s.DoingSince), 1048},
 		{"Doing", unsafe.Offsetof(s.Doing), 1056},
 		{"the end", unsafe.Sizeof(s), 2048},

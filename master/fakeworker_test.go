@@ -77,6 +77,7 @@ func fakeWorker() int {
 		slot.LoopLag.Store(int64(3 * time.Millisecond))
 		slot.HeapBytes.Store(5 << 20)
 		slot.Goroutines.Store(7)
+		slot.GOMAXPROCS.Store(3)
 		slot.Doing.Store("192.0.2.1:80 GET /")
 		slot.DoingSince.Store(ipc.Now() - int64(time.Minute))
 	case "full":

@@ -100,7 +100,7 @@ func (m *Master) bind(ctx context.Context, config Generation, kept map[*listener
 	all, err := b.bind(ctx, config.Listen)
 	return &generation{
 		config: config, listeners: all, as: b.as, skipped: b.skipped,
-		environment: environment(os.Environ(), config.Policy.OneShot),
+		environment: environment(os.Environ(), config.Policy.WithDefaults().Procs(CPUs())),
 	}, err
 }
 

@@ -67,6 +67,7 @@ type WorkerRow struct {
 	RSSBytes   uint64  `json:"rss_bytes"` // at the last sample, as is CPUS
 	HeapBytes  uint64  `json:"heap_bytes"`
 	Goroutines int     `json:"goroutines"`
+	GOMAXPROCS int     `json:"gomaxprocs"`
 	LoopLagS   float64 `json:"loop_lag_s"`
 	SilentS    float64 `json:"silent_s"` // since its last heartbeat
 	CPUS       float64 `json:"cpu_s"`    // processor time, in steps of 10 ms

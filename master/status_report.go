@@ -79,6 +79,7 @@ func (m *Master) row(w *worker) WorkerRow {
 		RSSBytes:   w.process.rss,
 		HeapBytes:  w.memory.HeapBytes.Load(),
 		Goroutines: max(0, int(w.memory.Goroutines.Load())),
+		GOMAXPROCS: max(0, int(w.memory.GOMAXPROCS.Load())),
 		LoopLagS:   max(0, time.Duration(w.memory.LoopLag.Load())).Seconds(),
 		SilentS:    w.silence().Seconds(),
 		CPUS:       w.process.cpu.Seconds(),

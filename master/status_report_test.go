@@ -40,7 +40,7 @@ func TestRequestsForTheStatusAtTheSameTimeShareAnAnswer(t *testing.T) {
 func TestTheStatusHasTheFiguresOfTheWorkersMemory(t *testing.T) {
 	r := start(t, Options{Generation: generationOf(1, "figures", "tcp://127.0.0.1:0")})
 	w := r.serves(1).Workers[0]
-	if w.LoopLagS != 0.003 || w.HeapBytes != 5<<20 || w.Goroutines != 7 || w.Doing != "192.0.2.1:80 GET /" || w.DoingS < 60 {
+	if w.LoopLagS != 0.003 || w.HeapBytes != 5<<20 || w.Goroutines != 7 || w.GOMAXPROCS != 3 || w.Doing != "192.0.2.1:80 GET /" || w.DoingS < 60 {
 		t.Errorf("the status has %+v", w)
 	}
 	r.untilLoop("the end of the request", func(m *Master) bool {

@@ -1,7 +1,10 @@
 package master
 
 import (
+	"os"
+	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 
 	"prefork/ipc"
@@ -12,11 +15,9 @@ import (
 const procsVariable = "GOMAXPROCS"
 
 // environment returns the environment of a generation's workers: ours, marked,
-// without the service manager's variables.
-//
-// A worker of mode forking serves one connection, so a second thread would only cost
-// the time to start it. It gets GOMAXPROCS=1, unless the variable is set already.
-func environment(ours []string, oneShot bool) []string {
+// without the service manager's variables. procs is their GOMAXPROCS, or 0; the value
+// that the operator has set wins.
+func environment(ours []string, procs int) []string {
 	marks := []string{ipc.WorkerVariable, ipc.ProcsVariable}
 	custom := false
 	env := slices.DeleteFunc(systemd.Environ(ours), func(entry string) bool {
@@ -25,8 +26,17 @@ func environment(ours []string, oneShot bool) []string {
 		return slices.Contains(marks, name)
 	})
 	env = append(env, ipc.WorkerVariable+"=1")
-	if oneShot && !custom {
-		env = append(env, procsVariable+"=1", ipc.ProcsVariable+"=1")
+	if procs > 0 && !custom {
+		env = append(env, procsVariable+"="+strconv.Itoa(procs), ipc.ProcsVariable+"=1")
 	}
 	return env
+}
+
+// CPUs is how many processors the server may use: those of its affinity, at most as
+// many as the quota of its cgroup is worth.
+func CPUs() int {
+	if os.Getenv(procsVariable) != "" { // then the runtime does not say
+		return runtime.NumCPU()
+	}
+	return runtime.GOMAXPROCS(0)
 }

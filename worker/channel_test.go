@@ -4,6 +4,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"runtime/debug"
 	"strings"
 	"testing"
@@ -114,6 +115,9 @@ func TestSlotHasPIDAndGeneration(t *testing.T) {
 	r := start(t, Config{}, Options{Handler: echo, Build: "v1.2.3"})
 	if pid, generation := r.slot.PID.Load(), r.slot.Generation.Load(); int(pid) != os.Getpid() || generation != 3 {
 		t.Errorf("slot has pid %d generation %d", pid, generation)
+	}
+	if n := r.slot.GOMAXPROCS.Load(); int(n) != runtime.GOMAXPROCS(0) {
+		t.Errorf("slot has GOMAXPROCS %d, the runtime %d", n, runtime.GOMAXPROCS(0))
 	}
 	hello := got[*ipc.Hello](r)
 	if hello == nil || hello.Protocol != ipc.ProtocolVersion || hello.Build != "v1.2.3" || hello.PID != os.Getpid() {

@@ -223,6 +223,7 @@ func (w *worker) openMemory(hello *ipc.Hello, in inheritance) error {
 	w.board, w.index, w.slot, w.peer = board, hello.Slot, slot, board.Peer(hello.Slot)
 	w.slot.PID.Store(int32(os.Getpid()))
 	w.generation = hello.Generation
+	w.slot.GOMAXPROCS.Store(int32(runtime.GOMAXPROCS(0)))
 	w.slot.Generation.Store(uint32(hello.Generation))
 	w.beat(ipc.Now())
 	return nil

@@ -15,7 +15,7 @@ import (
 const statusJSON = `{"pid":4711,"version":"1.2.3","state":"running","generation":3,"uptime_s":7384.5,"mode":"threading","target":"2-8",
 "listeners":[{"name":"tcp://127.0.0.1:9999","address":"127.0.0.1:9999","queued":0},{"name":"tcp://:0","address":"[::]:40123","queued":12}],
 "totals":{"accepted":1200,"active":3,"handled":1190,"failed":7,"rejected":0,"bytes_in":123456,"bytes_out":9876543210,"restarts":2},
-"workers":[{"slot":0,"pid":4712,"generation":3,"state":"ready","active":2,"accepted":600,"handled":598,"failed":0,"age_s":61,"rss_bytes":12582912,"heap_bytes":1048576,"goroutines":14,"loop_lag_s":0.0012,"silent_s":0.2},
+"workers":[{"slot":0,"pid":4712,"generation":3,"state":"ready","active":2,"accepted":600,"handled":598,"failed":0,"age_s":61,"rss_bytes":12582912,"heap_bytes":1048576,"goroutines":14,"gomaxprocs":2,"loop_lag_s":0.0012,"silent_s":0.2},
 {"slot":11,"pid":4713,"generation":2,"state":"draining","active":1,"accepted":600,"handled":592,"failed":7,"age_s":273600,"rss_bytes":1023,"heap_bytes":0,"goroutines":7,"loop_lag_s":0,"silent_s":9}],
 "last_reload":{"ok":false,"error":"p.toml:3: mode: unknown mode \"x\"\np.toml:4: unknown key \"y\"","at":"2026-01-02T03:04:05Z"},
 "degraded":"64 crashes in a minute","unknown":{"a":[1,2]}}`

@@ -17,7 +17,7 @@ func renderStatus(s prefork.Status, now time.Time, p human.Painter) string {
 	if s.Degraded != "" {
 		fmt.Fprintf(&b, "%s   %s\n", p.Paint(human.Red, "degraded"), s.Degraded)
 	}
-	fmt.Fprintf(&b, "mode       %s, %s\n", s.Mode, human.WorkersText(s.Target))
+	fmt.Fprintf(&b, "mode       %s, %s%s\n", s.Mode, human.WorkersText(s.Target), procsText(s))
 	for i, l := range s.Listeners {
 		label := "listening"
 		if i > 0 {
@@ -38,6 +38,16 @@ func renderStatus(s prefork.Status, now time.Time, p human.Painter) string {
 	b.WriteByte('\n')
 	workerTable(s).Render(&b, p)
 	return b.String()
+}
+
+// procsText says how many processors a worker uses, if one is there.
+func procsText(s prefork.Status) string {
+	for _, w := range s.Workers {
+		if w.Generation == s.Generation && w.GOMAXPROCS > 0 {
+			return fmt.Sprintf(", GOMAXPROCS %d", w.GOMAXPROCS)
+		}
+	}
+	return ""
 }
 
 // listenerNotes says what a listener's name does not: the address it is bound

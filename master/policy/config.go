@@ -16,6 +16,8 @@ type Config struct {
 	// processes.
 	OneShot bool
 
+	GOMAXPROCS int // of a worker; its share of the CPUs: see Procs
+
 	// Slots bounds the living workers of all generations: the size of the
 	// scoreboard. Fixed by the first configuration. The default has room for
 	// one generation that serves, one that comes, all that may drain, and some

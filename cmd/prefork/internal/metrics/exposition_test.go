@@ -61,9 +61,9 @@ func TestEveryFigureOfTheStatusIsShown(t *testing.T) {
 			shown[m.GetCounter().GetValue()+m.GetGauge().GetValue()+m.GetHistogram().GetSampleSum()] = true
 		}
 	}
-	// A pid is not a metric. The other figures of a worker are metrics of its
+	// A pid and a setting are not metrics. The other figures of a worker are metrics of its
 	// slot, which outlives the worker.
-	elsewhere := regexp.MustCompile(`PID$|Slot$|^Workers\.\d\.(Accepted|Handled|Failed|Answers|CPUS|BytesIn|BytesOut)$`)
+	elsewhere := regexp.MustCompile(`PID$|Slot$|GOMAXPROCS$|^Workers\.\d\.(Accepted|Handled|Failed|Answers|CPUS|BytesIn|BytesOut)$`)
 	for _, path := range slices.Sorted(maps.Keys(figures)) {
 		if !elsewhere.MatchString(path) && !shown[figures[path]] {
 			t.Errorf("%s is not in the scrape", path)
