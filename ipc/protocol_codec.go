@@ -20,22 +20,28 @@ func Encode(m Message) ([]byte, error) {
 	if m == nil || m.Type() == "" {
 		return nil, errors.New("encode message: no type")
 	}
-	m = truncated(m)
-	body, err := json.Marshal(m)
-	if err != nil {
-		return nil, fmt.Errorf("encode %s: %w", m.Type(), err)
-	}
-	if s := string(body); s == "{}" || s == "null" {
-		body = nil
-	}
-	data, err := json.Marshal(envelope{Type: m.Type(), Body: body})
-	if err != nil {
-		return nil, fmt.Errorf("encode %s: %w", m.Type(), err)
+	data := encodePlain(m)
+	if data == nil {
+		var err error
+		if data, err = encodeJSON(truncated(m)); err != nil {
+			return nil, fmt.Errorf("encode %s: %w", m.Type(), err)
+		}
 	}
 	if len(data) > MaxMessage {
 		return nil, fmt.Errorf("encode %s of %d bytes: %w", m.Type(), len(data), ErrTooLong)
 	}
 	return data, nil
+}
+
+func encodeJSON(m Message) ([]byte, error) {
+	body, err := json.Marshal(m)
+	if err != nil {
+		return nil, err
+	}
+	if s := string(body); s == "{}" || s == "null" {
+		body = nil
+	}
+	return json.Marshal(envelope{Type: m.Type(), Body: body})
 }
 
 // truncated returns m, or a copy whose text is not too long.
@@ -56,6 +62,13 @@ func Decode(data []byte) (Message, error) {
 	if len(data) == 0 {
 		return nil, &ProtocolError{Err: errors.New("empty")}
 	}
+	if m := decodePlain(data); m != nil {
+		return m, nil
+	}
+	return decodeJSON(data)
+}
+
+func decodeJSON(data []byte) (Message, error) {
 	var env envelope
 	err := json.Unmarshal(data, &env)
 	if len(env.Type) > maxType {

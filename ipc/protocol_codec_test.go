@@ -246,6 +246,7 @@ func FuzzDecode(f *testing.F) {
 	}
 	f.Add([]byte(`{"TYPE":"Hello","type":"hello","body":{"Config":null,"pid":-0,"listeners":[{}]}}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
+		comparePlain(t, data)
 		m, err := Decode(data)
 		if err != nil {
 			var perr *ProtocolError

@@ -2,7 +2,6 @@ package worker
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -265,10 +264,9 @@ func (w *worker) makeLog(format, level string) (err error) {
 
 // readConfig reads the configuration, to which setUp adds the defaults.
 func (w *worker) readConfig(hello *ipc.Hello) error {
-	if len(hello.Config) > 0 {
-		if err := json.Unmarshal(hello.Config, &w.cfg); err != nil {
-			return configuration(fmt.Errorf("read configuration: %w", err))
-		}
+	var err error
+	if w.cfg, err = parseConfig(hello.Config); err != nil {
+		return configuration(fmt.Errorf("read configuration: %w", err))
 	}
 	w.once = w.cfg.Mode == Forking
 	return nil

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"prefork"
+	"prefork/internal/plainjson"
 	"prefork/internal/setting"
 	"prefork/internal/value"
 	"prefork/worker"
@@ -173,29 +174,51 @@ func optionsOf(p program) []Key { return setting.Of(reflect.TypeOf(p).Elem()) }
 
 // encode puts the handler and its options into Settings, for Configure.
 func (c *Config) encode() (err error) {
-	c.Settings, err = json.Marshal(settings[program]{c.Handler, c.program})
+	s := settings{Handler: c.Handler}
+	if h, ok := LookupHandler(c.Handler); !ok || !reflect.DeepEqual(c.program, h.new()) {
+		if s.Options, err = json.Marshal(c.program); err != nil {
+			return err
+		}
+	}
+	c.Settings, err = json.Marshal(s)
 	return err
 }
 
 // settings travel from the master to its workers.
-type settings[T any] struct {
+type settings struct {
 	Handler string
-	Options T
+	Options json.RawMessage `json:",omitempty"` // nothing for the defaults
+}
+
+// readPlain reads a field without reflection, which would make a worker start later.
+func (s *settings) readPlain(key string, v plainjson.Value) bool {
+	switch key {
+	case "Handler":
+		return plainjson.String(v, &s.Handler)
+	case "Options":
+		return v.Raw(&s.Options)
+	}
+	return false
 }
 
 // Configure is the Configure of a prefork.Server whose Config this package made.
 func Configure(data json.RawMessage, o *worker.Options) error {
-	var s settings[json.RawMessage]
-	if err := json.Unmarshal(data, &s); err != nil {
-		return fmt.Errorf("read handler settings: %w", err)
+	var s settings
+	if !plainjson.Object(data, s.readPlain) {
+		s = settings{}
+		if err := json.Unmarshal(data, &s); err != nil {
+			return fmt.Errorf("read handler settings: %w", err)
+		}
 	}
 	h, ok := LookupHandler(s.Handler)
 	if !ok {
 		return fmt.Errorf("unknown handler %q: there are %s", s.Handler, strings.Join(HandlerNames(), ", "))
 	}
 	p := h.new()
-	if err := json.Unmarshal(s.Options, p); err != nil {
-		return fmt.Errorf("read options of handler %s: %w", s.Handler, err)
+	if len(s.Options) > 0 {
+		if err := json.Unmarshal(s.Options, p); err != nil {
+			return fmt.Errorf("read options of handler %s: %w", s.Handler, err)
+		}
 	}
 	if err := p.build(o); err != nil {
 		return fmt.Errorf("configure handler %s: %w", s.Handler, err)

@@ -42,8 +42,8 @@ func TestOptionsBelongToTheHandlerThatTheFileNames(t *testing.T) {
 	text := "[options]\nmax_line = 100\n"
 	for flags, want := range map[string]string{
 		"--option=max_line=1KiB": `"MaxLine":1024`,
-		"--handler=upper":        `"MaxLine":100`, // from the file, which has the same handler
-		"--handler=echo":         `"Options":{}`,  // the file's options belong to upper
+		"--handler=upper":        `"MaxLine":100`,      // from the file, which has the same handler
+		"--handler=echo":         `{"Handler":"echo"}`, // the file's options belong to upper
 	} {
 		if c := mustParse(t, text, flags); !strings.Contains(string(c.Settings), want) {
 			t.Errorf("%s: settings %s, want %s", flags, c.Settings, want)
