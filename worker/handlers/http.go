@@ -21,7 +21,7 @@ func Files(root string, list, hidden bool) (http.Handler, error) {
 		if err != nil {
 			return nil, err
 		}
-		files = http.FileServer(site)
+		files = sendSmall(http.FileServer(site))
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("/healthz", serveHealth)

@@ -27,8 +27,10 @@ type site struct {
 // keeps links inside.
 type siteDir struct {
 	root *os.Root
-	info fs.FileInfo
-	real string // its path without links
+	dir  *os.File // the same
+	dev  uint64   // its file system
+	ino  uint64   // its number there
+	real string   // its path without links
 }
 
 // newSite opens the directory at path.
@@ -48,24 +50,32 @@ func openSite(path string) (*siteDir, error) {
 		return nil, err
 	}
 	d := &siteDir{root: root}
-	if d.info, err = root.Stat("."); err == nil {
-		d.real, err = d.currentPath()
+	if d.dir, err = root.Open("."); err == nil {
+		err = d.identify()
 	}
 	if err != nil {
-		_ = root.Close()
+		d.close()
 		return nil, err
 	}
 	return d, nil
 }
 
-// currentPath returns the present path of the directory, without links.
-func (d *siteDir) currentPath() (string, error) {
-	f, err := d.root.Open(".")
+// identify notes which directory it is.
+func (d *siteDir) identify() error {
+	info, err := d.dir.Stat()
 	if err != nil {
-		return "", err
+		return err
 	}
-	defer f.Close()
-	return realPath(f)
+	if st, ok := info.Sys().(*syscall.Stat_t); ok {
+		d.dev, d.ino = st.Dev, st.Ino
+	}
+	d.real, err = realPath(d.dir)
+	return err
+}
+
+func (d *siteDir) close() {
+	_ = d.root.Close()
+	_ = d.dir.Close() // nil if it is not open
 }
 
 // directory returns the directory to which the path leads now. A deployment moves a
@@ -74,8 +84,9 @@ func (d *siteDir) currentPath() (string, error) {
 func (s *site) directory() *siteDir {
 	for {
 		was := s.opened.Load()
-		info, err := os.Stat(s.path)
-		if err != nil || os.SameFile(info, was.info) {
+		var st syscall.Stat_t // os.Stat would allocate
+		err := syscall.Stat(s.path, &st)
+		if err != nil || st.Dev == was.dev && st.Ino == was.ino {
 			return was
 		}
 		now, err := openSite(s.path)
@@ -83,10 +94,10 @@ func (s *site) directory() *siteDir {
 			return was
 		}
 		if s.opened.CompareAndSwap(was, now) {
-			_ = was.root.Close()
+			was.close()
 			return now
 		}
-		_ = now.root.Close() // another request was faster
+		now.close() // another request was faster
 	}
 }
 
@@ -94,15 +105,17 @@ func (s *site) directory() *siteDir {
 // For everything else the error is fs.ErrNotExist.
 func (s *site) Open(name string) (http.File, error) {
 	f, info, err := s.open(name)
-	switch {
-	case err != nil:
+	if err != nil {
 		return nil, err
+	}
+	dir, _ := f.(*os.File)
+	switch {
 	case info.Mode().IsRegular():
 		return f, nil
 	case info.IsDir() && s.list:
-		return listedDir{f, s.hidden}, nil
+		return listedDir{dir, s.hidden}, nil
 	case info.IsDir() && s.hasIndex(name):
-		return closedDir{f}, nil
+		return closedDir{dir}, nil
 	}
 	_ = f.Close()
 	return nil, notFound(name)
@@ -111,7 +124,7 @@ func (s *site) Open(name string) (http.File, error) {
 func notFound(name string) error { return &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist} }
 
 // open opens what has that name, if it is not hidden.
-func (s *site) open(name string) (*os.File, fs.FileInfo, error) {
+func (s *site) open(name string) (http.File, fs.FileInfo, error) {
 	name = strings.TrimPrefix(name, "/")
 	if name == "" {
 		name = "."
@@ -120,7 +133,11 @@ func (s *site) open(name string) (*os.File, fs.FileInfo, error) {
 		return nil, nil, notFound(name)
 	}
 	for {
-		f, info, err := s.directory().open(name, s.hidden)
+		d := s.directory()
+		if f, info := d.openPlain(name); f != nil {
+			return f, info, nil
+		}
+		f, info, err := d.open(name, s.hidden)
 		switch {
 		case err == nil:
 			return f, info, nil
@@ -133,6 +150,7 @@ func (s *site) open(name string) (*os.File, fs.FileInfo, error) {
 	}
 }
 
+// open opens what has that name, also through links.
 func (d *siteDir) open(name string, hidden bool) (*os.File, fs.FileInfo, error) {
 	// Without O_NONBLOCK, to open a named pipe would block.
 	f, err := d.root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
@@ -159,7 +177,7 @@ func (d *siteDir) visible(f *os.File) error {
 	}
 	name, inside := within(d.real, real)
 	if !inside { // the directory may have been renamed
-		root, err := d.currentPath()
+		root, err := realPath(d.dir)
 		if err != nil {
 			return err
 		}
