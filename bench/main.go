@@ -114,7 +114,10 @@ func parse(args []string, stderr io.Writer) (plan, error) {
 		switch f.Name {
 		case "out", "write", "json", "from", "prefork":
 		default:
-			p.command += fmt.Sprintf(" -%s %s", f.Name, f.Value)
+			p.command += " -" + f.Name
+			if value := f.Value.String(); value != "true" {
+				p.command += " " + value
+			}
 		}
 	})
 	if fs.NArg() > 0 {

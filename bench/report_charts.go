@@ -15,7 +15,7 @@ func (s *suite) chart() string {
 		return s.plot()
 	}
 	m, _ := metricOf(s.Main) // check has seen it
-	c := chart.Bars{Title: s.Title, Axis: s.head(m), Range: "median and range of the rounds"}
+	c := chart.Bars{Title: s.heading(), Axis: s.head(m), Range: "median and range of the rounds"}
 	for i := range s.Rows {
 		r := &s.Rows[i]
 		if len(s.byRound(r, s.Main)) == 0 {
@@ -29,11 +29,14 @@ func (s *suite) chart() string {
 		}
 		bar := chart.Bar{
 			Label: r.Name, Value: x.Median, Low: x.Min, High: x.Max,
-			Text: fmt.Sprintf("%.*f", m.decimals, x.Median), Ours: r.Ours, Control: r.Name == s.Control,
+			Text: fmt.Sprintf("%.*f", decimalsOf(x.Median, m.decimals), x.Median), Ours: r.Ours, Control: r.Name == s.Control,
 		}
 		if bar.Control {
 			c.Limit, c.LimitLabel = x.Median, r.Name
-		} else if ratio, ok := s.ratio(pair{Of: r.Name, By: s.Control}); ok {
+			c.Rows = slices.Insert(c.Rows, 0, bar)
+			continue
+		}
+		if ratio, ok := s.ratio(pair{Of: r.Name, By: s.Control}); ok {
 			bar.Ratio = fmt.Sprintf("%.2f ×", ratio.Median)
 		}
 		c.Rows = append(c.Rows, bar)
@@ -45,7 +48,7 @@ func (s *suite) chart() string {
 // servers' own are dashed.
 func (s *suite) plot() string {
 	m, _ := metricOf(s.Main)
-	c := chart.Lines{Title: s.Title, XAxis: s.XTitle, YAxis: s.head(m) + "; median and range of the rounds"}
+	c := chart.Lines{Title: s.heading(), XAxis: s.XTitle, YAxis: s.head(m) + "; median and range of the rounds"}
 	var families []string
 	for _, curve := range s.Curves {
 		family, _, _ := strings.Cut(curve.Name, ",")

@@ -10,6 +10,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // The files that -write writes, in the directory of the documents.
@@ -25,7 +27,8 @@ const (
 var block = regexp.MustCompile(`(?s)(<!-- bench: ([a-z0-9 -]+?) -->\n).*?(<!-- end of bench -->)`)
 
 // writeDocs merges the report into the raw file of a directory, and renders the
-// page and its images from it.
+// page, its images and what the README quotes from it. It also writes what is not
+// complete, and returns what is missing.
 func (r *report) writeDocs(dir string) error {
 	all := report{Format: format}
 	raw := filepath.Join(dir, rawFile)
@@ -35,13 +38,9 @@ func (r *report) writeDocs(dir string) error {
 		}
 	}
 	all.merge(*r)
-	page, err := os.ReadFile(filepath.Join(dir, pageFile))
-	if err != nil {
-		return err
-	}
-	files, err := all.render(page)
-	if err != nil {
-		return err
+	files, incomplete := all.documents(dir)
+	if len(files) == 0 {
+		return incomplete
 	}
 	if err := all.writeFile(raw); err != nil {
 		return err
@@ -51,7 +50,24 @@ func (r *report) writeDocs(dir string) error {
 			return err
 		}
 	}
-	return nil
+	return incomplete
+}
+
+// documents returns the files that the report gives, by name from dir, or none if
+// it cannot read those that it changes.
+func (r *report) documents(dir string) (map[string][]byte, error) {
+	page, err := os.ReadFile(filepath.Join(dir, pageFile))
+	if err != nil {
+		return nil, err
+	}
+	text, err := os.ReadFile(filepath.Join(dir, readme))
+	if err != nil {
+		return nil, err
+	}
+	files, err := r.render(page)
+	text, errQuotes := r.quoteIn(text)
+	files[readme] = text
+	return files, errors.Join(err, errQuotes)
 }
 
 // render returns the page with its blocks written anew and the images, by name.
@@ -104,13 +120,21 @@ func (s *suite) hasChart() bool { return len(s.Rows)+len(s.Curves) > 0 }
 
 func (s *suite) image() string { return filepath.Join(imagesDir, fmt.Sprintf(imageName, s.Name)) }
 
+func (s *suite) heading() string { return s.Name + ": " + s.Title }
+
+// sentence makes one of a text that a suite has without a capital and a point.
+func sentence(text string) string {
+	first, size := utf8.DecodeRuneInString(text)
+	return string(unicode.ToUpper(first)) + strings.TrimSuffix(text[size:], ".") + "."
+}
+
 func (s *suite) writeSection(b *strings.Builder) {
 	fmt.Fprintf(b, "### %s\n\n", s.Name)
 	if s.hasChart() {
-		fmt.Fprintf(b, "![%s](%s)\n\n", s.Title, s.image())
+		fmt.Fprintf(b, "![%s](%s)\n\n", s.heading(), s.image())
 	}
 	if s.Load != "" {
-		b.WriteString(s.Load + "\n\n")
+		b.WriteString(sentence(s.Load) + "\n\n")
 	}
 	if s.hasChart() {
 		b.WriteString("<details><summary>Table</summary>\n\n")

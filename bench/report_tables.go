@@ -231,15 +231,20 @@ func limit(v float64, unit string) string {
 }
 
 // spread writes a median and, in parentheses, the least and the greatest.
-// Great values need no decimals.
 func spread(s stat.Spread, decimals int) string {
-	if s.Median >= 100 {
-		decimals = min(decimals, 1)
-	}
-	if s.Median >= 1000 {
-		decimals = 0
-	}
+	decimals = decimalsOf(s.Median, decimals)
 	return fmt.Sprintf("%.*f (%.*f-%.*f)", decimals, s.Median, decimals, s.Min, decimals, s.Max)
+}
+
+// decimalsOf is less for great values, which need none.
+func decimalsOf(value float64, decimals int) int {
+	switch {
+	case value >= 1000:
+		return 0
+	case value >= 100:
+		return min(decimals, 1)
+	}
+	return decimals
 }
 
 func writeRow(b *strings.Builder, cells []string) {

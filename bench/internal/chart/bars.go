@@ -33,9 +33,11 @@ const (
 	barHeight = 15
 	textRoom  = 165 // for the text beside the longest bar
 
-	// Bars that are longer than this many times the longest of those that the
-	// chart is about are cut, so that these can still be compared.
-	cutFactor = 2.5
+	// If the longest bar is longer than cutFrom times the longest of those that the
+	// chart is about, bars are cut at cutAt times that, so that these can still be
+	// compared.
+	cutFrom = 4
+	cutAt   = 3
 )
 
 // SVG draws the chart.
@@ -43,7 +45,11 @@ func (c Bars) SVG() string {
 	var v canvas
 	labels := 0.0
 	for _, r := range c.Rows {
-		labels = max(labels, textWidth(r.Label))
+		w := textWidth(r.Label)
+		if r.Ours {
+			w *= 1.06 // bold
+		}
+		labels = max(labels, w)
 	}
 	left := margin + labels + 10
 	right := float64(width - margin - textRoom)
@@ -63,17 +69,26 @@ func (c Bars) SVG() string {
 		v.text(x(value), bottom+16, "muted mid", short(round(value)))
 	}
 	v.text(margin, bottom+34, "muted", c.legend(cut))
+	tips := make([]float64, len(c.Rows))
 	for i, r := range c.Rows {
-		c.row(&v, r, top+rowHeight*float64(i), left, end, x)
+		tips[i] = c.row(&v, r, top+rowHeight*float64(i), left, end, x)
 	}
 	if c.Limit > 0 {
 		v.line(x(c.Limit), top-8, x(c.Limit), bottom, `stroke="var(--limit)" stroke-width="1.5" stroke-dasharray="5 3"`)
 		v.text(x(c.Limit)+4, top-8, "limit", c.LimitLabel)
 	}
+	for i, r := range c.Rows {
+		y := top + rowHeight*(float64(i)+0.5) + 4.5
+		v.text(tips[i]+8, y, "value", r.Text)
+		if r.Ratio != "" {
+			v.text(tips[i]+8+textWidth(r.Text)+10, y, "value muted", r.Ratio)
+		}
+	}
 	return v.document(bottom+48, c.Title, c.describe())
 }
 
-func (c Bars) row(v *canvas, r Bar, top, left, end float64, x func(float64) float64) {
+// row draws the name, the bar and the range, and returns where the text goes.
+func (c Bars) row(v *canvas, r Bar, top, left, end float64, x func(float64) float64) float64 {
 	middle := top + rowHeight/2.0
 	class, fill := "end", "bar"
 	switch {
@@ -95,10 +110,7 @@ func (c Bars) row(v *canvas, r Bar, top, left, end float64, x func(float64) floa
 		}
 		tip = max(tip, x(r.High))
 	}
-	v.text(tip+8, middle+4.5, "", r.Text)
-	if r.Ratio != "" {
-		v.text(tip+8+textWidth(r.Text)+10, middle+4.5, "muted", r.Ratio)
-	}
+	return tip
 }
 
 // end returns the greatest value of the axis, and whether longer bars are cut.
@@ -111,15 +123,18 @@ func (c Bars) end() (float64, bool) {
 		}
 	}
 	end := longest
-	if about > 0 && longest > cutFactor*about {
-		end = cutFactor * about
+	if about > 0 && longest > cutFrom*about {
+		end = cutAt * about
 	}
 	for _, r := range c.Rows {
 		if r.Value <= end {
 			high = max(high, min(r.High, end*1.5))
 		}
 	}
-	return max(end, high, math.SmallestNonzeroFloat64), longest > max(end, high)
+	if end = max(end, high); end <= 0 {
+		return 1, false // all values are zero
+	}
+	return end, longest > end
 }
 
 func (c Bars) legend(cut bool) string {

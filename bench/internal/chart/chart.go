@@ -30,6 +30,7 @@ svg{--bg:#fff;--edge:#d1d9e0;--text:#1f2328;--muted:#59636e;--grid:#e6eaef;--bar
 @media(prefers-color-scheme:dark){svg{--bg:#0d1117;--edge:#30363d;--text:#e6edf3;--muted:#9198a1;--grid:#21262d;--bar:#4a525c;--control:#7a838d;--accent:#4493f8;--limit:#ff7b72;--s1:#4493f8;--s2:#f0883e;--s3:#57ab5a}}
 text{font:13px system-ui,-apple-system,"Segoe UI",sans-serif;fill:var(--text)}
 .title{font-size:15px;font-weight:600}.muted{fill:var(--muted);font-size:12px}.ours{font-weight:600;fill:var(--accent)}
+.value{paint-order:stroke;stroke:var(--bg);stroke-width:4px;stroke-linejoin:round}
 .end{text-anchor:end}.mid{text-anchor:middle}.limit{fill:var(--limit);font-size:12px}
 .c1{fill:var(--s1)}.c2{fill:var(--s2)}.c3{fill:var(--s3)}
 .grid{stroke:var(--grid)}.whisker{stroke:var(--text);stroke-width:1.3}.line{fill:none;stroke-width:2}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -75,7 +76,7 @@ func TestChartsAreDrawnAsBefore(t *testing.T) {
 
 func TestOnlyBarsFarBeyondOursAreCut(t *testing.T) {
 	c := bars()
-	if end, cut := c.end(); !cut || end != 2.5*5.4 {
+	if end, cut := c.end(); !cut || math.Abs(end-3*5.4) > 1e-9 {
 		t.Errorf("the axis ends at %v, cut %t", end, cut)
 	}
 	c.Rows[3].Value, c.Rows[3].High = 12, 13
@@ -88,6 +89,13 @@ func TestOnlyBarsFarBeyondOursAreCut(t *testing.T) {
 	c.Rows[3].Value, c.Rows[3].High = 84, 89
 	if end, cut := c.end(); cut || end != 89 {
 		t.Errorf("without ours and a control the axis ends at %v, cut %t", end, cut)
+	}
+}
+
+func TestValuesOfZeroHaveAnAxis(t *testing.T) {
+	c := Bars{Title: "nothing", Axis: "wake-ups/s", Rows: []Bar{{Label: "master", Text: "0.00"}}}
+	if svg := c.SVG(); !strings.Contains(svg, ">0.2</text>") {
+		t.Errorf("no axis in\n%s", svg)
 	}
 }
 
