@@ -22,7 +22,7 @@ Text.
 old
 <!-- end of bench -->
 
-<!-- bench: echo poll -->
+<!-- bench: echo poll kill -->
 <!-- end of bench -->
 
 More text.
@@ -77,8 +77,7 @@ func TestPageKeepsItsTextAndShowsEverySuite(t *testing.T) {
 
 func TestPageLeavesNothingOut(t *testing.T) {
 	for _, c := range []struct{ old, new, want string }{
-		{"echo poll", "echo", `suite "poll" belongs to no block`},
-		{"echo poll", "echo poll kill", `block of "kill", of which nothing was measured`},
+		{"echo poll kill", "echo", `suite "poll" belongs to no block`},
 		{"- **threading echo, 2 w", "- **threading echo, 3 w", "two Go `net`\" is missed, and"},
 		{"- **threading", "- **threading echo, 1 worker ÷ one Go `net`**: no.\n- **threading", "one Go `net`\" is not missed, and"},
 	} {

@@ -19,9 +19,9 @@ type quote struct {
 }
 
 var quotes = []quote{
-	{words: "in mode `threading` an echo takes ", suite: "echo-64", of: threading(2), by: goNet(2)},
-	{words: "in mode `event` ", suite: "echo-64", of: event(2), by: goNet(2)},
-	{words: "connection with one line ", suite: "churn", of: threading(2), by: goNet(2)},
+	{words: "an echo in mode `threading` takes ", suite: "echo-64", of: threading(2), by: goNet(2)},
+	{words: "the same in mode `event` ", suite: "echo-64", of: event(2), by: goNet(2)},
+	{words: "a connection with one line in mode `threading` ", suite: "churn", of: threading(2), by: goNet(2)},
 	{words: "A worker is ready in ", suite: "spawn", of: spawnName, metric: mP50ms},
 }
 
