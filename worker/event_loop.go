@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -250,6 +251,10 @@ func (e *events) deliver(c *Conn, in []byte, eof bool) {
 func (s *eventState) keep(rest []byte) {
 	if len(rest) > 0 {
 		h := s.hold()
+		if unsafe.SliceData(h.in) == unsafe.SliceData(rest) {
+			h.in = h.in[:len(rest)] // a long message is not copied with each of its pieces
+			return
+		}
 		if cap(h.in) > 4*len(rest)+readSize {
 			h.in = nil
 		}

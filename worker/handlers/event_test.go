@@ -175,3 +175,38 @@ func TestEventUpperAnswersALongLineInPieces(t *testing.T) {
 		t.Errorf("a longer part: consumed %d, %v; searched %d", n, err, searched(&c))
 	}
 }
+
+// BenchmarkALongLineInPieces measures a line of 16 MiB, which arrives in pieces of
+// 64 KiB at most.
+func BenchmarkALongLineInPieces(b *testing.B) {
+	const size = 16 << 20
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	a, err := worker.ServeAlone(worker.Config{Mode: worker.Event, MaxMessage: size, MaxUnsent: 2 * size},
+		worker.Options{EventHandler: EventUpper(size)}, []worker.Listener{{Name: "test", FD: fdOf(b, l)}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer func() {
+		a.Stop()
+		<-a.Done()
+		_ = l.Close()
+	}()
+	c, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer c.Close()
+	line, answer := []byte(strings.Repeat("x", size-1)+"\n"), make([]byte, size)
+	b.SetBytes(size)
+	for b.Loop() {
+		if _, err := c.Write(line); err != nil {
+			b.Fatal(err)
+		}
+		if _, err := io.ReadFull(c, answer); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -21,7 +21,7 @@ func inWorker(t *testing.T, o worker.Options) (*net.TCPConn, chan error) {
 }
 
 // fdOf returns the descriptor of l, which l still owns.
-func fdOf(t *testing.T, l net.Listener) (fd int) {
+func fdOf(t testing.TB, l net.Listener) (fd int) {
 	t.Helper()
 	raw, err := l.(*net.TCPListener).SyscallConn()
 	if err == nil {
@@ -79,24 +79,31 @@ func TestRefusalReachesAClientThatGoesOnSending(t *testing.T) {
 }
 
 func TestLineHandlersServeInAWorker(t *testing.T) {
-	for want, handler := range map[string]worker.Handler{
-		"ONE\nTWO\nTHREE": Upper(10),
-		"one\ntwo\nthree": worker.HandlerFunc(Echo),
-		"":                worker.HandlerFunc(Discard),
+	for want, o := range map[string]worker.Options{
+		"ONE\nTWO\nTHREE": {Handler: Upper(10), EventHandler: EventUpper(10)},
+		"one\ntwo\nthree": {Handler: worker.HandlerFunc(Echo), EventHandler: EventEcho()},
+		"":                {Handler: worker.HandlerFunc(Discard), EventHandler: EventDiscard()},
 	} {
-		c, done := inWorker(t, worker.Options{Handler: handler})
-		if _, err := io.WriteString(c, "one\ntwo\nthree"); err != nil {
-			t.Fatal(err)
+		for _, mode := range []worker.Mode{worker.Threading, worker.Event} {
+			testLineHandler(t, want, o, mode)
 		}
-		if err := c.CloseWrite(); err != nil {
-			t.Fatal(err)
-		}
-		if got, err := io.ReadAll(c); string(got) != want || err != nil {
-			t.Errorf("%q, %v, want %q", got, err, want)
-		}
-		if err := <-done; err != nil {
-			t.Errorf("want %q: %v", want, err)
-		}
+	}
+}
+
+func testLineHandler(t *testing.T, want string, o worker.Options, mode worker.Mode) {
+	t.Helper()
+	c, done := limited(t, o, worker.Config{Mode: mode})
+	if _, err := io.WriteString(c, "one\ntwo\nthree"); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := io.ReadAll(c); string(got) != want || err != nil {
+		t.Errorf("mode %s: %q, %v, want %q", mode, got, err, want)
+	}
+	if err := <-done; err != nil {
+		t.Errorf("mode %s, want %q: %v", mode, want, err)
 	}
 }
 
