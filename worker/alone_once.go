@@ -10,7 +10,7 @@ import (
 // socketserver's handle_request does. It waits for a connection to one of ls, serves
 // it and returns nil, whether the handler failed or not. It calls the hooks as a
 // worker does. After cfg.Timeout without a connection it calls HandleTimeout and
-// returns. cfg.Mode is ignored, and there is no access log.
+// returns. Of cfg.Mode only Event matters, and there is no access log.
 //
 // The end of ctx ends the wait, with ctx's error; a connection that is being served
 // has cfg.DrainTimeout to finish. The descriptors in ls stay the caller's and must be
