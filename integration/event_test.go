@@ -313,3 +313,82 @@ func TestReloadToModeEventRefusesTheHandlerHTTP(t *testing.T) {
 		t.Errorf("%q", answer)
 	}
 }
+
+// Clients do anything at any time. Each one that waits for its answers gets them, and
+// afterwards every connection has been counted and every descriptor closed.
+func TestEventCountsAndClosesEveryConnection(t *testing.T) {
+	onEvents(t, "handler = \"echo\"\n", func(t *testing.T, c *Command) {
+		c.Dial().Ask("warm")
+		base := c.Footprint()
+		before, err := c.Status()
+		if err != nil {
+			t.Fatal(err)
+		}
+		network, address := c.Address("")
+		n := times(400)
+		var group sync.WaitGroup
+		for first := range 8 {
+			group.Go(func() {
+				for i := first; i < n; i += 8 {
+					if err := behave(network, address, i); err != nil {
+						t.Errorf("client %d: %v", i, err)
+					}
+				}
+			})
+		}
+		group.Wait()
+		after := c.WaitStatus("all connections to end", func(s *Status) bool { return s.Totals.Active == before.Totals.Active })
+		if got := after.Totals.Handled + after.Totals.Failed - before.Totals.Handled - before.Totals.Failed; got != uint64(n) {
+			t.Errorf("%d connections were counted, want %d: %v", got, n, after)
+		}
+		if after.Totals.Restarts != 0 {
+			t.Errorf("%d workers died", after.Totals.Restarts)
+		}
+		c.WaitFootprint(base)
+	})
+}
+
+// behave is one client of the handler echo.
+func behave(network, address string, i int) error {
+	conn, err := net.Dial(network, address)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	tcp := conn.(*net.TCPConn)
+	if err := tcp.SetDeadline(time.Now().Add(Patience)); err != nil {
+		return err
+	}
+	text := bytes.Repeat([]byte(fmt.Sprintf("client %d;", i)), 1+i*37%3000)
+	switch i % 6 {
+	case 0: // says nothing
+		return nil
+	case 1: // resets with an answer under way
+		_, _ = tcp.Write(text)
+		return tcp.SetLinger(0)
+	case 2: // leaves with an answer under way
+		_, err = tcp.Write(text)
+		return err
+	case 3: // resets without a word
+		return tcp.SetLinger(0)
+	}
+	sent := make(chan error, 1)
+	go func() {
+		_, err := tcp.Write(text)
+		if err == nil && i%6 == 4 {
+			err = tcp.CloseWrite()
+		}
+		sent <- err
+	}()
+	got := make([]byte, len(text))
+	if _, err := io.ReadFull(tcp, got); err != nil || !bytes.Equal(got, text) {
+		return fmt.Errorf("the answer is not what was sent: %w", err)
+	}
+	if err := <-sent; err != nil || i%6 != 4 {
+		return err
+	}
+	if n, err := tcp.Read(got); n != 0 || err != io.EOF {
+		return fmt.Errorf("after the end: %d bytes, %w", n, err)
+	}
+	return nil
+}
