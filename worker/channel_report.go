@@ -2,7 +2,9 @@ package worker
 
 import (
 	"runtime"
+	"strings"
 	"time"
+	"unicode"
 
 	"prefork/ipc"
 )
@@ -44,7 +46,17 @@ func (c *Conn) describe() string {
 		who = c.listener.name
 	}
 	if what := c.doing.Load(); what != nil {
-		return who + " " + *what
+		return who + " " + printable(*what)
 	}
 	return who
+}
+
+// printable replaces characters that cannot be printed.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return '?'
+		}
+		return r
+	}, s)
 }

@@ -4,11 +4,9 @@ import (
 	"errors"
 	"net"
 	"os"
-	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
-	"unicode"
 
 	"golang.org/x/sys/unix"
 
@@ -88,12 +86,7 @@ func (c *Conn) Draining() <-chan struct{} { return c.table.draining }
 // until Doing is called again. Characters that cannot be printed are replaced, and
 // the text is cut to ipc.MaxDoing bytes.
 func (c *Conn) Doing(what string) {
-	what = strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return '?'
-		}
-		return r
-	}, what[:min(len(what), ipc.MaxDoing)])
+	what = what[:min(len(what), ipc.MaxDoing)] // describe replaces the characters
 	c.doing.Store(&what)
 }
 

@@ -5,7 +5,10 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"prefork/worker"
 )
@@ -26,10 +29,79 @@ func (l *httpListener) Accept() (net.Conn, error) {
 }
 
 // httpConn counts as open until it is closed, also if it is hijacked.
+//
+// net/http sets six read deadlines a request, and nearly all while no Read waits. To
+// set the timer of a connection is expensive, so that is left to the next Read.
 type httpConn struct {
 	net.Conn
 	service *HTTPService
 	closed  sync.Once
+
+	reading atomic.Int32 // calls of Read at this moment
+	stale   atomic.Bool  // the connection does not have readDeadline yet
+
+	mu            sync.Mutex // guards what follows
+	readDeadline  time.Time  // as it was set last
+	writeDeadline bool       // one is set
+}
+
+// Read applies the deadline that was set before.
+func (c *httpConn) Read(b []byte) (int, error) {
+	c.reading.Add(1) // before stale is read: SetReadDeadline does the reverse
+	defer c.reading.Add(-1)
+	if c.stale.Load() {
+		if err := c.applyDeadline(); err != nil {
+			return 0, err
+		}
+	}
+	return c.Conn.Read(b)
+}
+
+// longPast is later than the deadline with which net/http ends a Read.
+var longPast = time.Unix(1e9, 0)
+
+// applyDeadline sets the timer. It returns a timeout instead if the deadline was set to
+// end a Read that had not begun.
+func (c *httpConn) applyDeadline() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if t := c.readDeadline; !t.IsZero() && t.Before(longPast) {
+		return &net.OpError{Op: "read", Net: c.LocalAddr().Network(), Source: c.LocalAddr(), Addr: c.RemoteAddr(), Err: os.ErrDeadlineExceeded}
+	}
+	return c.applyLocked()
+}
+
+func (c *httpConn) applyLocked() error {
+	c.stale.Store(false)
+	return c.Conn.SetReadDeadline(c.readDeadline)
+}
+
+// SetReadDeadline sets the timer now only if a Read waits.
+func (c *httpConn) SetReadDeadline(t time.Time) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.readDeadline = t
+	c.stale.Store(true)
+	if c.reading.Load() > 0 {
+		return c.applyLocked()
+	}
+	return nil
+}
+
+// SetWriteDeadline is called for each request, also if there is none.
+func (c *httpConn) SetWriteDeadline(t time.Time) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if t.IsZero() && !c.writeDeadline {
+		return nil
+	}
+	c.writeDeadline = !t.IsZero()
+	return c.Conn.SetWriteDeadline(t)
+}
+
+// SetDeadline sets both.
+func (c *httpConn) SetDeadline(t time.Time) error {
+	return errors.Join(c.SetReadDeadline(t), c.SetWriteDeadline(t))
 }
 
 func (c *httpConn) Close() error {

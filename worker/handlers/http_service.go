@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"prefork/internal/logs"
+	"prefork/ipc"
 	"prefork/worker"
 )
 
@@ -173,7 +174,8 @@ func (s *HTTPService) wrapHandler() {
 		default:
 		}
 		if c := connOf(r); c != nil {
-			c.Doing(r.Method + " " + r.URL.Path)
+			path := r.URL.Path[:min(len(r.URL.Path), ipc.MaxDoing)] // not to keep a long one
+			c.Doing(r.Method + " " + path)
 		}
 		next.ServeHTTP(w, r)
 	})
