@@ -250,3 +250,26 @@ func TestEventConnKnowsItsAddresses(t *testing.T) {
 	}
 	ask(t, c, "x", "x")
 }
+
+// The loop makes system calls of which the scheduler does not know. They must not hold
+// up the collector, which stops all goroutines.
+func TestEventLoopLetsTheCollectorRun(t *testing.T) {
+	onEvents(t, Config{}, echoEvents, func(t *testing.T, r *rig, h *eventFuncs) {
+		c := r.dial(0)
+		collected := make(chan struct{})
+		go func() {
+			defer close(collected)
+			for range 20 {
+				runtime.GC()
+			}
+		}()
+		for done := false; !done; {
+			ask(t, c, "x", "x")
+			select {
+			case <-collected:
+				done = true
+			default:
+			}
+		}
+	})
+}

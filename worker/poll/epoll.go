@@ -18,6 +18,8 @@ const maxEvents = 256
 type epollPoller struct {
 	fd     int
 	busy   bool // the last Wait found something
+	conns  bool // the owner serves connections itself
+	unseen int  // waits since it let other goroutines run
 	keepsP bool // a busy loop waits without the scheduler's knowledge
 	events [maxEvents]unix.EpollEvent
 }
@@ -34,7 +36,10 @@ func (e *epollPoller) Add(fd int) error {
 	return e.add(fd, unix.EPOLLIN|unix.EPOLLEXCLUSIVE)
 }
 
-func (e *epollPoller) AddConn(fd int) error { return e.add(fd, unix.EPOLLIN) }
+func (e *epollPoller) AddConn(fd int) error {
+	e.conns = true
+	return e.add(fd, unix.EPOLLIN)
+}
 
 func (e *epollPoller) add(fd int, events uint32) error {
 	event := unix.EpollEvent{Events: events, Fd: int32(fd)}
@@ -78,7 +83,7 @@ func (e *epollPoller) Wait(ready []int, timeout time.Duration) ([]int, error) {
 	ms := milliseconds(timeout)
 	n, err := e.waitUnseen(0)
 	if n == 0 && err == nil && ms != 0 && e.busy && e.keepsP {
-		runtime.Gosched()
+		e.yield()
 		hot := busyWait
 		if ms > 0 {
 			hot = min(hot, ms)
@@ -97,6 +102,19 @@ func (e *epollPoller) Wait(ready []int, timeout time.Duration) ([]int, error) {
 		ready = append(ready, int(e.events[i].Fd))
 	}
 	return ready, nil
+}
+
+// yieldEvery is how many times an owner that serves connections itself waits before it
+// lets other goroutines run. They have other Ps; to wake a thread for them each time
+// would cost more than the wait.
+const yieldEvery = 32
+
+// yield lets the goroutines run that the owner has started.
+func (e *epollPoller) yield() {
+	if e.unseen++; !e.conns || e.unseen >= yieldEvery {
+		e.unseen = 0
+		runtime.Gosched()
+	}
 }
 
 // waitUnseen is epoll_wait without the scheduler's knowledge, so it must be short.
