@@ -32,7 +32,7 @@ func (b *bench) floors() []floor {
 
 // floor measures whole lives of programs.
 func (b *bench) floor(ctx context.Context) error {
-	t := b.suite("floor", "a process from its start to its end", "process", mCPU)
+	t := b.suite("floor", "a process from its start to its end", "run", mCPU)
 	t.Load = fmt.Sprintf("%d runs a round, one after the other", floorRuns)
 	t.Control = emptyGoName
 	programs := append(b.floors(), floor{preforkVersion, []string{b.prefork, "version"}})

@@ -17,7 +17,7 @@ const (
 	manyIdle    = 100_000
 	manyHolders = 6 // processes on each side of manyIdle
 	quickIdle   = 600
-	idleRounds  = 2 // memory varies little
+	idleRounds  = 1 // memory does not vary
 	holdTime    = 2 * time.Minute
 )
 
@@ -29,11 +29,11 @@ func (b *bench) idle(ctx context.Context) error {
 		some, many = quickIdle, quickIdle
 	}
 	return errors.Join(
-		b.hold(ctx, "idle-18k", some, 1, min(b.rounds, idleRounds), []starter{
+		b.hold(ctx, "idle-18k", some, 1, idleRounds, []starter{
 			b.epollPeer(1), b.netPeer(1), b.threading(1, most...), b.event(1, most...), b.gnetPeer(1), b.netpollPeer(),
 		}),
-		b.hold(ctx, "idle-100k", many, manyHolders, 1, []starter{
-			b.epollPeer(manyHolders), b.netPeer(manyHolders), b.threading(manyHolders, most...), b.event(manyHolders, most...),
+		b.hold(ctx, "idle-100k", many, manyHolders, idleRounds, []starter{
+			b.netPeer(manyHolders), b.threading(manyHolders, most...), b.event(manyHolders, most...),
 		}),
 	)
 }

@@ -10,82 +10,95 @@ import (
 )
 
 const (
+	restBefore    = 12 * time.Second
 	restWindow    = time.Second
 	statusWorkers = 256
 	statusTimes   = 20 // of each round
 	quickWorkers  = 16
 )
 
-// masterIdle counts how often the processes of an idle prefork wake up.
+// resting is a process of an idle prefork.
+type resting struct {
+	pid    int
+	before int64
+}
+
+// masterIdle counts how often the processes of an idle prefork wake up. They are left
+// alone for some time before, because a master looks at its workers more often while
+// something happens.
 func (b *bench) masterIdle(ctx context.Context) error {
 	t := b.suite("master-idle", "how often an idle prefork of 2 workers wakes up", "process", mIdle)
-	t.Load = "threads that went to sleep by themselves, in windows of a second, without clients"
-	t.Rows = []row{{Name: masterName, Ours: true}}
-	window := restWindow
+	t.Load = fmt.Sprintf("threads that went to sleep by themselves, in windows of %v, without clients; %v after the start", restWindow, restBefore)
+	before, window := restBefore, restWindow
 	if b.quick {
-		window = quickWindow
+		before, window = quickWindow, quickWindow
 	}
+	var processes []*resting
 	for _, p := range []starter{b.threading(several), b.event(several)} {
 		if p.missing != "" {
 			t.skip(p.name, p.missing)
 			continue
 		}
-		if err := b.idleWakes(ctx, &t, p, window); err != nil {
-			return fmt.Errorf("%s: %w", p.name, err)
+		s, err := p.start(ctx)
+		if err != nil {
+			return err
+		}
+		defer s.stop()
+		st, err := s.control.status(ctx)
+		if err != nil {
+			return err
+		}
+		if len(st.Workers) == 0 {
+			return fmt.Errorf("%s: no workers in %+v", p.name, st)
+		}
+		s.control.close() // an open connection would be one more thing to watch
+		if len(t.Rows) == 0 {
+			t.Rows = append(t.Rows, row{Name: masterName, Ours: true})
+			processes = append(processes, &resting{pid: s.pid})
+		}
+		t.Rows = append(t.Rows, row{Name: p.name + ", a worker", Ours: true})
+		processes = append(processes, &resting{pid: st.Workers[0].PID})
+	}
+	if err := rest(ctx, before); err != nil {
+		return err
+	}
+	for range b.rounds {
+		if err := restRound(ctx, processes, window, &t); err != nil {
+			return err
 		}
 	}
 	b.report.Suites = append(b.report.Suites, t)
 	return nil
 }
 
-// idleWakes adds a row for a worker, and the first time the values of the master.
-func (b *bench) idleWakes(ctx context.Context, t *suite, p starter, window time.Duration) error {
-	s, err := p.start(ctx)
-	if err != nil {
-		return err
-	}
-	defer s.stop()
-	st, err := s.control.status(ctx)
-	if err != nil {
-		return err
-	}
-	if len(st.Workers) == 0 {
-		return fmt.Errorf("no workers in %+v", st)
-	}
-	s.control.close() // an open connection would be one more thing to watch
-	worker := row{Name: p.name + ", a worker", Ours: true}
-	measureMaster := len(t.Rows[0].Values) == 0
-	if _, err := settled(s.pid); err != nil {
-		return err
-	}
-	for range b.rounds {
-		for _, x := range []struct {
-			pid int
-			to  *row
-			yes bool
-		}{{s.pid, &t.Rows[0], measureMaster}, {st.Workers[0].PID, &worker, true}} {
-			if !x.yes {
-				continue
-			}
-			before, err := sleeps(x.pid)
-			if err != nil {
-				return err
-			}
-			began := time.Now()
-			select {
-			case <-time.After(window):
-			case <-ctx.Done():
-				return ctx.Err()
-			}
-			after, err := sleeps(x.pid)
-			if err != nil {
-				return err
-			}
-			x.to.add(mIdle, float64(after-before)/time.Since(began).Seconds())
+// restRound adds one value to the row of each process.
+func restRound(ctx context.Context, processes []*resting, window time.Duration, t *suite) (err error) {
+	for _, p := range processes {
+		if p.before, err = sleeps(p.pid); err != nil {
+			return err
 		}
 	}
-	t.Rows = append(t.Rows, worker)
+	began := time.Now()
+	if err := rest(ctx, window); err != nil {
+		return err
+	}
+	for i, p := range processes {
+		after, err := sleeps(p.pid)
+		if err != nil {
+			return err
+		}
+		t.Rows[i].add(mIdle, float64(after-p.before)/time.Since(began).Seconds())
+	}
 	return nil
+}
+
+func rest(ctx context.Context, d time.Duration) error {
+	select {
+	case <-time.After(d):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // statusOfMany times the status of a master with many workers.
