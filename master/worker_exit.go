@@ -46,8 +46,10 @@ func (m *Master) exited(w *worker, e exit, err error) {
 		w.exitFields = append(w.exitFields, zap.Int("connections_lost", lost))
 	}
 	m.limitFailureLog(w)
-	if words := w.evidence(); words != "" && !clean && m.evidences.Allow(time.Now()) {
-		w.exitFields = append(w.exitFields, zap.String("evidence", words))
+	if !clean {
+		if words := w.evidence(); words != "" && m.evidences.Allow(time.Now()) {
+			w.exitFields = append(w.exitFields, zap.String("evidence", words))
+		}
 	}
 	m.board.Peer(w.slot).Reset()
 	m.step(policy.Exited{ID: w.id, Code: e.code, Signal: e.signal, Lost: lost})
