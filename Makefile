@@ -83,6 +83,10 @@ mutants: ## break the promises one by one; each mutant must fail a test (SAMPLE=
 bench: ## run the benchmarks of every package, without the tests
 	$(GO) test -run '^$$' -bench . -benchtime 1s ./ipc ./master/policy ./worker
 
+.PHONY: start-cost
+start-cost: ## print what the start of a worker costs, beside empty programs
+	$(GO) run ./integration/startcost
+
 .PHONY: figures
 figures: ## compare prefork with other servers; needs python3, nginx and wrk (see docs/benchmarks.md)
 	cd bench && $(GO) run . -rounds 7
