@@ -212,3 +212,15 @@ access_log: "" cannot become "-" in a reload; restart the server`
 		t.Errorf("got\n%v\nwant\n%s", err, want)
 	}
 }
+
+// Every command binds the flags of serve and check, which ask for all defaults.
+func TestADefaultCostsLittle(t *testing.T) {
+	keys := Keys()
+	if n := testing.AllocsPerRun(10, func() {
+		for i := range keys {
+			DefaultText(&keys[i])
+		}
+	}); n > float64(10*len(keys)) {
+		t.Errorf("%.0f allocations for %d keys, want a few for each", n, len(keys))
+	}
+}

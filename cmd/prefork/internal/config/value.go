@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"prefork"
@@ -201,10 +202,14 @@ func (c *Config) Text(k *Key) string {
 }
 
 // DefaultText returns the key's default as the file would say it.
-func DefaultText(k *Key) string {
+func DefaultText(k *Key) string { return defaults().Text(k) }
+
+// defaults is made once: every command asks for the default of each key, for the flags
+// of serve and check. It must not be changed.
+var defaults = sync.OnceValue(func() *Config {
 	c := Default()
-	return c.Text(k)
-}
+	return &c
+})
 
 func text(k *Key, v reflect.Value) string {
 	switch x := v.Interface().(type) {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"slices"
 	"unicode"
 	"unicode/utf16"
 
@@ -64,6 +65,9 @@ func clean(v reflect.Value) {
 // escaped returns JSON with everything escaped that does not print. Outside of
 // texts JSON has only line breaks and tabs of that kind.
 func escaped(data []byte) []byte {
+	if !slices.ContainsFunc(data, func(b byte) bool { return (b < ' ' && b != '\n') || b > '~' }) {
+		return data // nearly always
+	}
 	out := make([]byte, 0, len(data))
 	for _, r := range string(data) {
 		switch {

@@ -162,3 +162,13 @@ func TestAClientLeavesNoDescriptorBehind(t *testing.T) {
 		t.Errorf("%d descriptors after 50 rounds, %d before", after, before)
 	}
 }
+
+func TestPlainAnswersAreNotCopied(t *testing.T) {
+	plain := []byte("{\n \"state\": \"running\"}\n")
+	if got := escaped(plain); &got[0] != &plain[0] {
+		t.Error("an answer without anything to escape is copied")
+	}
+	if got := string(escaped([]byte("\"\x1b\u202e\x7f\u00e9\""))); got != `"\u001b\u202e\u007f`+"\u00e9\"" {
+		t.Errorf("escaped to %q", got)
+	}
+}
