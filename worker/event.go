@@ -24,9 +24,10 @@ type EventHandler interface {
 	// above 0, with the rest unconsumed: Data is called again, without new bytes,
 	// when the client has taken what was written.
 	//
-	// eof says that the client will send no more. There is exactly one call with
-	// eof, perhaps with nothing in in, unless the connection ends before. After it
-	// the connection is closed as soon as everything is sent, unless the handler
+	// eof says that the client will send no more. There is one call with
+	// eof, perhaps with nothing in in, unless the connection ends before; and further
+	// ones if the handler has left bytes because of Unsent. After the last one the
+	// connection is closed as soon as everything is sent, unless the handler
 	// has called Conn.Keep.
 	//
 	// An error closes the connection, after what was written has been sent. io.EOF

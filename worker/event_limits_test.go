@@ -98,12 +98,13 @@ func TestEventTooManyUnsentBytesFailTheConnection(t *testing.T) {
 	var write atomic.Pointer[error]
 	onEvents(t, Config{MaxUnsent: 1 << 20}, func() *eventFuncs {
 		return &eventFuncs{data: func(c *Conn, in []byte, _ bool) (int, error) {
-			for {
+			for range 256 { // 64 MiB, more than the kernel takes
 				if _, err := c.Write(make([]byte, 256<<10)); err != nil {
 					write.Store(&err)
 					return len(in), nil // the loop knows
 				}
 			}
+			return len(in), errTest
 		}}
 	}, func(t *testing.T, r *rig, h *eventFuncs) {
 		c := r.dial(0)
@@ -111,8 +112,11 @@ func TestEventTooManyUnsentBytesFailTheConnection(t *testing.T) {
 		if _, err := c.Write([]byte("a")); err != nil {
 			t.Fatal(err)
 		}
-		if err := h.endedOne(t); !errors.Is(err, ErrUnsent) || !errors.Is(*write.Load(), ErrUnsent) {
-			t.Errorf("Close(%v), Write: %v; want ErrUnsent", err, *write.Load())
+		if err := h.endedOne(t); !errors.Is(err, ErrUnsent) {
+			t.Fatalf("Close(%v), want ErrUnsent", err)
+		}
+		if err := *write.Load(); !errors.Is(err, ErrUnsent) {
+			t.Errorf("Write: %v, want ErrUnsent", err)
 		}
 		r.logged("connection failed")
 		r.hasActive(0)
