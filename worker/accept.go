@@ -158,6 +158,10 @@ func (l *loop) acceptOne(ln *listener, now int64) acceptResult {
 const (
 	maxTurn  = 16 // connections
 	turnTime = int64(time.Millisecond)
+
+	// A worker with fewer connections leaves at once. If one came before it waits
+	// again, the kernel would wake a sibling as well.
+	turnBusy = 4
 )
 
 // endsTurn says whether the worker should leave the queue of ln after an accept. A
@@ -169,7 +173,7 @@ func (l *loop) endsTurn(ln *listener, now int64) bool {
 	if ln.taken++; ln.taken == 1 {
 		ln.turnBegan = now
 	}
-	return ln.taken >= maxTurn || now-ln.turnBegan >= turnTime
+	return ln.taken >= maxTurn || now-ln.turnBegan >= turnTime || l.table.active() < turnBusy
 }
 
 // startConn calls verify_request and process_request.

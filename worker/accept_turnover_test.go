@@ -91,7 +91,7 @@ func TestWorkerPublishesOnlyConnectionsThatStay(t *testing.T) {
 
 func TestTurnsAreShort(t *testing.T) {
 	now := int64(time.Hour)
-	l := &loop{gate: *crew(t, now, 1, 1)}
+	l := &loop{worker: &worker{table: new(connTable)}, gate: *crew(t, now, 1, 1)}
 	turn := func(pause int64) (n int) {
 		ln := &listener{}
 		for n = 1; n < 1000 && !l.endsTurn(ln, now); n++ {
@@ -99,6 +99,11 @@ func TestTurnsAreShort(t *testing.T) {
 		}
 		return n
 	}
+	l.table.count.Store(turnBusy - 1)
+	if got := turn(0); got != 1 {
+		t.Errorf("with few connections %d a turn, want 1", got)
+	}
+	l.table.count.Store(turnBusy)
 	for _, c := range []struct {
 		pause int64
 		want  int

@@ -96,7 +96,7 @@ func TestHTTPSendsASmallFileInOneWrite(t *testing.T) {
 	for name, size := range sizes {
 		l.writes.Store(0)
 		resp, body := ask("GET", name, "")
-		if resp.StatusCode != 200 || len(body) != size || resp.ContentLength != int64(size) {
+		if resp.StatusCode != http.StatusOK || len(body) != size || resp.ContentLength != int64(size) {
 			t.Errorf("GET %s: %d with %d bytes, length %d, want %d", name, resp.StatusCode, len(body), resp.ContentLength, size)
 		}
 		if n := l.writes.Load(); n != 1 {
@@ -105,14 +105,14 @@ func TestHTTPSendsASmallFileInOneWrite(t *testing.T) {
 		if resp, _ := ask("HEAD", name, ""); resp.ContentLength != int64(size) {
 			t.Errorf("HEAD %s: length %d, want %d", name, resp.ContentLength, size)
 		}
-		if again, _ := ask("GET", name, "If-Modified-Since: "+resp.Header.Get("Last-Modified")+"\r\n"); again.StatusCode != 304 {
+		if again, _ := ask("GET", name, "If-Modified-Since: "+resp.Header.Get("Last-Modified")+"\r\n"); again.StatusCode != http.StatusNotModified {
 			t.Errorf("GET %s, not modified: %d, want 304", name, again.StatusCode)
 		}
 	}
-	if resp, body := ask("GET", "/kib.html", "Range: bytes=1000-1009\r\n"); resp.StatusCode != 206 || body != "xxxxxxxxxx" {
+	if resp, body := ask("GET", "/kib.html", "Range: bytes=1000-1009\r\n"); resp.StatusCode != http.StatusPartialContent || body != "xxxxxxxxxx" {
 		t.Errorf("a range: %d %q", resp.StatusCode, body)
 	}
-	if resp, body := ask("GET", "/kib.html", "Range: bytes=0-0,5-6\r\n"); resp.StatusCode != 206 || strings.Count(body, "Content-Range") != 2 {
+	if resp, body := ask("GET", "/kib.html", "Range: bytes=0-0,5-6\r\n"); resp.StatusCode != http.StatusPartialContent || strings.Count(body, "Content-Range") != 2 {
 		t.Errorf("two ranges: %d %q", resp.StatusCode, body)
 	}
 }
