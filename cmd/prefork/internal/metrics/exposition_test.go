@@ -200,3 +200,10 @@ func TestOpenMetricsIsSentOnlyOnRequest(t *testing.T) {
 		}
 	}
 }
+
+// A scrape has some twenty lines for each worker.
+func TestALabelWithoutSpecialCharactersCostsNothing(t *testing.T) {
+	if n := testing.AllocsPerRun(10, func() { escapeLabel("255") }); n != 0 {
+		t.Errorf("%.0f allocations", n)
+	}
+}
