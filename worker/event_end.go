@@ -112,7 +112,7 @@ func (e *events) reject(c *Conn) {
 
 // shutdown closes c, or lets it linger; see conn_close.go.
 func (e *events) shutdown(c *Conn, failed bool) {
-	if !c.wasCut.Load() && !c.readEnded.Load() && c.endWrite() == nil && e.worker.shouldLinger(c, failed) {
+	if !c.wasCut.Load() && !c.readEnded.Load() && c.endWrite() == nil && e.shouldLinger(c, failed) {
 		if e.table.lingering.Add(1) <= maxLingering {
 			c.event.flags |= evLingering
 			c.event.hold().since = e.now

@@ -248,9 +248,9 @@ func (e *events) deliver(c *Conn, in []byte, eof bool) {
 }
 
 // keep makes rest the bytes that are not consumed.
-func (s *eventState) keep(rest []byte) {
+func (e *eventState) keep(rest []byte) {
 	if len(rest) > 0 {
-		h := s.hold()
+		h := e.hold()
 		if unsafe.SliceData(h.in) == unsafe.SliceData(rest) {
 			h.in = h.in[:len(rest)] // a long message is not copied with each of its pieces
 			return
@@ -259,9 +259,9 @@ func (s *eventState) keep(rest []byte) {
 			h.in = nil
 		}
 		h.in = append(h.in[:0], rest...) // rest may be a part of h.in
-	} else if s.held != nil {
-		s.held.in = nil
-		s.release()
+	} else if e.held != nil {
+		e.held.in = nil
+		e.release()
 	}
 }
 

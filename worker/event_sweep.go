@@ -81,11 +81,11 @@ func (e *events) endOverdue(c *Conn, why error) {
 	if c.event.is(evEnded) {
 		return // by the handler of another one
 	}
-	switch why {
-	case errHandlerTimeout, errHandshakeTimeout:
+	switch {
+	case errors.Is(why, errHandlerTimeout), errors.Is(why, errHandshakeTimeout):
 		e.cut(c, why)
 		return
-	case errWriteTimeout:
+	case errors.Is(why, errWriteTimeout):
 		e.breakOff(c, why)
 		e.settle(c, nil)
 		return
@@ -94,11 +94,11 @@ func (e *events) endOverdue(c *Conn, why error) {
 	if _, _, err := unix.Recvfrom(int(c.event.fd), b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT); err != unix.EAGAIN {
 		return // the loop reads it
 	}
-	if why == errDrainIdle {
+	if errors.Is(why, errDrainIdle) {
 		e.deliver(c, c.event.kept(), true)
 		return
 	}
-	c.event.idled = why == errIdleTimeout
+	c.event.idled = errors.Is(why, errIdleTimeout)
 	e.settle(c, why)
 }
 
