@@ -228,7 +228,9 @@ func (m *Master) sleep() {
 // work begins to handle an event. If it blocks, somebody must notice soon.
 func (m *Master) work() {
 	m.monitor.since.Store(ipc.Now())
-	if soon := time.Now().Add(lateAfter); m.timer.at.After(soon.Add(lateAfter)) {
+	now := time.Now()
+	soon := now.Add(lateAfter)
+	if at := m.timer.at; !at.After(now) || at.After(soon.Add(lateAfter)) {
 		m.timer.set(soon)
 	}
 }

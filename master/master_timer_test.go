@@ -39,3 +39,24 @@ func TestTheTimerWakesAtTheLastTimeThatWasSet(t *testing.T) {
 	timer.set(at) // the same time again
 	wakes(at)
 }
+
+// The timer has fired when the loop begins to do what is due. It must fire again if
+// the loop does not come back from that.
+func TestTheTimerWatchesAWakeUpThatBlocks(t *testing.T) {
+	looked := make(chan struct{}, 10)
+	timer, err := newWakeTimer(func() { looked <- struct{}{} })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer timer.close()
+	m := &Master{timer: timer}
+	timer.set(time.Now())
+	<-looked
+	<-timer.C
+	m.work() // and then wake, which blocks
+	select {
+	case <-looked:
+	case <-time.After(patience):
+		t.Error("nobody looks at the loop")
+	}
+}
