@@ -21,8 +21,11 @@ func environment(ours []string, procs int) []string {
 	marks := []string{ipc.WorkerVariable, ipc.ProcsVariable}
 	custom := false
 	env := slices.DeleteFunc(systemd.Environ(ours), func(entry string) bool {
-		name, _, _ := strings.Cut(entry, "=")
-		custom = custom || name == procsVariable
+		name, value, _ := strings.Cut(entry, "=")
+		if name == procsVariable {
+			custom = custom || validProcs(value)
+			return !validProcs(value)
+		}
 		return slices.Contains(marks, name)
 	})
 	env = append(env, ipc.WorkerVariable+"=1")
@@ -32,10 +35,17 @@ func environment(ours []string, procs int) []string {
 	return env
 }
 
+// validProcs reports whether Go's runtime accepts the value of GOMAXPROCS. It ignores
+// others.
+func validProcs(value string) bool {
+	n, err := strconv.ParseInt(value, 10, 32)
+	return err == nil && n > 0
+}
+
 // CPUs is how many processors the server may use: those of its affinity, at most as
 // many as the quota of its cgroup is worth.
 func CPUs() int {
-	if os.Getenv(procsVariable) != "" { // then the runtime does not say
+	if validProcs(os.Getenv(procsVariable)) { // then the runtime does not say
 		return runtime.NumCPU()
 	}
 	return runtime.GOMAXPROCS(0)
