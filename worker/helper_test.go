@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -62,6 +63,13 @@ func helper() int {
 			go func() { panic("out of reach") }()
 			<-c.Draining()
 			return nil
+		})
+	case "stops its signals": // after it has used them, as signal.NotifyContext does
+		o.Handler = HandlerFunc(func(ctx context.Context, c *Conn) error {
+			signals := make(chan os.Signal, 1)
+			signal.Notify(signals, discarded...)
+			signal.Stop(signals)
+			return echo(ctx, c)
 		})
 	case "family": // reports what a program that it starts inherits
 		o.Handler = HandlerFunc(func(ctx context.Context, c *Conn) error {

@@ -208,6 +208,16 @@ func TestTermDrainsTheWorkerAndOtherSignalsDoNot(t *testing.T) {
 	}
 }
 
+func TestAProgramThatUsedSignalsStillDoesNotEndByThem(t *testing.T) {
+	workers, addr := crewOf(t, 1, "stops its signals", Config{})
+	c := dial(t, addr)
+	ask(t, c, "x", "x")
+	for _, s := range []syscall.Signal{syscall.SIGINT, syscall.SIGHUP, syscall.SIGPIPE} {
+		workers[0].signal(s)
+		ask(t, c, "x", "x")
+	}
+}
+
 // systemd may send TERM to the whole server repeatedly while it ends.
 func TestTermDoesNotKillAWorkerThatEnds(t *testing.T) {
 	workers, _ := crewOf(t, 8, "echo", Config{})

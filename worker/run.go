@@ -21,6 +21,7 @@ import (
 type inheritance struct {
 	channel, scoreboard, slot, crash int
 	listener                         func(i int) int // the descriptor of Hello.Listeners[i]
+	signals                          bool            // the process is the worker's own
 }
 
 // Run serves under the master that started this process, and returns nil when it
@@ -40,17 +41,21 @@ func Run(ctx context.Context, o Options) error {
 	return run(ctx, o, inheritance{
 		channel: ipc.ChannelFD, scoreboard: ipc.ScoreboardFD, slot: ipc.SlotFD, crash: ipc.CrashFD,
 		listener: func(i int) int { return ipc.ListenerFD + i },
+		signals:  true,
 	})
 }
 
-// catchSignals returns a channel that gets SIGTERM, and discards the signals that
-// are meant for the master, and SIGPIPE, which a broken standard error causes. Others,
-// such as SIGUSR1, Go's runtime discards. It lasts until the process ends: a signal
-// after Run must not make the exit look like a crash.
+// discarded are the signals that are meant for the master, and SIGPIPE, which a broken
+// standard error causes.
+var discarded = []os.Signal{unix.SIGINT, unix.SIGHUP, unix.SIGPIPE}
+
+// catchSignals returns a channel that gets SIGTERM, and discards the discarded ones.
+// Others, such as SIGUSR1, Go's runtime discards. It lasts until the process ends: a
+// signal after Run must not make the exit look like a crash.
 func catchSignals() (terminate chan os.Signal) {
 	// A write to a terminal would be repeated for ever if SIGTTOU were caught.
 	signal.Ignore(unix.SIGTTIN, unix.SIGTTOU)
-	discard.Signals(unix.SIGINT, unix.SIGHUP, unix.SIGPIPE)
+	discard.Signals(discarded...)
 	terminate = make(chan os.Signal, 1)
 	signal.Notify(terminate, unix.SIGTERM)
 	return terminate
@@ -88,6 +93,11 @@ func run(ctx context.Context, o Options, in inheritance) error {
 	}
 	if err := w.readConfig(hello); err != nil {
 		return w.fail(err)
+	}
+	if in.signals && !w.once {
+		// A program may use package os/signal for them and stop that: then a signal
+		// that package discard handles would end the process.
+		signal.Notify(make(chan os.Signal, 1), discarded...)
 	}
 	// The loop of a worker with many connections keeps one P while it waits for a
 	// moment; see worker/poll.

@@ -7,5 +7,6 @@
 // that returns at once, and exec sets the signal to its default.
 //
 // Package os/signal still works for these signals: signal.Notify replaces the
-// function. Only a SIGPIPE that another process sends may not reach it.
+// function. Only a SIGPIPE that another process sends may not reach it. After
+// signal.Stop the signal is not discarded any more: it ends the process.
 package discard
