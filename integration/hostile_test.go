@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"prefork/integration/testconf"
+	"prefork/ipc"
 	"prefork/worker"
 )
 
@@ -17,9 +18,10 @@ import (
 type attack struct {
 	name    string
 	command string
-	deaf    bool // the listener does not work until the master has repaired it
-	child   bool // the answer is the pid of a process that outlives the worker
-	modes   bool // run it also in the modes in which a worker has one connection
+	deaf    bool   // the listener does not work until the master has repaired it
+	child   bool   // the answer is the pid of a process that outlives the worker
+	modes   bool   // run it also in the modes in which a worker has one connection
+	shown   string // a part of what the status then says that the worker does
 }
 
 var attacks = []attack{
@@ -29,7 +31,7 @@ var attacks = []attack{
 	{name: "a message of the master's", command: `datagram {"type":"stop"}`},
 	{name: "a second hello", command: `datagram {"type":"hello","body":{"protocol":1,"build":"","pid":-9223372036854775808,"slot":99999999,"slots":-1}}`},
 	{name: "drained without an exit", command: `datagram {"type":"drained","body":{"cut":-5}}`},
-	{name: "absurd numbers", command: `datagram {"type":"report","body":{"heap_bytes":18446744073709551615,"goroutines":-1,"loop_lag_ns":-9223372036854775808}}`},
+	{name: "absurd figures", command: "figures", modes: true, shown: "owned"},
 	{name: "nested JSON", command: "nest"},
 	{name: "a flood of reports", command: `flood {"type":"report"}`},
 	{name: "a flood of large reports", command: "flood large"},
@@ -112,6 +114,12 @@ func (a attack) try(t *testing.T, mode worker.Mode) {
 		if child, err := strconv.Atoi(answer); err == nil { // else the kernel refused it
 			t.Cleanup(func() { _ = syscall.Kill(child, syscall.SIGKILL) })
 		}
+	}
+	if a.shown != "" {
+		mustHavePlausibleFigures(t, s.WaitStatus("the figures of the worker", func(status *Status) bool {
+			w := status.Worker(pid)
+			return w != nil && strings.Contains(w.Doing, a.shown)
+		}))
 	}
 	if a.deaf {
 		s.Log.WaitText(t, "repaired") // or "cannot be repaired", and the listener is replaced
@@ -229,6 +237,7 @@ func (s *Server) checkHealthy(t *testing.T, memory int) {
 			break
 		}
 	}
+	mustHavePlausibleFigures(t, status)
 	if status.Totals.Active < 0 || status.Totals.Active > 1000 {
 		t.Errorf("implausible number of active connections: %d", status.Totals.Active)
 	}
@@ -244,6 +253,15 @@ func (s *Server) checkHealthy(t *testing.T, memory int) {
 	}
 	if strings.Contains(text, "\x1b") {
 		t.Error("an escape sequence is in the log")
+	}
+}
+
+func mustHavePlausibleFigures(t *testing.T, status *Status) {
+	t.Helper()
+	for _, w := range status.Workers {
+		if w.Goroutines < 0 || w.GOMAXPROCS < 0 || w.LoopLagS < 0 || w.DoingS < 0 || len(w.Doing) > len("\uFFFD")*ipc.MaxDoing {
+			t.Errorf("implausible figures: %+v", w)
+		}
 	}
 }
 

@@ -55,6 +55,10 @@ type Worker struct {
 	Handled    uint64  `json:"handled"`
 	AgeS       float64 `json:"age_s"`
 	RSSBytes   uint64  `json:"rss_bytes"`
+	HeapBytes  uint64  `json:"heap_bytes"`
+	Goroutines int     `json:"goroutines"`
+	GOMAXPROCS int     `json:"gomaxprocs"`
+	LoopLagS   float64 `json:"loop_lag_s"`
 	SilentS    float64 `json:"silent_s"`
 	Doing      string  `json:"doing"`
 	DoingS     float64 `json:"doing_s"`

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"os/exec"
 	"strconv"
@@ -33,6 +34,7 @@ var hostile = map[string]func(ctx context.Context, argument string) (string, err
 	}),
 	"fill":     fill,
 	"scribble": scribble,
+	"figures":  figures,
 	"child":    child,
 	"die":      func(context.Context, string) (string, error) { return "", syscall.Kill(os.Getpid(), syscall.SIGKILL) },
 	"segv":     func(context.Context, string) (string, error) { *(*int)(unsafe.Add(nil, 0x10000)) = 1; return "", nil },
@@ -211,6 +213,30 @@ func scribble(_ context.Context, text string) (string, error) {
 		}
 	}()
 	return fmt.Sprintf("%d memories", len(all)), nil
+}
+
+// figures writes absurd figures and an unprintable request into the worker's memory,
+// again and again for ten seconds, because the worker's loop writes its own.
+func figures(context.Context, string) (string, error) {
+	slot, err := ipc.OpenSlot(ipc.SlotFD)
+	if err != nil {
+		return "", err
+	}
+	write := func() {
+		slot.LoopLag.Store(math.MinInt64)
+		slot.HeapBytes.Store(math.MaxUint64)
+		slot.Goroutines.Store(math.MinInt32)
+		slot.GOMAXPROCS.Store(math.MinInt32)
+		slot.Doing.Store("\x1b]0;owned\x07\n\xff" + strings.Repeat("\xff", ipc.MaxDoing))
+		slot.DoingSince.Store(1)
+	}
+	write()
+	go func() {
+		for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
+			write()
+		}
+	}()
+	return "done", nil
 }
 
 // child starts a process that inherits all descriptors of the worker.
