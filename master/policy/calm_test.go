@@ -112,6 +112,37 @@ func TestASilentWorkerOfACalmServerIsHungInTime(t *testing.T) {
 	}
 }
 
+// A reload that shortens the timeout counts for the next worker that hangs, and all
+// workers may hang at once.
+func TestAReloadOfACalmServerChangesTheWorkerTimeout(t *testing.T) {
+	const timeout = 3 * time.Second
+	w := newCalmWorld(t, Config{Min: 2, WorkerTimeout: 10 * time.Minute})
+	w.becomeCalm()
+	w.step(Reload{})
+	w.step(Loaded{Config: Config{Min: 2, WorkerTimeout: timeout, Probation: -1}})
+	for _, v := range w.m.Workers() {
+		if v.Generation == 1 {
+			w.step(Exited{ID: v.ID})
+		}
+	}
+	w.becomeCalm()
+	w.sleep()
+	since := w.now
+	for _, v := range w.m.Workers() {
+		w.silent[v.ID] = since
+	}
+	for dumped := 0; dumped < 2; {
+		for _, a := range w.sleep() {
+			if _, dump := a.(Dump); dump {
+				dumped++
+			}
+		}
+		if late := w.now - since; late > timeout+2*time.Second {
+			t.Fatalf("%d workers hung after %v", dumped, late)
+		}
+	}
+}
+
 func TestAnythingThatHappensEndsTheCalm(t *testing.T) {
 	sampled := func(change func(*Sample)) func(*calmWorld) Event {
 		return func(w *calmWorld) Event {
