@@ -147,7 +147,9 @@ func hostileLoads(t *testing.T, network, address string, kinds ...Kind) (loads [
 	for _, kind := range kinds {
 		load := Load{Kind: kind, Network: network, Address: address, Clients: 4, Pause: 10 * time.Millisecond}
 		if kind == Persistent {
-			load.PerConn = 40
+			// A worker that lies that it has drained is killed two seconds later,
+			// with the connection that it may have. So connections are short.
+			load.PerConn = 8
 		}
 		loads = append(loads, load.Start(t.Context()))
 	}
