@@ -82,10 +82,10 @@ func (e *events) endOverdue(c *Conn, why error) {
 		return // by the handler of another one
 	}
 	switch {
-	case errors.Is(why, errHandlerTimeout), errors.Is(why, errHandshakeTimeout):
+	case errors.Is(why, errHandlerTimeout):
 		e.cut(c, why)
 		return
-	case errors.Is(why, errWriteTimeout):
+	case errors.Is(why, errHandshakeTimeout), errors.Is(why, errWriteTimeout):
 		e.breakOff(c, why)
 		e.settle(c, nil)
 		return
