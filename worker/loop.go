@@ -155,7 +155,11 @@ func (l *loop) wait(now, due int64) (int64, error) {
 		}
 		others := l.events.serve(ready, now)
 		l.takeReady(others, now)
-		if now = l.events.observe(); len(others) > 0 || now >= due {
+		began := now
+		now = l.events.observe()
+		l.lag = max(l.lag, now-began)
+		l.noteFreeze(now, now-began)
+		if len(others) > 0 || now >= due {
 			return now, nil
 		}
 	}
@@ -176,7 +180,8 @@ func (l *loop) takeReady(ready []int, now int64) {
 const minFreeze = time.Second
 
 // noteFreeze moves all deadlines if the process did not run for a while: the
-// container was paused, or the machine was suspended.
+// container was paused, or the machine was suspended. A handler in mode Event that has
+// blocked the loop looks the same, and is no fault of the clients either.
 func (l *loop) noteFreeze(now, late int64) {
 	if late < int64(minFreeze) {
 		return
@@ -267,11 +272,15 @@ func (l *loop) timeout(now int64) {
 	}
 }
 
+// maxOrders is how many orders the loop carries out in one turn. The functions of
+// Conn.Wake may be many.
+const maxOrders = 256
+
 // applyOrders carries out the orders in the inbox.
 func (l *loop) applyOrders(now int64) {
 	// The orders stay in l if the handler of a wakeConn ends this goroutine.
 	l.orders = append(l.orders, l.inbox.take()...)
-	for len(l.orders) > 0 {
+	for n := 0; len(l.orders) > 0 && n < maxOrders; n++ {
 		order := l.orders[0]
 		l.orders[0] = nil
 		l.orders = l.orders[1:]
@@ -319,6 +328,9 @@ func (l *loop) lameDuck() {
 // due returns when the loop must wake. What was due before now has been done, or
 // waits for something else.
 func (l *loop) due(now int64) int64 {
+	if len(l.orders) > 0 {
+		return now
+	}
 	due := min(l.nextTick, l.nextActions, l.nextReport)
 	for _, t := range [...]int64{
 		l.nextTimeout, l.gate.until, l.exhaustion.retry,
