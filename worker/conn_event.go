@@ -5,10 +5,10 @@ import (
 	"net"
 )
 
-// What a connection in mode Event has beside the methods of every Conn. All methods
-// of such a connection but Wake and those that only return something belong to the
-// loop: they may be called in the methods of the EventHandler, for any connection,
-// and in a function that Wake runs.
+// What a connection in mode Event has beside the methods of every Conn. Any goroutine
+// may call Wake, and the methods of every Conn that only return something. All others
+// belong to the loop: they may be called in the methods of the EventHandler, for any
+// connection, and in a function that Wake runs.
 //
 // Write copies b and never waits. What was written in one call of the handler is sent
 // in one system call when that returns. Bytes that the client does not take are kept,
@@ -109,8 +109,8 @@ func (c *Conn) Unsent() int { return c.event.unsent() }
 
 // Wake makes the loop call f, if the connection is still open then; f may write. Any
 // goroutine may call it, also one that holds a lock that f needs. The functions run in
-// the order of the calls. Nothing but the program bounds how many wait. In the other
-// modes Wake does nothing.
+// the order of the calls. Nothing but the program bounds how many wait. A client that
+// waits for such an answer counts as idle. In the other modes Wake does nothing.
 func (c *Conn) Wake(f func(c *Conn)) {
 	if c.stream == nil {
 		c.table.events.inbox.post(wakeConn{c, f})
@@ -124,7 +124,8 @@ type wakeConn struct {
 }
 
 // Keep keeps the connection open after the call of Data with eof, because the handler
-// still waits for an answer of another goroutine. The handler must call Close later,
+// still waits for an answer of another goroutine. In a drain there is such a call after
+// Config.DrainIdle, though the client has not closed. The handler must call Close later,
 // or CloseWrite.
 func (c *Conn) Keep() { c.event.flags |= evKeep }
 

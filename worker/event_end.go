@@ -99,6 +99,7 @@ func (e *events) finish(c *Conn, cause error) {
 // reject closes a connection that verify_request has refused.
 func (e *events) reject(c *Conn) {
 	e.flush(c)
+	defer e.settleTouched()
 	c.event.held = nil
 	c.event.flags |= evEnded
 	e.shutdown(c, true)
@@ -192,6 +193,7 @@ func (e *events) cutAll() (n int) {
 // closeAll ends what is left when the loop ends.
 func (e *events) closeAll() {
 	e.stall.stop()
+	e.resume()
 	e.cutAll()
 	for len(e.lingering) > 0 {
 		e.endLinger(e.lingering[0])

@@ -91,6 +91,11 @@ func (e *events) serve(ready []int, now int64) (others []int) {
 // its goroutine with runtime.Goexit. Then only the handler's connection is lost.
 func (e *events) begin() {
 	e.stall.begin()
+	e.resume()
+}
+
+// resume ends the connection whose handler has ended the loop's goroutine.
+func (e *events) resume() {
 	c := e.exited
 	e.exited = nil
 	switch {
@@ -271,14 +276,25 @@ func (e *eventState) keep(rest []byte) {
 func (e *events) settle(c *Conn, err error) {
 	e.flush(c)
 	e.settleOne(c, err)
+	e.settleTouched()
+}
+
+// settleTouched settles the connections to which calls for others have written. If one
+// had unsent bytes before, the poller says when to go on: ready then also delivers the
+// bytes that its handler has left.
+func (e *events) settleTouched() {
 	for n := len(e.touched); n > 0; n = len(e.touched) {
 		other := e.touched[n-1]
 		e.touched[n-1] = nil
 		e.touched = e.touched[:n-1]
-		if other.event.flags &^= evTouched; !other.event.is(evEnded) {
-			e.sendHeld(other)
-			e.settleOne(other, nil)
+		other.event.flags &^= evTouched
+		if other.event.is(evEnded) {
+			continue
 		}
+		if !other.event.is(evWriting) {
+			e.sendHeld(other)
+		}
+		e.settleOne(other, nil)
 	}
 }
 

@@ -24,7 +24,7 @@ func (e *events) write(c *Conn, b []byte) (int, error) {
 	ev.flags |= evWrote
 	if c != current {
 		e.touch(c)
-		return e.holdUnsent(c, b)
+		return e.writeToOther(c, b)
 	}
 	if len(e.out)+len(b) > sendSize {
 		e.flush(c)
@@ -37,6 +37,19 @@ func (e *events) write(c *Conn, b []byte) (int, error) {
 	}
 	e.out = append(e.out, b...)
 	return len(b), nil
+}
+
+// writeToOther is write for a connection that is not the current one. settle sends what
+// it holds. If that is much, it is sent before.
+func (e *events) writeToOther(c *Conn, b []byte) (int, error) {
+	ev := &c.event
+	if !ev.is(evWriting) && ev.unsent()+len(b) > min(sendSize, e.cfg.MaxUnsent) {
+		e.sendHeld(c)
+		if ev.unsent() == 0 {
+			return len(b), e.send(c, b)
+		}
+	}
+	return e.holdUnsent(c, b)
 }
 
 // touch makes settle look at c, which is not the current connection.

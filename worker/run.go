@@ -363,10 +363,24 @@ func (l *loop) runUntilEnd(ended chan<- error) {
 			go l.runUntilEnd(ended)
 			return
 		}
-		l.close()
-		ended <- err
+		l.closeUntilEnd(ended, err)
 	}()
 	err = l.run()
+}
+
+// closeUntilEnd closes the loop. If a handler's Close in mode Event ends the goroutine,
+// it goes on on another one.
+func (l *loop) closeUntilEnd(ended chan<- error, err error) {
+	closed := false
+	defer func() {
+		if !closed {
+			go l.closeUntilEnd(ended, err)
+			return
+		}
+		ended <- err
+	}()
+	l.close()
+	closed = true
 }
 
 // result is the loop's error, or else the reason of its drain.
