@@ -229,6 +229,7 @@ func (m *Master) sleep() {
 func (m *Master) work() {
 	m.monitor.since.Store(ipc.Now())
 	now := time.Now()
+	m.clock.woke(now)
 	soon := now.Add(lateAfter)
 	if at := m.timer.at; !at.After(now) || at.After(soon.Add(lateAfter)) {
 		m.timer.set(soon)

@@ -46,6 +46,13 @@ func (c *clock) now(t time.Time) time.Duration {
 	return c.ran
 }
 
+// woke says that the owner loop woke at t and works until due is set again: it may
+// have woken long before due, and must not seem to sleep.
+func (c *clock) woke(t time.Time) {
+	c.now(t)
+	c.due = t
+}
+
 // silence is the time since a heartbeat, 0 if there was none. Time before the
 // end of the last absence does not count.
 func (c *clock) silence(beat int64) time.Duration { return silence(beat, c.returned) }

@@ -36,6 +36,26 @@ func TestThePolicyClockStopsWhileTheMasterDoesNotRun(t *testing.T) {
 	}
 }
 
+// An idle master may sleep for ten seconds. If a message wakes it early and it does not
+// run in the middle of its work, that is no sleep.
+func TestAnAbsenceWhileTheMasterWorksIsNoSleep(t *testing.T) {
+	start := time.Now()
+	c := clock{}
+	c.now(start)
+	c.due = start.Add(10 * time.Second)
+	c.woke(start.Add(time.Second))
+	if got := c.now(start.Add(8 * time.Second)); got != time.Second || c.absent != 7*time.Second {
+		t.Errorf("the clock is %v after an absence of %v, want 1s and 7s", got, c.absent)
+	}
+	c = clock{}
+	c.now(start)
+	c.due = start.Add(10 * time.Second)
+	c.woke(start.Add(10 * time.Second)) // as it wanted
+	if got := c.now(start.Add(10 * time.Second)); got != 10*time.Second || c.absent != 0 {
+		t.Errorf("the clock is %v after an absence of %v, want 10s and none", got, c.absent)
+	}
+}
+
 // After a freeze the first sample finds only old heartbeats.
 func TestSilenceDoesNotCountWhileTheMasterDoesNotRun(t *testing.T) {
 	c := clock{due: time.Now().Add(-time.Minute)}

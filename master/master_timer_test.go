@@ -53,7 +53,11 @@ func TestTheTimerWatchesAWakeUpThatBlocks(t *testing.T) {
 	timer.set(time.Now())
 	<-looked
 	<-timer.C
+	m.clock.due = time.Now().Add(time.Hour)
 	m.work() // and then wake, which blocks
+	if m.clock.due.After(time.Now()) {
+		t.Error("the loop seems to sleep while it works")
+	}
 	select {
 	case <-looked:
 	case <-time.After(patience):
