@@ -265,3 +265,45 @@ func TestEventGoexitOrPanicInHandleErrorCostsOneConnection(t *testing.T) {
 		})
 	}
 }
+
+// Clients send more after what ends the connection. That is no failure.
+func TestEventMessagesEndWithTheConnection(t *testing.T) {
+	var asked atomic.Int32
+	h := &eventFuncs{data: Messages(SplitLines(10), func(c *Conn, line []byte) error {
+		asked.Add(1)
+		if _, err := c.Write(line); err != nil || string(line) != "quit" {
+			return err
+		}
+		return c.Close()
+	}).Data}
+	r := accepting(t, Config{Mode: Event}, Options{EventHandler: h})
+	c := r.dial(0)
+	ask(t, c, "a\nquit\nb\nc\n", "aquit")
+	expectEOF(t, c)
+	if err := h.endedOne(t); err != nil || asked.Load() != 2 {
+		t.Errorf("%d messages, then Close(%v); want 2 and nil", asked.Load(), err)
+	}
+}
+
+// A program may have an EventHandler and a Service: the mode decides which of them runs.
+func TestEventLeavesTheServiceAlone(t *testing.T) {
+	service := newHand()
+	h := echoEvents()
+	r := accepting(t, Config{Mode: Event, DrainIdle: 20 * time.Millisecond}, Options{EventHandler: h, Service: service})
+	c := r.dial(0)
+	ask(t, c, "x", "x")
+	r.send(&ipc.Drain{TimeoutMS: long})
+	expectEOF(t, c)
+	if err := r.wait(); err != nil {
+		t.Errorf("Run: %v", err)
+	}
+	select {
+	case <-service.drained:
+		t.Error("the Service was drained")
+	default:
+	}
+	cfg, _, err := configure(Config{Mode: Event}, Options{EventHandler: h, Service: service})
+	if err != nil || cfg.IdleTimeout <= 0 {
+		t.Errorf("idle_timeout %v, %v; want the default", cfg.IdleTimeout, err)
+	}
+}

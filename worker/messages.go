@@ -44,7 +44,7 @@ type messages struct {
 
 func (m messages) Data(c *Conn, in []byte, eof bool) (used int, err error) {
 	for stuck := 0; stuck < maxStuck; {
-		if used == len(in) && !eof || c.Unsent() > 0 {
+		if used == len(in) && !eof || c.Unsent() > 0 || c.event.is(evClosed) {
 			return used, nil
 		}
 		advance, message, err := m.split(in[used:], eof)

@@ -81,6 +81,9 @@ func configure(cfg Config, opt Options) (Config, Options, error) {
 			return cfg, opt, fmt.Errorf("configure program: %w", err)
 		}
 	}
+	if cfg.Mode == Event { // of several programs the mode decides
+		opt.Handler, opt.NewHandler, opt.Service = nil, nil, nil
+	}
 	if opt.Service != nil && idle == 0 {
 		cfg.IdleTimeout = Disabled // a Service has its own
 	}
