@@ -15,6 +15,7 @@ import (
 // connection idle. readFailed must read the socket again.
 func TestByteBeforeTheDrainsEOFIsNotLost(t *testing.T) {
 	eachNetwork(t, func(t *testing.T, c *Conn, client net.Conn) {
+		c.acceptedAt = 1
 		c.table.beginDrain(1) // long ago
 		c.interruptRead(idleInDrain)
 		if _, err := client.Write([]byte("late")); err != nil {
@@ -134,6 +135,20 @@ func TestADrainClosesAServicesConnectionOnlyWhileItIsIdle(t *testing.T) {
 	c.interruptRead(idleInDrain)
 	if n, err := c.Read(b); n != 0 || err != io.EOF {
 		t.Errorf("Read = %d, %v; want EOF", n, err)
+	}
+}
+
+// A drain accepts what is queued, and that may take longer than DrainIdle.
+func TestADrainGivesANewClientItsTime(t *testing.T) {
+	const limit = time.Minute
+	c, _ := connPair(t, "tcp", Config{DrainIdle: limit})
+	c.table.beginDrain(1) // long ago
+	c.acceptedAt = ipc.Now()
+	if why := c.table.checkIdle(c, c.acceptedAt+int64(limit)-1); why != notIdle {
+		t.Errorf("a client that has just been accepted: %v", why)
+	}
+	if why := c.table.checkIdle(c, c.acceptedAt+int64(limit)); why != idleInDrain {
+		t.Errorf("a client that was silent since: %v", why)
 	}
 }
 

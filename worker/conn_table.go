@@ -132,7 +132,7 @@ func (t *connTable) beginDrain(now int64) {
 // checkIdle says whether c has been silent for too long.
 func (t *connTable) checkIdle(c *Conn, now int64) idleReason {
 	silent := func(from int64) int64 { return now - c.idleSince(max(from, t.resumedAt.Load())) }
-	if from, limit := t.drainStartedAt.Load(), c.drainIdle.Load(); from != 0 && limit > 0 && silent(from) >= limit {
+	if from, limit := t.drainStartedAt.Load(), c.drainIdle.Load(); from != 0 && limit > 0 && silent(max(from, c.acceptedAt)) >= limit {
 		return idleInDrain
 	}
 	if limit := int64(t.cfg.IdleTimeout); limit > 0 && silent(c.acceptedAt) >= limit {
