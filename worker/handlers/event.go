@@ -27,22 +27,21 @@ type eventUpper struct {
 
 // Data answers all complete lines at once.
 func (u eventUpper) Data(c *worker.Conn, in []byte, eof bool) (int, error) {
-	l := lines{max: u.maxLine, buf: in, end: len(in)}
-	err := l.scan(searched(c))
+	end, err := completeLines(in, searched(c), u.maxLine)
 	if err == nil && eof {
-		l.start = l.end
+		end = len(in)
 	}
-	if text := l.take(l.start); len(text) > 0 {
-		upperCase(text)
+	if text := in[:end]; len(text) > 0 {
+		upperCase(text, text)
 		if _, err := c.Write(text); err != nil {
-			return l.start, err
+			return end, err
 		}
 	}
 	if err != nil {
-		return l.start, refuseLine(c, u.maxLine)
+		return end, refuseLine(c, u.maxLine)
 	}
-	setSearched(c, l.end-l.start)
-	return l.start, nil
+	setSearched(c, len(in)-end)
+	return end, nil
 }
 
 // searched returns how many bytes of a line have been searched for its end. It is
@@ -55,7 +54,7 @@ func searched(c *worker.Conn) int {
 
 func setSearched(c *worker.Conn, n int) {
 	switch {
-	case n > smallBuffer:
+	case n > smallRest:
 		c.SetState(n)
 	case c.State() != nil:
 		c.SetState(nil)

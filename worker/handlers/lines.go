@@ -9,148 +9,111 @@ import (
 
 var errLineTooLong = errors.New("line too long")
 
-// maxEmptyReads is how often in a row a reader may return neither bytes nor an error.
-const maxEmptyReads = 100
-
-// smallBuffer is the size of the buffer with which a connection waits.
-const smallBuffer = 4 << 10
-
-var smallBuffers = sync.Pool{New: func() any { return new([smallBuffer]byte) }}
-
-// lines reads whole lines, as many at once as have arrived. Its buffer has at most
-// the size of the longest line and its line feed, or smallBuffer if that is more.
-//
-//	buf  │ returned before │ complete lines │ part of a line │ free │
-//	     0              taken            start               end   cap
-type lines struct {
-	max   int // bytes of a line without its line feed
-	buf   []byte
-	taken int
-	start int
-	end   int
-	err   error
-
-	small *[smallBuffer]byte // buf, if it is from the pool
-}
-
-// newLines returns a reader for lines of at most limit bytes. The caller calls
-// release.
-func newLines(limit int) *lines { return &lines{max: limit} }
-
-// next returns one or more complete lines with their line feeds. It reads from r
-// until there is one. The caller may change the bytes, which are valid until the next
-// call.
-//
-// With io.EOF it returns a last line without a line feed, if there is one; with
-// errLineTooLong, the complete lines before the long one.
-func (l *lines) next(r io.Reader) ([]byte, error) {
-	l.taken = l.start
-	for empty := 0; l.err == nil; {
-		l.makeRoom()
-		n, err := r.Read(l.buf[l.end:])
-		if n == 0 && err == nil {
-			if empty++; empty == maxEmptyReads {
-				err = io.ErrNoProgress
-			}
+// completeLines returns the end of the last complete line in p, whose first searched
+// bytes have no line feed. A line of more than limit bytes without its line feed is
+// errLineTooLong; end is then that of the lines before it.
+func completeLines(p []byte, searched, limit int) (end int, err error) {
+	if len(p) <= limit {
+		if i := bytes.LastIndexByte(p[searched:], '\n'); i >= 0 {
+			end = searched + i + 1
 		}
-		l.end += n
-		l.err = err
-		if n > 0 {
-			if serr := l.scan(l.end - n); serr != nil {
-				l.err = serr
-			}
-		}
-		if l.start > l.taken {
-			break
-		}
+		return end, nil
 	}
-	if l.start > l.taken {
-		// The next call returns an error that came with lines, but for this one:
-		// the client may wait for an answer before it sends more of the long line.
-		if errors.Is(l.err, errLineTooLong) {
-			return l.take(l.start), l.err
-		}
-		return l.take(l.start), nil
-	}
-	if errors.Is(l.err, io.EOF) {
-		return l.take(l.end), l.err
-	}
-	return nil, l.err
-}
-
-// take returns the bytes up to end.
-func (l *lines) take(end int) []byte {
-	out := l.buf[l.taken:end]
-	l.taken, l.start = end, end
-	return out
-}
-
-// scan finds the end of the last complete line in what was read, which begins at from.
-func (l *lines) scan(from int) error {
-	if l.end-l.start <= l.max {
-		if i := bytes.LastIndexByte(l.buf[from:l.end], '\n'); i >= 0 {
-			l.start = from + i + 1
-		}
-		return nil
-	}
-	for {
-		i := bytes.IndexByte(l.buf[from:l.end], '\n')
+	for from := searched; ; from = end {
+		i := bytes.IndexByte(p[from:], '\n')
 		if i < 0 {
 			break
 		}
-		if from+i-l.start > l.max {
-			return errLineTooLong
+		if from+i-end > limit {
+			return end, errLineTooLong
 		}
-		l.start = from + i + 1
-		from = l.start
+		end = from + i + 1
 	}
-	if l.end-l.start > l.max {
-		return errLineTooLong
+	if len(p)-end > limit {
+		return end, errLineTooLong
 	}
-	return nil
+	return end, nil
 }
 
-// makeRoom drops what was returned, and makes room for a read.
-func (l *lines) makeRoom() {
-	if l.taken > 0 {
-		rest := l.buf[l.taken:l.end]
-		if l.small == nil && len(rest) <= smallBuffer/2 {
-			l.shrink(rest)
-		} else {
-			copy(l.buf, rest)
+const (
+	upperBuffer = 32 << 10 // bytes of a buffer from the pool: what a connection reads at once
+	smallRest   = 4 << 10  // a shorter part of a line has a buffer of its own size
+)
+
+var upperBuffers = sync.Pool{New: func() any { return new([upperBuffer]byte) }}
+
+// upperLines is an io.Writer that answers each complete line in upper case. It has
+// memory only for a part of a line whose rest has not come.
+type upperLines struct {
+	to      io.Writer
+	maxLine int
+
+	buf    []byte             // in upper case, not answered
+	pooled *[upperBuffer]byte // buf's, if it is from the pool
+}
+
+// Write answers all lines that are complete at once.
+func (u *upperLines) Write(p []byte) (int, error) {
+	searched := len(u.buf)
+	u.makeRoom(len(p))
+	u.buf = u.buf[:searched+len(p)]
+	upperCase(u.buf[searched:], p)
+	end, err := completeLines(u.buf, searched, u.maxLine)
+	if end > 0 {
+		if _, werr := u.to.Write(u.buf[:end]); werr != nil {
+			return 0, werr
 		}
-		l.start -= l.taken
-		l.end = len(rest)
-		l.taken = 0
 	}
+	if err != nil {
+		return 0, err
+	}
+	u.keep(u.buf[end:])
+	return len(p), nil
+}
+
+// finish answers a last line without a line feed.
+func (u *upperLines) finish() error {
+	if len(u.buf) == 0 {
+		return nil
+	}
+	_, err := u.to.Write(u.buf)
+	return err
+}
+
+// makeRoom makes room for n bytes more.
+func (u *upperLines) makeRoom(n int) {
+	need := len(u.buf) + n
+	if need <= cap(u.buf) {
+		return
+	}
+	if need <= upperBuffer {
+		pooled := upperBuffers.Get().(*[upperBuffer]byte)
+		u.buf, u.pooled = append(pooled[:0], u.buf...), pooled // what buf had was not from the pool
+		return
+	}
+	buf := append(make([]byte, 0, max(need, 2*len(u.buf))), u.buf...)
+	u.release()
+	u.buf = buf
+}
+
+// keep keeps rest, which is at the end of buf.
+func (u *upperLines) keep(rest []byte) {
 	switch {
-	case l.buf == nil:
-		l.shrink(nil)
-	case l.end == len(l.buf):
-		l.grow()
+	case len(rest) == 0:
+		u.release()
+	case len(rest) > smallRest:
+		u.buf = u.buf[:copy(u.buf, rest)]
+	case u.pooled != nil || len(rest) < len(u.buf):
+		own := append(make([]byte, 0, min(2*len(rest), smallRest)), rest...)
+		u.release()
+		u.buf = own
 	}
 }
 
-// shrink moves rest into a small buffer, because no long line is left.
-func (l *lines) shrink(rest []byte) {
-	l.small = smallBuffers.Get().(*[smallBuffer]byte)
-	copy(l.small[:], rest)
-	l.buf = l.small[:]
-}
-
-// grow doubles the buffer, up to the longest line.
-func (l *lines) grow() {
-	buf := make([]byte, min(2*len(l.buf), l.max+1))
-	copy(buf, l.buf[:l.end])
-	l.release()
-	l.buf = buf
-}
-
-// release returns the memory to the pool. What next returned must not be used any
-// more.
-func (l *lines) release() {
-	if l.small != nil {
-		smallBuffers.Put(l.small)
+// release gives the memory back.
+func (u *upperLines) release() {
+	if u.pooled != nil {
+		upperBuffers.Put(u.pooled)
 	}
-	l.small, l.buf = nil, nil
+	u.buf, u.pooled = nil, nil
 }

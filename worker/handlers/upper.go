@@ -23,27 +23,18 @@ type upper struct {
 // Handle serves c.
 func (u upper) Handle(_ context.Context, c *worker.Conn) error { return u.serve(c) }
 
+// serve copies, because a Conn holds no buffer while a copy from it waits.
 func (u upper) serve(c io.ReadWriter) error {
-	l := newLines(u.maxLine)
-	defer l.release()
-	for {
-		text, err := l.next(c)
-		if len(text) > 0 {
-			upperCase(text)
-			if _, werr := c.Write(text); werr != nil {
-				return werr
-			}
-		}
-		switch {
-		case err == nil:
-		case errors.Is(err, io.EOF):
-			return nil
-		case errors.Is(err, errLineTooLong):
-			return refuseLine(c, u.maxLine)
-		default:
-			return err
-		}
+	lines := upperLines{to: c, maxLine: u.maxLine}
+	defer lines.release()
+	_, err := io.Copy(&lines, c)
+	switch {
+	case errors.Is(err, errLineTooLong):
+		return refuseLine(c, u.maxLine)
+	case err != nil:
+		return err
 	}
+	return lines.finish()
 }
 
 // refuseLine answers a line that is too long. It returns the error of the connection.
@@ -55,12 +46,14 @@ func refuseLine(c io.Writer, maxLine int) error {
 	return refusal
 }
 
-// upperCase changes a to z in place. bytes.ToUpper would also change letters that are
-// not ASCII, and bytes that are not UTF-8.
-func upperCase(p []byte) {
+// upperCase writes p to dst, which may be p, with a to z changed. bytes.ToUpper would
+// also change letters that are not ASCII, and bytes that are not UTF-8.
+func upperCase(dst, p []byte) {
+	dst = dst[:len(p)]
 	for i, b := range p {
 		if 'a' <= b && b <= 'z' {
-			p[i] = b - ('a' - 'A')
+			b -= 'a' - 'A'
 		}
+		dst[i] = b // always: to store only some bytes takes longer
 	}
 }

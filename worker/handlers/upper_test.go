@@ -143,7 +143,7 @@ func (e *endless) Read(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func TestUpperReadsNoMoreOfAnEndlessLineThanItsLimit(t *testing.T) {
+func TestUpperReadsLittleMoreOfAnEndlessLineThanItsLimit(t *testing.T) {
 	const limit = 64 << 10
 	client := &endless{}
 	allocated := testing.AllocsPerRun(1, func() {
@@ -153,8 +153,8 @@ func TestUpperReadsNoMoreOfAnEndlessLineThanItsLimit(t *testing.T) {
 			t.Error("an endless line was not refused")
 		}
 	})
-	if client.sent > limit+1 {
-		t.Errorf("read %d bytes of it, want at most %d", client.sent, limit+1)
+	if client.sent > limit+upperBuffer {
+		t.Errorf("read %d bytes of it, want at most %d", client.sent, limit+upperBuffer)
 	}
 	if want := "error: line longer than 65536 bytes\n"; client.out.String() != want {
 		t.Errorf("answered %q, want %q", client.out.String(), want)
@@ -177,9 +177,6 @@ func TestUpperReturnsWhatWentWrong(t *testing.T) {
 	if err := (upper{maxLine: 100}).serve(deaf{}); !errors.Is(err, io.ErrClosedPipe) {
 		t.Errorf("serve with a client that does not read: %v", err)
 	}
-	if err := (upper{maxLine: 100}).serve(idle{}); !errors.Is(err, io.ErrNoProgress) {
-		t.Errorf("serve with a reader that brings nothing: %v", err)
-	}
 }
 
 type deaf struct{}
@@ -187,33 +184,58 @@ type deaf struct{}
 func (deaf) Read(p []byte) (int, error)  { return copy(p, "x\n"), nil }
 func (deaf) Write(p []byte) (int, error) { return 0, io.ErrClosedPipe }
 
-type idle struct{ io.Writer }
-
-func (idle) Read([]byte) (int, error) { return 0, nil }
-
-func TestLinesHoldALargeBufferOnlyForALongLine(t *testing.T) {
-	l := newLines(1 << 20)
-	defer l.release()
-	long := strings.Repeat("x", 100_000) + "\n"
-	c := say(long, "short\n", "rest")
-	got, err := l.next(c)
-	if err != nil || string(got) != long {
-		t.Fatalf("next: %d bytes, %v", len(got), err)
-	}
-	if len(l.buf) < len(long) || len(l.buf) > 2*len(long) {
-		t.Errorf("buffer of %d bytes for a line of %d", len(l.buf), len(long))
-	}
-	if got, err := l.next(c); err != nil || string(got) != "short\n" {
-		t.Fatalf("next: %q, %v", got, err)
-	}
-	if len(l.buf) != smallBuffer {
-		t.Errorf("buffer of %d bytes after a short line, want %d", len(l.buf), smallBuffer)
+func TestUpperHoldsMemoryOnlyForAPartOfALine(t *testing.T) {
+	const limit = 1 << 20
+	c := &script{}
+	u := upperLines{to: c, maxLine: limit}
+	defer u.release()
+	long := strings.Repeat("x", 100_000)
+	for _, step := range []struct {
+		what  string
+		bytes string
+		most  int
+	}{
+		{"a line", "short\n", 0},
+		{"part of a line", "rest", smallRest},
+		{"its end", "\n", 0},
+		{"part of a long line", long, 2 * len(long)},
+		{"its end and part of a short line", "\nrest", smallRest},
+		{"more of it", strings.Repeat("y", smallRest), upperBuffer},
+		{"its end and many lines", strings.Repeat("\n", upperBuffer), 0},
+	} {
+		if _, err := u.Write([]byte(step.bytes)); err != nil {
+			t.Fatalf("%s: %v", step.what, err)
+		}
+		if held := cap(u.buf); held > step.most {
+			t.Errorf("after %s it holds %d bytes, want at most %d", step.what, held, step.most)
+		}
 	}
 }
 
-// FuzzLines compares the answers with a simple reference: the input, split at
-// line feeds.
-func FuzzLines(f *testing.F) {
+func TestUpperTakesTheBufferOfALongLineFromThePool(t *testing.T) {
+	u := upperLines{to: io.Discard, maxLine: 64 << 10}
+	defer u.release()
+	for _, parts := range [][]int{{10_000}, {100, 10_000}, {smallRest, 1}, {10_000, upperBuffer - 10_000}} {
+		for _, n := range parts {
+			if _, err := u.Write(bytes.Repeat([]byte("x"), n)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if u.pooled == nil || &u.buf[0] != &u.pooled[0] {
+			t.Errorf("a line in parts of %d bytes is not in a buffer from the pool", parts)
+		}
+		if _, err := u.Write([]byte("\n")); err != nil {
+			t.Fatal(err)
+		}
+		if u.pooled != nil {
+			t.Errorf("the buffer was not given back after a line in parts of %d bytes", parts)
+		}
+	}
+}
+
+// FuzzUpper compares the answers with a simple reference: the input, split at line
+// feeds.
+func FuzzUpper(f *testing.F) {
 	f.Add([]byte("one\ntwo\n\nthree"), uint16(0), uint16(10), uint16(3))
 	f.Add([]byte("0123456789x\n"), uint16(0), uint16(10), uint16(1))
 	f.Add([]byte("0123456789\n"), uint16(1000), uint16(5000), uint16(4096))
@@ -222,35 +244,29 @@ func FuzzLines(f *testing.F) {
 		// Short inputs are repeated, because the fuzzer is slow with long ones.
 		input = bytes.Repeat(input, min(int(again), 100_000/max(len(input), 1))+1)
 		maxLine, step := int(limit)+1, int(chunk)+1
-		c := &script{}
-		for rest := bytes.Clone(input); len(rest) > 0; {
-			n := min(step, len(rest))
-			c.chunks, rest = append(c.chunks, rest[:n]), rest[n:]
-		}
 		want, refused := reference(input, maxLine)
+		upperCase(want, want)
 
-		l := newLines(maxLine)
-		defer l.release()
-		var got []byte
-		for {
-			text, err := l.next(c)
-			got = append(got, text...)
-			if held := len(l.buf); held > max(smallBuffer, maxLine+1) {
-				t.Fatalf("holds %d bytes for lines of at most %d", held, maxLine)
+		c := &script{}
+		u := upperLines{to: c, maxLine: maxLine}
+		defer u.release()
+		var err error
+		for rest := input; len(rest) > 0 && err == nil; {
+			n := min(step, len(rest))
+			_, err = u.Write(rest[:n])
+			rest = rest[n:]
+			if most := max(upperBuffer, 2*(maxLine+step)); cap(u.buf) > most {
+				t.Fatalf("holds %d bytes for lines of at most %d", cap(u.buf), maxLine)
 			}
-			if err == nil {
-				if len(text) == 0 || text[len(text)-1] != '\n' {
-					t.Fatalf("next gave %q as complete lines", text)
-				}
-				continue
-			}
-			if errors.Is(err, errLineTooLong) != refused || !refused && !errors.Is(err, io.EOF) {
-				t.Fatalf("ended with %v, want refused %v", err, refused)
-			}
-			break
 		}
-		if !bytes.Equal(got, want) {
-			t.Fatalf("got %q, want %q", got, want)
+		if err == nil {
+			err = u.finish()
+		}
+		if errors.Is(err, errLineTooLong) != refused || !refused && err != nil {
+			t.Fatalf("ended with %v, want refused %v", err, refused)
+		}
+		if !bytes.Equal(c.out.Bytes(), want) {
+			t.Fatalf("got %q, want %q", c.out.Bytes(), want)
 		}
 	})
 }
