@@ -87,7 +87,10 @@ func (c *Conn) Draining() <-chan struct{} { return c.table.draining }
 // the text is cut to ipc.MaxDoing bytes.
 func (c *Conn) Doing(what string) {
 	what = what[:min(len(what), ipc.MaxDoing)] // describe replaces the characters
-	c.doing.Store(&what)
+	if last := c.doing.Load(); last == nil || *last != what {
+		stored := what // or each call would allocate
+		c.doing.Store(&stored)
+	}
 }
 
 // BytesIn returns how many bytes have been read.

@@ -42,6 +42,7 @@ type httpConn struct {
 
 	mu            sync.Mutex // guards what follows
 	readDeadline  time.Time  // as it was set last
+	applied       time.Time  // what the connection has
 	writeDeadline bool       // one is set
 }
 
@@ -60,20 +61,38 @@ func (c *httpConn) Read(b []byte) (int, error) {
 // longPast is later than the deadline with which net/http ends a Read.
 var longPast = time.Unix(1e9, 0)
 
-// applyDeadline sets the timer. It returns a timeout instead if the deadline was set to
-// end a Read that had not begun.
+// errReadEnded has no addresses, because to make them for each request is expensive.
+var errReadEnded error = &net.OpError{Op: "read", Net: "http", Err: os.ErrDeadlineExceeded}
+
+// applyDeadline sets the timer. It returns errReadEnded instead if the deadline was set
+// to end a Read that had not begun.
 func (c *httpConn) applyDeadline() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if t := c.readDeadline; !t.IsZero() && t.Before(longPast) {
-		return &net.OpError{Op: "read", Net: c.LocalAddr().Network(), Source: c.LocalAddr(), Addr: c.RemoteAddr(), Err: os.ErrDeadlineExceeded}
+		return errReadEnded
 	}
 	return c.applyLocked()
 }
 
+// applyLocked leaves the timer if the new deadline is later by less than 1/64 of the time
+// that is left, as that of the next request is on a busy connection.
 func (c *httpConn) applyLocked() error {
 	c.stale.Store(false)
-	return c.Conn.SetReadDeadline(c.readDeadline)
+	t := c.readDeadline
+	if t.IsZero() && c.applied.IsZero() {
+		return nil
+	}
+	if !t.IsZero() && !c.applied.IsZero() {
+		if later := t.Sub(c.applied); later >= 0 && later < time.Until(t)/64 {
+			return nil
+		}
+	}
+	if err := c.Conn.SetReadDeadline(t); err != nil {
+		return err
+	}
+	c.applied = t
+	return nil
 }
 
 // SetReadDeadline sets the timer now only if a Read waits.

@@ -66,6 +66,33 @@ func TestOnlyTheLastDeadlineBeforeAReadIsSet(t *testing.T) {
 	}
 }
 
+func TestADeadlineThatIsNearlyTheSameIsNotSetAgain(t *testing.T) {
+	c, inner, client := timedPair(t)
+	go func() { _, _ = client.Write(make([]byte, 6)) }()
+	now := time.Now()
+	for i, step := range []struct {
+		at   time.Time
+		sets int32
+	}{
+		{time.Time{}, 0}, // there is none
+		{now.Add(2 * time.Hour), 1},
+		{now.Add(2*time.Hour + time.Minute), 1},
+		{now.Add(2*time.Hour + 3*time.Minute), 2},
+		{now.Add(2 * time.Hour), 3}, // earlier
+		{time.Time{}, 4},
+	} {
+		if err := c.SetReadDeadline(step.at); err != nil {
+			t.Fatal(err)
+		}
+		if n, err := c.Read(make([]byte, 1)); n != 1 || err != nil {
+			t.Fatalf("step %d: Read: %d, %v", i, n, err)
+		}
+		if n := inner.reads.Load(); n != step.sets {
+			t.Errorf("step %d: %d deadlines were set, want %d", i, n, step.sets)
+		}
+	}
+}
+
 func TestADeadlineEndsAReadThatWaits(t *testing.T) {
 	c, inner, _ := timedPair(t)
 	result := make(chan error, 1)

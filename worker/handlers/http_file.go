@@ -49,8 +49,17 @@ func (d *siteDir) openPlain(name string) (f http.File, info fs.FileInfo) {
 		_ = unix.Close(fd)
 		return small, st
 	}
-	return os.NewFile(uintptr(fd), name), st
+	return &plainFile{os.NewFile(uintptr(fd), name), st}, st
 }
+
+// plainFile is a file whose Stat needs no system call.
+type plainFile struct {
+	*os.File
+	info *fileInfo
+}
+
+// Stat returns what the file was when it was opened.
+func (f *plainFile) Stat() (fs.FileInfo, error) { return f.info, nil }
 
 // readSmall reads a small file. The result is nil if the file is not small, or
 // if its size changes at this moment.
@@ -103,14 +112,21 @@ type smallResponse struct{ http.ResponseWriter }
 
 // ReadFrom is called by http.FileServer.
 func (w *smallResponse) ReadFrom(r io.Reader) (int64, error) {
-	if limited, ok := r.(*io.LimitedReader); ok {
-		if small, ok := limited.R.(*smallFile); ok && limited.N >= int64(small.Len()) {
-			n, err := small.WriteTo(w.ResponseWriter)
+	limited, ok := r.(*io.LimitedReader)
+	if !ok {
+		return io.Copy(w.ResponseWriter, r)
+	}
+	switch f := limited.R.(type) {
+	case *smallFile:
+		if limited.N >= int64(f.Len()) {
+			n, err := f.WriteTo(w.ResponseWriter)
 			limited.N -= n
 			return n, err
 		}
+	case *plainFile:
+		limited.R = f.File // which sendfile needs
 	}
-	return io.Copy(w.ResponseWriter, r)
+	return io.Copy(w.ResponseWriter, limited)
 }
 
 // Unwrap is for http.ResponseController.

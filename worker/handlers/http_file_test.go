@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -164,5 +165,39 @@ func TestOpenPlainOpensOnlyRegularFiles(t *testing.T) {
 	dir.close()
 	if f, _ := dir.openPlain("a.txt"); f != nil {
 		t.Error("a closed directory opens files")
+	}
+}
+
+// sendfile is used only if the connection gets an *os.File.
+func TestALargeFileReachesSendfile(t *testing.T) {
+	needOpenat2(t)
+	root := t.TempDir()
+	content := []byte(strings.Repeat("x", maxSmall+1))
+	if err := os.WriteFile(filepath.Join(root, "large"), content, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	site, err := newSite(root, false, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer site.opened.Load().close()
+	f, err := site.Open("/large")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err != nil || info.Size() != int64(len(content)) {
+		t.Errorf("Stat: %+v, %v", info, err)
+	}
+	behind := &fileTaker{ResponseWriter: httptest.NewRecorder()}
+	if _, err := (&smallResponse{behind}).ReadFrom(&io.LimitedReader{R: f, N: 7}); err != nil {
+		t.Fatal(err)
+	}
+	limited, _ := behind.from.(*io.LimitedReader)
+	if limited == nil || limited.N != 7 {
+		t.Fatalf("read from %#v", behind.from)
+	}
+	if _, ok := limited.R.(*os.File); !ok {
+		t.Errorf("read from a %T, want an *os.File", limited.R)
 	}
 }
