@@ -119,8 +119,26 @@ func (x sample) addTo(r *row) {
 	r.add(mP99, x.P99)
 }
 
-// measure lets one load process run its window against s.
+// errNoExchange says that no exchange ended within the window, or that they cost less
+// than a tick.
+var errNoExchange = errors.New("window is too short")
+
+// maxWindow bounds the windows that measure tries.
+const maxWindow = 2 * time.Second
+
+// measure lets one load process run its window against s. On a busy machine the window
+// may be too short; then the next one is longer.
 func measure(s *server, job load.Job, round int) (sample, error) {
+	for {
+		x, err := measureOnce(s, job, round)
+		job.Window *= 2
+		if !errors.Is(err, errNoExchange) || job.Window > maxWindow {
+			return x, err
+		}
+	}
+}
+
+func measureOnce(s *server, job load.Job, round int) (sample, error) {
 	job.Address = s.address
 	if job.Kind == load.Connect {
 		// Its own ports for each round: none is taken by an earlier one's
@@ -168,7 +186,7 @@ func watch(s *server, job load.Job, p *load.Process) (sample, error) {
 		used = after - before
 	}
 	if r.Exchanges == 0 || used <= 0 {
-		return sample{}, fmt.Errorf("%d exchanges in %v of CPU time", r.Exchanges, used)
+		return sample{}, fmt.Errorf("%d exchanges in %v of CPU time: %w", r.Exchanges, used, errNoExchange)
 	}
 	others := machineAfter - machine - (after - before) - r.CPU - (ownCPU() - own)
 	capacity := time.Since(began).Seconds() * float64(processors())
