@@ -83,6 +83,7 @@ func TestEventWakeOfAnEndedConnectionDoesNothing(t *testing.T) {
 		ask(t, other, "b", "b")
 		conn.Load().Wake(func(*Conn) { close(called) })
 		within(t, "the function", called)
+		eventually(t, "its end", func() bool { return ended.table.events.current.Load() == nil })
 		if _, err := conn.Load().Write([]byte("x")); err == nil {
 			t.Error("Write works outside of the handler")
 		}
