@@ -222,16 +222,9 @@ func (s *spreader) wakes(r *row) error {
 	if _, err := settled(s.pid); err != nil {
 		return err
 	}
-	members, err := cpu.Members(s.pid)
+	threads, err := s.waiting(sockets)
 	if err != nil {
 		return err
-	}
-	var threads []string
-	for _, pid := range members {
-		threads = append(threads, acceptThreads(pid, sockets)...)
-	}
-	if len(threads) != s.workers {
-		return fmt.Errorf("%d threads wait for the listener, want %d", len(threads), s.workers)
 	}
 	files, err := filesOf(s.pid)
 	if err != nil {
@@ -249,6 +242,26 @@ func (s *spreader) wakes(r *row) error {
 		return err
 	})
 	return errors.Join(err, s.gone(files))
+}
+
+// waiting returns the threads that wait for the listener, one of each worker. A worker
+// is not among them while it does something else, such as its periodic work.
+func (s *spreader) waiting(sockets []string) (threads []string, err error) {
+	err = s.poll(context.Background(), func(context.Context) (bool, error) {
+		members, err := cpu.Members(s.pid)
+		if err != nil {
+			return false, err
+		}
+		threads = nil
+		for _, pid := range members {
+			threads = append(threads, acceptThreads(pid, sockets)...)
+		}
+		if len(threads) != s.workers {
+			return false, fmt.Errorf("%d threads wait for the listener, want %d", len(threads), s.workers)
+		}
+		return true, nil
+	})
+	return threads, err
 }
 
 func sleepsOf(threads []string) (sum int64, err error) {
