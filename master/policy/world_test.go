@@ -376,27 +376,3 @@ func (w *world) connect() {
 	}
 	w.plan(w.after(w.profile.arrivals), nil, nil, w.connect)
 }
-
-// take gives a one-shot worker a connection from the queue, if there is one, and
-// plans its end.
-func (w *world) take(p *proc) bool {
-	if w.backlog == 0 || p.hungAt > 0 {
-		return false
-	}
-	w.backlog--
-	p.epoch++
-	p.busy, p.taking = true, false
-	p.active, p.served = 1, 1
-	w.plan(1, p, Busy{ID: p.id}, nil)
-	served := 2 + w.after(w.profile.finish)
-	if w.chance(w.profile.lossy) {
-		w.plan(served, p, Exited{ID: p.id, Code: w.between(0, 2), Signal: w.between(0, 1) * 11}, nil)
-		return true
-	}
-	if w.chance(0.5) {
-		w.plan(served, p, Drained{p.id}, func() { p.epoch++; w.plan(time.Millisecond, p, Exited{ID: p.id}, nil) })
-		return true
-	}
-	w.plan(served, p, Exited{ID: p.id}, nil)
-	return true
-}
