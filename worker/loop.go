@@ -2,6 +2,7 @@ package worker
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -48,8 +49,8 @@ const (
 //	│ orders: resume, drain …                    │
 //	│ drain: the next step                       │
 //	│ arm: watch the listeners, or do not        │
-//	└───► wait ── ready ──► accept one, leave ───┘
-//	                        the queue
+//	└───► wait ── ready ──► accept one, end the ─┘
+//	                        turn after a few
 type loop struct {
 	*worker
 	poller    poll.Poller
@@ -227,30 +228,33 @@ func (l *loop) tickInterval(now int64) time.Duration {
 	if now-l.gate.lastChange >= int64(idleAfter) {
 		interval = min(l.cfg.PollInterval, tickIdle)
 	}
-	fraction := func(limit time.Duration) {
+	limits := l.sweptLimits()
+	if l.draining() {
+		interval = min(interval, tickNormal)
+		limits = append(limits, l.cfg.DrainIdle)
+	}
+	for _, limit := range limits {
 		if limit > 0 {
 			interval = min(interval, max(limit/4, time.Millisecond))
 		}
-	}
-	if l.draining() {
-		interval = min(interval, tickNormal)
-		fraction(l.cfg.DrainIdle)
-	}
-	fraction(l.cfg.IdleTimeout)
-	fraction(l.cfg.HandlerTimeout)
-	if l.events != nil {
-		fraction(l.cfg.ReadTimeout)
-		fraction(l.cfg.WriteTimeout)
-		fraction(l.cfg.HandshakeTimeout)
 	}
 	return interval
 }
 
 // needsSweep says whether a sweep with each report is too rare.
 func (l *loop) needsSweep() bool {
-	short := func(limit time.Duration) bool { return limit > 0 && limit < 10*reportInterval }
-	return l.draining() || short(l.cfg.IdleTimeout) || short(l.cfg.HandlerTimeout) ||
-		l.events != nil && (short(l.cfg.ReadTimeout) || short(l.cfg.WriteTimeout) || short(l.cfg.HandshakeTimeout))
+	return l.draining() || slices.ContainsFunc(l.sweptLimits(), func(limit time.Duration) bool {
+		return limit > 0 && limit < 10*reportInterval
+	})
+}
+
+// sweptLimits returns the timeouts that the sweep finds, apart from a drain's.
+func (l *loop) sweptLimits() []time.Duration {
+	limits := []time.Duration{l.cfg.IdleTimeout, l.cfg.HandlerTimeout}
+	if l.events != nil {
+		limits = append(limits, l.cfg.ReadTimeout, l.cfg.WriteTimeout, l.cfg.HandshakeTimeout)
+	}
+	return limits
 }
 
 // timeout calls handle_timeout when there was no connection for Config.Timeout.
