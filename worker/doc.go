@@ -18,13 +18,13 @@
 // # Invariants
 //
 // One goroutine, the loop, decides when to accept, when to drain and when to end.
-// It never waits for a handler, a client or the master. Only a hook that blocks
-// stops it; the heartbeat stops as well, and the master sees that.
+// It never waits for a handler, a client or the master. Only a hook that blocks, or a
+// handler in mode Event, stops it; the heartbeat stops as well, and the master sees that.
 //
 // A worker accepts nothing before its first Resume. It accepts one connection for
-// each wake-up and then joins the end of the kernel's queue of waiters, so workers
-// take turns. If it has clearly more connections than its siblings it waits a moment
-// (accept_gate.go). If it is full, connections stay in the listener's queue, where a
+// each wake-up, and after a few it joins the end of the kernel's queue of waiters, so
+// workers take turns (accept.go). If it has more connections that stay than its siblings
+// it waits a moment (accept_gate.go). If it is full, connections stay in the listener's queue, where a
 // sibling can accept them.
 //
 // A failure costs one connection. Panics of handlers and hooks, and runtime.Goexit
@@ -62,9 +62,10 @@
 // IdleTimeout, HandlerTimeout and DrainIdle have no timers: the loop checks all
 // connections each tick. So they are late by a quarter of themselves at most, and by
 // one tick at most (100 ms; half a second in an idle server), or by a second if they
-// are ten seconds and more. A connection costs an accept4, a fcntl and three
-// epoll_ctl, beside its reads and writes. Package net needs a getsockname and four
-// setsockopts instead; here the master has set the options on the listener.
+// are ten seconds and more. A connection costs an accept4, a fcntl and an epoll_ctl,
+// beside its reads and writes; in mode Event an accept4 and two epoll_ctl. A turn at the
+// listener costs two more epoll_ctl. Package net also needs a getsockname and four
+// setsockopts; here the master has set the options on the listener.
 //
 // # What it does not do
 //

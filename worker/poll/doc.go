@@ -31,8 +31,8 @@
 //
 // Exclusive wake-ups reach only threads that block in epoll_wait, so the epoll
 // descriptor is not in Go's netpoller. Wait first looks without waiting. If the last
-// call found something, it then lets other goroutines run and waits up to two
-// milliseconds in a system call of which the scheduler does not know. Only after that
+// call found something, it then lets other goroutines run (with connections in the
+// poller, only now and then: they have another P) and waits up to two milliseconds in a system call of which the scheduler does not know. Only after that
 // does it wait in an ordinary one. During the short wait the goroutine keeps its P,
 // so a busy loop does not have to get it back. It is short because the garbage
 // collector may have to wait for it. With a GOMAXPROCS of one there is no short wait.
