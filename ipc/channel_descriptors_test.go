@@ -54,6 +54,7 @@ func TestDescriptorsWithoutAMessageAreClosed(t *testing.T) {
 		{"fewer than belong", `{"type":"reopen"}`, nil, "0 descriptors, want 1", 0},
 		{"more than the access log", `{"type":"access_log"}`, []int{f, f}, "", 1},
 		{"no access log", `{"type":"access_log"}`, nil, "0 descriptors, want 1", 0},
+		{"fewer than a fork needs", `{"type":"fork","body":{"id":1}}`, []int{f, f}, "2 descriptors, want 3", 0},
 		{"as many as may be", `{"type":"reopen"}`, slices.Repeat([]int{f}, MaxFiles), "", 1},
 		{"too many", `{"type":"reopen"}`, slices.Repeat([]int{f}, MaxFiles+1), "lost descriptors", 0},
 		{"far too many", `{"type":"reopen"}`, slices.Repeat([]int{f}, 253), "lost descriptors", 0},

@@ -31,6 +31,16 @@ import (
 //	  │◄──────────────────────────────── ack │ until then they are repeated
 //	  ▼                                      ▼
 //	EOF: the worker is gone              EOF: the master is gone: drain, exit
+//
+// A zygote is started as a worker is. It serves nothing, and clones itself instead.
+// Its Ready says that it can. The child is the master's own, has the Hello of the
+// zygote, and sends Ready first.
+//
+//	master                    zygote               child
+//	  │── fork(id, channel,…) ──►│ clones ──────────►│
+//	  │◄────── forked(id, pid) ──│                   │
+//	  │◄─────────────────────────────────────── ready│
+//	  │── resume ───────────────────────────────────►│ as above
 const (
 	// ProtocolVersion is what this build speaks; a peer with another version is
 	// refused at Hello. It does not change for a new message or field, only if an
@@ -38,13 +48,29 @@ const (
 	ProtocolVersion = 3
 
 	MaxMessage = 128 << 10 // bytes of an encoded message
-	MaxText    = 16 << 10  // bytes of Failed.Message; it fits even if each byte is escaped
+	MaxText    = 16 << 10  // bytes of Failed.Message, Forked.Error; it fits even if each byte is escaped
 	MaxDoing   = 256       // bytes of Slot.Doing
 	MaxFiles   = 8         // descriptors with one message
+
+	MaxStillborn = 64 // entries of Forked.Stillborn
 )
 
 // WorkerVariable is the environment variable that is 1 in a worker.
 const WorkerVariable = "PREFORK_WORKER"
+
+// ZygoteVariable is, beside WorkerVariable, the environment variable of a process that
+// forks workers instead of serving. ZygoteTest makes it try that out: it forks processes
+// of its own, says Ready or Failed, and exits.
+const (
+	ZygoteVariable = "PREFORK_ZYGOTE"
+
+	ZygoteOn   = "1"
+	ZygoteTest = "test"
+)
+
+// ExitNotForkable is the Code of a zygote's Failed if a condition for forking does not
+// hold: the workers must be executed.
+const ExitNotForkable = 79
 
 // ProcsVariable is set in a worker if the master has set its GOMAXPROCS. The worker
 // unsets both, because they are not meant for the programs that it starts.
@@ -79,6 +105,8 @@ const (
 	TypeLogLevel  Type = "log_level"
 	TypeReopen    Type = "reopen"
 	TypeAccessLog Type = "access_log"
+	TypeFork      Type = "fork"
+	TypeForked    Type = "forked"
 )
 
 // Message is one datagram of the channel.
@@ -193,6 +221,26 @@ type AccessLog struct {
 	Order uint64 `json:"order,omitempty"` // for Ack; 0 wants none
 }
 
+// Fork makes a zygote clone a worker. Three descriptors travel with it: the worker's
+// end of its channel, its Slot's memory and its crash file. The worker makes them
+// ChannelFD, SlotFD and CrashFD. The zygote answers with Forked, in the order of the
+// requests.
+type Fork struct {
+	ID       uint64 `json:"id"`                  // for Forked
+	Slot     int    `json:"slot,omitempty"`      // the worker's place in the scoreboard
+	LogLevel string `json:"log_level,omitempty"` // of the worker
+}
+
+// Forked answers Fork: the worker has PID, or there is none and Error says why.
+// Stillborn are children that were made before and exited at once, because the copy
+// of the runtime may not have been sound. The receiver of the message has to reap them.
+type Forked struct {
+	ID        uint64 `json:"id"`
+	PID       int    `json:"pid,omitempty"`
+	Stillborn []int  `json:"stillborn,omitempty"` // MaxStillborn at most
+	Error     string `json:"error,omitempty"`     // MaxText at most
+}
+
 // Unknown is a message that this build does not know; a newer peer may send it.
 type Unknown struct {
 	Name Type `json:"-"` // the type on the wire
@@ -213,6 +261,8 @@ func (*Dump) Type() Type      { return TypeDump }
 func (*LogLevel) Type() Type  { return TypeLogLevel }
 func (*Reopen) Type() Type    { return TypeReopen }
 func (*AccessLog) Type() Type { return TypeAccessLog }
+func (*Fork) Type() Type      { return TypeFork }
+func (*Forked) Type() Type    { return TypeForked }
 func (u *Unknown) Type() Type { return u.Name }
 
 // makers has every message that can be decoded.
@@ -231,6 +281,8 @@ var makers = map[Type]func() Message{
 	TypeLogLevel:  func() Message { return new(LogLevel) },
 	TypeReopen:    func() Message { return new(Reopen) },
 	TypeAccessLog: func() Message { return new(AccessLog) },
+	TypeFork:      func() Message { return new(Fork) },
+	TypeForked:    func() Message { return new(Forked) },
 }
 
 // descriptorsOf returns how many descriptors must travel with m. A newer peer may
@@ -239,6 +291,8 @@ func descriptorsOf(m Message) int {
 	switch m.(type) {
 	case *Reopen, *AccessLog:
 		return 1
+	case *Fork:
+		return 3
 	}
 	return 0
 }

@@ -15,10 +15,13 @@ type envelope struct {
 }
 
 // Encode returns the datagram for m, or ErrTooLong if it is over MaxMessage. It
-// cuts Failed.Message to MaxText.
+// cuts Failed.Message and Forked.Error to MaxText.
 func Encode(m Message) ([]byte, error) {
 	if m == nil || m.Type() == "" {
 		return nil, errors.New("encode message: no type")
+	}
+	if err := check(m); err != nil {
+		return nil, fmt.Errorf("encode %s: %w", m.Type(), err)
 	}
 	data := encodePlain(m)
 	if data == nil {
@@ -46,8 +49,17 @@ func encodeJSON(m Message) ([]byte, error) {
 
 // truncated returns m, or a copy whose text is not too long.
 func truncated(m Message) Message {
-	if m, ok := m.(*Failed); ok && m != nil && len(m.Message) > MaxText {
-		return &Failed{Code: m.Code, Message: truncate(m.Message, MaxText)}
+	switch m := m.(type) {
+	case *Failed:
+		if m != nil && len(m.Message) > MaxText {
+			return &Failed{Code: m.Code, Message: truncate(m.Message, MaxText)}
+		}
+	case *Forked:
+		if m != nil && len(m.Error) > MaxText {
+			short := *m
+			short.Error = truncate(m.Error, MaxText)
+			return &short
+		}
 	}
 	return m
 }
@@ -90,7 +102,18 @@ func decodeJSON(data []byte) (Message, error) {
 			return nil, &ProtocolError{Type: env.Type, Data: excerpt(data), Err: err}
 		}
 	}
+	if err := check(m); err != nil {
+		return nil, &ProtocolError{Type: env.Type, Data: excerpt(data), Err: err}
+	}
 	return truncated(m), nil
+}
+
+// check returns an error if a list of m is longer than the protocol allows.
+func check(m Message) error {
+	if m, ok := m.(*Forked); ok && m != nil && len(m.Stillborn) > MaxStillborn {
+		return fmt.Errorf("%d processes in stillborn, want at most %d", len(m.Stillborn), MaxStillborn)
+	}
+	return nil
 }
 
 // maxType is the longest name of a message, in bytes.

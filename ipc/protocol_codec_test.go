@@ -34,6 +34,8 @@ var examples = []Message{
 	&LogLevel{Order: 1, Level: "debug"},
 	&Reopen{Order: 2},
 	&AccessLog{Order: 3},
+	&Fork{ID: 9, Slot: 5, LogLevel: "info"},
+	&Forked{ID: 9, PID: 4711, Stillborn: []int{4709, 4710}, Error: "no memory"},
 }
 
 func TestEveryMessageSurvivesTheRoundTrip(t *testing.T) {
@@ -95,6 +97,8 @@ func TestTheWireFormatIsFixed(t *testing.T) {
 		{&AccessLog{}, `{"type":"access_log"}`},
 		{&Reopen{Order: 3}, `{"type":"reopen","body":{"order":3}}`},
 		{&Ack{Order: 3}, `{"type":"ack","body":{"order":3}}`},
+		{&Fork{ID: 1 << 63, LogLevel: "info"}, `{"type":"fork","body":{"id":9223372036854775808,"log_level":"info"}}`},
+		{&Forked{ID: 7, PID: 9, Stillborn: []int{8}}, `{"type":"forked","body":{"id":7,"pid":9,"stillborn":[8]}}`},
 		{&Unknown{Name: "future"}, `{"type":"future"}`},
 		{(*Report)(nil), `{"type":"report"}`},
 	} {
@@ -144,6 +148,8 @@ var bad = []struct{ name, data, want string }{
 	{"body of a wrong kind", `{"type":"hello","body":[1]}`, "bad hello message"},
 	{"field of a wrong kind", `{"type":"report","body":{"state":7}}`, "bad report message"},
 	{"number out of range", `{"type":"drained","body":{"cut":1e99}}`, "cut"},
+	{"too many processes", `{"type":"forked","body":{"id":1,"stillborn":[0` + strings.Repeat(",0", MaxStillborn) + `]}}`, "stillborn"},
+	{"negative number of a fork", `{"type":"fork","body":{"id":-1}}`, "bad fork message"},
 	{"too deep", `{"type":` + strings.Repeat(`[`, 20_000), "max depth"},
 	{"too long", `{"type":"ready","body":"` + strings.Repeat("x", MaxMessage) + `"}`, "too long"},
 }
@@ -196,6 +202,9 @@ func TestEncodeRefusesWhatCannotBeSent(t *testing.T) {
 	if _, err := Encode(&Hello{Config: json.RawMessage(`{`)}); err == nil {
 		t.Error("encoded a broken configuration")
 	}
+	if _, err := Encode(&Forked{Stillborn: make([]int, MaxStillborn+1)}); err == nil {
+		t.Error("encoded more processes than the peer reads")
+	}
 	_, err := Encode(&LogLevel{Level: strings.Repeat("x", MaxMessage)})
 	if !errors.Is(err, ErrTooLong) || !strings.Contains(err.Error(), "log_level") {
 		t.Errorf("oversize: %v, want ErrTooLong of log_level", err)
@@ -227,9 +236,19 @@ func TestALongReasonIsCutAndArrives(t *testing.T) {
 		}
 	}
 	whole := strings.Repeat("x", MaxText)
-	data, err := Encode(&Failed{Message: whole})
-	if err != nil || !bytes.Contains(data, []byte(whole)) {
-		t.Errorf("a text of MaxText was cut, or %v", err)
+	for _, m := range []Message{&Failed{Message: whole}, &Forked{Error: whole}} {
+		data, err := Encode(m)
+		if err != nil || !bytes.Contains(data, []byte(whole)) {
+			t.Errorf("a text of MaxText in %s was cut, or %v", m.Type(), err)
+		}
+	}
+	data, err := Encode(&Forked{ID: 1, PID: 2, Stillborn: []int{3}, Error: whole + "x"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := Decode(data)
+	if f, ok := m.(*Forked); err != nil || !ok || f.ID != 1 || f.PID != 2 || len(f.Stillborn) != 1 || len(f.Error) != MaxText {
+		t.Errorf("a long error arrived as %#v, %v", m, err)
 	}
 }
 
@@ -244,6 +263,7 @@ func FuzzDecode(f *testing.F) {
 	for _, b := range bad[:len(bad)-2] { // the last two are too large for a seed
 		f.Add([]byte(b.data))
 	}
+	f.Add([]byte(`{"type":"forked","body":{"id":18446744073709551615,"pid":-1,"stillborn":[],"stillborn":[1,2],"error":"\u003c"}}`))
 	f.Add([]byte(`{"TYPE":"Hello","type":"hello","body":{"Config":null,"pid":-0,"listeners":[{}]}}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		comparePlain(t, data)

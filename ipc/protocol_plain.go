@@ -6,7 +6,8 @@ import (
 	"prefork/internal/plainjson"
 )
 
-// A worker of mode forking sends and receives six messages in its life. They are
+// A worker of mode forking sends and receives six messages in its life, and the
+// zygote that made it two. They are
 // written and read here without reflection; for all others, and for whatever is
 // unusual in them, there is encoding/json. The bytes are the same.
 
@@ -36,8 +37,51 @@ func encodePlain(m Message) []byte {
 		b = strconv.AppendInt(append(b, `,"body":{"protocol":`...), int64(m.Protocol), 10)
 		b = append(append(append(b, `,"build":"`...), m.Build...), `","pid":`...)
 		b = append(strconv.AppendInt(b, int64(m.PID), 10), '}')
+	case *Fork:
+		if m == nil || !isPlain(m.LogLevel) {
+			return nil
+		}
+		b = m.appendPlain(b)
+	case *Forked:
+		if m == nil || len(m.Error) > MaxText || !isPlain(m.Error) {
+			return nil
+		}
+		b = m.appendPlain(b)
 	default:
 		return nil
+	}
+	return append(b, '}')
+}
+
+func (m *Fork) appendPlain(b []byte) []byte {
+	b = strconv.AppendUint(append(b, `,"body":{"id":`...), m.ID, 10)
+	if m.Slot != 0 {
+		b = strconv.AppendInt(append(b, `,"slot":`...), int64(m.Slot), 10)
+	}
+	if m.LogLevel != "" {
+		b = append(append(append(b, `,"log_level":"`...), m.LogLevel...), '"')
+	}
+	return append(b, '}')
+}
+
+func (m *Forked) appendPlain(b []byte) []byte {
+	b = strconv.AppendUint(append(b, `,"body":{"id":`...), m.ID, 10)
+	if m.PID != 0 {
+		b = strconv.AppendInt(append(b, `,"pid":`...), int64(m.PID), 10)
+	}
+	for i, pid := range m.Stillborn {
+		if i == 0 {
+			b = append(b, `,"stillborn":[`...)
+		} else {
+			b = append(b, ',')
+		}
+		b = strconv.AppendInt(b, int64(pid), 10)
+	}
+	if len(m.Stillborn) > 0 {
+		b = append(b, ']')
+	}
+	if m.Error != "" {
+		b = append(append(append(b, `,"error":"`...), m.Error...), '"')
 	}
 	return append(b, '}')
 }
@@ -97,8 +141,58 @@ func plainMessage(name Type) (Message, func(key string, v plainjson.Value) bool)
 	case TypeHello:
 		m := new(Hello)
 		return m, m.readPlain
+	case TypeFork:
+		m := new(Fork)
+		return m, m.readPlain
+	case TypeForked:
+		m := new(Forked)
+		return m, m.readPlain
 	}
 	return nil, nil
+}
+
+func (m *Fork) readPlain(key string, v plainjson.Value) bool {
+	switch key {
+	case "id":
+		return readID(v, &m.ID)
+	case "slot":
+		return plainjson.Int(v, &m.Slot)
+	case "log_level":
+		return plainjson.String(v, &m.LogLevel)
+	}
+	return false
+}
+
+func (m *Forked) readPlain(key string, v plainjson.Value) bool {
+	switch key {
+	case "id":
+		return readID(v, &m.ID)
+	case "pid":
+		return plainjson.Int(v, &m.PID)
+	case "stillborn":
+		if m.Stillborn != nil {
+			return false
+		}
+		m.Stillborn = []int{}
+		return v.Array(func(v plainjson.Value) bool {
+			m.Stillborn = append(m.Stillborn, 0)
+			return len(m.Stillborn) <= MaxStillborn && plainjson.Int(v, &m.Stillborn[len(m.Stillborn)-1])
+		})
+	case "error":
+		return plainjson.String(v, &m.Error) && len(m.Error) <= MaxText
+	}
+	return false
+}
+
+// readID reads a number that is not negative. Those above 18 digits are for
+// encoding/json.
+func readID(v plainjson.Value, to *uint64) bool {
+	var n int64
+	if !plainjson.Int(v, &n) || n < 0 {
+		return false
+	}
+	*to = uint64(n)
+	return true
 }
 
 func (h *Hello) readPlain(key string, v plainjson.Value) bool {

@@ -30,11 +30,13 @@ func comparePlain(t *testing.T, data []byte) (read, written bool) {
 	return read, written
 }
 
-// What a worker sends and receives in its life needs no reflection.
+// What a worker and a zygote send and receive in their lives needs no reflection.
 func TestAWorkersLifeNeedsNoReflection(t *testing.T) {
 	fromWorker := []Message{
 		&Hello{Protocol: ProtocolVersion, Build: "v1.2.3-0.20260101", PID: 42}, &Ready{}, &Report{State: StateBusy},
 		&Report{State: StateLeaving}, &Drained{}, &Drained{Cut: 1},
+		&Fork{ID: 7, Slot: 1, LogLevel: "info"}, &Fork{}, &Forked{ID: 7, PID: 42}, &Forked{},
+		&Forked{ID: 1e17, PID: 42, Stillborn: []int{40, 41}, Error: "no memory"},
 	}
 	master := *examples[0].(*Hello)
 	master.Config = json.RawMessage(`{"mode":"forking","settings":{"Handler":"upper","x":"\u003c"}}`)
@@ -53,6 +55,7 @@ func TestUnusualMessagesAreLeftToEncodingJSON(t *testing.T) {
 	for _, data := range []string{
 		`{"type":"ready","body":{"new":1}}`, `{"body":{"pid":7},"type":"hello","body":{"build":"x"}}`, `{"type":"hello","body":null}`,
 		`{"type":"hello","body":{"build":"<é>"}}`, `{"type":"hello","body":{"listeners":[],"listeners":[{"name":"x"}]}}`,
+		`{"type":"forked","body":{"id":1,"stillborn":[1],"stillborn":[2]}}`, `{"type":"fork","body":{"id":18446744073709551615}}`,
 		`{"Type":"ready"}`, ` {"type":"ready"}`, `{"type":"ready","body":{]}`, `{"type":"drained","body":{"cut":1.5}}`,
 	} {
 		if read, written := comparePlain(t, []byte(data)); read || written && data == `{"type":"hello","body":{"build":"<é>"}}` {
