@@ -225,6 +225,9 @@ type AccessLog struct {
 // end of its channel, its Slot's memory and its crash file. The worker makes them
 // ChannelFD, SlotFD and CrashFD. The zygote answers with Forked, in the order of the
 // requests.
+//
+// The worker stays in the zygote's process group. The master gives it one of its own
+// when it takes it over, so it finds those that it has to reap after the zygote died.
 type Fork struct {
 	ID       uint64 `json:"id"`                  // for Forked
 	Slot     int    `json:"slot,omitempty"`      // the worker's place in the scoreboard
