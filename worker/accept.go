@@ -111,7 +111,7 @@ func (l *loop) rejoin(now int64) {
 	if now < l.nextRejoin {
 		return
 	}
-	l.nextRejoin = now + int64(tickNormal)
+	l.nextRejoin = l.next(now, tickNormal)
 	for _, ln := range l.listeners {
 		l.watch(ln, false)
 	}

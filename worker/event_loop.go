@@ -137,7 +137,10 @@ var errNotReturned = errors.New("not returned")
 
 // enter begins a call of the program's code for c, in which c may be written. The
 // deferred leave ends it.
-func (e *events) enter(c *Conn) { e.current.Store(c) }
+func (e *events) enter(c *Conn) {
+	e.stall.enter()
+	e.current.Store(c)
+}
 
 // leave turns a panic into *err. It must be deferred, with *err being errNotReturned.
 func (e *events) leave(c *Conn, err *error) {

@@ -24,9 +24,12 @@ const (
 )
 
 // stallWatch names handlers that block the loop. The loop resets its timer with each
-// tick, so it costs a request nothing.
+// tick, so it costs a request next to nothing. The timer is off while no handler runs:
+// it would wake a thread of an idle worker.
 type stallWatch struct {
 	events *events
+	on     bool // the timer runs; the loop's
+	used   bool // a handler ran since the last tick; the loop's
 
 	mu        sync.Mutex // guards what follows
 	goroutine string     // of the loop: "goroutine 7 "
@@ -46,11 +49,30 @@ func (s *stallWatch) begin() {
 	s.goroutine = string(line)
 	if s.timer == nil {
 		s.timer = time.AfterFunc(stallAfter, s.fire)
+		s.on = true
 	}
 }
 
-// reset is called by the loop with each tick.
-func (s *stallWatch) reset() { s.timer.Reset(stallAfter) }
+// enter is called by the loop before a handler runs.
+func (s *stallWatch) enter() {
+	s.used = true
+	if !s.on {
+		s.on = true
+		s.timer.Reset(stallAfter)
+	}
+}
+
+// tick is called by the loop with each tick.
+func (s *stallWatch) tick() {
+	switch {
+	case s.used:
+		s.timer.Reset(stallAfter)
+	case s.on:
+		s.on = false
+		s.timer.Stop()
+	}
+	s.used = false
+}
 
 func (s *stallWatch) stop() {
 	s.mu.Lock()

@@ -105,7 +105,7 @@ func (e *events) endOverdue(c *Conn, why error) {
 // tick does the periodic work.
 func (e *events) tick(now int64) {
 	e.now = now
-	e.stall.reset()
+	e.stall.tick()
 	for i := len(e.lingering) - 1; i >= 0; i-- {
 		if c := e.lingering[i]; now-c.event.hold().since >= int64(lingerTime) {
 			e.endLinger(c)
