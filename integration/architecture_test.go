@@ -62,7 +62,7 @@ var arrows = []struct {
 	{"prefork/internal/setting", []string{"prefork/internal/value"}},
 	{"prefork/internal/logs", []string{"prefork/internal/value"}},
 	{"prefork/internal/forkexec", nil},
-	{"prefork/internal/discard", nil},
+	{"prefork/internal/rawsignal", nil},
 	{"prefork/internal/plainjson", nil},
 	{"prefork/internal/script", nil},
 	{"prefork/internal/unit", nil},
@@ -74,7 +74,7 @@ var arrows = []struct {
 	{"prefork/master/policy", []string{"prefork/internal/script"}},
 	{"prefork/master", []string{"prefork/ipc", "prefork/systemd", "prefork/internal/logs", "prefork/internal/forkexec", "prefork/internal/script"}},
 	{"prefork/worker/poll", nil},
-	{"prefork/worker", []string{"prefork/ipc", "prefork/internal/discard", "prefork/internal/logs", "prefork/internal/plainjson", "prefork/internal/value"}},
+	{"prefork/worker", []string{"prefork/ipc", "prefork/internal/rawsignal", "prefork/internal/logs", "prefork/internal/plainjson", "prefork/internal/value"}},
 	{"prefork/internal/program", []string{"prefork/worker"}},
 	{module, []string{"prefork/master", "prefork/worker", "prefork/ipc", "prefork/systemd", "prefork/internal/logs", "prefork/internal/program", "prefork/internal/setting"}},
 }

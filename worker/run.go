@@ -13,7 +13,7 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
 
-	"prefork/internal/discard"
+	"prefork/internal/rawsignal"
 	"prefork/ipc"
 )
 
@@ -55,7 +55,7 @@ var discarded = []os.Signal{unix.SIGINT, unix.SIGHUP, unix.SIGPIPE}
 func catchSignals() (terminate chan os.Signal) {
 	// A write to a terminal would be repeated for ever if SIGTTOU were caught.
 	signal.Ignore(unix.SIGTTIN, unix.SIGTTOU)
-	discard.Signals(discarded...)
+	rawsignal.Discard(discarded...)
 	terminate = make(chan os.Signal, 1)
 	signal.Notify(terminate, unix.SIGTERM)
 	return terminate
@@ -96,7 +96,7 @@ func run(ctx context.Context, o Options, in inheritance) error {
 	}
 	if in.signals && !w.once {
 		// A program may use package os/signal for them and stop that: then a signal
-		// that package discard handles would end the process.
+		// that package rawsignal handles would end the process.
 		signal.Notify(make(chan os.Signal, 1), discarded...)
 	}
 	// The loop of a worker with many connections keeps one P while it waits for a

@@ -1,4 +1,4 @@
-// Package discard catches signals and does nothing about them.
+// Package rawsignal catches signals and does nothing about them.
 //
 // It is between the two that package os/signal offers. An ignored signal stays
 // ignored in each program that this process starts. A notified one costs two threads
@@ -9,4 +9,4 @@
 // Package os/signal still works for these signals: signal.Notify replaces the
 // function. Only a SIGPIPE that another process sends may not reach it. After
 // signal.Stop the signal is not discarded any more: it ends the process.
-package discard
+package rawsignal

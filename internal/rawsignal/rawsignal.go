@@ -1,6 +1,6 @@
 //go:build amd64 || arm64
 
-package discard
+package rawsignal
 
 import (
 	"os"
@@ -25,9 +25,9 @@ const (
 	hasRestorer = 0x04000000 // SA_RESTORER
 )
 
-// Signals catches the signals until the process ends or calls exec. A write to a
+// Discard catches the signals until the process ends or calls exec. A write to a
 // broken standard output or error ends the process no more if SIGPIPE is one.
-func Signals(signals ...os.Signal) {
+func Discard(signals ...os.Signal) {
 	// So that Go's runtime, too, does nothing: it reacts to EPIPE by itself.
 	signal.Ignore(signals...)
 	a := action{handler: handlerPC(), flags: onStack | restart | hasRestorer, restorer: restorerPC()}

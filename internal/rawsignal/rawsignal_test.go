@@ -1,4 +1,4 @@
-package discard
+package rawsignal
 
 import (
 	"fmt"
@@ -20,25 +20,25 @@ func TestMain(m *testing.M) {
 	case "":
 		os.Exit(m.Run())
 	case "signals":
-		Signals(all...)
+		Discard(all...)
 		for range 100 {
 			for _, s := range all {
 				_ = syscall.Kill(os.Getpid(), s.(syscall.Signal))
 			}
 		}
 	case "broken output":
-		Signals(all...)
+		Discard(all...)
 		for range 3 {
 			if _, err := fmt.Println("x"); err == nil {
 				os.Exit(1)
 			}
 		}
 	case "program":
-		Signals(all...)
+		Discard(all...)
 		out, _ := exec.Command("grep", "SigIgn", "/proc/self/status").Output()
 		fmt.Print(string(out))
 	case "notified":
-		Signals(all...)
+		Discard(all...)
 		c := make(chan os.Signal, len(all))
 		signal.Notify(c, all...)
 		for _, s := range all[:2] { // the runtime takes a SIGPIPE only from a write
