@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -266,6 +267,12 @@ func (p *process) exit() syscall.WaitStatus {
 	p.t.Helper()
 	within(p.t, "the process's end", p.exited)
 	return p.status
+}
+
+func (p *process) reported(state string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.ContainsFunc(p.reports, func(r *ipc.Report) bool { return r.State == state })
 }
 
 // output returns the contents of one of the worker's files.

@@ -367,6 +367,9 @@ func (l *loop) close() {
 	for _, ln := range l.listeners {
 		l.closeListener(ln)
 	}
+	if l.exits {
+		return
+	}
 	l.inbox.wake.close()
 	_ = l.poller.Close()
 }

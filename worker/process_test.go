@@ -208,6 +208,24 @@ func TestTermDrainsTheWorkerAndOtherSignalsDoNot(t *testing.T) {
 	}
 }
 
+func TestTermReachesAWorkerOfOneConnection(t *testing.T) {
+	for _, serving := range []bool{false, true} {
+		workers, addr := crewOf(t, 1, "echo", Config{Mode: Forking, DrainIdle: 50 * time.Millisecond})
+		w := workers[0]
+		if serving {
+			ask(t, dial(t, addr), "x", "x")
+		}
+		w.signal(syscall.SIGTERM)
+		eventually(t, "the report", func() bool { return w.reported(ipc.StateLeaving) })
+		if err := w.channel.Send(&ipc.Drain{TimeoutMS: long}); err != nil {
+			t.Fatal(err)
+		}
+		if s := w.exit(); !s.Exited() || s.ExitStatus() != 0 {
+			t.Errorf("serving %v: status %v, want exit 0", serving, s)
+		}
+	}
+}
+
 func TestAProgramThatUsedSignalsStillDoesNotEndByThem(t *testing.T) {
 	workers, addr := crewOf(t, 1, "stops its signals", Config{})
 	c := dial(t, addr)

@@ -196,7 +196,7 @@ func (r *rig) open(hello *ipc.Hello, addresses []string) (in inheritance, listen
 		name := fmt.Sprintf("l%d", i)
 		hello.Listeners = append(hello.Listeners, ipc.Listener{Name: name, Address: addr})
 	}
-	return inheritance{channel: theirs, scoreboard: dup(t, r.board.FD()), slot: memory, crash: dup(t, crash)}, listeners
+	return inheritance{terminate: -1, channel: theirs, scoreboard: dup(t, r.board.FD()), slot: memory, crash: dup(t, crash)}, listeners
 }
 
 func dup(t testing.TB, fd int) int {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/signal"
 	"runtime"
 	"runtime/debug"
 	"time"
@@ -13,7 +12,6 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
 
-	"prefork/internal/rawsignal"
 	"prefork/ipc"
 )
 
@@ -21,7 +19,7 @@ import (
 type inheritance struct {
 	channel, scoreboard, slot, crash int
 	listener                         func(i int) int // the descriptor of Hello.Listeners[i]
-	signals                          bool            // the process is the worker's own
+	terminate                        int             // see catchSignals; -1 if the process is not the worker's own
 }
 
 // Run serves under the master that started this process, and returns nil when it
@@ -36,42 +34,15 @@ func Run(ctx context.Context, o Options) error {
 		return failure(errors.New("run worker: no master has started this process"))
 	}
 	nameProcess()
-	ctx, cancel := signalled(ctx, catchSignals())
-	defer cancel()
+	terminate, err := catchSignals()
+	if err != nil {
+		return failure(err)
+	}
 	return run(ctx, o, inheritance{
 		channel: ipc.ChannelFD, scoreboard: ipc.ScoreboardFD, slot: ipc.SlotFD, crash: ipc.CrashFD,
-		listener: func(i int) int { return ipc.ListenerFD + i },
-		signals:  true,
+		listener:  func(i int) int { return ipc.ListenerFD + i },
+		terminate: terminate,
 	})
-}
-
-// discarded are the signals that are meant for the master, and SIGPIPE, which a broken
-// standard error causes.
-var discarded = []os.Signal{unix.SIGINT, unix.SIGHUP, unix.SIGPIPE}
-
-// catchSignals returns a channel that gets SIGTERM, and discards the discarded ones.
-// Others, such as SIGUSR1, Go's runtime discards. It lasts until the process ends: a
-// signal after Run must not make the exit look like a crash.
-func catchSignals() (terminate chan os.Signal) {
-	// A write to a terminal would be repeated for ever if SIGTTOU were caught.
-	signal.Ignore(unix.SIGTTIN, unix.SIGTTOU)
-	rawsignal.Discard(discarded...)
-	terminate = make(chan os.Signal, 1)
-	signal.Notify(terminate, unix.SIGTERM)
-	return terminate
-}
-
-// signalled returns a context that ends with ctx or with the first signal.
-func signalled(ctx context.Context, signals <-chan os.Signal) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancel(ctx)
-	go func() {
-		select {
-		case <-signals:
-			cancel()
-		case <-ctx.Done():
-		}
-	}()
-	return ctx, cancel
 }
 
 // run is Run with the given descriptors.
@@ -81,9 +52,8 @@ func run(ctx context.Context, o Options, in inheritance) error {
 	if err != nil {
 		return failure(err)
 	}
-	defer func() { _ = channel.Close() }()
 	w := &worker{opt: o, channel: channel, log: zap.NewNop(), level: zap.NewAtomicLevel()}
-	defer w.closeCrash()
+	defer w.release(in)
 	if err := w.openCrash(in.crash); err != nil {
 		return w.fail(failure(err))
 	}
@@ -94,11 +64,9 @@ func run(ctx context.Context, o Options, in inheritance) error {
 	if err := w.readConfig(hello); err != nil {
 		return w.fail(err)
 	}
-	if in.signals && !w.once {
-		// A program may use package os/signal for them and stop that: then a signal
-		// that package rawsignal handles would end the process.
-		signal.Notify(make(chan os.Signal, 1), discarded...)
-	}
+	w.exits = w.once && in.terminate >= 0
+	ctx, cancel := signalled(ctx, in.terminate, w.once)
+	defer cancel()
 	// The loop of a worker with many connections keeps one P while it waits for a
 	// moment; see worker/poll.
 	if !w.once && runtime.GOMAXPROCS(0) < 2 {
@@ -107,7 +75,6 @@ func run(ctx context.Context, o Options, in inheritance) error {
 	if err := w.openMemory(hello, in); err != nil {
 		return w.fail(err)
 	}
-	defer func() { _, _ = unix.Close(in.slot), unix.Close(in.scoreboard) }()
 	inherited := make([]Listener, len(hello.Listeners))
 	for i, ln := range hello.Listeners {
 		inherited[i] = Listener{Name: ln.Name, FD: in.listener(i)}
@@ -137,8 +104,10 @@ func (w *worker) setUpAndWork(ctx context.Context, listeners []*listener) error 
 		w.listen(stopped, orphaned)
 	}()
 	defer func() {
-		_ = w.channel.Close()
-		<-listened
+		if !w.exits {
+			_ = w.channel.Close()
+			<-listened
+		}
 	}()
 	// Before Ready a SIGTERM is only passed on; the master decides.
 	unwatch := context.AfterFunc(ctx, func() { w.send(&ipc.Report{State: ipc.StateLeaving}) })
@@ -207,7 +176,14 @@ func (w *worker) openCrash(fd int) error {
 	return nil
 }
 
-func (w *worker) closeCrash() {
+// release closes what the worker has inherited, apart from the listeners. If the
+// process exits next the kernel does that, for less.
+func (w *worker) release(in inheritance) {
+	if w.exits {
+		return
+	}
+	_ = w.channel.Close()
+	_, _ = unix.Close(in.slot), unix.Close(in.scoreboard)
 	_ = debug.SetCrashOutput(nil, debug.CrashOptions{}) // cannot fail for nil
 	if w.crash != nil {
 		_ = w.crash.Close()

@@ -44,6 +44,10 @@ type worker struct {
 
 	// once ends the loop after one connection: mode forking and HandleRequest.
 	once bool
+
+	// exits says that the process serves one connection and is the worker's own: what
+	// the kernel frees at its end stays open.
+	exits bool
 }
 
 // prepare makes what is missing when configuration, options, log and slot are set.

@@ -1,13 +1,18 @@
 package rawsignal
 
 import (
+	"encoding/binary"
 	"fmt"
 	"os"
 	"os/exec"
 	"os/signal"
+	"runtime"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"prefork/internal/needtool"
 )
@@ -37,11 +42,19 @@ func TestMain(m *testing.M) {
 		Discard(all...)
 		out, _ := exec.Command("grep", "SigIgn", "/proc/self/status").Output()
 		fmt.Print(string(out))
+	case "counted":
+		if !counted() {
+			os.Exit(1)
+		}
 	case "notified":
 		Discard(all...)
+		if Count(syscall.SIGTERM, 2) != nil {
+			os.Exit(1)
+		}
 		c := make(chan os.Signal, len(all))
 		signal.Notify(c, all...)
-		for _, s := range all[:2] { // the runtime takes a SIGPIPE only from a write
+		signal.Notify(c, syscall.SIGTERM)
+		for _, s := range []os.Signal{syscall.SIGHUP, syscall.SIGINT, syscall.SIGTERM} { // the runtime takes a SIGPIPE only from a write
 			_ = syscall.Kill(os.Getpid(), s.(syscall.Signal))
 			if got := <-c; got != s {
 				os.Exit(1)
@@ -97,6 +110,35 @@ func TestProgramsDoNotInheritThatSignalsAreDiscarded(t *testing.T) {
 
 func TestNotifyGetsASignalThatWasDiscarded(t *testing.T) {
 	if out, err := role("notified").CombinedOutput(); err != nil || string(out) != "end\n" {
+		t.Errorf("the process printed %q and ended with %v", out, err)
+	}
+}
+
+// counted sends the process a signal many times, from several threads, and says whether
+// each was counted.
+func counted() bool {
+	fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+	if err != nil || Count(syscall.SIGTERM, fd) != nil {
+		return false
+	}
+	var senders sync.WaitGroup
+	for range 4 {
+		senders.Go(func() {
+			runtime.LockOSThread() // never unlocked: the thread is the goroutine's
+			for range 250 {
+				// The thread has run the handler when the call returns.
+				_ = unix.Tgkill(os.Getpid(), unix.Gettid(), unix.SIGTERM)
+			}
+		})
+	}
+	senders.Wait()
+	var count [8]byte
+	_, err = unix.Read(fd, count[:])
+	return err == nil && binary.NativeEndian.Uint64(count[:]) == 1000
+}
+
+func TestEachSignalIsCounted(t *testing.T) {
+	if out, err := role("counted").CombinedOutput(); err != nil || string(out) != "end\n" {
 		t.Errorf("the process printed %q and ended with %v", out, err)
 	}
 }
