@@ -27,7 +27,7 @@ func (m *Master) applyDrain(a policy.DrainWorker) {
 	if a.TakeQueued && len(d.Own) > 0 {
 		d.GraceMS = max(1, min(grace, a.Timeout/2).Milliseconds()) // 0 means that nothing was quiesced
 	}
-	m.send(w, d)
+	m.send(&w.link, d)
 }
 
 func (m *Master) applyQuiesce(number int) {

@@ -23,7 +23,7 @@ func (m *Master) applyNote(a policy.Note) {
 	fields := make([]zap.Field, 0, len(a.Fields)+4)
 	w := m.workers[a.ID]
 	if w != nil {
-		fields = m.about(w)
+		fields = w.about()
 	}
 	for _, f := range a.Fields {
 		if w != nil && (f.Key == "slot" || f.Key == "pid" || f.Key == "generation") {

@@ -309,7 +309,7 @@ func (m *Master) apply(a policy.Action) {
 	case policy.Accept:
 		if w := m.workers[a.ID]; w != nil {
 			w.serving, m.peersChanged = true, true
-			m.send(w, &ipc.Resume{})
+			m.send(&w.link, &ipc.Resume{})
 		}
 	case policy.DrainWorker:
 		m.applyDrain(a)
@@ -318,7 +318,7 @@ func (m *Master) apply(a policy.Action) {
 	case policy.StopWorker:
 		if w := m.workers[a.ID]; w != nil {
 			w.stopped = true
-			m.send(w, &ipc.Stop{})
+			m.send(&w.link, &ipc.Stop{})
 		}
 	case policy.Dump:
 		m.sendTo(a.ID, &ipc.Dump{})

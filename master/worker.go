@@ -1,7 +1,6 @@
 package master
 
 import (
-	"os"
 	"time"
 
 	"go.uber.org/zap"
@@ -10,32 +9,21 @@ import (
 	"prefork/master/policy"
 )
 
-// worker is a process that the master has started. The owner loop owns it; the
-// goroutines that read its channel and wait for its exit use only the channel
-// and the pidfd.
+// worker is a process that serves. The owner loop owns it.
 type worker struct {
-	id            policy.ID
-	slot          int
-	generation    int
-	pid           int
-	started       time.Time
-	startedMono   int64 // the same as ipc.Now
-	serving       bool  // was told to accept, and not to drain since
-	memory        *ipc.Slot
-	counted       counters // the plausible counters
-	countedAt     time.Time
-	implausible   bool // the log has a line about its counters
-	channel       *ipc.Channel
-	outbox        outbox
-	crash         int      // memfd for the runtime's last words
-	pidfd         *os.File // non-blocking, in the netpoller
-	helloReceived bool
-	stopped       bool        // was told to stop
-	drained       bool        // has reported that it drained
-	cut           int         // connections that it closed at its end, as reported
-	process       process     // from the last sample
-	lastBeat      int64       // at the last sample
-	exitFields    []zap.Field // for the log line "worker exited"
+	link
+	id          policy.ID
+	slot        int
+	generation  int
+	startedMono int64    // started, as ipc.Now
+	serving     bool     // was told to accept, and not to drain since
+	counted     counters // the plausible counters
+	countedAt   time.Time
+	implausible bool  // the log has a line about its counters
+	stopped     bool  // was told to stop
+	drained     bool  // has reported that it drained
+	cut         int   // connections that it closed at its end, as reported
+	lastBeat    int64 // at the last sample
 }
 
 // updatePeers tells the workers which others of their generation accept, so
@@ -62,7 +50,7 @@ func (m *Master) updatePeers() {
 }
 
 // about returns the log fields for a worker, and more.
-func (m *Master) about(w *worker, more ...zap.Field) []zap.Field {
+func (w *worker) about(more ...zap.Field) []zap.Field {
 	return append([]zap.Field{
 		zap.Int("slot", w.slot), zap.Int("pid", w.pid), zap.Int("generation", w.generation),
 	}, more...)

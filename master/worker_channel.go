@@ -24,53 +24,48 @@ const (
 )
 
 // readChannel passes messages to the owner loop. Receive closes descriptors
-// that the worker may have sent, which can take as long as the worker likes;
+// that the process may have sent, which can take as long as the process likes;
 // nothing waits for this goroutine.
-func (m *Master) readChannel(w *worker, channelDone chan<- struct{}, ended <-chan struct{}) {
+func (m *Master) readChannel(l *link, channelDone chan<- struct{}, ended <-chan struct{}) {
 	pace := rateLimit{burst: messageBurst, interval: messageInterval}
 	flooded := false
 	for {
-		msg, fds, err := w.channel.Receive()
+		msg, fds, err := l.channel.Receive()
 		for _, fd := range fds {
 			_ = unix.Close(fd) // no message has any
 		}
 		var bad *ipc.ProtocolError
 		switch {
 		case err == nil:
-			m.post(func(m *Master) { m.onMessage(w, msg) })
+			m.post(func(m *Master) { l.to.received(m, msg) })
 		case errors.As(err, &bad):
-			m.post(func(m *Master) { m.unfit(w, err.Error()) })
+			m.post(func(m *Master) { l.to.unfit(m, err.Error()) })
 		default:
 			close(channelDone)
-			m.channelClosed(w, err, ended)
+			m.channelClosed(l, err, ended)
 			return
 		}
 		if wait := pace.next(time.Now()); wait > 0 {
 			if !flooded {
 				flooded = true
-				m.log.Warn("worker sends too many messages", m.about(w)...)
+				m.log.Warn("worker sends too many messages", l.to.about()...)
 			}
 			sleep(wait, ended) // what is left after its exit is limited
 		}
 	}
 }
 
-// channelClosed tells the policy that the channel is closed, unless the worker
-// exits now.
-func (m *Master) channelClosed(w *worker, err error, ended <-chan struct{}) {
+// channelClosed tells that the channel is closed, unless the process exits now.
+func (m *Master) channelClosed(l *link, err error, ended <-chan struct{}) {
 	if !errors.Is(err, io.EOF) && !errors.Is(err, os.ErrClosed) {
-		m.post(func(m *Master) { m.unfit(w, err.Error()) })
+		m.post(func(m *Master) { l.to.unfit(m, err.Error()) })
 		return
 	}
 	sleep(shortWait, ended) // usually the process has exited by then
 	select {
 	case <-ended:
 	default:
-		m.post(func(m *Master) {
-			if m.workers[w.id] == w {
-				m.step(policy.Closed{ID: w.id})
-			}
-		})
+		m.post(l.to.closed)
 	}
 }
 
@@ -100,34 +95,32 @@ func (p *rateLimit) next(now time.Time) time.Duration {
 	return max(0, p.due.Sub(now)-time.Duration(p.burst)*p.interval)
 }
 
-// watchWorker starts the two goroutines that end with the worker.
-func (m *Master) watchWorker(w *worker) {
-	channelDone := make(chan struct{}) // closed at the end of the channel
-	ended := make(chan struct{})       // closed at the end of the process
-	go m.readChannel(w, channelDone, ended)
-	go m.watchExit(w, channelDone, ended)
+func (w *worker) closed(m *Master) {
+	if m.workers[w.id] == w {
+		m.step(policy.Closed{ID: w.id})
+	}
 }
 
-func (m *Master) unfit(w *worker, why string) {
+func (w *worker) unfit(m *Master, why string) {
 	if m.workers[w.id] == w {
 		m.step(policy.Unfit{ID: w.id, Err: why})
 	}
 }
 
-// onMessage handles a message from a worker.
-func (m *Master) onMessage(w *worker, msg ipc.Message) {
+// received handles a message from a worker.
+func (w *worker) received(m *Master, msg ipc.Message) {
 	if m.workers[w.id] != w {
 		return
 	}
 	if _, isHello := msg.(*ipc.Hello); isHello == w.helloReceived {
-		m.unfit(w, fmt.Sprintf("sent %s out of order", msg.Type()))
+		w.unfit(m, fmt.Sprintf("sent %s out of order", msg.Type()))
 		return
 	}
 	switch msg := msg.(type) {
 	case *ipc.Hello:
 		w.helloReceived = true
 		if msg.Protocol != ipc.ProtocolVersion || msg.Build != m.options.Build {
-			m.unfit(w, fmt.Sprintf("has protocol %d of build %.64q, the master has %d of %q",
+			w.unfit(m, fmt.Sprintf("has protocol %d of build %.64q, the master has %d of %q",
 				msg.Protocol, msg.Build, ipc.ProtocolVersion, m.options.Build))
 		}
 	case *ipc.Ready:
@@ -154,15 +147,15 @@ func (m *Master) onMessage(w *worker, msg ipc.Message) {
 		w.drained = true
 		w.cut = min(max(0, msg.Cut), mostActive)
 		if msg.Cut > 0 && !w.stopped {
-			m.log.Warn("connections cut at the drain deadline", m.about(w, zap.Int("connections", msg.Cut))...)
+			m.log.Warn("connections cut at the drain deadline", w.about(zap.Int("connections", msg.Cut))...)
 		}
 		m.step(policy.Drained{ID: w.id})
 	case *ipc.Ack:
 		w.acknowledged(msg.Order)
 	case *ipc.Unknown:
-		m.log.Debug("unknown message", m.about(w, zap.String("event", string(msg.Name)))...)
+		m.log.Debug("unknown message", w.about(zap.String("event", string(msg.Name)))...)
 	default:
-		m.unfit(w, fmt.Sprintf("sent %s, which only the master may send", msg.Type()))
+		w.unfit(m, fmt.Sprintf("sent %s, which only the master may send", msg.Type()))
 	}
 }
 

@@ -85,7 +85,7 @@ func (m *Master) count(w *worker) {
 		w.counted, w.countedAt = now, begun
 	case after > implausibleAfter && !w.implausible:
 		w.implausible = true
-		m.log.Warn("implausible counters ignored", m.about(w, zap.Duration("duration", after))...)
+		m.log.Warn("implausible counters ignored", w.about(zap.Duration("duration", after))...)
 	}
 }
 

@@ -20,7 +20,7 @@ func aWorker(t *testing.T, slot int) *worker {
 	}
 	t.Cleanup(func() { _, _ = unix.Close(fd), memory.Close() })
 	begun := time.Now().Add(-time.Hour)
-	return &worker{slot: slot, memory: memory, started: begun, startedMono: ipc.Now() - int64(time.Hour), countedAt: begun}
+	return &worker{link: link{memory: memory, started: begun}, slot: slot, startedMono: ipc.Now() - int64(time.Hour), countedAt: begun}
 }
 
 // seen sets the age of the last reading of the worker's counters.

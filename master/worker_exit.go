@@ -16,23 +16,23 @@ import (
 // They are there at once, unless another process has its end of the channel.
 const lastMessagesTime = 2 * time.Second
 
-// watchExit waits for the worker's exit. It is reported after the last message,
+// watchExit waits for the exit of the process. It is reported after the last message,
 // which may say why.
-func (m *Master) watchExit(w *worker, channelDone <-chan struct{}, ended chan<- struct{}) {
-	e, err := w.watch()
+func (m *Master) watchExit(l *link, channelDone <-chan struct{}, ended chan<- struct{}) {
+	e, err := l.awaitExit()
 	close(ended)
 	select {
 	case <-channelDone:
 	case <-time.After(lastMessagesTime): // another process has the other end
 	}
-	m.post(func(m *Master) { m.exited(w, e, err) })
+	m.post(func(m *Master) { l.to.exited(m, e, err) })
 }
 
 // exited adds up the counters of a worker that has exited, and tells the
 // policy.
-func (m *Master) exited(w *worker, e exit, err error) {
+func (w *worker) exited(m *Master, e exit, err error) {
 	if err != nil {
-		m.log.Error("exit not seen", m.about(w, zap.Error(err))...)
+		m.log.Error("exit not seen", w.about(zap.Error(err))...)
 		e = exit{code: -1}
 	}
 	m.count(w)
@@ -64,10 +64,10 @@ type exit struct {
 	cpu    time.Duration // its processor time
 }
 
-// watch waits for the exit and reaps the process. It uses no thread: the pidfd
+// awaitExit waits for the exit and reaps the process. It uses no thread: the pidfd
 // is in the netpoller, and Wait4 does not block.
-func (w *worker) watch() (exit, error) {
-	raw, err := w.pidfd.SyscallConn()
+func (l *link) awaitExit() (exit, error) {
+	raw, err := l.pidfd.SyscallConn()
 	if err != nil {
 		return exit{}, err
 	}
@@ -77,7 +77,7 @@ func (w *worker) watch() (exit, error) {
 	err = raw.Read(func(uintptr) bool {
 		for {
 			var pid int
-			pid, waitErr = unix.Wait4(w.pid, &status, unix.WNOHANG, &usage)
+			pid, waitErr = unix.Wait4(l.pid, &status, unix.WNOHANG, &usage)
 			if waitErr != unix.EINTR {
 				return waitErr != nil || pid != 0
 			}
@@ -87,7 +87,7 @@ func (w *worker) watch() (exit, error) {
 		err = waitErr
 	}
 	if err != nil {
-		return exit{}, fmt.Errorf("wait for process %d: %w", w.pid, err)
+		return exit{}, fmt.Errorf("wait for process %d: %w", l.pid, err)
 	}
 	cpu := time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 	if status.Signaled() {
@@ -98,8 +98,8 @@ func (w *worker) watch() (exit, error) {
 
 // kill sends SIGKILL through the pidfd, which cannot reach another process with
 // the same number.
-func (w *worker) kill() error {
-	return onDescriptor(w.pidfd, func(fd int) error { return unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0) })
+func (l *link) kill() error {
+	return onDescriptor(l.pidfd, func(fd int) error { return unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0) })
 }
 
 // maxEvidence limits the evidence in the log, in bytes.
@@ -107,22 +107,12 @@ const maxEvidence = 16 << 10
 
 // evidence returns what the runtime wrote before the exit: a panic, a fatal
 // error or the stacks of the goroutines.
-func (w *worker) evidence() string {
-	text, err := ipc.ReadCrashFile(w.crash, maxEvidence)
+func (l *link) evidence() string {
+	text, err := ipc.ReadCrashFile(l.crash, maxEvidence)
 	if err != nil {
 		return ""
 	}
 	return text
-}
-
-// close frees what the master has of a worker that is gone. It may take long:
-// the channel's end closes descriptors that the worker has sent, and Receive
-// may be closing others.
-func (w *worker) close() {
-	_ = w.pidfd.Close()
-	_ = unix.Close(w.crash)
-	_ = w.memory.Close()
-	_ = w.channel.Close()
 }
 
 func (m *Master) applyKill(id policy.ID) {
@@ -131,6 +121,6 @@ func (m *Master) applyKill(id policy.ID) {
 		return
 	}
 	if err := w.kill(); err != nil && !errors.Is(err, unix.ESRCH) {
-		m.log.Error("worker not killed", m.about(w, zap.Error(err))...)
+		m.log.Error("worker not killed", w.about(zap.Error(err))...)
 	}
 }

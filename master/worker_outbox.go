@@ -24,7 +24,7 @@ const (
 	orderTries   = 5  // until it is logged
 )
 
-// outbox is what one worker has not received yet. The owner loop owns it.
+// outbox is what one process has not received yet. The owner loop owns it.
 type outbox struct {
 	queue  []ipc.Message // oldest first; the latest of each type
 	orders map[ipc.Type]*order
@@ -32,7 +32,7 @@ type outbox struct {
 	since  time.Duration // when that began, on the policy's clock
 }
 
-// order is a message that the worker acknowledges when it is done. Its
+// order is a message that the process acknowledges when it is done. Its
 // contents, such as a descriptor, are looked up at each send, so a repeated
 // order has the latest ones.
 type order struct {
@@ -42,59 +42,59 @@ type order struct {
 	tries   int
 }
 
-// send sends a message to a worker, after those that wait.
-func (m *Master) send(w *worker, msg ipc.Message) {
-	w.outbox.queue = slices.DeleteFunc(w.outbox.queue, func(q ipc.Message) bool { return q.Type() == msg.Type() })
-	w.outbox.queue = append(w.outbox.queue, msg)
-	m.flushQueue(w)
+// send sends a message to a process, after those that wait.
+func (m *Master) send(l *link, msg ipc.Message) {
+	l.outbox.queue = slices.DeleteFunc(l.outbox.queue, func(q ipc.Message) bool { return q.Type() == msg.Type() })
+	l.outbox.queue = append(l.outbox.queue, msg)
+	m.flushQueue(l)
 }
 
 func (m *Master) sendTo(id policy.ID, msg ipc.Message) {
 	if w := m.workers[id]; w != nil {
-		m.send(w, msg)
+		m.send(&w.link, msg)
 	}
 }
 
 // flushQueue sends waiting messages until one cannot be sent.
-func (m *Master) flushQueue(w *worker) (all bool) {
-	for len(w.outbox.queue) > 0 {
-		msg := w.outbox.queue[0]
-		w.outbox.queue = w.outbox.queue[1:]
-		if !m.trySend(w, msg) {
-			w.outbox.queue = slices.Insert(w.outbox.queue, 0, msg)
+func (m *Master) flushQueue(l *link) (all bool) {
+	for len(l.outbox.queue) > 0 {
+		msg := l.outbox.queue[0]
+		l.outbox.queue = l.outbox.queue[1:]
+		if !m.trySend(l, msg) {
+			l.outbox.queue = slices.Insert(l.outbox.queue, 0, msg)
 			return false
 		}
 	}
-	w.outbox.queue = nil
+	l.outbox.queue = nil
 	return true
 }
 
-// giveOrder gives a worker an order, and drops an earlier one of this type.
-func (m *Master) giveOrder(w *worker, t ipc.Type) {
+// giveOrder gives a process an order, and drops an earlier one of this type.
+func (m *Master) giveOrder(l *link, t ipc.Type) {
 	m.lastOrder++
-	if w.outbox.orders == nil {
-		w.outbox.orders = map[ipc.Type]*order{}
+	if l.outbox.orders == nil {
+		l.outbox.orders = map[ipc.Type]*order{}
 	}
-	w.outbox.orders[t] = &order{number: m.lastOrder}
-	m.sendOrder(w, t)
+	l.outbox.orders[t] = &order{number: m.lastOrder}
+	m.sendOrder(l, t)
 }
 
 func (m *Master) giveOrderToAll(t ipc.Type) {
-	for _, w := range m.workers {
-		m.giveOrder(w, t)
+	for l := range m.links() {
+		m.giveOrder(l, t)
 	}
 }
 
-func (m *Master) sendOrder(w *worker, t ipc.Type) bool {
-	o := w.outbox.orders[t]
+func (m *Master) sendOrder(l *link, t ipc.Type) bool {
+	o := l.outbox.orders[t]
 	o.samples = 0
 	switch t {
 	case ipc.TypeReopen:
-		o.sent = m.trySend(w, &ipc.Reopen{Order: o.number}, 2)
+		o.sent = m.trySend(l, &ipc.Reopen{Order: o.number}, 2)
 	case ipc.TypeAccessLog:
-		o.sent = m.trySend(w, &ipc.AccessLog{Order: o.number}, m.access.fd)
+		o.sent = m.trySend(l, &ipc.AccessLog{Order: o.number}, m.access.fd)
 	case ipc.TypeLogLevel:
-		o.sent = m.trySend(w, &ipc.LogLevel{Order: o.number, Level: m.level()})
+		o.sent = m.trySend(l, &ipc.LogLevel{Order: o.number, Level: m.level()})
 	}
 	if o.sent {
 		o.tries++
@@ -104,10 +104,10 @@ func (m *Master) sendOrder(w *worker, t ipc.Type) bool {
 
 // acknowledged removes an order that was done, unless a later one has replaced
 // it.
-func (w *worker) acknowledged(number uint64) {
-	for t, o := range w.outbox.orders {
+func (l *link) acknowledged(number uint64) {
+	for t, o := range l.outbox.orders {
 		if o.number == number {
-			delete(w.outbox.orders, t)
+			delete(l.outbox.orders, t)
 		}
 	}
 }
@@ -116,11 +116,11 @@ func (w *worker) acknowledged(number uint64) {
 // sample.
 func (m *Master) resend() {
 	waiting := false
-	for _, w := range m.workers {
-		if w.process.suspended {
+	for l := range m.links() {
+		if l.process.suspended {
 			continue // until it runs again
 		}
-		if !m.flushQueue(w) || !m.resendOrders(w) {
+		if !m.flushQueue(l) || !m.resendOrders(l) {
 			waiting = true
 		}
 	}
@@ -130,17 +130,17 @@ func (m *Master) resend() {
 	}
 }
 
-func (m *Master) resendOrders(w *worker) (all bool) {
+func (m *Master) resendOrders(l *link) (all bool) {
 	all = true
-	for t, o := range w.outbox.orders {
+	for t, o := range l.outbox.orders {
 		wait := min(resendAfter<<min(max(0, o.tries-1), 8), resendAtMost)
 		if o.samples++; o.sent && o.samples < wait {
 			continue
 		}
-		if !m.sendOrder(w, t) {
+		if !m.sendOrder(l, t) {
 			all = false
 		} else if o.tries == orderTries {
-			m.log.Warn("worker does not acknowledge", m.about(w, zap.String("event", string(t)), zap.Int("attempt", o.tries))...)
+			m.log.Warn("worker does not acknowledge", l.to.about(zap.String("event", string(t)), zap.Int("attempt", o.tries))...)
 		}
 	}
 	return all
@@ -148,22 +148,22 @@ func (m *Master) resendOrders(w *worker) (all bool) {
 
 // trySend sends a message, and reports whether that is done: if not, it must be
 // sent again.
-func (m *Master) trySend(w *worker, msg ipc.Message, fds ...int) bool {
-	err := w.channel.Send(msg, fds...)
+func (m *Master) trySend(l *link, msg ipc.Message, fds ...int) bool {
+	err := l.channel.Send(msg, fds...)
 	full := errors.Is(err, ipc.ErrStuck)
-	if full && !w.outbox.full {
-		w.outbox.since = m.now()
+	if full && !l.outbox.full {
+		l.outbox.since = m.now()
 	}
-	w.outbox.full = full
+	l.outbox.full = full
 	switch {
 	case err == nil, errors.Is(err, unix.EPIPE), errors.Is(err, unix.ECONNRESET), errors.Is(err, os.ErrClosed):
 		return true
 	case errors.Is(err, ipc.ErrTooLong):
-		m.step(policy.Unfit{ID: w.id, Err: err.Error()})
+		l.to.unfit(m, err.Error())
 		return true
 	case !full && !m.sendsWait:
 		m.sendsWait = true
-		m.log.Warn("messages to workers wait", m.about(w, zap.String("event", string(msg.Type())), zap.Error(err))...)
+		m.log.Warn("messages to workers wait", l.to.about(zap.String("event", string(msg.Type())), zap.Error(err))...)
 	}
 	return false
 }

@@ -78,14 +78,14 @@ func TestAWorkerIsUnfitOnlyIfItsChannelStaysFull(t *testing.T) {
 	pid := r.serves(1).Workers[0].PID
 	r.post("log-level?level=debug")
 	r.untilLoop("a full channel", func(m *Master) bool {
-		m.send(only(m), &ipc.LameDuck{})
+		m.send(&only(m).link, &ipc.LameDuck{})
 		return only(m).outbox.full
 	})
 	r.untilLoop("messages that wait in order", func(m *Master) bool {
 		w := only(m)
-		m.send(w, &ipc.Drain{Hold: true})
-		m.send(w, &ipc.Resume{})
-		m.send(w, &ipc.Drain{Hold: true})
+		m.send(&w.link, &ipc.Drain{Hold: true})
+		m.send(&w.link, &ipc.Resume{})
+		m.send(&w.link, &ipc.Drain{Hold: true})
 		var types []ipc.Type
 		for _, q := range w.outbox.queue {
 			types = append(types, q.Type())

@@ -89,7 +89,7 @@ func TestACalmServerIsSampledRarelyUntilAConnectionComes(t *testing.T) {
 			if rare := m.machine.SampleAfter(); rare != 200*time.Millisecond {
 				t.Errorf("the next sample comes after %v, want ten times as much as usual", rare)
 			}
-			m.onMessage(w, &ipc.Report{State: ipc.StateActive})
+			w.received(m, &ipc.Report{State: ipc.StateActive})
 			if n := told(m); n != 0 {
 				t.Errorf("%d workers will report another connection", n)
 			}
