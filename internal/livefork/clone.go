@@ -1,0 +1,111 @@
+package livefork
+
+import (
+	"sync/atomic"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// What became of a clone.
+type outcome int
+
+const (
+	failed    outcome = iota // there is no child: see the errno
+	awake                    // it was not tried, because sysmon was not asleep
+	stillborn                // the child exits by itself
+	born                     // this is the parent of a good child
+	child                    // this is a good child
+)
+
+const (
+	undecided = 0
+	good      = 1
+	bad       = 2
+)
+
+// clone copies the process, if sysmon sleeps all the time. verdict is the word in
+// which the parent tells the child, number distinguishes this child from those that
+// used the word before; its lowest two bits are 0.
+//
+// The child must not enter the scheduler before it knows the verdict, since sysmon may
+// have held a lock of it. So it runs only functions here that have no stack check.
+//
+//go:nosplit
+func (f *Forker) clone(verdict *uint32, number uint32) (int, outcome, syscall.Errno) {
+	// First the counter, then the state: a thread that sleeps after the first reading
+	// of its counter has slept ever since if the second reading is equal.
+	n := rawRead(f.statFile, &f.before)
+	if n == 0 || !f.asleep() {
+		return 0, awake, 0
+	}
+	atomic.StoreUint32(verdict, number|undecided)
+	pid, _, errno := syscall.RawSyscall6(unix.SYS_CLONE, f.flags, 0, 0, 0, 0, 0)
+	if errno != 0 {
+		return 0, failed, errno
+	}
+	if pid == 0 {
+		awaitVerdict(verdict, number)
+		return 0, child, 0
+	}
+	m := rawRead(f.statFile, &f.after)
+	same := n == m
+	for i := 0; i < n && same; i++ {
+		same = f.before[i] == f.after[i]
+	}
+	if !same {
+		atomic.StoreUint32(verdict, number|bad)
+		futexWake(verdict)
+		return int(pid), stillborn, 0
+	}
+	atomic.StoreUint32(verdict, number|good)
+	futexWake(verdict)
+	return int(pid), born, 0
+}
+
+// asleep reports whether sysmon sleeps in one of its two system calls.
+//
+//go:nosplit
+func (f *Forker) asleep() bool {
+	n := rawRead(f.callFile, &f.text)
+	call := 0
+	for i := 0; i < n; i++ {
+		switch c := f.text[i]; {
+		case c >= '0' && c <= '9':
+			call = 10*call + int(c-'0')
+		default:
+			return c == ' ' && i > 0 && (call == unix.SYS_NANOSLEEP || call == unix.SYS_FUTEX)
+		}
+	}
+	return false
+}
+
+// orphanTimeouts is for how many seconds a child waits for its verdict. Then the
+// parent has been killed, or has made so many children that the word is used again.
+const orphanTimeouts = 10
+
+// awaitVerdict returns if the verdict is good and ends the process if not.
+//
+//go:nosplit
+func awaitVerdict(verdict *uint32, number uint32) {
+	timeout := unix.Timespec{Sec: 1}
+	for timeouts := 0; timeouts < orphanTimeouts; {
+		value := atomic.LoadUint32(verdict)
+		switch value {
+		case number | good:
+			return
+		case number | bad:
+			exit(Stillborn)
+		}
+		if futexWait(verdict, value, &timeout) == unix.ETIMEDOUT {
+			timeouts++
+		}
+	}
+	exit(Stillborn)
+}
+
+// wordsOf returns shared memory as words.
+func wordsOf(memory []byte) []uint32 {
+	return unsafe.Slice((*uint32)(unsafe.Pointer(&memory[0])), len(memory)/4)
+}

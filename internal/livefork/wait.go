@@ -1,0 +1,54 @@
+package livefork
+
+import (
+	"fmt"
+	"syscall"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// patience is how long Wait waits with P. sysmon wakes 100 times a second meanwhile.
+const patience = time.Second
+
+// Wait returns when fd is readable or its other end is closed. It keeps P for a second,
+// so that a fork can follow at once. Then it waits as any goroutine does, and proves
+// the conditions again afterwards; Fork reports it if they do not hold any more.
+func (f *Forker) Wait(fd int) error {
+	for end := time.Now().Add(patience); ; {
+		left := time.Until(end)
+		if left <= 0 {
+			break
+		}
+		ready, err := rawPoll(fd, left)
+		if ready || err != nil {
+			return err
+		}
+	}
+	// P will be given to another thread. A parker's thread is there for that, so that
+	// the runtime does not start one more at each such wait.
+	f.proven = false
+	f.unparkThread()
+	for {
+		_, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, -1)
+		if err == nil {
+			break
+		}
+		if err != unix.EINTR {
+			return fmt.Errorf("wait for a request: %w", err)
+		}
+	}
+	_ = f.Prove() // Fork tries again and returns the reason
+	return nil
+}
+
+func rawPoll(fd int, timeout time.Duration) (ready bool, err error) {
+	p := unix.PollFd{Fd: int32(fd), Events: unix.POLLIN}
+	t := unix.NsecToTimespec(int64(timeout))
+	n, _, errno := syscall.RawSyscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&p)), 1, uintptr(unsafe.Pointer(&t)), 0, 0, 0)
+	if errno != 0 && errno != unix.EINTR {
+		return false, fmt.Errorf("wait for a request: %w", errno)
+	}
+	return errno == 0 && n > 0, nil
+}
