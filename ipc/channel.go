@@ -56,26 +56,8 @@ func RefuseDescriptors(fd int) {
 // NewChannel takes ownership of fd, one end made by Pair, and makes it
 // non-blocking and close-on-exec. On error fd stays open and the caller's.
 func NewChannel(fd int) (*Channel, error) {
-	for _, want := range []struct {
-		option, value int
-		name          string
-	}{
-		{unix.SO_DOMAIN, unix.AF_UNIX, "AF_UNIX"},
-		{unix.SO_TYPE, unix.SOCK_SEQPACKET, "SOCK_SEQPACKET"},
-	} {
-		got, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, want.option)
-		if err != nil {
-			return nil, fmt.Errorf("descriptor %d is no channel: %w", fd, err)
-		}
-		if got != want.value {
-			return nil, fmt.Errorf("descriptor %d is no channel: not %s", fd, want.name)
-		}
-	}
-	if _, err := unix.FcntlInt(uintptr(fd), unix.F_SETFD, unix.FD_CLOEXEC); err != nil {
-		return nil, fmt.Errorf("make channel close-on-exec: %w", err)
-	}
-	if err := unix.SetNonblock(fd, true); err != nil {
-		return nil, fmt.Errorf("make channel non-blocking: %w", err)
+	if err := checkChannel(fd); err != nil {
+		return nil, err
 	}
 	file := os.NewFile(uintptr(fd), "channel")
 	raw, err := file.SyscallConn()
@@ -85,11 +67,52 @@ func NewChannel(fd int) (*Channel, error) {
 	return &Channel{file: file, raw: raw}, nil
 }
 
+// checkChannel checks that fd is an end made by Pair, and sets its flags.
+func checkChannel(fd int) error {
+	for _, want := range []struct {
+		option, value int
+		name          string
+	}{
+		{unix.SO_DOMAIN, unix.AF_UNIX, "AF_UNIX"},
+		{unix.SO_TYPE, unix.SOCK_SEQPACKET, "SOCK_SEQPACKET"},
+	} {
+		got, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, want.option)
+		if err != nil {
+			return fmt.Errorf("descriptor %d is no channel: %w", fd, err)
+		}
+		if got != want.value {
+			return fmt.Errorf("descriptor %d is no channel: not %s", fd, want.name)
+		}
+	}
+	if _, err := unix.FcntlInt(uintptr(fd), unix.F_SETFD, unix.FD_CLOEXEC); err != nil {
+		return fmt.Errorf("make channel close-on-exec: %w", err)
+	}
+	if err := unix.SetNonblock(fd, true); err != nil {
+		return fmt.Errorf("make channel non-blocking: %w", err)
+	}
+	return nil
+}
+
 // Send writes one message, with the descriptors in fds as SCM_RIGHTS; they
 // stay the caller's. It never waits: its error wraps ErrStuck if the buffer is
 // full, unix.EPIPE if the peer has gone, os.ErrClosed after Close, and
 // ErrTooLong for a message over MaxMessage.
 func (c *Channel) Send(m Message, fds ...int) error {
+	return send(m, fds, c.sendmsg)
+}
+
+func (c *Channel) sendmsg(data, oob []byte) error {
+	var sendErr error
+	// Not raw.Write, which waits for room in the buffer.
+	err := c.raw.Control(func(fd uintptr) { sendErr = sendmsg(int(fd), data, oob) })
+	if err != nil {
+		return c.rawError(err)
+	}
+	return sendErr
+}
+
+// send is Send with the function that sends the datagram.
+func send(m Message, fds []int, sendmsg func(data, oob []byte) error) error {
 	data, err := Encode(m)
 	if err != nil {
 		return err
@@ -104,33 +127,10 @@ func (c *Channel) Send(m Message, fds ...int) error {
 	if len(fds) > 0 {
 		oob = unix.UnixRights(fds...)
 	}
-	if err := c.sendmsg(data, oob); err != nil {
+	if err := sendmsg(data, oob); err != nil {
 		return fmt.Errorf("send %s: %w", m.Type(), err)
 	}
 	return nil
-}
-
-func (c *Channel) sendmsg(data, oob []byte) error {
-	var sendErr error
-	// Not raw.Write, which waits for room in the buffer.
-	err := c.raw.Control(func(fd uintptr) {
-		for {
-			sendErr = unix.Sendmsg(int(fd), data, oob, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
-			// ECONNRESET comes once if the peer left messages unread, then EPIPE.
-			if sendErr != unix.EINTR && sendErr != unix.ECONNRESET {
-				return
-			}
-		}
-	})
-	switch {
-	case err != nil:
-		return c.rawError(err)
-	case errors.Is(sendErr, unix.EAGAIN):
-		return ErrStuck
-	case errors.Is(sendErr, unix.EMSGSIZE):
-		return fmt.Errorf("%w: %w", ErrTooLong, sendErr)
-	}
-	return sendErr
 }
 
 // Receive waits for one message. The returned descriptors are the caller's.
@@ -154,15 +154,7 @@ func (c *Channel) recvmsg() (*packet, error) {
 	var recvErr error
 	err := c.raw.Read(func(fd uintptr) bool {
 		p = packets.Get().(*packet)
-		for {
-			recvErr = p.read(int(fd))
-			// ECONNRESET comes once if the peer left messages unread; what it
-			// sent before follows.
-			if recvErr != unix.EINTR && recvErr != unix.ECONNRESET {
-				break
-			}
-		}
-		if recvErr != nil {
+		if recvErr = p.read(int(fd)); recvErr != nil {
 			packets.Put(p)
 		}
 		return recvErr != unix.EAGAIN

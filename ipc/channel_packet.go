@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -20,18 +21,63 @@ type packet struct {
 // oobSize is CmsgSpace for MaxFiles descriptors of four bytes each.
 const oobSize = (unix.SizeofCmsghdr + MaxFiles*4 + 7) &^ 7
 
+// The system calls below never wait, so Go's scheduler need not know of them. A process
+// that is going to fork itself keeps its P that way.
+
 // read takes one datagram off the socket without waiting. It returns io.EOF
 // when the peer has gone and nothing is left.
-func (p *packet) read(fd int) (err error) {
-	p.n, p.oobn, p.flags, _, err = unix.Recvmsg(fd, p.data[:], p.oob[:], unix.MSG_DONTWAIT|unix.MSG_CMSG_CLOEXEC)
+func (p *packet) read(fd int) error {
+	iov := unix.Iovec{Base: &p.data[0]}
+	iov.SetLen(len(p.data))
+	msg := unix.Msghdr{Iov: &iov, Control: &p.oob[0]}
+	msg.SetIovlen(1)
+	msg.SetControllen(len(p.oob))
+	n, err := message(unix.SYS_RECVMSG, fd, &msg, unix.MSG_DONTWAIT|unix.MSG_CMSG_CLOEXEC)
 	if err != nil {
 		p.n, p.oobn = 0, 0
 		return err
 	}
+	p.n, p.oobn, p.flags = n, int(msg.Controllen), int(msg.Flags)
 	if p.n > 0 || p.oobn > 0 {
 		return nil
 	}
 	return checkEOF(fd)
+}
+
+// sendmsg sends one datagram without waiting.
+func sendmsg(fd int, data, oob []byte) error {
+	iov := unix.Iovec{Base: unsafe.SliceData(data)}
+	iov.SetLen(len(data))
+	msg := unix.Msghdr{Iov: &iov}
+	msg.SetIovlen(1)
+	if len(oob) > 0 {
+		msg.Control = &oob[0]
+		msg.SetControllen(len(oob))
+	}
+	_, err := message(unix.SYS_SENDMSG, fd, &msg, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
+	switch {
+	case errors.Is(err, unix.EAGAIN):
+		return ErrStuck
+	case errors.Is(err, unix.EMSGSIZE):
+		return fmt.Errorf("%w: %w", ErrTooLong, err)
+	}
+	return err
+}
+
+// message is recvmsg or sendmsg.
+func message(call uintptr, fd int, msg *unix.Msghdr, flags uintptr) (int, error) {
+	for {
+		n, _, errno := unix.RawSyscall(call, uintptr(fd), uintptr(unsafe.Pointer(msg)), flags)
+		switch errno {
+		case 0:
+			return int(n), nil
+		case unix.EINTR, unix.ECONNRESET:
+			// ECONNRESET comes once if the peer left messages unread. What it sent before
+			// can still be received; to send is EPIPE from then on.
+		default:
+			return 0, errno
+		}
+	}
 }
 
 // checkEOF returns io.EOF if the peer has gone and nothing is queued. Without it
