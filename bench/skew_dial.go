@@ -9,9 +9,10 @@ import (
 )
 
 // betweenConnects is more than a worker needs to accept and to sleep again, and so short
-// that with eight workers none of them has waited for long enough to sleep in another
-// way, which would be one more wake-up without a connection.
-const betweenConnects = 200 * time.Microsecond
+// that with eight workers none of them has waited for two milliseconds, to sleep in
+// another way: that would be one more wake-up without a connection. The sleep itself and
+// the connect add as much again.
+const betweenConnects = 100 * time.Microsecond
 
 // oneAtATime opens connections that say nothing, one after the other, and holds all of
 // them while it calls f.

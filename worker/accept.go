@@ -154,7 +154,9 @@ func (l *loop) acceptOne(ln *listener, now int64) acceptResult {
 }
 
 // To leave the queue and to join it again costs two system calls, so a worker that
-// accepts many connections a millisecond does that more rarely.
+// accepts many short connections a millisecond does that more rarely. If most of its
+// connections stay, it does so after each: otherwise it would soon have more than its
+// siblings, and a closed gate costs it a wake-up.
 const (
 	maxTurn  = 16 // connections
 	turnTime = int64(time.Millisecond)
@@ -173,7 +175,8 @@ func (l *loop) endsTurn(ln *listener, now int64) bool {
 	if ln.taken++; ln.taken == 1 {
 		ln.turnBegan = now
 	}
-	return ln.taken >= maxTurn || now-ln.turnBegan >= turnTime || l.table.active() < turnBusy
+	active := l.table.active()
+	return ln.taken >= maxTurn || now-ln.turnBegan >= turnTime || active < turnBusy || 2*l.table.staying(now) > active
 }
 
 // startConn calls verify_request and process_request.

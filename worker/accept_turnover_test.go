@@ -91,10 +91,15 @@ func TestWorkerPublishesOnlyConnectionsThatStay(t *testing.T) {
 
 func TestTurnsAreShort(t *testing.T) {
 	now := int64(time.Hour)
-	l := &loop{worker: &worker{table: new(connTable)}, gate: *crew(t, now, 1, 1)}
+	l := &loop{worker: &worker{table: newConnTable(Config{}, new(ipc.Slot), new(ipc.Peer), nil)}, gate: *crew(t, now, 1, 1)}
+	passing := int32(turnBusy)
 	turn := func(pause int64) (n int) {
 		ln := &listener{}
-		for n = 1; n < 1000 && !l.endsTurn(ln, now); n++ {
+		for n = 1; n < 1000; n++ {
+			l.table.turnover = turnover{span: now / turnoverSpan, open: [2]int32{passing}, ended: [2]int32{passing}}
+			if l.endsTurn(ln, now) {
+				break
+			}
 			now += pause
 		}
 		return n
@@ -111,6 +116,14 @@ func TestTurnsAreShort(t *testing.T) {
 		if got := turn(c.pause); got != c.want {
 			t.Errorf("a connection each %v: %d a turn, want %d", time.Duration(c.pause), got, c.want)
 		}
+	}
+	passing = turnBusy/2 - 1
+	if got := turn(0); got != 1 {
+		t.Errorf("with connections most of which stay %d a turn, want 1", got)
+	}
+	passing++
+	if got := turn(0); got != maxTurn {
+		t.Errorf("with connections of which half stay %d a turn, want %d", got, maxTurn)
 	}
 	l.gate = *crew(t, now, 1)
 	if got := turn(turnTime); got != 1000 {
