@@ -91,6 +91,12 @@ start-cost: ## print what the start of a worker costs, beside empty programs
 figures: ## compare prefork with other servers; needs python3, nginx and wrk (see docs/benchmarks.md)
 	cd bench && $(GO) run . -rounds 7
 
+N ?= 1000000
+.PHONY: fork-gate
+fork-gate: ## fork a running Go program N times and count the children that hang or are wrong
+	CGO_ENABLED=0 $(GO) build -o bin/forkgate ./integration/forkgate
+	bin/forkgate -n $(N)
+
 MODE ?= threading
 LOAD ?=
 .PHONY: profile

@@ -81,16 +81,17 @@ func (f *Forker) asleep() bool {
 	return false
 }
 
-// orphanTimeouts is for how many seconds a child waits for its verdict. Then the
-// parent has been killed, or has made so many children that the word is used again.
-const orphanTimeouts = 10
+// orphanTime is how long a child waits for its verdict, in nanoseconds. Then the parent
+// has been killed, or has made so many children that the word is used again. Tests
+// shorten it.
+var orphanTime = int64(10e9)
 
 // awaitVerdict returns if the verdict is good and ends the process if not.
 //
 //go:nosplit
 func awaitVerdict(verdict *uint32, number uint32) {
 	timeout := unix.Timespec{Sec: 1}
-	for timeouts := 0; timeouts < orphanTimeouts; {
+	for end := int64(0); ; {
 		value := atomic.LoadUint32(verdict)
 		switch value {
 		case number | good:
@@ -98,11 +99,14 @@ func awaitVerdict(verdict *uint32, number uint32) {
 		case number | bad:
 			exit(Stillborn)
 		}
-		if futexWait(verdict, value, &timeout) == unix.ETIMEDOUT {
-			timeouts++
+		futexWait(verdict, value, &timeout)
+		now := rawClock()
+		if end == 0 {
+			end = now + orphanTime
+		} else if now > end {
+			exit(Stillborn)
 		}
 	}
-	exit(Stillborn)
 }
 
 // wordsOf returns shared memory as words.

@@ -34,8 +34,8 @@ func condition(name, format string, args ...any) *Condition {
 	return &Condition{Name: name, Detail: fmt.Sprintf(format, args...)}
 }
 
-// own is the prefix of the functions of this package.
-var own = reflect.TypeFor[Forker]().PkgPath() + "."
+// parker is the function that starts the goroutines that park threads.
+var parker = reflect.TypeFor[Forker]().PkgPath() + ".(*Forker).parkThread"
 
 // maxStacks bounds the stacks of all goroutines that are looked at.
 const maxStacks = 1 << 20
@@ -66,7 +66,7 @@ func foreignStack(stack string) *Condition {
 	creator, _, _ = strings.Cut(creator, "\n")
 	creator, _, _ = strings.Cut(creator, " in goroutine ")
 	switch {
-	case strings.HasPrefix(creator, own), strings.HasPrefix(creator, "runtime."):
+	case creator == parker, strings.HasPrefix(creator, "runtime."):
 		return nil
 	case strings.Contains(head, "\nos/signal.loop("), strings.HasPrefix(creator, "os/signal."):
 		return condition(OSSignal, "package os/signal is used: signal.Notify was called before the fork")

@@ -25,7 +25,9 @@ type Forker struct {
 	flags   uintptr  // of clone(2)
 	park    [2]int   // the parking pipe
 	words   []uint32 // the verdicts, shared with the children
-	attempt uint32   // counts calls of clone
+	clones  uint32   // calls of clone
+	forks   int      // calls of Fork
+	live    uint64   // bytes of the heap after the last collection
 	taskDir int      // /proc/self/task
 	poller  netpoller
 
@@ -75,27 +77,36 @@ func New() (*Forker, error) {
 	startNetpoller()
 	f.percent = debug.SetGCPercent(-1)
 	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	f.live = m.HeapAlloc
 	return f, nil
 }
 
-// maxAttempts bounds the forks that are made for one child.
-const maxAttempts = 100
+const (
+	forkTime     = time.Second // for one child
+	minAttempts  = 20          // even if the process does not run in this time
+	maxStillborn = 100         // for one child
+)
 
 // Fork makes a child. In the child it returns the zero Child, when the child may do
 // everything; descriptors that the Forker had are closed there. In the parent an error
 // is a *Condition or names the system call; the stillborn children are returned with
-// an error too.
+// an error too. It takes less than a millisecond, or a second and a half at most if the
+// conditions have to be proven again.
 func (f *Forker) Fork() (Child, error) {
 	var c Child
-	for range maxAttempts {
+	f.collect()
+	end := time.Now().Add(forkTime)
+	for attempt := 0; attempt < minAttempts || time.Now().Before(end); attempt++ {
 		if !f.proven || f.changed() {
 			if err := f.Prove(); err != nil {
 				return c, err
 			}
 		}
-		f.attempt++
-		verdict := &f.words[f.attempt%uint32(len(f.words))]
-		pid, outcome, errno := f.clone(verdict, f.attempt<<2)
+		f.clones++
+		verdict := &f.words[f.clones%uint32(len(f.words))]
+		pid, outcome, errno := f.clone(verdict, f.clones<<2)
 		switch outcome {
 		case failed:
 			return c, fmt.Errorf("clone: %w", errno)
@@ -103,6 +114,9 @@ func (f *Forker) Fork() (Child, error) {
 			nap(100 * time.Microsecond)
 		case stillborn:
 			c.Stillborn = append(c.Stillborn, pid)
+			if len(c.Stillborn) == maxStillborn {
+				return c, condition(Sysmon, "the runtime's thread sysmon ran in each of %d forks", maxStillborn)
+			}
 			f.settle()
 		case born:
 			c.PID = pid
@@ -112,7 +126,28 @@ func (f *Forker) Fork() (Child, error) {
 			return Child{}, nil
 		}
 	}
-	return c, condition(Sysmon, "the runtime's thread sysmon ran in each of %d forks", maxAttempts)
+	return c, condition(Sysmon, "the runtime's thread sysmon does not sleep")
+}
+
+const (
+	collectForks = 256     // between two looks at the heap
+	garbage      = 8 << 20 // that may gather, beside a quarter of the heap
+)
+
+// collect collects garbage when much has gathered, since the collector does not start
+// by itself.
+func (f *Forker) collect() {
+	f.forks++
+	if f.forks%collectForks != 0 {
+		return
+	}
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	if m.HeapAlloc > f.live+f.live/4+garbage {
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		f.live = m.HeapAlloc
+	}
 }
 
 // becomeChild makes a process of its own of a child.

@@ -35,10 +35,9 @@ func nap(d time.Duration) {
 }
 
 //go:nosplit
-func futexWait(word *uint32, value uint32, timeout *unix.Timespec) syscall.Errno {
-	_, _, errno := syscall.RawSyscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(word)), 0, uintptr(value),
+func futexWait(word *uint32, value uint32, timeout *unix.Timespec) {
+	_, _, _ = syscall.RawSyscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(word)), 0, uintptr(value),
 		uintptr(unsafe.Pointer(timeout)), 0, 0)
-	return errno
 }
 
 //go:nosplit
@@ -56,4 +55,13 @@ func exit(code int) {
 func rawFstat(fd int, st *unix.Stat_t) syscall.Errno {
 	_, _, errno := syscall.RawSyscall(unix.SYS_FSTAT, uintptr(fd), uintptr(unsafe.Pointer(st)), 0)
 	return errno
+}
+
+// rawClock returns the monotonic time in nanoseconds.
+//
+//go:nosplit
+func rawClock() int64 {
+	var t unix.Timespec
+	_, _, _ = syscall.RawSyscall(unix.SYS_CLOCK_GETTIME, unix.CLOCK_MONOTONIC, uintptr(unsafe.Pointer(&t)), 0)
+	return int64(t.Sec)*1e9 + int64(t.Nsec)
 }

@@ -41,7 +41,7 @@ func SelfTest(ctx context.Context, n int) error {
 		}
 		c, err := f.Fork()
 		if err == nil && c.PID == 0 {
-			exit(serveOne(listener, i))
+			exit(Serve(listener, i))
 		}
 		if werr := reapAll(c.Stillborn, Stillborn); err == nil {
 			err = werr
@@ -56,8 +56,9 @@ func SelfTest(ctx context.Context, n int) error {
 	return nil
 }
 
-// serveOne is a child of the self-test. It returns its exit status.
-func serveOne(listener, i int) int {
+// Serve is what the i-th child of the self-test does: it serves one connection of the
+// listener, and closes it. It returns its exit status.
+func Serve(listener, i int) int {
 	if i%10 == 0 {
 		collect()
 	}

@@ -10,7 +10,8 @@ import (
 )
 
 // patience is how long Wait waits with P. sysmon wakes 100 times a second meanwhile.
-const patience = time.Second
+// Tests shorten it.
+var patience = time.Second
 
 // Wait returns when fd is readable or its other end is closed. It keeps P for a second,
 // so that a fork can follow at once. Then it waits as any goroutine does, and proves
@@ -26,10 +27,8 @@ func (f *Forker) Wait(fd int) error {
 			return err
 		}
 	}
-	// P will be given to another thread. A parker's thread is there for that, so that
-	// the runtime does not start one more at each such wait.
 	f.proven = false
-	f.unparkThread()
+	f.offerThread()
 	for {
 		_, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, -1)
 		if err == nil {
@@ -41,6 +40,27 @@ func (f *Forker) Wait(fd int) error {
 	}
 	_ = f.Prove() // Fork tries again and returns the reason
 	return nil
+}
+
+// offerThread makes a parker an idle thread, to which P is given when the caller blocks.
+// Otherwise the runtime would start one more thread at each such wait.
+func (f *Forker) offerThread() {
+	f.unparkThread()
+	for end := time.Now().Add(settleTime); time.Now().Before(end); nap(time.Millisecond) {
+		others, _, err := f.others()
+		if err != nil {
+			return
+		}
+		idle := 0
+		for _, s := range others {
+			if s.call == unix.SYS_FUTEX {
+				idle++
+			}
+		}
+		if idle > 0 && len(others) > 1 {
+			return
+		}
+	}
 }
 
 func rawPoll(fd int, timeout time.Duration) (ready bool, err error) {
