@@ -24,6 +24,11 @@ type Config struct {
 
 	Mode worker.Mode `value:"MODE" choices:"sequential,threading,forking,event" help:"how a worker runs its connections: sequential, threading, forking or event"`
 
+	// Spawn is how mode forking starts its workers: SpawnExec, the default in the library,
+	// executes the program once more for each, and SpawnFork forks a process that has run
+	// main and the set-up before. See Spawn.
+	Spawn Spawn `value:"HOW" choices:"auto,fork,exec" help:"how mode forking starts its processes: fork copies one that is ready, exec starts the program again, auto forks for the built-in handlers"`
+
 	// Workers is how many workers there are, or the fewest if MaxWorkers is
 	// larger. 0 is one a CPU, MaxWorkers at most.
 	Workers    int `value:"N|auto|MIN-MAX" max:"1024" help:"how many workers; auto is one per CPU, MIN-MAX follows the load"`
@@ -49,6 +54,35 @@ type Config struct {
 	// before it calls HandleTimeout.
 	Timeout time.Duration `never:"0s"`
 }
+
+// Spawn is how mode forking starts its workers; the other modes ignore it.
+//
+// With SpawnFork a zygote runs main up to Run, Configure and the start hooks once for
+// each generation, and each worker is a copy of it. A copy starts several times faster
+// than a program, and shares the memory of what was prepared until one of them writes
+// to it. The zygote first proves that its runtime can be copied. If it cannot (the
+// program links cgo, or has started a goroutine before Run), or if the zygote is at
+// fault, the workers are executed as with SpawnExec; the log and the status say so.
+//
+// A forked worker has limits that an executed one has not:
+//
+//   - It runs one goroutine at a time, and a goroutine that computes is not preempted:
+//     until it ends or waits, no timeout of its connection works.
+//   - A system call that blocks stops all goroutines: reading a slow disk, waiting for a
+//     program with os/exec, C code. The network does not block.
+//   - All copies begin with the same state of math/rand and of map hashing; what the
+//     handler uses must be seeded anew. crypto/rand is not affected.
+//   - All copies have the same addresses in memory. Where that matters more than speed,
+//     use SpawnExec.
+//   - syscall.Setuid and others that must run on all threads do not return.
+type Spawn string
+
+// The values of Config.Spawn.
+const (
+	SpawnAuto Spawn = "auto" // SpawnExec, and SpawnFork in the daemon for handlers that keep the rules
+	SpawnFork Spawn = "fork"
+	SpawnExec Spawn = "exec"
+)
 
 // Limits bounds what one generation takes.
 type Limits struct {

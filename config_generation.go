@@ -24,6 +24,7 @@ func (s *Server) generation(c *Config) (master.Generation, error) {
 		Backlog:        c.RequestQueueSize,
 		NoReuseAddress: c.NoReuseAddress,
 		Mode:           string(cmp.Or(c.Mode, worker.Threading)),
+		Fork:           c.Spawn == SpawnFork,
 		LogLevel:       cmp.Or(c.LogLevel, defaultLogLevel),
 		Policy:         c.policyConfig(),
 		Worker:         config,
@@ -83,6 +84,7 @@ func (c Config) WithDefaults() Config {
 		})
 	}
 	c.LogLevel = cmp.Or(c.LogLevel, defaultLogLevel)
+	c.Spawn = cmp.Or(c.Spawn, SpawnAuto)
 	c.RequestQueueSize = cmp.Or(c.RequestQueueSize, master.DefaultBacklog)
 	c.Limits.MaxChildren = cmp.Or(c.Limits.MaxChildren, policy.DefaultMaxChildren)
 	return c

@@ -20,11 +20,11 @@ func TestEverySettingChangesTheGeneration(t *testing.T) {
 	s := &Server{Handler: worker.HandlerFunc(nothing)}
 	for _, key := range setting.Of(reflect.TypeFor[Config]()) {
 		base := Config{Workers: 2, MaxWorkers: 4}
-		if key.Key == "max_children" {
+		if key.Key == "max_children" || key.Key == "spawn" {
 			base.Mode = worker.Forking
 		}
 		changed := base
-		set(key.In(reflect.ValueOf(&changed).Elem()), key.Choices)
+		set(key.In(reflect.ValueOf(&changed).Elem()), slices.DeleteFunc(slices.Clone(key.Choices), func(c string) bool { return c == string(SpawnExec) })) // exec is the default's effect
 		before, err := s.generation(&base)
 		if err != nil {
 			t.Fatal(err)
@@ -87,6 +87,7 @@ func TestChoicesMatchThePackageThatUsesThem(t *testing.T) {
 		"mode":          {string(worker.Sequential), string(worker.Threading), string(worker.Forking), string(worker.Event)},
 		"poller":        poll.Names(),
 		"access_format": {worker.AccessJSON, worker.AccessCommon},
+		"spawn":         {string(SpawnAuto), string(SpawnFork), string(SpawnExec)},
 		"log_level":     {"debug", "info", "warn", "error"},
 	}
 	for _, key := range setting.Of(reflect.TypeFor[Config]()) {

@@ -22,6 +22,10 @@ import (
 type fault struct {
 	Do string `json:"do"`
 	At string `json:"at,omitempty"` // address at which "take" listens
+
+	Zygote string `json:"zygote,omitempty"` // what a zygote does wrong
+	Once   string `json:"once,omitempty"`   // only the first one, which creates this file
+	PID    int    `json:"pid,omitempty"`    // that it names as a worker's
 }
 
 // TestMain runs a fake worker in a process that the master starts. The master
@@ -57,6 +61,9 @@ func fakeWorker() int {
 		if err := json.Unmarshal(hello.Config, &f); err != nil {
 			return 1
 		}
+	}
+	if kind := os.Getenv(ipc.ZygoteVariable); kind != "" {
+		return fakeZygote(ch, hello, f, kind)
 	}
 	build := hello.Build
 	switch f.Do {

@@ -22,6 +22,7 @@ type generation struct {
 	skipped   []skipped            // addresses that it does not serve
 
 	environment []string // of its workers
+	forking     *forking // nil: its workers are executed
 }
 
 // describe lists the listeners for a Hello.

@@ -98,10 +98,14 @@ func (m *Master) bind(ctx context.Context, config Generation, kept map[*listener
 	}
 	b := newBinder(config.NoReuseAddress, kept, m.passed)
 	all, err := b.bind(ctx, config.Listen)
-	return &generation{
+	g := &generation{
 		config: config, listeners: all, as: b.as, skipped: b.skipped,
 		environment: environment(os.Environ(), config.Policy.WithDefaults().Procs(CPUs())),
-	}, err
+	}
+	if config.Fork && config.Policy.OneShot {
+		g.forking = &forking{g: g}
+	}
+	return g, err
 }
 
 // CheckSize returns an error if what a worker has to know about a generation

@@ -46,6 +46,11 @@ func (m *Master) links() iter.Seq[*link] {
 				return
 			}
 		}
+		for z := range m.zygotes {
+			if !yield(&z.link) {
+				return
+			}
+		}
 	}
 }
 

@@ -87,6 +87,12 @@ type Master struct {
 	lastReplace      time.Time             // when a reload was last requested to replace a listener
 	sendsWait        bool                  // messages to workers wait because the master lacks a resource
 	queue            []policy.Event        // events that applying actions produced
+	zygotes          map[*zygote]bool      // and the process that runs the self-test
+	forkTest         forkTest
+	strays           []*strays
+	forks            Forks
+	zygoteCPU        time.Duration // of zygotes that are gone
+	exiting          *policy.Exit  // the result once the zygotes are gone
 	result           *policy.Exit
 }
 
@@ -117,6 +123,7 @@ func New(o Options) *Master {
 		stops:       make(chan struct{}, 1),
 		done:        make(chan struct{}),
 		workers:     map[policy.ID]*worker{},
+		zygotes:     map[*zygote]bool{},
 		waiting:     map[policy.Request]chan<- Answer{},
 		generations: map[int]*generation{},
 		stored:      map[string]*listener{},
@@ -215,6 +222,9 @@ func (m *Master) sleep() {
 	if at, ok := m.machine.Wake(); ok {
 		until = earlier(until, now.Add(at-ran))
 	}
+	if at, ok := m.zygotesWake(); ok {
+		until = earlier(until, now.Add(at-ran))
+	}
 	if m.watchdog > 0 {
 		until = earlier(until, m.feedAt)
 	}
@@ -249,6 +259,7 @@ func (m *Master) wake() {
 	if at, ok := m.machine.Wake(); ok && at <= m.now() {
 		m.step(policy.Tick{})
 	}
+	m.tendZygotes()
 	now := time.Now()
 	if !now.Before(m.sampleAt) {
 		m.sample()
@@ -279,6 +290,7 @@ func (m *Master) step(ev policy.Event) {
 		m.queue = m.queue[1:]
 	}
 	m.queue = nil
+	m.tendZygotes()
 	m.setCalm(m.machine.Calm())
 	// In mode forking the set changes with every connection, and workers do not
 	// wait for each other: the next sample does this.
@@ -344,6 +356,10 @@ func (m *Master) apply(a policy.Action) {
 	case policy.KillLeftovers:
 		m.killLeftovers()
 	case policy.Exit:
-		m.result = &a
+		m.exiting = &a
+		for z := range m.zygotes {
+			m.stopZygote(z)
+		}
+		m.endIfAlone()
 	}
 }

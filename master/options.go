@@ -53,6 +53,7 @@ type Generation struct {
 	Backlog        int      // listen(2)'s; 0 is 4096
 	NoReuseAddress bool     // do not set SO_REUSEADDR
 	Mode           string   // for status
+	Fork           bool     // fork one-shot workers instead of executing them, if that is possible
 	LogLevel       string   // "" leaves the level alone
 
 	Policy policy.Config

@@ -28,7 +28,14 @@ type Status struct {
 	// loop in the last 30 seconds or more.
 	MasterLoopLagS float64 `json:"master_loop_lag_s"`
 
-	CPUS float64 `json:"cpu_s"` // processor time of the master and of all workers so far
+	CPUS float64 `json:"cpu_s"` // processor time of the master, of all workers and of zygotes so far
+
+	// Spawn is how the generation that serves gets its workers in mode forking: fork or
+	// exec. SpawnReason is why they are executed although they should be forked.
+	Spawn       string      `json:"spawn,omitempty"`
+	SpawnReason string      `json:"spawn_reason,omitempty"`
+	Forks       Forks       `json:"forks"`
+	Zygotes     []ZygoteRow `json:"zygotes,omitempty"`
 
 	Degraded string `json:"degraded,omitempty"` // why: the crash budget is used up, or a listener is broken
 }
@@ -57,7 +64,8 @@ type WorkerRow struct {
 	Slot       int     `json:"slot"`
 	PID        int     `json:"pid"`
 	Generation int     `json:"generation"`
-	State      string  `json:"state"` // starting, ready, busy, draining, exiting
+	State      string  `json:"state"`            // starting, ready, busy, draining, exiting
+	Forked     bool    `json:"forked,omitempty"` // by a zygote
 	Active     int     `json:"active"`
 	Accepted   uint64  `json:"accepted"`
 	Handled    uint64  `json:"handled"`
@@ -79,6 +87,24 @@ type WorkerRow struct {
 	// there was none when the worker last reported, about a second ago at most.
 	Doing  string  `json:"doing,omitempty"`
 	DoingS float64 `json:"doing_s,omitempty"`
+}
+
+// Forks counts what zygotes have forked so far.
+type Forks struct {
+	Forked    uint64 `json:"forked"`    // workers
+	Stillborn uint64 `json:"stillborn"` // copies that were given up and made again
+	Hung      uint64 `json:"hung"`      // workers that were killed because they stood still
+}
+
+// ZygoteRow is a process that forks the workers of a generation.
+type ZygoteRow struct {
+	PID        int     `json:"pid"`
+	Generation int     `json:"generation"`
+	State      string  `json:"state"`   // starting, ready, exiting
+	Waiting    int     `json:"waiting"` // workers that it has not forked yet
+	AgeS       float64 `json:"age_s"`
+	RSSBytes   uint64  `json:"rss_bytes"` // at the last sample, as is CPUS
+	CPUS       float64 `json:"cpu_s"`
 }
 
 // SlotRow has sums over all workers of a slot so far, which never go back.

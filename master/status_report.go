@@ -52,6 +52,12 @@ func (m *Master) status() Status {
 		s.Totals.Active += row.Active
 		s.Workers = append(s.Workers, row)
 	}
+	s.Spawn, s.SpawnReason = m.spawnMethod()
+	s.Forks, s.Zygotes = m.forks, m.zygoteRows()
+	s.CPUS += m.zygoteCPU.Seconds()
+	for z := range m.zygotes {
+		s.CPUS += z.process.cpu.Seconds()
+	}
 	for _, row := range slots {
 		s.CPUS += row.CPUS
 		s.Totals.add(&row)
@@ -70,6 +76,7 @@ func (m *Master) row(w *worker) WorkerRow {
 		Slot:       w.slot,
 		PID:        w.pid,
 		Generation: w.generation,
+		Forked:     w.forked,
 		Active:     w.active(),
 		Accepted:   w.counted.accepted,
 		Handled:    w.counted.handled,
@@ -135,6 +142,7 @@ func (m *Master) answerStatus(answer chan<- Status) {
 // clone returns a copy that shares nothing with s.
 func (s Status) clone() Status {
 	s.Listeners, s.Workers, s.Slots = slices.Clone(s.Listeners), slices.Clone(s.Workers), slices.Clone(s.Slots)
+	s.Zygotes = slices.Clone(s.Zygotes)
 	for _, h := range []*Histogram{&s.HandlerLatency, &s.ConnectionAge} {
 		h.BoundsS, h.Counts = slices.Clone(h.BoundsS), slices.Clone(h.Counts)
 	}

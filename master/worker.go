@@ -15,6 +15,7 @@ type worker struct {
 	id          policy.ID
 	slot        int
 	generation  int
+	forked      bool     // by a zygote
 	startedMono int64    // started, as ipc.Now
 	serving     bool     // was told to accept, and not to drain since
 	counted     counters // the plausible counters

@@ -107,6 +107,15 @@ func (w *worker) unfit(m *Master, why string) {
 	}
 }
 
+// greeted handles the Hello of a process.
+func (m *Master) greeted(l *link, msg *ipc.Hello) {
+	l.helloReceived = true
+	if msg.Protocol != ipc.ProtocolVersion || msg.Build != m.options.Build {
+		l.to.unfit(m, fmt.Sprintf("has protocol %d of build %.64q, the master has %d of %q",
+			msg.Protocol, msg.Build, ipc.ProtocolVersion, m.options.Build))
+	}
+}
+
 // received handles a message from a worker.
 func (w *worker) received(m *Master, msg ipc.Message) {
 	if m.workers[w.id] != w {
@@ -118,11 +127,7 @@ func (w *worker) received(m *Master, msg ipc.Message) {
 	}
 	switch msg := msg.(type) {
 	case *ipc.Hello:
-		w.helloReceived = true
-		if msg.Protocol != ipc.ProtocolVersion || msg.Build != m.options.Build {
-			w.unfit(m, fmt.Sprintf("has protocol %d of build %.64q, the master has %d of %q",
-				msg.Protocol, msg.Build, ipc.ProtocolVersion, m.options.Build))
-		}
+		m.greeted(&w.link, msg)
 	case *ipc.Ready:
 		m.readProcessOf(w)
 		m.step(policy.Ready{ID: w.id})
@@ -152,6 +157,8 @@ func (w *worker) received(m *Master, msg ipc.Message) {
 		m.step(policy.Drained{ID: w.id})
 	case *ipc.Ack:
 		w.acknowledged(msg.Order)
+	case *ipc.Forked:
+		w.unfit(m, "sent forked, which only a zygote may send")
 	case *ipc.Unknown:
 		m.log.Debug("unknown message", w.about(zap.String("event", string(msg.Name)))...)
 	default:

@@ -18,7 +18,7 @@ const procsVariable = "GOMAXPROCS"
 // without the service manager's variables. procs is their GOMAXPROCS, or 0; the value
 // that the operator has set wins.
 func environment(ours []string, procs int) []string {
-	marks := []string{ipc.WorkerVariable, ipc.ProcsVariable}
+	marks := []string{ipc.WorkerVariable, ipc.ProcsVariable, ipc.ZygoteVariable}
 	custom := false
 	env := slices.DeleteFunc(systemd.Environ(ours), func(entry string) bool {
 		name, value, _ := strings.Cut(entry, "=")

@@ -120,6 +120,14 @@ func (m *Master) applyKill(id policy.ID) {
 	if w == nil {
 		return
 	}
+	if w.forked && m.standsStill(w) {
+		m.killHung(w)
+		return
+	}
+	m.killWorker(w)
+}
+
+func (m *Master) killWorker(w *worker) {
 	if err := w.kill(); err != nil && !errors.Is(err, unix.ESRCH) {
 		m.log.Error("worker not killed", w.about(zap.Error(err))...)
 	}

@@ -51,9 +51,9 @@ func (m *Master) sample() {
 		return
 	}
 	m.readingProcesses = true
-	pids := make(map[policy.ID]int, len(m.workers))
-	for id, w := range m.workers {
-		pids[id] = w.pid
+	pids := make(map[*link]int, len(m.workers))
+	for l := range m.links() {
+		pids[l] = l.pid
 	}
 	read := m.readProcess
 	var files map[*listener]*listener
@@ -62,9 +62,9 @@ func (m *Master) sample() {
 		files = m.socketFiles()
 	}
 	go func() { // one for all of them
-		seen := make(map[policy.ID]process, len(pids))
-		for id, pid := range pids {
-			seen[id] = read(pid)
+		seen := make(map[*link]process, len(pids))
+		for l, pid := range pids {
+			seen[l] = read(pid)
 		}
 		m.post(func(m *Master) { m.sampled(seen) })
 		if keepsHouse {
@@ -74,12 +74,10 @@ func (m *Master) sample() {
 }
 
 // sampled takes a sample with what the kernel says about the workers' processes.
-func (m *Master) sampled(seen map[policy.ID]process) {
+func (m *Master) sampled(seen map[*link]process) {
 	m.readingProcesses = false
-	for id, p := range seen {
-		if w := m.workers[id]; w != nil {
-			w.setProcess(p)
-		}
+	for l, p := range seen {
+		l.setProcess(p)
 	}
 	m.takeSample()
 }
@@ -164,12 +162,12 @@ func (m *Master) readProcessOf(w *worker) {
 
 // setProcess records what the kernel says about the worker's process, unless
 // that is gone or another process has its number.
-func (w *worker) setProcess(p process) {
-	if p.started == 0 || w.process.started != 0 && p.started != w.process.started {
+func (l *link) setProcess(p process) {
+	if p.started == 0 || l.process.started != 0 && p.started != l.process.started {
 		return
 	}
-	p.cpu = max(p.cpu, w.process.cpu) // never less than before
-	w.process = p
+	p.cpu = max(p.cpu, l.process.cpu) // never less than before
+	l.process = p
 }
 
 // process is what the kernel says about a worker's process.

@@ -64,17 +64,19 @@ func (m *Master) applySpawn(a policy.Spawn) {
 		return
 	}
 	m.board.Peer(a.Slot).Reset()
+	if !m.fork(g, a) {
+		m.executeWorker(g, a)
+	}
+}
+
+// executeWorker starts a worker as a new process.
+func (m *Master) executeWorker(g *generation, a policy.Spawn) {
 	w, err := m.spawn(a.ID, a.Slot, g)
 	if err != nil {
 		m.step(policy.SpawnFailed{ID: a.ID, Err: err.Error()})
 		return
 	}
-	m.workers[a.ID] = w
-	row := m.slots[a.Slot]
-	row.Slot, row.Workers = a.Slot, row.Workers+1
-	m.slots[a.Slot] = row
-	m.watch(&w.link)
-	m.step(policy.Spawned{ID: a.ID, PID: w.pid})
+	m.begin(w)
 	m.send(&w.link, &ipc.Hello{
 		Protocol: ipc.ProtocolVersion, Build: m.options.Build, PID: unix.Getpid(),
 		Slot: a.Slot, Slots: m.board.Len(), Generation: g.number,

@@ -86,6 +86,7 @@ func (s *source) server() (*prefork.Server, error) {
 		return nil, err
 	}
 	s.started = c
+	c.Spawn = c.SpawnMethod()
 	server := &prefork.Server{
 		Configure: config.Configure,
 		Version:   build().String(),
@@ -119,6 +120,7 @@ func (s *source) reload(context.Context) (*prefork.Config, error) {
 	if err := config.Fixed(&s.started, &c); err != nil {
 		return nil, err
 	}
+	c.Spawn = c.SpawnMethod()
 	return &c.Config, nil
 }
 

@@ -4,12 +4,14 @@ import (
 	"encoding/json"
 	"net/http"
 	"regexp"
+	"strings"
 	"testing"
 	"time"
 
 	"prefork"
 	"prefork/cmd/prefork/internal/human"
 	"prefork/internal/golden"
+	"prefork/master"
 )
 
 const statusJSON = `{"pid":4711,"version":"1.2.3","state":"running","generation":3,"uptime_s":7384.5,"mode":"threading","target":"2-8",
@@ -34,6 +36,25 @@ var statusNow = time.Date(2026, 1, 2, 3, 5, 5, 0, time.UTC)
 func TestTheStatusTableIsAlignedAndComplete(t *testing.T) {
 	golden.Check(t, "testdata/status.golden", renderStatus(decodeStatus(t), statusNow, human.Painter{}))
 	golden.Check(t, "testdata/status-empty.golden", renderStatus(prefork.Status{Version: "1", State: "booting", Mode: "forking", Target: "4"}, statusNow, human.Painter{}))
+}
+
+func TestTheStatusShowsHowWorkersAreStarted(t *testing.T) {
+	s := prefork.Status{Mode: "forking", Generation: 2, Target: "4 spare", Spawn: "fork"}
+	s.Forks = master.Forks{Forked: 7, Hung: 1}
+	s.Zygotes = []master.ZygoteRow{{PID: 9, Generation: 1, State: "exiting"}, {PID: 10, Generation: 2, State: "ready"}}
+	for _, tt := range []struct{ spawn, reason, want string }{
+		{"fork", "", "spawn      fork; zygote pid 10 ready; 7 forked, 0 stillborn, 1 hung\n"},
+		{"exec", "cgo is linked", "spawn      exec, not forked: cgo is linked; zygote pid 10 ready; 7 forked, 0 stillborn, 1 hung\n"},
+	} {
+		s.Spawn, s.SpawnReason = tt.spawn, tt.reason
+		if text := renderStatus(s, statusNow, human.Painter{}); !strings.Contains(text, tt.want) {
+			t.Errorf("status is\n%swant %q", text, tt.want)
+		}
+	}
+	s.Spawn = ""
+	if text := renderStatus(s, statusNow, human.Painter{}); strings.Contains(text, "spawn ") {
+		t.Errorf("a mode that starts no processes shows how:\n%s", text)
+	}
 }
 
 func TestColoursChangeOnlyColours(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 
 	"prefork"
 	"prefork/cmd/prefork/internal/human"
+	"prefork/master"
 )
 
 func renderStatus(s prefork.Status, now time.Time, p human.Painter) string {
@@ -18,6 +19,9 @@ func renderStatus(s prefork.Status, now time.Time, p human.Painter) string {
 		fmt.Fprintf(&b, "%s   %s\n", p.Paint(human.Red, "degraded"), s.Degraded)
 	}
 	fmt.Fprintf(&b, "mode       %s, %s%s\n", s.Mode, human.WorkersText(s.Target), procsText(s))
+	if s.Spawn != "" {
+		fmt.Fprintf(&b, "spawn      %s%s\n", human.SpawnText(s.Spawn, s.SpawnReason), zygoteText(s))
+	}
 	for i, l := range s.Listeners {
 		label := "listening"
 		if i > 0 {
@@ -48,6 +52,20 @@ func procsText(s prefork.Status) string {
 		}
 	}
 	return ""
+}
+
+// zygoteText describes the zygote of the generation that serves, and what zygotes have
+// done so far.
+func zygoteText(s prefork.Status) (text string) {
+	for _, z := range s.Zygotes {
+		if z.Generation == s.Generation {
+			text += fmt.Sprintf("; zygote pid %d %s", z.PID, z.State)
+		}
+	}
+	if f := s.Forks; f != (master.Forks{}) {
+		text += fmt.Sprintf("; %d forked, %d stillborn, %d hung", f.Forked, f.Stillborn, f.Hung)
+	}
+	return text
 }
 
 // listenerNotes says what a listener's name does not: the address it is bound

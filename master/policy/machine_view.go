@@ -51,6 +51,16 @@ func (m *Machine) WorkerState(id ID) WorkerState {
 	}
 }
 
+// MaySpawn reports whether a generation may still get a worker.
+func (m *Machine) MaySpawn(generation int) bool {
+	for _, g := range m.generations {
+		if g.number == generation {
+			return g.takingQueued || m.keepsServing() && !m.leaving(g)
+		}
+	}
+	return false
+}
+
 // Closes reports whether a listener closes when its generation drains: all of them
 // when the server ends, else those that the serving generation does not share.
 // An external one stays open in the service manager, and its queue waits for

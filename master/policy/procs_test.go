@@ -78,6 +78,15 @@ func (w *world) spawn(a Spawn) {
 	w.procs[a.ID] = p
 	f := &w.profile
 	in := w.after(100 * time.Microsecond)
+	if w.chance(f.late) { // it waits for a zygote, which may not answer
+		in = min(w.after(w.pick(5*time.Millisecond, f.latest)), 4*time.Second)
+		w.plan(in, p, nil, func() {
+			if w.c.m.WorkerState(p.id) == WorkerExiting { // given up meanwhile
+				p.epoch++
+				w.plan(1, p, SpawnFailed{p.id, "not needed any more"}, nil)
+			}
+		})
+	}
 	if w.chance(f.spawnFails) {
 		w.plan(in, p, SpawnFailed{p.id, "no memory"}, nil)
 		return

@@ -19,6 +19,10 @@ func (m *Machine) onSpawnFailed(w *worker, ev SpawnFailed) {
 	if w.spawned {
 		return
 	}
+	if w.state == WorkerExiting { // it was stopped before it existed
+		m.remove(w)
+		return
+	}
 	m.remove(w)
 	m.note(Warn, "worker not spawned", nil,
 		Field{"slot", w.slot}, Field{"generation", w.gen.number}, Field{"error", ev.Err})

@@ -40,6 +40,8 @@ type world struct {
 
 // profile configures a world. Each float64 is a probability.
 type profile struct {
+	late                                                            float64 // the answer to a Spawn
+	latest                                                          time.Duration
 	spawnFails, failsStart, fatal, diesStarting, neverReady         float64
 	crashes, hangs, stalls, unfit, leaves, terminates, lies, closes float64 // in the life of a worker
 	ignoresDrain, crashesDraining, ignoresStop                      float64
@@ -149,6 +151,7 @@ func (w *world) newProfile(healthy bool) profile {
 		reload: 0.3, scale: 0.3, recycle: 0.2, stop: 0.01, badConfig: 0.2, neverLoaded: 0.02, junk: 0.05,
 		arrivals: w.pick(time.Millisecond, 20*time.Millisecond, time.Second), freezes: 0.02,
 	}
+	p.late, p.latest = []float64{0, 0.1, 1}[w.random.below(3)], w.pick(20*time.Millisecond, time.Second, 4*time.Second)
 	kind := w.random.below(6)
 	if healthy {
 		kind = 0
@@ -156,6 +159,7 @@ func (w *world) newProfile(healthy bool) profile {
 	switch kind {
 	case 0:
 		w.healthy = true
+		p.latest = 5 * time.Millisecond
 		p.terminates = 0.1 // not a failure
 	case 1: // some failures
 		p.spawnFails, p.failsStart, p.diesStarting, p.neverReady = 0.01, 0.02, 0.02, 0.01

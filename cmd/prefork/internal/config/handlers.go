@@ -22,6 +22,7 @@ type Handler struct {
 	Name    string
 	Summary string // one line
 	HTTP    bool   // it serves HTTP: the access log can tell its requests, and it has no mode event
+	Forks   bool   // it is known to work in a forked process
 
 	new func() program
 }
@@ -145,6 +146,15 @@ type optionError struct {
 }
 
 func (e *optionError) Error() string { return e.key + ": " + e.err.Error() }
+
+// SpawnMethod returns how mode forking starts the handler's processes. With auto that
+// is a fork for the handlers that are known to work then.
+func (c *Config) SpawnMethod() prefork.Spawn {
+	if h, found := LookupHandler(c.Handler); c.Spawn == prefork.SpawnAuto && found && h.Forks {
+		return prefork.SpawnFork
+	}
+	return c.Spawn
+}
 
 // HandlerNames returns the names of all handlers, sorted.
 func HandlerNames() []string {

@@ -16,6 +16,22 @@ func StateStyle(state string) Style {
 	return Yellow
 }
 
+// SpawnText says how workers are started, and why they are not forked.
+func SpawnText(spawn, reason string) string {
+	if reason == "" {
+		return spawn
+	}
+	return spawn + ", not forked: " + reason
+}
+
+// ModeText is a mode, with how it starts its workers if there is a choice.
+func ModeText(mode, spawn string) string {
+	if spawn == "" {
+		return mode
+	}
+	return mode + " (" + spawn + ")"
+}
+
 // WorkersText says how many workers a target is.
 func WorkersText(target string) string {
 	if target == "1" {

@@ -96,7 +96,7 @@ function head(s) {
   $("state").textContent = s.degraded ? s.state + ", degraded" : s.state;
   $("state").className = "badge " + (s.degraded ? "bad" : kind);
   $("about").textContent = "generation " + s.generation + " · up " + duration(s.uptime_s) + " · PID " + s.pid +
-    " · " + s.mode + " · " + s.version;
+    " · " + s.mode + (s.spawn ? " (" + s.spawn + ")" : "") + " · " + s.version;
   $("degraded").hidden = !s.degraded;
   $("degraded").textContent = s.degraded ? "Degraded: " + s.degraded : "";
   const r = s.last_reload;

@@ -120,7 +120,7 @@ func (m *Model) head(now time.Time) []human.Line {
 	first := human.Line{
 		{Text: "prefork ", Style: human.Bold}, {Text: s.Version + "  pid " + strconv.Itoa(s.PID) + "  "},
 		{Text: s.State, Style: human.StateStyle(s.State)},
-		{Text: fmt.Sprintf("  generation %d  %s, %s  up %s", s.Generation, s.Mode, human.WorkersText(s.Target), human.Age(s.UptimeS))},
+		{Text: fmt.Sprintf("  generation %d  %s, %s  up %s", s.Generation, human.ModeText(s.Mode, s.Spawn), human.WorkersText(s.Target), human.Age(s.UptimeS))},
 	}
 	if m.frozen != nil {
 		first = append(human.Line{{Text: " paused ", Style: human.Reverse}, {Text: " "}}, first...)

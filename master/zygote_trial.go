@@ -1,0 +1,68 @@
+package master
+
+import (
+	"time"
+
+	"prefork/ipc"
+)
+
+// testTime limits the self-test.
+const testTime = 5 * time.Second
+
+// forkTest is the self-test: a process of this build forks some hundred times and looks
+// what comes of it, before the first worker is forked. It runs once in the master's
+// life.
+type forkTest struct {
+	begun, ended bool
+	failure      string // if ended: why no worker is forked, or ""
+}
+
+func (t *forkTest) good() bool { return t.ended && t.failure == "" }
+
+// testForks starts the self-test, unless that was done.
+func (m *Master) testForks(g *generation) {
+	if m.forkTest.begun {
+		if f := g.forking; m.forkTest.failure != "" {
+			m.stopForking(f, m.forkTest.failure)
+		}
+		return
+	}
+	m.forkTest.begun = true
+	z := &zygote{generation: g.number}
+	if err := m.launch(z, g, ipc.ZygoteTest, nil); err != nil {
+		m.endForkTest(err.Error())
+		return
+	}
+	z.due = m.now() + testTime
+}
+
+// forkTested handles the outcome of the self-test, which z runs: failure is empty if it
+// was good.
+func (m *Master) forkTested(z *zygote, failure string) {
+	if m.forkTest.ended {
+		return
+	}
+	if failure == "" {
+		z.cause = causeTested
+		z.exitsBy(m)
+	} else if z.cause == "" {
+		z.cause = "self-test failed"
+	}
+	m.endForkTest(failure)
+}
+
+func (m *Master) endForkTest(failure string) {
+	m.forkTest.ended = true
+	if failure != "" {
+		m.forkTest.failure = "the self-test failed: " + failure
+	}
+	for _, g := range m.generations {
+		if f := g.forking; f == nil {
+			continue
+		} else if m.forkTest.failure != "" {
+			m.stopForking(f, m.forkTest.failure)
+		} else {
+			m.sendForks(f)
+		}
+	}
+}
