@@ -22,6 +22,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -30,13 +31,16 @@ import (
 // role is the environment variable that says what this process is.
 const role = "PREFORK_FORKGATE"
 
+var busy atomic.Uint64
+
 func main() {
 	switch os.Getenv(role) {
 	case "zygote":
 		zygote()
 		return
 	case "loop":
-		for {
+		for i := uint64(0); ; i++ {
+			busy.Store(i)
 		}
 	}
 	// The kernel sends the children's PR_SET_PDEATHSIG when this thread ends.

@@ -129,8 +129,14 @@ func (p *player) pause() {
 	case r == 0:
 		time.Sleep(1100 * time.Millisecond)
 	case r < 1000:
-		time.Sleep(time.Duration(p.random.IntN(2000)) * time.Microsecond)
+		nap(time.Duration(p.random.IntN(2000)) * time.Microsecond)
 	}
+}
+
+// nap sleeps; time.Sleep is a millisecond at least.
+func nap(d time.Duration) {
+	t := unix.NsecToTimespec(int64(d))
+	_ = unix.Nanosleep(&t, nil) // a signal may end it
 }
 
 // fork requests one child.
@@ -173,7 +179,7 @@ func (p *player) reap() error {
 			p.hung(fmt.Errorf("%d children did not end", len(p.spare)-p.unserved))
 			return nil
 		default:
-			time.Sleep(50 * time.Microsecond)
+			nap(50 * time.Microsecond)
 		}
 	}
 }

@@ -127,7 +127,7 @@ func (p *netpoller) renew() error {
 
 func move(from uintptr, to int) error {
 	_, _, errno := syscall.RawSyscall(unix.SYS_DUP3, from, uintptr(to), unix.O_CLOEXEC)
-	_, _, _ = syscall.RawSyscall(unix.SYS_CLOSE, from, 0, 0)
+	rawClose(from)
 	if errno != 0 {
 		return fmt.Errorf("replace descriptor %d: %w", to, errno)
 	}

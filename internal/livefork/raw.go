@@ -45,6 +45,8 @@ func futexWake(word *uint32) {
 	_, _, _ = syscall.RawSyscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(word)), 1, 1<<30, 0, 0, 0)
 }
 
+func rawClose(fd uintptr) { _, _, _ = syscall.RawSyscall(unix.SYS_CLOSE, fd, 0, 0) }
+
 //go:nosplit
 func exit(code int) {
 	for {
@@ -61,7 +63,7 @@ func rawFstat(fd int, st *unix.Stat_t) syscall.Errno {
 //
 //go:nosplit
 func rawClock() int64 {
-	var t unix.Timespec
+	var t [2]int // struct timespec: seconds and nanoseconds, each a long of C
 	_, _, _ = syscall.RawSyscall(unix.SYS_CLOCK_GETTIME, unix.CLOCK_MONOTONIC, uintptr(unsafe.Pointer(&t)), 0)
-	return int64(t.Sec)*1e9 + int64(t.Nsec)
+	return int64(t[0])*1e9 + int64(t[1])
 }

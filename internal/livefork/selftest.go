@@ -159,7 +159,7 @@ func ask(address unix.RawSockaddrInet4) (string, error) {
 	if errno != 0 {
 		return "", fmt.Errorf("create socket: %w", errno)
 	}
-	defer syscall.RawSyscall(unix.SYS_CLOSE, fd, 0, 0)
+	defer rawClose(fd)
 	_, _, errno = syscall.RawSyscall(unix.SYS_CONNECT, fd, uintptr(unsafe.Pointer(&address)), unsafe.Sizeof(address))
 	if errno != 0 {
 		return "", fmt.Errorf("connect: %w", errno)
