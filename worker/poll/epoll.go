@@ -98,10 +98,15 @@ func (e *epollPoller) Wait(ready []int, timeout time.Duration) ([]int, error) {
 	if err != nil && !isInterrupt(err) {
 		return ready, fmt.Errorf("wait in epoll: %w", err)
 	}
+	return e.appendReady(ready, n), nil
+}
+
+// appendReady appends the descriptors of the first n events.
+func (e *epollPoller) appendReady(ready []int, n int) []int {
 	for i := range max(n, 0) {
 		ready = append(ready, int(e.events[i].Fd))
 	}
-	return ready, nil
+	return ready
 }
 
 // yieldEvery is how many times an owner that serves connections itself waits before it

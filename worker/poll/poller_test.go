@@ -27,6 +27,27 @@ func each(t *testing.T, f func(t *testing.T, p Poller)) {
 			f(t, p)
 		})
 	}
+	for name, yield := range map[string]bool{"yielding": true, "not yet yielding": false} {
+		t.Run(name, func(t *testing.T) {
+			p := newYielding(t)
+			p.Yield(yield)
+			f(t, p)
+		})
+	}
+}
+
+func newYielding(t *testing.T) *Yielding {
+	t.Helper()
+	p, err := NewYielding()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := p.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return p
 }
 
 func eventFD(t *testing.T) int {
