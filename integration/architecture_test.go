@@ -74,7 +74,7 @@ var arrows = []struct {
 	{"prefork/master/policy", []string{"prefork/internal/script"}},
 	{"prefork/master", []string{"prefork/ipc", "prefork/systemd", "prefork/internal/logs", "prefork/internal/forkexec", "prefork/internal/script"}},
 	{"prefork/worker/poll", nil},
-	{"prefork/worker", []string{"prefork/ipc", "prefork/internal/rawsignal", "prefork/internal/logs", "prefork/internal/plainjson", "prefork/internal/value"}},
+	{"prefork/worker", []string{"prefork/ipc", "prefork/internal/livefork", "prefork/internal/rawsignal", "prefork/internal/logs", "prefork/internal/plainjson", "prefork/internal/value"}},
 	{"prefork/internal/program", []string{"prefork/worker"}},
 	{module, []string{"prefork/master", "prefork/worker", "prefork/ipc", "prefork/systemd", "prefork/internal/logs", "prefork/internal/program", "prefork/internal/setting"}},
 }

@@ -28,10 +28,6 @@ func NewRawChannel(fd int) (*RawChannel, error) {
 	return &RawChannel{fd: fd, packet: new(packet)}, nil
 }
 
-// Replace makes fd, one end made by Pair, the descriptor of c, which had another one in
-// the process that was forked. The caller has closed that.
-func (c *RawChannel) Replace(fd int) { c.fd = fd }
-
 // FD returns the descriptor, which stays the channel's.
 func (c *RawChannel) FD() int { return c.fd }
 

@@ -82,26 +82,6 @@ func TestARawChannelCarriesMessagesAndDescriptors(t *testing.T) {
 	}
 }
 
-func TestARawChannelIsReplaced(t *testing.T) {
-	_, b := rawPair(t)
-	mine, theirs, err := Pair()
-	if err != nil {
-		t.Fatal(err)
-	}
-	c, err := NewChannel(mine)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	old := b.FD()
-	b.Replace(theirs)
-	_ = unix.Close(old)
-	if err := b.Send(&Ready{}); err != nil || b.FD() != theirs {
-		t.Fatalf("%v, descriptor %d", err, b.FD())
-	}
-	expect[*Ready](t, c)
-}
-
 func TestARawChannelNeedsAnEndOfAPair(t *testing.T) {
 	if _, err := NewRawChannel(int(scratch(t).Fd())); err == nil {
 		t.Error("took a file")

@@ -55,6 +55,7 @@ type accessLog struct {
 	worker []byte // slot, pid and generation, as a part of each record
 	file   *accessFile
 	log    *zap.Logger
+	random func() float64 // for sample
 
 	writers atomic.Int32 // calls of write at this moment
 	partial atomic.Bool  // only a part of the last record was written
@@ -69,7 +70,17 @@ func newAccessLog(w *worker) *accessLog {
 		return nil
 	}
 	worker := fmt.Appendf(nil, `,"slot":%d,"pid":%d,"generation":%d`, w.index, os.Getpid(), w.slot.Generation.Load())
-	return &accessLog{format: w.cfg.AccessFormat, sample: w.cfg.AccessSample, worker: worker, file: &w.accessFile, log: w.log}
+	a := &accessLog{format: w.cfg.AccessFormat, sample: w.cfg.AccessSample, worker: worker, file: &w.accessFile, log: w.log, random: rand.Float64}
+	if w.forked { // else all children of the zygote would choose the same
+		own := rand.New(rand.NewChaCha8(RandomSeed()))
+		var mu sync.Mutex
+		a.random = func() float64 {
+			mu.Lock()
+			defer mu.Unlock()
+			return own.Float64()
+		}
+	}
+	return a
 }
 
 // Requests implements AccessLog.
@@ -81,7 +92,7 @@ func (a *accessLog) recordsConnections() bool { return a != nil && !a.Requests()
 
 // Wants implements AccessLog.
 func (a *accessLog) Wants(failed bool) bool {
-	return failed || a.sample >= 1 || rand.Float64() < a.sample
+	return failed || a.sample >= 1 || a.random() < a.sample
 }
 
 // Write implements AccessLog. The worker's records go through it, too.

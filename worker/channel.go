@@ -16,51 +16,87 @@ import (
 // loop, and carries out the others itself, so that dump and stop work even while
 // the loop hangs. It closes stopped after a stop, and orphaned at EOF.
 func (w *worker) listen(stopped, orphaned chan<- struct{}) {
-	short := false // of descriptors; logged once, because the master repeats the order
 	for {
-		m, fds, err := w.channel.Receive()
-		if err != nil {
-			if bad, ok := errors.AsType[*ipc.ProtocolError](err); ok {
-				if lost := errors.Is(err, ipc.ErrLostDescriptors); !lost || !short {
-					short = lost
-					w.log.Warn("message not understood", zap.Error(bad))
-				}
-				continue
-			}
-			if !errors.Is(err, io.EOF) && !errors.Is(err, os.ErrClosed) {
-				w.log.Warn("channel broken", zap.Error(err))
-			}
+		switch order := w.receive().(type) {
+		case nil:
+		case masterGone:
 			close(orphaned)
-			w.inbox.post(masterGone{})
+			w.inbox.post(order)
 			return
-		}
-		switch o := m.(type) {
-		case *ipc.Reopen:
-			if w.reopen(fds[0]) {
-				short = false
-				w.acknowledge(o.Order)
-			}
-		case *ipc.AccessLog:
-			if err := w.accessFile.open(fds[0]); err != nil {
-				w.log.Warn("access log not opened", zap.Error(err))
-				continue
-			}
-			short = false
-			w.acknowledge(o.Order)
 		case *ipc.Stop:
 			close(stopped)
-			w.inbox.post(o)
+			w.inbox.post(order)
 			return
-		case *ipc.Dump:
-			w.dump()
-		case *ipc.LogLevel:
-			w.setLevel(o.Level)
-			w.acknowledge(o.Order)
-		case *ipc.Resume, *ipc.Drain, *ipc.LameDuck:
-			w.inbox.post(o)
 		default:
-			w.log.Debug("message ignored", zap.String("event", string(m.Type())))
+			w.inbox.post(order)
 		}
+	}
+}
+
+// receive receives one message. It carries it out and returns nil, or returns an order
+// for the loop.
+func (w *worker) receive() (order any) {
+	m, fds, err := w.channel.Receive()
+	if err == nil {
+		return w.obey(m, fds)
+	}
+	if errors.Is(err, ipc.ErrNothing) {
+		return nil
+	}
+	if bad, ok := errors.AsType[*ipc.ProtocolError](err); ok {
+		if lost := errors.Is(err, ipc.ErrLostDescriptors); !lost || !w.short {
+			w.short = lost
+			w.log.Warn("message not understood", zap.Error(bad))
+		}
+		return nil
+	}
+	if !errors.Is(err, io.EOF) && !errors.Is(err, os.ErrClosed) {
+		w.log.Warn("channel broken", zap.Error(err))
+	}
+	return masterGone{}
+}
+
+// obey carries out m and returns nil, or returns it if it is for the loop.
+func (w *worker) obey(m ipc.Message, fds []int) (order any) {
+	switch o := m.(type) {
+	case *ipc.Reopen:
+		if w.reopen(fds[0]) {
+			w.short = false
+			w.acknowledge(o.Order)
+		}
+	case *ipc.AccessLog:
+		if err := w.accessFile.open(fds[0]); err != nil {
+			w.log.Warn("access log not opened", zap.Error(err))
+			break
+		}
+		w.short = false
+		w.acknowledge(o.Order)
+	case *ipc.Dump:
+		w.dump()
+	case *ipc.LogLevel:
+		w.setLevel(o.Level)
+		w.acknowledge(o.Order)
+	case *ipc.Resume, *ipc.Drain, *ipc.LameDuck, *ipc.Stop:
+		return o
+	case *ipc.Fork:
+		if w.forks {
+			return forkOrder{o, fds}
+		}
+		w.ignore(m, fds)
+	default:
+		w.ignore(m, fds)
+	}
+	return nil
+}
+
+func (w *worker) ignore(m ipc.Message, fds []int) {
+	closeDescriptors(fds)
+	w.log.Debug("message ignored", zap.String("event", string(m.Type())))
+}
+
+func closeDescriptors(fds []int) {
+	for _, fd := range fds {
+		_ = unix.Close(fd)
 	}
 }
 

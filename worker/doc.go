@@ -56,6 +56,33 @@
 // Config.MaxUnsent of answers at most, and nothing between two requests. If a request
 // may wait, or if its code is easier to write from top to bottom, use Threading.
 //
+// # Forked workers
+//
+// In mode Forking the master may have a zygote: a process that sets up the program once
+// and forks the workers (package livefork has the conditions). Configure, WorkerStart,
+// BaseContext and WorkerStop run in the zygote, and AfterFork in each worker. What main and
+// these functions prepared is shared, copy-on-write. That saves most of the cost of a
+// process, and it has a price for handlers:
+//
+//   - A forked worker has one P, and nobody preempts a running goroutine. A loop that
+//     computes stops the worker's timeouts and its heartbeat until it ends or calls
+//     runtime.Gosched.
+//   - A goroutine in a blocking system call stops the others: a read from a slow disk, a
+//     call into C, os.Process.Wait. Connections, pipes and sockets of Go's packages do not
+//     block. Call Await before the Wait of a program that the handler has started, or the
+//     goroutines that read its output do not run.
+//   - GOMAXPROCS must stay 1, and syscall.AllThreadsSyscall, on which syscall.Setuid relies,
+//     hangs.
+//   - All workers of a zygote have the same state of math/rand and math/rand/v2, the same
+//     seeds of maps, and the same addresses in memory. RandomSeed helps with the first;
+//     crypto/rand is not affected. Who fears attacks on memory should execute workers: each
+//     has its own addresses, as OpenSSH wants it.
+//   - An open file, a socket or a connection to a database that was opened before the fork
+//     is shared by all workers. AfterFork must replace one that two cannot use.
+//
+// A goroutine that was started before the fork is not there. The zygote refuses to fork
+// with one, and the master executes the workers then.
+//
 // # Costs
 //
 // Config.ReadTimeout sets a timer in each Read, WriteTimeout in some writes.

@@ -82,6 +82,25 @@ func helper() int {
 			_, err = c.Write(out)
 			return err
 		})
+	case "forked":
+		forkedOptions(&o)
+	case "picky": // rejects three connections
+		o.Handler = echo
+		n := 0
+		o.Hooks.VerifyRequest = func(*Conn) bool { n++; return n > 3 }
+	case "forked web":
+		o.Service = forkedWeb()
+	case "foreign goroutine":
+		o.Handler = echo
+		o.Hooks.WorkerStart = func(context.Context, WorkerInfo) error {
+			go func() { select {} }()
+			return nil
+		}
+	case "bad configuration":
+		o.Configure = func(json.RawMessage, *Options) error { return errors.New("no colour like that") }
+	case "slow":
+		o.Handler = echo
+		o.Configure = func(json.RawMessage, *Options) error { select {} }
 	default:
 		fmt.Fprintf(os.Stderr, "no program is called %q\n", program)
 		return 2
@@ -116,65 +135,85 @@ type process struct {
 	once   sync.Once          // of end
 	status syscall.WaitStatus // valid after exited
 
-	mu      sync.Mutex
-	reports []*ipc.Report
+	forked bool // by a zygote
+
+	mu       sync.Mutex
+	messages []ipc.Message
 }
 
 // spawn starts a worker as the master does, with raw descriptors and its own
 // process group.
 func spawn(t testing.TB, program string, cfg Config, board *ipc.Scoreboard, slot int, listeners ...int) *process {
 	t.Helper()
-	mine, theirs, err := ipc.Pair()
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := &process{t: t, ready: make(chan struct{}), exited: make(chan struct{})}
-	var memory int
-	if p.slot, memory, err = ipc.NewSlot(); err != nil {
-		t.Fatal(err)
-	}
-	defer unix.Close(memory)
-	for i := range board.Len() { // the master's list, which may have more
-		p.slot.Peers[i/64].Or(1 << (i % 64))
-	}
-	if p.channel, err = ipc.NewChannel(mine); err != nil {
-		t.Fatal(err)
-	}
-	p.stderr, p.crash = memfile(t, "stderr"), memfile(t, "crash")
+	return execute(t, "/proc/self/exe", []string{envProgram + "=" + program}, cfg, board, slot, listeners...)
+}
+
+// execute is spawn with the file to execute, and with variables of its environment.
+func execute(t testing.TB, image string, env []string, cfg Config, board *ipc.Scoreboard, slot int, listeners ...int) *process {
+	t.Helper()
+	p, inherited := newProcess(t, board)
+	p.stderr = memfile(t, "stderr")
 	hello := &ipc.Hello{Protocol: ipc.ProtocolVersion, Slot: slot, Slots: board.Len(), Generation: 1, Config: mustJSON(t, cfg)}
-	files := []uintptr{0, 1, p.stderr.Fd(), uintptr(theirs), uintptr(board.FD()), uintptr(memory), p.crash.Fd()}
+	files := []uintptr{0, 1, p.stderr.Fd(), uintptr(inherited[0]), uintptr(board.FD()), uintptr(inherited[1]), p.crash.Fd()}
 	for i, fd := range listeners {
 		files = append(files, uintptr(fd))
 		hello.Listeners = append(hello.Listeners, ipc.Listener{Name: fmt.Sprintf("l%d", i)})
 	}
-	p.pid, err = syscall.ForkExec("/proc/self/exe", os.Args[:1], &syscall.ProcAttr{
+	pid, err := syscall.ForkExec(image, os.Args[:1], &syscall.ProcAttr{
 		Files: files,
-		Env:   append(os.Environ(), "PREFORK_WORKER=1", envProgram+"="+program),
+		Env:   append(append(os.Environ(), "PREFORK_WORKER=1"), env...),
 		Sys:   &syscall.SysProcAttr{Setpgid: true},
 	})
-	_ = unix.Close(theirs)
+	closeDescriptors(inherited)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := p.channel.Send(hello); err != nil {
 		t.Fatal(err)
 	}
-	heard := make(chan struct{})
+	p.watch(pid)
+	return p
+}
+
+// newProcess makes what the master has of a worker, and the worker's channel and memory,
+// which the caller closes.
+func newProcess(t testing.TB, board *ipc.Scoreboard) (p *process, inherited []int) {
+	t.Helper()
+	mine, theirs, err := ipc.Pair()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p = &process{t: t, ready: make(chan struct{}), heard: make(chan struct{}), exited: make(chan struct{})}
+	var memory int
+	if p.slot, memory, err = ipc.NewSlot(); err != nil {
+		t.Fatal(err)
+	}
+	for i := range board.Len() { // the master's list, which may have more
+		p.slot.Peers[i/64].Or(1 << (i % 64))
+	}
+	if p.channel, err = ipc.NewChannel(mine); err != nil {
+		t.Fatal(err)
+	}
+	p.crash = memfile(t, "crash")
+	return p, []int{theirs, memory}
+}
+
+// watch hears and reaps the process.
+func (p *process) watch(pid int) {
+	p.pid = pid
 	go func() {
-		defer close(heard)
+		defer close(p.heard)
 		p.hear()
 	}()
 	go func() {
 		defer close(p.exited)
 		for {
-			if _, err := syscall.Wait4(p.pid, &p.status, 0, nil); err != syscall.EINTR {
+			if _, err := syscall.Wait4(pid, &p.status, 0, nil); err != syscall.EINTR {
 				return
 			}
 		}
 	}()
-	p.heard = heard
-	t.Cleanup(p.end)
-	return p
+	p.t.Cleanup(p.end)
 }
 
 // end kills the process if it still runs and releases its resources.
@@ -191,7 +230,9 @@ func (p *process) end() {
 		if p.t.Failed() {
 			p.t.Logf("standard error of worker %d:\n%s", p.pid, p.output(p.stderr))
 		}
-		_ = p.stderr.Close()
+		if !p.forked { // else it is the zygote's
+			_ = p.stderr.Close()
+		}
 		_, _ = p.crash.Close(), p.slot.Close()
 	})
 }
@@ -211,15 +252,27 @@ func (p *process) hear() {
 		if err != nil {
 			return
 		}
-		switch m := m.(type) {
-		case *ipc.Ready:
+		p.mu.Lock()
+		p.messages = append(p.messages, m)
+		p.mu.Unlock()
+		if _, ready := m.(*ipc.Ready); ready {
 			close(p.ready)
-		case *ipc.Report:
-			p.mu.Lock()
-			p.reports = append(p.reports, m)
-			p.mu.Unlock()
 		}
 	}
+}
+
+// sent returns whether the worker has sent a message for which is holds.
+func sent[M ipc.Message](p *process, is func(m M) bool) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.ContainsFunc(p.messages, func(m ipc.Message) bool {
+		typed, ok := m.(M)
+		return ok && is(typed)
+	})
+}
+
+func (p *process) reported(state string) bool {
+	return sent(p, func(r *ipc.Report) bool { return r.State == state })
 }
 
 // accept waits until the worker is ready and lets it accept.
@@ -267,12 +320,6 @@ func (p *process) exit() syscall.WaitStatus {
 	p.t.Helper()
 	within(p.t, "the process's end", p.exited)
 	return p.status
-}
-
-func (p *process) reported(state string) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return slices.ContainsFunc(p.reports, func(r *ipc.Report) bool { return r.State == state })
 }
 
 // output returns the contents of one of the worker's files.

@@ -12,7 +12,9 @@ import (
 //
 // In mode Forking a process serves one connection, so WorkerStart and WorkerStop
 // are called for each: WorkerStart before the process is a spare that can take
-// one, so that no client waits for it, and WorkerStop when that one has ended.
+// one, so that no client waits for it, and WorkerStop when that one has ended. If the
+// workers are forked, both are called once, in the process that forks them, and so are
+// Configure and BaseContext; AfterFork is called in each worker.
 type Hooks struct {
 	// WorkerStart is called once in each worker, after Configure and before the
 	// worker is ready: it opens what the worker's connections share, such as a
@@ -33,6 +35,14 @@ type Hooks struct {
 	// BaseContext is called after WorkerStart. The contexts of the connections
 	// are derived from what it returns; without it they have the values of Run's.
 	BaseContext func(w WorkerInfo) context.Context
+
+	// AfterFork is called in each forked worker, before it is ready, and never in an
+	// executed one. It replaces what the worker must not share with its siblings, such as
+	// a connection to a database that WorkerStart has opened, or a seed (RandomSeed). The
+	// start timeout bounds it. Goroutines that it starts run when the loop has nothing
+	// else to do, and some only when the worker serves: finish here what a handler needs.
+	// An error fails the start of the worker, as one of WorkerStart does.
+	AfterFork func(w WorkerInfo) error
 
 	// ConnContext returns the context for the handler of c, derived from ctx.
 	ConnContext func(ctx context.Context, c *Conn) context.Context
@@ -66,16 +76,20 @@ type Hooks struct {
 // WorkerInfo describes a worker to its hooks. A worker without a master has
 // slot 0 and generation 0.
 type WorkerInfo struct {
-	Slot       int // its place in the pool; no other living worker has the same
+	Slot       int // its place in the pool; no other living worker has the same; -1 in a process that forks workers
 	Generation int // of the configuration: 1, and one more after each reload
 	Mode       Mode
 
 	MaxConnections int // that the worker serves at once: 1 in the modes Sequential and Forking
 }
 
+func (w *worker) info() WorkerInfo {
+	return WorkerInfo{Slot: w.index, Generation: w.generation, Mode: w.cfg.Mode, MaxConnections: w.cfg.MaxConnections}
+}
+
 // startProgram calls the hooks that come before Ready. ctx ends WorkerStart.
 func (w *worker) startProgram(ctx context.Context) error {
-	info := WorkerInfo{Slot: w.index, Generation: w.generation, Mode: w.cfg.Mode, MaxConnections: w.cfg.MaxConnections}
+	info := w.info()
 	h := &w.opt.Hooks
 	return catchPanic(func() error {
 		if h.WorkerStart != nil {

@@ -53,14 +53,15 @@ const (
 //	                        turn after a few
 type loop struct {
 	*worker
-	poller    poll.Poller
-	listeners []*listener
-	events    *events // nil outside of mode Event
-	ready     []int
-	orders    []any         // of the inbox, not carried out yet
-	polled    []unix.PollFd // scratch of connectionWaits
-	gate      gate
-	lag       int64 // the longest delay since the last report, in ns
+	poller      poll.Poller
+	listeners   []*listener
+	events      *events // nil outside of mode Event
+	*forkedLoop         // nil in a worker that was executed
+	ready       []int
+	orders      []any         // of the inbox, not carried out yet
+	polled      []unix.PollFd // scratch of connectionWaits
+	gate        gate
+	lag         int64 // the longest delay since the last report, in ns
 
 	phase          phase
 	firstArmed     int        // the listener that is armed first, in turns
@@ -87,7 +88,7 @@ func newLoop(w *worker, listeners []*listener) (*loop, error) {
 	if w.opt.Service != nil {
 		w.service = newServiceListener(w.table, listeners[0].info.addr)
 	}
-	p, err := poll.New(w.cfg.Poller)
+	p, forked, err := newPoller(w)
 	if err != nil {
 		return nil, err
 	}
@@ -99,6 +100,7 @@ func newLoop(w *worker, listeners []*listener) (*loop, error) {
 	l := &loop{
 		worker:      w,
 		poller:      p,
+		forkedLoop:  forked,
 		listeners:   listeners,
 		gate:        gate{slot: w.slot, board: w.board, self: w.index},
 		serviceRuns: w.service != nil,
@@ -110,6 +112,18 @@ func newLoop(w *worker, listeners []*listener) (*loop, error) {
 		l.events = newEvents(w, p)
 	}
 	return l, nil
+}
+
+func newPoller(w *worker) (poll.Poller, *forkedLoop, error) {
+	if !w.forked {
+		p, err := poll.New(w.cfg.Poller)
+		return p, nil, err
+	}
+	f, err := newForkedLoop(w)
+	if err != nil {
+		return nil, nil, err
+	}
+	return f.yielding, f, nil
 }
 
 // run is serve_forever. It returns when the worker has drained or was stopped. In mode
@@ -143,6 +157,9 @@ func (l *loop) run() error {
 // wait waits until due, and serves what becomes ready. It returns when it has done
 // something else than to serve connections in mode Event.
 func (l *loop) wait(now, due int64) (int64, error) {
+	if l.forkedLoop != nil {
+		l.yielding.Yield(!l.isSpare())
+	}
 	for {
 		ready, err := l.poller.Wait(l.ready[:0], time.Duration(max(due-now, 0)))
 		if err != nil {
@@ -171,9 +188,11 @@ func (l *loop) wait(now, due int64) (int64, error) {
 // takeReady handles the descriptors that are no connections.
 func (l *loop) takeReady(ready []int, now int64) {
 	for _, fd := range ready {
-		if fd == l.inbox.wake.fd {
+		switch {
+		case fd == l.inbox.wake.fd:
 			l.inbox.wake.clear()
-		} else {
+		case l.forkedLoop != nil && l.takeForked(fd):
+		default:
 			l.take(fd, now)
 		}
 	}

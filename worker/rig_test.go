@@ -35,6 +35,7 @@ func TestMain(m *testing.M) {
 	}
 	before := openFiles()
 	code := m.Run()
+	removeForkable()
 	if code == 0 {
 		if err := settled(before); err != nil {
 			fmt.Fprintln(os.Stderr, err)

@@ -19,7 +19,8 @@ import (
 type inheritance struct {
 	channel, scoreboard, slot, crash int
 	listener                         func(i int) int // the descriptor of Hello.Listeners[i]
-	terminate                        int             // see catchSignals; -1 if the process is not the worker's own
+	terminate                        int             // see countTerm; -1 in a zygote and if the process is not the worker's own
+	zygote                           string          // the value of ipc.ZygoteVariable
 }
 
 // Run serves under the master that started this process, and returns nil when it
@@ -34,34 +35,34 @@ func Run(ctx context.Context, o Options) error {
 		return failure(errors.New("run worker: no master has started this process"))
 	}
 	nameProcess()
-	terminate, err := catchSignals()
-	if err != nil {
-		return failure(err)
-	}
-	return run(ctx, o, inheritance{
+	in := inheritance{
 		channel: ipc.ChannelFD, scoreboard: ipc.ScoreboardFD, slot: ipc.SlotFD, crash: ipc.CrashFD,
 		listener:  func(i int) int { return ipc.ListenerFD + i },
-		terminate: terminate,
-	})
+		terminate: -1,
+		zygote:    inherited().zygote,
+	}
+	if in.zygote != "" {
+		discardSignals(append(discarded, unix.SIGTERM)...)
+		return runZygote(ctx, o, in)
+	}
+	discardSignals(discarded...)
+	var err error
+	if in.terminate, err = countTerm(); err != nil {
+		return failure(err)
+	}
+	return run(ctx, o, in)
 }
 
 // run is Run with the given descriptors.
 func run(ctx context.Context, o Options, in inheritance) error {
-	unix.CloseOnExec(in.channel)
 	channel, err := ipc.NewChannel(in.channel)
 	if err != nil {
 		return failure(err)
 	}
 	w := &worker{opt: o, channel: channel, log: zap.NewNop(), level: zap.NewAtomicLevel()}
 	defer w.release(in)
-	if err := w.openCrash(in.crash); err != nil {
-		return w.fail(failure(err))
-	}
-	hello, err := w.exchangeHello()
+	hello, err := w.begin(in)
 	if err != nil {
-		return w.fail(err)
-	}
-	if err := w.readConfig(hello); err != nil {
 		return w.fail(err)
 	}
 	w.exits = w.once && in.terminate >= 0
@@ -72,20 +73,12 @@ func run(ctx context.Context, o Options, in inheritance) error {
 	if !w.once && runtime.GOMAXPROCS(0) < 2 {
 		runtime.GOMAXPROCS(2)
 	}
-	if err := w.openMemory(hello, in); err != nil {
-		return w.fail(err)
-	}
-	inherited := make([]Listener, len(hello.Listeners))
-	for i, ln := range hello.Listeners {
-		inherited[i] = Listener{Name: ln.Name, FD: in.listener(i)}
-	}
-	listeners, err := openListeners(inherited, false)
+	listeners, err := w.open(hello, in)
 	if err == nil {
-		err = w.makeLog(hello.LogFormat, hello.LogLevel)
+		err = w.takeSlot(hello.Slot, in.slot)
 	}
 	if err == nil {
-		w.log = w.log.With(zap.String("role", "worker"), zap.Int("slot", hello.Slot),
-			zap.Int("pid", os.Getpid()), zap.Int("generation", hello.Generation))
+		w.log = w.logOf("worker")
 		w.inbox.wake, err = newWakeup()
 	}
 	if err == nil {
@@ -93,6 +86,44 @@ func run(ctx context.Context, o Options, in inheritance) error {
 	}
 	closeListeners(listeners)
 	return w.fail(err)
+}
+
+// begin opens the crash file, and learns from the master what to do.
+func (w *worker) begin(in inheritance) (*ipc.Hello, error) {
+	if err := w.openCrash(in.crash); err != nil {
+		return nil, failure(err)
+	}
+	hello, err := w.exchangeHello()
+	if err != nil {
+		return nil, err
+	}
+	return hello, w.readConfig(hello)
+}
+
+// open opens what does not depend on the slot. On error it returns the listeners that it
+// has opened.
+func (w *worker) open(hello *ipc.Hello, in inheritance) (listeners []*listener, err error) {
+	if w.board, err = ipc.OpenScoreboard(in.scoreboard, hello.Slots); err != nil {
+		return nil, failure(err)
+	}
+	w.generation = hello.Generation
+	inherited := make([]Listener, len(hello.Listeners))
+	for i, ln := range hello.Listeners {
+		inherited[i] = Listener{Name: ln.Name, FD: in.listener(i)}
+	}
+	if listeners, err = openListeners(inherited, false); err == nil {
+		err = w.makeLog(hello.LogFormat, hello.LogLevel)
+	}
+	return listeners, err
+}
+
+// logOf returns the log that makeLog has made, with the fields of this process.
+func (w *worker) logOf(role string) *zap.Logger {
+	fields := []zap.Field{zap.String("role", role)}
+	if w.index >= 0 {
+		fields = append(fields, zap.Int("slot", w.index))
+	}
+	return w.log.With(append(fields, zap.Int("pid", os.Getpid()), zap.Int("generation", w.generation))...)
 }
 
 // setUpAndWork listens to the master from here to the end, also during the set-up,
@@ -147,14 +178,16 @@ func (w *worker) exchangeHello() (*ipc.Hello, error) {
 		return nil, failure(fmt.Errorf("send hello: %w", err))
 	}
 	m, fds, err := w.channel.Receive()
+	for errors.Is(err, ipc.ErrNothing) {
+		_, _ = awaitInput(w.raw.FD()) // a zygote's
+		m, fds, err = w.channel.Receive()
+	}
 	if err != nil {
 		return nil, failure(fmt.Errorf("receive hello: %w", err))
 	}
 	hello, ok := m.(*ipc.Hello)
 	if !ok {
-		for _, fd := range fds {
-			_ = unix.Close(fd)
-		}
+		closeDescriptors(fds)
 		return nil, failure(fmt.Errorf("master sent %s before hello", m.Type()))
 	}
 	if hello.Protocol != ipc.ProtocolVersion {
@@ -170,6 +203,11 @@ func (w *worker) openCrash(fd int) error {
 	if w.crash == nil {
 		return fmt.Errorf("open crash file: bad descriptor %d", fd)
 	}
+	return w.setCrashOutput()
+}
+
+// setCrashOutput gives the runtime a copy of the crash file.
+func (w *worker) setCrashOutput() error {
 	if err := debug.SetCrashOutput(w.crash, debug.CrashOptions{}); err != nil {
 		return fmt.Errorf("set crash output: %w", err)
 	}
@@ -187,44 +225,6 @@ func (w *worker) release(in inheritance) {
 	_ = debug.SetCrashOutput(nil, debug.CrashOptions{}) // cannot fail for nil
 	if w.crash != nil {
 		_ = w.crash.Close()
-	}
-}
-
-// openMemory maps the worker's own memory and the scoreboard. They stay mapped until
-// the process ends: handlers that were cut, and a set-up that is not done, may write
-// to them.
-func (w *worker) openMemory(hello *ipc.Hello, in inheritance) error {
-	if hello.Slot < 0 || hello.Slot >= hello.Slots {
-		return failure(fmt.Errorf("slot %d of %d", hello.Slot, hello.Slots))
-	}
-	board, err := ipc.OpenScoreboard(in.scoreboard, hello.Slots)
-	if err != nil {
-		return failure(err)
-	}
-	slot, err := ipc.OpenSlot(in.slot)
-	if err != nil {
-		return failure(err)
-	}
-	w.board, w.index, w.slot, w.peer = board, hello.Slot, slot, board.Peer(hello.Slot)
-	w.slot.PID.Store(int32(os.Getpid()))
-	w.generation = hello.Generation
-	w.slot.GOMAXPROCS.Store(int32(runtime.GOMAXPROCS(0)))
-	w.slot.Generation.Store(uint32(hello.Generation))
-	w.beat(ipc.Now())
-	return nil
-}
-
-// beat writes the heartbeat.
-func (w *worker) beat(now int64) {
-	w.slot.Beat.Store(now)
-	w.peer.Beat.Store(now)
-}
-
-// publishState shows the worker's state to the master and the siblings.
-func (w *worker) publishState(s ipc.WorkerState) {
-	if w.slot.State.Load() != uint32(s) {
-		w.slot.State.Store(uint32(s))
-		w.peer.State.Store(uint32(s))
 	}
 }
 
@@ -269,7 +269,11 @@ func (w *worker) setUp(ctx context.Context) error {
 		return configuration(err)
 	}
 	w.cfg, w.opt = cfg, opt
-	if err := w.prepare(ctx); err != nil {
+	prepare := w.prepare
+	if w.forks { // each forked worker has its own table
+		prepare = w.prepareProgram
+	}
+	if err := prepare(ctx); err != nil {
 		return failure(err)
 	}
 	return nil

@@ -15,23 +15,27 @@ import (
 // variable and makes every inherited descriptor close-on-exec, so that a program that
 // the worker starts is not a worker and does not keep a listener open. Later calls
 // return the same answer. Safe for concurrent use.
-func Inherited() bool { return inherited() }
+func Inherited() bool { return inherited().worker }
 
-var inherited = sync.OnceValue(func() bool {
+var inherited = sync.OnceValue(func() (is struct {
+	worker bool
+	zygote string // the value of ipc.ZygoteVariable
+}) {
 	if os.Getenv(ipc.WorkerVariable) != "1" {
-		return false
+		return is
 	}
 	kind, err := unix.GetsockoptInt(ipc.ChannelFD, unix.SOL_SOCKET, unix.SO_TYPE)
 	if err != nil || kind != unix.SOCK_SEQPACKET {
-		return false
+		return is
 	}
-	_ = os.Unsetenv(ipc.WorkerVariable)
+	is.worker, is.zygote = true, os.Getenv(ipc.ZygoteVariable)
+	_, _ = os.Unsetenv(ipc.WorkerVariable), os.Unsetenv(ipc.ZygoteVariable)
 	if os.Getenv(ipc.ProcsVariable) != "" {
 		_, _ = os.Unsetenv(ipc.ProcsVariable), os.Unsetenv("GOMAXPROCS") // the runtime has read it
 	}
 	// Kernels before 5.11 do not know the flag; there Run marks the descriptors.
 	_ = unix.CloseRange(ipc.ChannelFD, ^uint(0)>>1, unix.CLOSE_RANGE_CLOEXEC)
-	return true
+	return is
 })
 
 // nameProcess gives the process the program's name. It was started as

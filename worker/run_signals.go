@@ -15,14 +15,13 @@ import (
 // standard error causes.
 var discarded = []os.Signal{unix.SIGINT, unix.SIGHUP, unix.SIGPIPE}
 
-// catchSignals discards the discarded ones, and returns an eventfd that counts each
-// SIGTERM. Others, such as SIGUSR1, Go's runtime discards. It lasts until the process
-// ends: a signal after Run must not make the exit look like a crash.
-func catchSignals() (terminate int, err error) {
+// discardSignals discards the signals. Others, such as SIGUSR1, Go's runtime discards.
+// It lasts until the process ends: a signal after Run must not make the exit look like
+// a crash.
+func discardSignals(signals ...os.Signal) {
 	// A write to a terminal would be repeated for ever if SIGTTOU were caught.
 	signal.Ignore(unix.SIGTTIN, unix.SIGTTOU)
-	rawsignal.Discard(discarded...)
-	return countTerm()
+	rawsignal.Discard(signals...)
 }
 
 // countTerm returns an eventfd that counts each SIGTERM.
@@ -38,7 +37,7 @@ func countTerm() (fd int, err error) {
 }
 
 // signalled returns a context that ends with ctx or with the first SIGTERM. terminate
-// comes from catchSignals, or is -1. It stays open, because a signal's handler may
+// comes from countTerm, or is -1. It stays open, because a signal's handler may
 // write to it at any time.
 //
 // A worker of many connections uses package os/signal from here on. A program may use

@@ -22,7 +22,8 @@ type worker struct {
 
 	failures logs.Limit // of log lines that clients cause
 
-	channel *ipc.Channel    // nil without a master
+	channel link            // nil without a master
+	raw     *ipc.RawChannel // channel, in a zygote and in a forked worker
 	board   *ipc.Scoreboard // nil without a master
 	crash   *os.File        // nil without a master
 	slot    *ipc.Slot       // shared with the master, if there is one
@@ -35,7 +36,8 @@ type worker struct {
 	table   *connTable
 	service *serviceListener // nil without a Service
 
-	accessFile accessFile // opened by listen
+	accessFile accessFile // opened by receive
+	short      bool       // of descriptors, when receive last got an order that has one: logged once, because the master repeats it
 
 	ctx    context.Context // of the handlers
 	cancel context.CancelCauseFunc
@@ -45,13 +47,32 @@ type worker struct {
 	// once ends the loop after one connection: mode forking and HandleRequest.
 	once bool
 
+	// forks says that the process is a zygote, and forked that it is a zygote's child.
+	forks, forked bool
+
 	// exits says that the process serves one connection and is the worker's own: what
 	// the kernel frees at its end stays open.
 	exits bool
 }
 
-// prepare makes what is missing when configuration, options, log and slot are set.
+// link is the worker's end of the channel.
+type link interface {
+	Send(m ipc.Message, fds ...int) error
+	Receive() (ipc.Message, []int, error)
+	Close() error
+}
+
+// prepare makes what is missing when configuration, options, log and slot are set, and
+// starts the program.
 func (w *worker) prepare(ctx context.Context) error {
+	if err := w.prepareTable(); err != nil {
+		return err
+	}
+	return w.prepareProgram(ctx)
+}
+
+// prepareTable makes what only this process has.
+func (w *worker) prepareTable() error {
 	if w.inbox.wake == nil {
 		wake, err := newWakeup()
 		if err != nil {
@@ -66,6 +87,11 @@ func (w *worker) prepare(ctx context.Context) error {
 			return err
 		}
 	}
+	return nil
+}
+
+// prepareProgram makes the context of the handlers and starts the program.
+func (w *worker) prepareProgram(ctx context.Context) error {
 	// Without ctx's cancellation: the end of ctx begins a drain.
 	w.ctx, w.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
 	if err := w.startProgram(ctx); err != nil {
