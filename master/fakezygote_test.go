@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"syscall"
 	"time"
 	"unsafe"
@@ -16,6 +17,7 @@ import (
 // fakeZygote speaks the protocol of a zygote. Its workers are copies of this process
 // that use nothing but system calls, so it does not matter that the runtime was copied.
 func fakeZygote(ch *ipc.Channel, hello *ipc.Hello, f fault, kind string) int {
+	debug.SetGCPercent(-1)
 	fault := f.Zygote
 	if f.Once != "" && kind == ipc.ZygoteOn {
 		file, err := os.OpenFile(f.Once, os.O_CREATE|os.O_EXCL, 0o600)
@@ -129,7 +131,7 @@ func fakeFork(ch *ipc.Channel, msg *ipc.Fork, fds []int, f fault, fault string, 
 		answer.Stillborn = append(answer.Stillborn, os.Getppid(), os.Getpid(), 1) // lies
 	}
 	var err error
-	answer.PID, err = clone(unix.CLONE_PARENT, func() { rawWorker(fds[0], fds[1], fds[2], fault == "hung workers") })
+	answer.PID, err = clone(unix.CLONE_PARENT, func() { rawWorker(fds[0], fds[1], fds[2], fault) })
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
@@ -155,6 +157,7 @@ var previous int
 //
 //go:norace
 func clone(flags uintptr, run func()) (int, error) {
+	runtime.Gosched() // or the copy may find that it should yield to another goroutine
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	pid, _, errno := syscall.RawSyscall6(unix.SYS_CLONE, flags|uintptr(unix.SIGCHLD), 0, 0, 0, 0, 0)
@@ -168,11 +171,11 @@ func clone(flags uintptr, run func()) (int, error) {
 	return int(pid), nil
 }
 
-// rawWorker says Ready and follows Drain and Stop. If it is hung, it does nothing after
-// Ready.
+// rawWorker says Ready and follows Drain and Stop. With the fault "hung workers" it does
+// nothing after Ready; with "short lives" it serves a connection at its first order.
 //
 //go:norace
-func rawWorker(channel, slot, crash int, hung bool) {
+func rawWorker(channel, slot, crash int, fault string) {
 	for fd, to := range [7]int{ipc.ChannelFD: channel, ipc.SlotFD: slot, ipc.CrashFD: crash} {
 		if to != 0 {
 			_, _, _ = syscall.RawSyscall(unix.SYS_DUP3, uintptr(to), uintptr(fd), 0)
@@ -180,7 +183,7 @@ func rawWorker(channel, slot, crash int, hung bool) {
 		}
 	}
 	rawSend("{\"type\":\"ready\"}")
-	if hung {
+	if fault == "hung workers" {
 		rawSleep()
 	}
 	var buf [512]byte
@@ -191,6 +194,12 @@ func rawWorker(channel, slot, crash int, hung bool) {
 		switch {
 		case errno == unix.EINTR, errno == unix.EAGAIN:
 		case n == 0, errno != 0:
+			rawExit(0)
+		case fault == "short lives":
+			counts := [2]uint64{1, 1} // accepted and handled
+			_, _, _ = syscall.RawSyscall6(unix.SYS_PWRITE64, ipc.SlotFD, uintptr(unsafe.Pointer(&counts)), unsafe.Sizeof(counts), 24, 0, 0)
+			rawSend("{\"type\":\"report\",\"body\":{\"state\":\"busy\"}}")
+			rawSend("{\"type\":\"drained\"}")
 			rawExit(0)
 		case rawContains(buf[:n], "stop"):
 			rawExit(0)

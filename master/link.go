@@ -32,6 +32,7 @@ type link struct {
 // linked is what runs in the process of a link. The owner loop calls it.
 type linked interface {
 	about(more ...zap.Field) []zap.Field // the fields of a log line, and more
+	interval() time.Duration             // between many messages; any goroutine may call it
 	received(m *Master, msg ipc.Message)
 	unfit(m *Master, why string)         // the master cannot work with it
 	closed(m *Master)                    // its channel, and the process has not exited

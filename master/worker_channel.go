@@ -16,18 +16,19 @@ import (
 	"prefork/master/policy"
 )
 
-// A worker sends a few messages in its life. One that sends more is read slowly,
-// until its channel is full.
+// A worker sends a few messages in its life, and a zygote one for each worker. One that
+// sends more is read slowly, until its channel is full.
 const (
-	messageBurst    = 256                   // at once
-	messageInterval = 50 * time.Millisecond // between later ones
+	messageBurst    = 256                    // at once
+	messageInterval = 50 * time.Millisecond  // between later ones
+	zygoteInterval  = 100 * time.Microsecond // of a zygote
 )
 
 // readChannel passes messages to the owner loop. Receive closes descriptors
 // that the process may have sent, which can take as long as the process likes;
 // nothing waits for this goroutine.
 func (m *Master) readChannel(l *link, channelDone chan<- struct{}, ended <-chan struct{}) {
-	pace := rateLimit{burst: messageBurst, interval: messageInterval}
+	pace := rateLimit{burst: messageBurst, interval: l.to.interval()}
 	flooded := false
 	for {
 		msg, fds, err := l.channel.Receive()
@@ -94,6 +95,8 @@ func (p *rateLimit) next(now time.Time) time.Duration {
 	p.due = p.due.Add(p.interval)
 	return max(0, p.due.Sub(now)-time.Duration(p.burst)*p.interval)
 }
+
+func (w *worker) interval() time.Duration { return messageInterval }
 
 func (w *worker) closed(m *Master) {
 	if m.workers[w.id] == w {

@@ -78,6 +78,8 @@ func (z *zygote) about(more ...zap.Field) []zap.Field {
 	return append([]zap.Field{zap.Int("pid", z.pid), zap.Int("generation", z.generation)}, more...)
 }
 
+func (z *zygote) interval() time.Duration { return zygoteInterval }
+
 // startZygote starts the process of f, unless there is one or it has to wait.
 func (m *Master) startZygote(f *forking) {
 	if f.zygote != nil || f.off != "" || f.retryAt > m.now() || !m.maySpawn(f.g) {

@@ -364,6 +364,17 @@ func TestOrdersReachAWorkerThatWasForkedMeanwhile(t *testing.T) {
 	})
 }
 
+// A zygote sends a message for each worker.
+func TestManyWorkersAreForkedWithoutAPause(t *testing.T) {
+	g := forkingGeneration(t, 8, fault{Zygote: "short lives"})
+	r := start(t, Options{Generation: g})
+	r.until("many forks", func(s Status) bool { return s.Forks.Forked > 3*messageBurst })
+	if n := r.count("worker sends too many messages"); n != 0 {
+		t.Errorf("the zygote is held back %d times", n)
+	}
+	r.post("stop") // a drain waits for a worker that finds no connection
+}
+
 func TestAFloodOfAZygoteIsReadSlowly(t *testing.T) {
 	r := start(t, Options{Generation: forkingGeneration(t, 2, fault{Zygote: "floods"})})
 	r.untilLoop("the flood", func(*Master) bool { return r.count("worker sends too many messages") == 1 })
