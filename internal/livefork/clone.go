@@ -34,10 +34,7 @@ const (
 //
 //go:nosplit
 func (f *Forker) clone(verdict *uint32, number uint32) (int, outcome, syscall.Errno) {
-	// First the counter, then the state: a thread that sleeps after the first reading
-	// of its counter has slept ever since if the second reading is equal.
-	n := rawRead(f.statFile, &f.before)
-	if n == 0 || !f.asleep() {
+	if !f.sysmonRests() {
 		return 0, awake, 0
 	}
 	atomic.StoreUint32(verdict, number|undecided)
@@ -49,12 +46,7 @@ func (f *Forker) clone(verdict *uint32, number uint32) (int, outcome, syscall.Er
 		awaitVerdict(verdict, number)
 		return 0, child, 0
 	}
-	m := rawRead(f.statFile, &f.after)
-	same := n == m
-	for i := 0; i < n && same; i++ {
-		same = f.before[i] == f.after[i]
-	}
-	if !same {
+	if !f.sysmonRested() {
 		atomic.StoreUint32(verdict, number|bad)
 		futexWake(verdict)
 		return int(pid), stillborn, 0
@@ -62,6 +54,41 @@ func (f *Forker) clone(verdict *uint32, number uint32) (int, outcome, syscall.Er
 	atomic.StoreUint32(verdict, number|good)
 	futexWake(verdict)
 	return int(pid), born, 0
+}
+
+// sysmonRests reports whether sysmon was seen asleep and has not run since. It may have
+// been woken and wait for a processor, which takes long on a busy machine: what it had in
+// memory when it fell asleep is still there.
+//
+//go:nosplit
+func (f *Forker) sysmonRests() bool {
+	if f.sysmonRested() {
+		return true
+	}
+	// First the counters, then the state: a thread that was running when its counters
+	// were read has others once it sleeps.
+	f.restN = rawRead(f.statFile, &f.rest)
+	if f.restN > 0 && f.asleep() {
+		return true
+	}
+	f.restN = 0
+	return false
+}
+
+// sysmonRested reports whether sysmon's counters are those of when it was seen asleep.
+//
+//go:nosplit
+func (f *Forker) sysmonRested() bool {
+	n := rawRead(f.statFile, &f.now)
+	if n == 0 || n != f.restN {
+		return false
+	}
+	for i := 0; i < n; i++ {
+		if f.now[i] != f.rest[i] {
+			return false
+		}
+	}
+	return true
 }
 
 // asleep reports whether sysmon sleeps in one of its two system calls.

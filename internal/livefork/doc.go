@@ -21,9 +21,9 @@
 //   - Every other thread is a parker, except one. That one is sysmon, since sysmon
 //     always exists and never reads the pipe. cgo, runtime.LockOSThread and os/signal
 //     leave a thread that cannot be parked, so they fail this check.
-//   - sysmon slept while the memory was copied. The caller reads sysmon's scheduling
-//     counters before and after clone(2); between them it sees it asleep. A child waits
-//     for this verdict in a futex and exits with Stillborn if sysmon ran.
+//   - sysmon did not run while the memory was copied. The caller has seen it asleep, and
+//     sysmon's scheduling counters are the same then, before and after clone(2). A child
+//     waits for this verdict in a futex and exits with Stillborn if sysmon ran.
 //
 // Between Prove and Fork the caller must not block in ordinary system calls, since
 // sysmon then gives P to a new thread; Fork notices that by the number of threads, and

@@ -27,6 +27,8 @@ func TestAnOrphanEndsByItself(t *testing.T) {
 
 func TestAChildEndsIfSysmonRanMeanwhile(t *testing.T) { mustEnd(t, "stillborn") }
 
+func TestSysmonMayWaitForAProcessor(t *testing.T) { mustEnd(t, "woken") }
+
 func TestForkAfterLongWaits(t *testing.T) { mustEnd(t, "idle") }
 
 func TestForkAfterASystemCallThatLostP(t *testing.T) { mustEnd(t, "call") }

@@ -36,7 +36,9 @@ type Forker struct {
 	sysmon              int // thread
 	callFile, statFile  int // /proc/self/task/SYSMON/syscall and schedstat
 
-	text, before, after [procSize]byte
+	rest      [procSize]byte // sysmon's counters when it was seen asleep
+	restN     int            // their length; 0 if it was not
+	text, now [procSize]byte
 }
 
 // Child is the result of a fork.

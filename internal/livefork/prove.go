@@ -123,7 +123,7 @@ func (f *Forker) openSysmon(tid int) error {
 		return fmt.Errorf("%s/schedstat does not count: %q", dir, text)
 	}
 	f.closeSysmon()
-	f.sysmon, f.callFile, f.statFile = tid, call, stat
+	f.sysmon, f.callFile, f.statFile, f.restN = tid, call, stat, 0
 	return nil
 }
 
@@ -147,9 +147,9 @@ func (f *Forker) countThreads() int {
 // first, and a fork between such naps would seldom succeed.
 func (f *Forker) settle() {
 	for end := time.Now().Add(settleTime); time.Now().Before(end); {
-		n := rawRead(f.statFile, &f.before)
+		rests := f.sysmonRests()
 		nap(settled)
-		if m := rawRead(f.statFile, &f.after); n == m && bytes.Equal(f.before[:n], f.after[:m]) {
+		if rests && f.sysmonRested() {
 			return
 		}
 	}

@@ -38,6 +38,7 @@ func init() {
 		"grandchild":  grandchild,
 		"stillborn":   stillbornChildren,
 		"awake":       awakeSysmon,
+		"woken":       wokenSysmon,
 		"orphan":      func() error { orphanTime = 1; var word uint32; awaitVerdict(&word, 4); return nil },
 		"idle":        idle,
 		"call":        call,
@@ -197,7 +198,29 @@ func withFiles(call, stat string) (*Forker, error) {
 			return nil, err
 		}
 	}
+	f.restN = 0
 	return f, nil
+}
+
+// wokenSysmon has counters that stay the same and a state that is not asleep: sysmon was
+// woken, and waits for a processor.
+func wokenSysmon() error {
+	f, err := withFiles("/proc/self/comm", "/proc/sys/kernel/ostype")
+	if err != nil {
+		return err
+	}
+	if f.sysmonRests() {
+		return errors.New("sysmon rests, but was never seen asleep")
+	}
+	f.restN = rawRead(f.statFile, &f.rest)
+	if !f.sysmonRests() {
+		return errors.New("sysmon has not run since it was seen asleep, but does not rest")
+	}
+	f.rest[0]++
+	if f.sysmonRests() {
+		return errors.New("sysmon rests, but has run")
+	}
+	return nil
 }
 
 func stillbornChildren() error {
