@@ -211,7 +211,8 @@ func (m *Master) killZygote(z *zygote, cause string) {
 	}
 }
 
-// stopZygote lets a zygote end in order. It is not replaced.
+// stopZygote lets a zygote end in order, after it has answered what it was asked. It is
+// not replaced.
 func (m *Master) stopZygote(z *zygote) {
 	if z.cause != "" {
 		return
@@ -222,7 +223,7 @@ func (m *Master) stopZygote(z *zygote) {
 	}
 	z.cause = causeStopped
 	z.of.zygote = nil
-	m.executeWaiting(z)
+	m.executeWaiting(z.of)
 	m.send(&z.link, &ipc.Stop{})
 	z.exitsBy(m)
 }
@@ -251,7 +252,8 @@ func (m *Master) loseZygote(z *zygote, cause string) {
 		f.retry = 0
 	}
 	m.delayZygote(f)
-	m.executeWaiting(z)
+	m.executeAsked(z)
+	m.executeWaiting(f)
 }
 
 func (m *Master) delayZygote(f *forking) {
@@ -287,6 +289,7 @@ func (z *zygote) exited(m *Master, e exit, err error) {
 		m.loseZygote(z, "crashed")
 	}
 	delete(m.zygotes, z)
+	m.executeAsked(z)
 	m.zygoteCPU += max(z.process.cpu, e.cpu)
 	fields := z.about(zap.String("event", z.cause), zap.Duration("duration", m.now()-z.begun))
 	if e.signal != 0 {
@@ -310,75 +313,9 @@ func (z *zygote) exited(m *Master, e exit, err error) {
 	m.endIfAlone()
 }
 
-// tendZygotes starts, stops and kills what is due. It runs after each step of the
-// policy, and when zygotesWake says so.
-func (m *Master) tendZygotes() {
-	now := m.now()
-	for z := range m.zygotes {
-		switch {
-		case z.due > 0 && now >= z.due:
-			m.zygoteLate(z)
-		case len(z.asked) > 0 && now >= z.askedAt+answerTime:
-			m.log.Warn("zygote does not answer", z.about(zap.Duration("duration", now-z.askedAt))...)
-			m.killZygote(z, "hung")
-		case z.ready && z.of != nil && len(z.of.waiting) > 0 && m.forkTest.good() && now >= z.of.waiting[0].since+longestWait:
-			m.log.Warn("zygote does not answer", z.about(zap.Duration("duration", now-z.of.waiting[0].since))...)
-			m.killZygote(z, "slow")
-		case z.of != nil && !m.maySpawn(z.of.g):
-			m.stopZygote(z)
-		}
-	}
-	for _, g := range m.generations {
-		if f := g.forking; f != nil {
-			m.dropWaiting(f)
-			if f.retryAt > 0 && now >= f.retryAt {
-				f.retryAt = 0
-				m.startZygote(f)
-			}
-		}
-	}
-	m.reapDueStrays(now)
-}
-
-// zygoteLate handles a zygote that is not ready, or not gone, in time.
-func (m *Master) zygoteLate(z *zygote) {
-	if z.cause == "" {
-		m.log.Warn("zygote not ready", z.about(zap.Duration("duration", m.now()-z.begun))...)
-		z.due = m.now() + z.timing(m).DumpDelay
-		m.send(&z.link, &ipc.Dump{})
-		m.loseZygote(z, "not ready")
-		return
-	}
-	z.due = 0
-	m.log.Warn("zygote killed", z.about(zap.String("event", z.cause))...)
-	m.killZygote(z, z.cause)
-}
-
-// zygotesWake returns when tendZygotes has something to do, and false if never.
-func (m *Master) zygotesWake() (at time.Duration, ok bool) {
-	soonest := func(t time.Duration) {
-		if t > 0 && (!ok || t < at) {
-			at, ok = t, true
-		}
-	}
-	for z := range m.zygotes {
-		soonest(z.due)
-		if len(z.asked) > 0 {
-			soonest(z.askedAt + answerTime)
-		}
-		if z.ready && z.of != nil && len(z.of.waiting) > 0 && m.forkTest.good() {
-			soonest(z.of.waiting[0].since + longestWait)
-		}
-	}
-	for _, g := range m.generations {
-		if g.forking != nil {
-			soonest(g.forking.retryAt)
-		}
-	}
-	for _, s := range m.strays {
-		soonest(s.next)
-	}
-	return at, ok
+// mayFork reports whether z can be asked for a worker.
+func (z *zygote) mayFork(m *Master) bool {
+	return z.of != nil && z.ready && z.cause == "" && m.forkTest.good()
 }
 
 // maySpawn reports whether g may still need workers.

@@ -31,7 +31,7 @@ func (m *Master) fork(g *generation, a policy.Spawn) bool {
 
 // sendForks passes requests to the zygote, as many as it may have.
 func (m *Master) sendForks(f *forking) {
-	for z := f.zygote; z != nil && z.cause == "" && z.ready && m.forkTest.good() && len(f.waiting) > 0 && len(z.asked) < mostForks; {
+	for z := f.zygote; z != nil && z.mayFork(m) && len(f.waiting) > 0 && len(z.asked) < mostForks; {
 		a := f.waiting[0].Spawn
 		f.waiting = f.waiting[1:]
 		err := m.sendFork(z, a)
@@ -72,7 +72,7 @@ func (m *Master) sendFork(z *zygote, a policy.Spawn) error {
 
 // forked handles the answer to a Fork.
 func (m *Master) forked(z *zygote, msg *ipc.Forked) {
-	if z.cause != "" {
+	if z.cause != "" && z.cause != causeStopped {
 		return // its workers are executed, and what it has forked ends with its process group
 	}
 	if len(z.asked) == 0 || uint64(z.asked[0].id) != msg.ID {
@@ -160,17 +160,22 @@ func (m *Master) begin(w *worker) {
 	m.step(policy.Spawned{ID: w.id, PID: w.pid})
 }
 
-// executeWaiting executes the workers that z should have forked, and those that wait
-// for it.
-func (m *Master) executeWaiting(z *zygote) {
-	asked, waiting := z.asked, z.of.waiting
-	z.asked, z.of.waiting = nil, nil
+// executeAsked executes the workers that z should have forked.
+func (m *Master) executeAsked(z *zygote) {
+	asked := z.asked
+	z.asked = nil
 	for _, w := range asked {
 		w.close() // a process that has the other end reads EOF, and exits
 		m.executeWanted(z.of.g, w.order())
 	}
+}
+
+// executeWaiting executes the workers that wait for the zygote.
+func (m *Master) executeWaiting(f *forking) {
+	waiting := f.waiting
+	f.waiting = nil
 	for _, a := range waiting {
-		m.executeWanted(z.of.g, a.Spawn)
+		m.executeWanted(f.g, a.Spawn)
 	}
 }
 

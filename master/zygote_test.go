@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"prefork/ipc"
+	"prefork/master/policy"
 )
 
 // forkingGeneration has spares that a zygote forks.
@@ -329,6 +330,32 @@ func TestEachGenerationHasItsZygote(t *testing.T) {
 	if ends := r.zygoteEnds(); len(ends) != 1 || ends[0] != causeStopped {
 		t.Errorf("zygotes ended %v; log:\n%s", ends, r.logText())
 	}
+}
+
+// A zygote that is stopped answers what it was asked before. Else the worker would be
+// forked, and find that nobody has the other end of its channel.
+func TestAZygoteThatIsStoppedAnswersFirst(t *testing.T) {
+	r := start(t, Options{Generation: forkingGeneration(t, 2, fault{})})
+	s := r.spares(2, true)
+	r.untilLoop("a request", func(m *Master) bool {
+		z := m.current.forking.zygote
+		m.applySpawn(policy.Spawn{ID: 1000, Slot: 20, Generation: 1})
+		m.stopZygote(z)
+		if len(z.asked) != 1 {
+			t.Errorf("%d workers are asked for, want 1", len(z.asked))
+		}
+		return true
+	})
+	r.untilLoop("the end of the zygote", func(m *Master) bool { return len(m.zygotes) == 0 })
+	if now := r.until("the worker", func(Status) bool { return true }); now.Forks.Forked != s.Forks.Forked+1 {
+		t.Errorf("%d workers were forked, want one more than %d; log:\n%s", now.Forks.Forked, s.Forks.Forked, r.logText())
+	}
+	r.untilLoop("its end", func(m *Master) bool {
+		if w := m.workers[1000]; w != nil {
+			_ = w.kill()
+		}
+		return m.workers[1000] == nil
+	})
 }
 
 func TestAStopEndsTheZygoteToo(t *testing.T) {
