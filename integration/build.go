@@ -55,7 +55,11 @@ func build(path, importPath string) error {
 	if os.Getenv("PREFORK_TEST_RACE") != "" {
 		args = append(args, "-race")
 	}
-	out, err := exec.Command("go", append(args, importPath)...).CombinedOutput()
+	cmd := exec.Command("go", append(args, importPath)...)
+	if os.Getenv("PREFORK_TEST_RACE") == "" {
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0") // so that it can be forked
+	}
+	out, err := cmd.CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("build %s: %w\n%s", importPath, err, strings.TrimSpace(string(out)))
 	}

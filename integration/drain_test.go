@@ -41,11 +41,8 @@ func TestStopAnswersEveryCompletedHandshake(t *testing.T) {
 		}, PerRequest},
 		{"event", func() testconf.Config { return inEvent(4) }, PerRequest},
 		{"event, a few requests a connection", func() testconf.Config { return inEvent(4) }, Persistent},
-		{"forking", func() testconf.Config {
-			c := line(0)
-			c.Mode, c.MinSpare, c.MaxChildren = "forking", 4, 20
-			return c
-		}, PerRequest},
+		{"forking", func() testconf.Config { return forking("exec", 4, 20) }, PerRequest},
+		{"forking, by fork", func() testconf.Config { return forking("fork", 4, 20) }, PerRequest},
 		{"unix", func() testconf.Config {
 			c := line(4)
 			c.Listen = []string{"unix://" + socket}
@@ -64,6 +61,7 @@ func TestStopAnswersEveryCompletedHandshake(t *testing.T) {
 		}, PerRequest},
 	} {
 		t.Run(test.name, func(t *testing.T) {
+			needSpawn(t, test.config().Spawn)
 			for range times(5) {
 				s := Start(t, test.config())
 				network, address := s.Address("")
@@ -273,16 +271,14 @@ func TestTERMToAWorkerStartsItsReplacementAtOnce(t *testing.T) {
 func TestTERMToAllAnswersEveryCompletedHandshake(t *testing.T) {
 	t.Parallel()
 	for name, config := range map[string]func() testconf.Config{
-		"threading": func() testconf.Config { return line(2) },
-		"event":     func() testconf.Config { return inEvent(2) },
-		"forking": func() testconf.Config {
-			c := line(0)
-			c.Mode, c.MinSpare, c.MaxChildren = "forking", 4, 20
-			return c
-		},
+		"threading":        func() testconf.Config { return line(2) },
+		"event":            func() testconf.Config { return inEvent(2) },
+		"forking":          func() testconf.Config { return forking("exec", 4, 20) },
+		"forking, by fork": func() testconf.Config { return forking("fork", 4, 20) },
 	} {
 		for _, first := range []string{"workers", "master"} {
 			t.Run(name+", "+first+" first", func(t *testing.T) {
+				needSpawn(t, config().Spawn)
 				for range times(3) {
 					s := Start(t, config())
 					network, address := s.Address("")

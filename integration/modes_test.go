@@ -3,6 +3,7 @@ package integration
 import (
 	"io"
 	"net"
+	"os"
 	"strings"
 	"sync"
 	"syscall"
@@ -12,14 +13,48 @@ import (
 	"prefork/integration/testconf"
 )
 
-func forking(spare, most int) testconf.Config {
+func forking(spawn string, spare, most int) testconf.Config {
 	c := line(0)
-	c.Mode, c.MinSpare, c.MaxChildren = "forking", spare, most
+	c.Mode, c.Spawn, c.MinSpare, c.MaxChildren = "forking", spawn, spare, most
 	return c
 }
 
+// eachSpawn runs f with processes that are executed and that are forked.
+func eachSpawn(t *testing.T, f func(t *testing.T, spawn string)) {
+	for _, spawn := range []string{"exec", "fork"} {
+		t.Run(spawn, func(t *testing.T) {
+			needSpawn(t, spawn)
+			f(t, spawn)
+		})
+	}
+}
+
+// needSpawn skips the test if the programs of the tests cannot be forked.
+func needSpawn(t *testing.T, spawn string) {
+	t.Helper()
+	if spawn == "fork" && os.Getenv("PREFORK_TEST_RACE") != "" {
+		t.Skip("the race detector links cgo, so the program cannot be forked")
+	}
+}
+
+// mustSpawn checks that the workers were started as they should have been.
+func (s *Server) mustSpawn(t *testing.T, spawn string) {
+	t.Helper()
+	status, err := s.Status()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if status.Spawn != spawn {
+		t.Errorf("workers are started by %q, want %q", status.Spawn, spawn)
+	}
+}
+
 func TestForkingServesEachConnectionInItsOwnProcess(t *testing.T) {
-	s := Start(t, forking(4, 20))
+	eachSpawn(t, servesEachConnectionInItsOwnProcess)
+}
+
+func servesEachConnectionInItsOwnProcess(t *testing.T, spawn string) {
+	s := Start(t, forking(spawn, 4, 20))
 	base := s.Footprint()
 	network, address := s.Address("")
 	n := times(100)
@@ -51,11 +86,14 @@ func TestForkingServesEachConnectionInItsOwnProcess(t *testing.T) {
 	if status.Totals.Restarts != 0 || status.Degraded != "" {
 		t.Errorf("want no restarts after connections that were served: %v", status)
 	}
+	s.mustSpawn(t, spawn)
 }
 
 // Busy workers and spares together never exceed max_children.
-func TestForkingNeverExceedsMaxChildren(t *testing.T) {
-	s := Start(t, forking(2, 6))
+func TestForkingNeverExceedsMaxChildren(t *testing.T) { eachSpawn(t, neverExceedsMaxChildren) }
+
+func neverExceedsMaxChildren(t *testing.T, spawn string) {
+	s := Start(t, forking(spawn, 2, 6))
 	network, address := s.Address("")
 	var held []*Client
 	for range 6 {
@@ -84,9 +122,11 @@ func TestForkingNeverExceedsMaxChildren(t *testing.T) {
 }
 
 // Whatever a handler does to its process, only its own connection is lost.
-func TestForkingCrashLosesOneConnection(t *testing.T) {
+func TestForkingCrashLosesOneConnection(t *testing.T) { eachSpawn(t, crashLosesOneConnection) }
+
+func crashLosesOneConnection(t *testing.T, spawn string) {
 	t.Parallel()
-	s := Start(t, forking(4, 20))
+	s := Start(t, forking(spawn, 4, 20))
 	network, address := s.Address("")
 	bystander := s.Dial()
 	pid := bystander.WorkerPID()
@@ -106,11 +146,14 @@ func TestForkingCrashLosesOneConnection(t *testing.T) {
 	if still := bystander.WorkerPID(); still != pid {
 		t.Errorf("the bystander moved from %d to %d", pid, still)
 	}
+	s.mustSpawn(t, spawn)
 }
 
-func TestForkingReloadsAndScalesUnderLoad(t *testing.T) {
+func TestForkingReloadsAndScalesUnderLoad(t *testing.T) { eachSpawn(t, reloadsAndScalesUnderLoad) }
+
+func reloadsAndScalesUnderLoad(t *testing.T, spawn string) {
 	t.Parallel()
-	s := Start(t, forking(3, 30))
+	s := Start(t, forking(spawn, 3, 30))
 	network, address := s.Address("")
 	// Few clients: a scale waits for its spares, and many clients would take
 	// them as fast as they start.
@@ -221,9 +264,11 @@ func TestThreadingPanicClosesOnlyItsOwnConnection(t *testing.T) {
 
 // Each connection has its own process, so the limit of log lines must hold for
 // all processes together.
-func TestForkingClientsCannotFloodTheLog(t *testing.T) {
+func TestForkingClientsCannotFloodTheLog(t *testing.T) { eachSpawn(t, clientsCannotFloodTheLog) }
+
+func clientsCannotFloodTheLog(t *testing.T, spawn string) {
 	c := line(4)
-	c.Mode, c.LogLevel = "forking", "info"
+	c.Mode, c.Spawn, c.LogLevel = "forking", spawn, "info"
 	s := Start(t, c)
 	network, address := s.Address("")
 	long := strings.Repeat("A", 100_000)

@@ -20,6 +20,7 @@ type Status struct {
 	Generation int     `json:"generation"`
 	UptimeS    float64 `json:"uptime_s"`
 	Mode       string  `json:"mode"`
+	Spawn      string  `json:"spawn"`
 	Target     string  `json:"target"`
 	Listeners  []struct {
 		Name    string `json:"name"`

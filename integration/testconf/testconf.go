@@ -17,6 +17,7 @@ type Config struct {
 	Listen []string `json:"listen"`
 
 	Mode        string `json:"mode,omitempty"`
+	Spawn       string `json:"spawn,omitempty"`
 	Workers     int    `json:"workers,omitempty"`
 	MaxWorkers  int    `json:"max_workers,omitempty"`
 	MinSpare    int    `json:"min_spare,omitempty"`

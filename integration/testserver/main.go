@@ -79,6 +79,7 @@ func load(path string) (*prefork.Server, error) {
 			Listen:           c.Listen,
 			Settings:         settings,
 			Mode:             worker.Mode(c.Mode),
+			Spawn:            prefork.Spawn(c.Spawn),
 			Workers:          c.Workers,
 			MaxWorkers:       c.MaxWorkers,
 			RequestQueueSize: c.Backlog,
