@@ -41,11 +41,13 @@ var handlers = []Handler{
 	{
 		Name:    "discard",
 		Summary: "reads and drops everything, and answers nothing (RFC 863); status counts the bytes",
+		Forks:   true,
 		new:     func() program { return new(discard) },
 	},
 	{
 		Name:    "echo",
 		Summary: "sends every byte back as it comes (RFC 862)",
+		Forks:   true,
 		new:     func() program { return new(echo) },
 	},
 	{
@@ -65,6 +67,7 @@ var handlers = []Handler{
 	{
 		Name:    "upper",
 		Summary: "answers each line in upper case (the letters a to z), until the client closes",
+		Forks:   true,
 		new:     func() program { return &upper{MaxLine: 64 << 10} },
 	},
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"prefork"
 	"prefork/worker"
 )
 
@@ -222,5 +223,22 @@ func TestADefaultCostsLittle(t *testing.T) {
 		}
 	}); n > float64(10*len(keys)) {
 		t.Errorf("%.0f allocations for %d keys, want a few for each", n, len(keys))
+	}
+}
+
+func TestAutoForksOnlyHandlersThatAreKnownToWorkThen(t *testing.T) {
+	for _, tt := range []struct {
+		handler     string
+		spawn, want prefork.Spawn
+	}{
+		{"upper", prefork.SpawnAuto, prefork.SpawnFork},
+		{"upper", prefork.SpawnExec, prefork.SpawnExec},
+		{"http", prefork.SpawnAuto, prefork.SpawnAuto},
+		{"http", prefork.SpawnFork, prefork.SpawnFork},
+	} {
+		c := Config{Handler: tt.handler, Config: prefork.Config{Spawn: tt.spawn}}
+		if got := c.SpawnMethod(); got != tt.want {
+			t.Errorf("%s with spawn %q: %q, want %q", tt.handler, tt.spawn, got, tt.want)
+		}
 	}
 }
