@@ -179,7 +179,7 @@ func forkedAnswer(ctx context.Context, c *Conn, line string, prepared map[string
 	case "kill":
 		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 	case "spin": // as a handler that hangs: nobody preempts it
-		for {
+		for { //nolint:staticcheck // SA5002: it is to spin
 		}
 	case "never": // reads nothing and writes for ever
 		for err == nil {
