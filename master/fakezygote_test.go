@@ -42,7 +42,7 @@ func fakeZygote(ch *ipc.Channel, hello *ipc.Hello, f fault, kind string) int {
 	case "dies starting":
 		panic("deliberate")
 	case "never ready":
-		select {}
+		rawSleep()
 	case "sends what a worker sends":
 		_ = ch.Send(&ipc.Ready{})
 		_ = ch.Send(&ipc.Report{State: ipc.StateBusy})
@@ -95,7 +95,7 @@ func fakeForkTest(ch *ipc.Channel, fault string) int {
 		return 1
 	case "test hangs":
 		_, _ = clone(0, func() { rawSleep() })
-		select {}
+		rawSleep()
 	case "test dies":
 		panic("deliberate")
 	}
