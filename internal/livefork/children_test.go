@@ -1,12 +1,16 @@
 package livefork
 
 import (
+	"crypto/rand"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"os/signal"
 	"runtime"
 	"runtime/debug"
+	"runtime/pprof"
+	"runtime/trace"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -133,4 +137,74 @@ func busy(int) int {
 	time.Sleep(5 * time.Millisecond)
 	stop.Store(true)
 	return 0
+}
+
+// profile uses what looks at all threads of the runtime, also at those that the child
+// lacks.
+func profile(int) int {
+	if err := pprof.StartCPUProfile(io.Discard); err != nil {
+		return 1
+	}
+	collect()
+	pprof.StopCPUProfile()
+	if err := trace.Start(io.Discard); err != nil {
+		return 2
+	}
+	if !meet() {
+		return 3
+	}
+	trace.Stop()
+	if err := pprof.Lookup("threadcreate").WriteTo(io.Discard, 0); err != nil {
+		return 4
+	}
+	debug.FreeOSMemory()
+	return 0
+}
+
+// random compares what crypto/rand gives to siblings.
+func random() error {
+	before := make([]byte, 16) // so that the parent's generator has a state
+	if _, err := rand.Read(before); err != nil {
+		return err
+	}
+	r, w, err := rawPipe()
+	if err != nil {
+		return err
+	}
+	f, err := newForker()
+	if err != nil {
+		return err
+	}
+	const n = 100
+	err = forkEach(f, n, exited(0), func(int) int {
+		b := make([]byte, 16)
+		if _, err := rand.Read(b); err != nil {
+			return 1
+		}
+		if n, err := unix.Write(w, b); err != nil || n != len(b) {
+			return 2
+		}
+		return 0
+	})
+	if err != nil {
+		return err
+	}
+	seen := map[[16]byte]bool{[16]byte(before): true}
+	for range n {
+		var b [16]byte
+		if _, err := unix.Read(r, b[:]); err != nil {
+			return err
+		}
+		seen[b] = true
+	}
+	if len(seen) != n+1 {
+		return fmt.Errorf("%d different values of %d", len(seen), n+1)
+	}
+	return nil
+}
+
+func rawPipe() (r, w int, err error) {
+	var p [2]int
+	err = unix.Pipe2(p[:], unix.O_CLOEXEC)
+	return p[0], p[1], err
 }

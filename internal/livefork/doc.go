@@ -32,7 +32,10 @@
 // Pending timers do not matter. They live in the P's heap, which is copied, and fire in
 // each child, as they would in each executed process.
 //
-// In a child one P runs without sysmon: a running goroutine is not preempted, and a
-// goroutine that blocks in a system call stops the others. GOMAXPROCS must stay 1. A
+// In a child one P runs without sysmon. A running goroutine is not preempted; one that
+// blocks in a system call stops the others; memory that was freed is not given back to
+// the kernel in the background. GOMAXPROCS must stay 1: the runtime knows the child's
+// first thread by the number that it had in the parent, so it could not interrupt it.
+// syscall.AllThreadsSyscall, which setuid uses, would wait for the parent's threads. A
 // child cannot fork again.
 package livefork

@@ -41,6 +41,8 @@ func TestAChildCollectsAsMainWanted(t *testing.T) { mustEnd(t, "percent") }
 
 func TestPendingTimersFireInChildren(t *testing.T) { mustEnd(t, "timers") }
 
+func TestSiblingsDrawDifferentRandomBytes(t *testing.T) { mustEnd(t, "random") }
+
 func TestChildrenEnd(t *testing.T) {
 	for _, c := range []struct{ role, env string }{
 		{"exec", ""},
@@ -61,6 +63,7 @@ func TestChildrenEnd(t *testing.T) {
 		{"locked", ""},
 		{"notify", ""},
 		{"busy", ""},
+		{"profile", ""},
 	} {
 		t.Run(strings.TrimSpace(c.role+" "+c.env), func(t *testing.T) {
 			t.Parallel()

@@ -47,6 +47,7 @@ func init() {
 		"percent":     percent,
 		"timers":      timers,
 
+		"random":       random,
 		"exec":         children(20, exited(0), runProgram),
 		"panic":        children(20, exited(2), func(int) int { panic("a test") }),
 		"goexit panic": children(20, exited(2), func(int) int { go panic("a test"); select {} }),
@@ -62,6 +63,7 @@ func init() {
 		"term":         children(20, killed(unix.SIGTERM), func(int) int { return kill(unix.SIGTERM) }),
 		"locked":       children(50, exited(0), lockedThreads),
 		"notify":       children(50, exited(0), notify),
+		"profile":      children(20, exited(0), profile),
 		"busy":         children(10, exited(0), busy),
 	}
 }
