@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -54,12 +55,8 @@ func (p *player) start() error {
 	if p.zygote, err = spawn("zygote", end, file); err != nil {
 		return err
 	}
-	r, err := p.receive()
-	if err != nil {
-		return err
-	}
-	if r.Error != "" {
-		return errors.New(r.Error)
+	if r, err := p.receive(); err != nil || r.Error != "" {
+		return cmp.Or(err, errors.New(r.Error))
 	}
 	return p.makeIdle()
 }

@@ -13,6 +13,8 @@ import (
 type Condition struct {
 	Name   string // one of the constants
 	Detail string // words for an operator
+
+	restless bool // it may pass when the threads of a crowded machine have run
 }
 
 // The names of the conditions.
@@ -32,6 +34,12 @@ func (c *Condition) Error() string { return c.Detail }
 
 func condition(name, format string, args ...any) *Condition {
 	return &Condition{Name: name, Detail: fmt.Sprintf(format, args...)}
+}
+
+func restless(name, format string, args ...any) *Condition {
+	c := condition(name, format, args...)
+	c.restless = true
+	return c
 }
 
 // parker is the function that starts the goroutines that park threads.

@@ -86,16 +86,16 @@ func New() (*Forker, error) {
 }
 
 const (
-	forkTime     = time.Second // for one child
-	minAttempts  = 20          // even if the process does not run in this time
-	maxStillborn = 100         // for one child
+	forkTime     = 800 * time.Millisecond // for one child
+	minAttempts  = 20                     // even if the process does not run in this time
+	maxStillborn = 100                    // for one child
 )
 
 // Fork makes a child. In the child it returns the zero Child, when the child may do
 // everything; descriptors that the Forker had are closed there. In the parent an error
 // is a *Condition or names the system call; the stillborn children are returned with
-// an error too. It takes less than a millisecond, or a second and a half at most if the
-// conditions have to be proven again.
+// an error too. It takes less than a millisecond. On a crowded machine it takes up to a second,
+// or two if the conditions have to be proven again.
 func (f *Forker) Fork() (Child, error) {
 	var c Child
 	f.collect()

@@ -27,7 +27,7 @@ type netpoller struct {
 func startNetpoller() { time.AfterFunc(time.Hour, func() {}).Stop() }
 
 // find looks for the netpoller among all descriptors and checks what it holds.
-func (p *netpoller) find() error {
+func (p *netpoller) find() *Condition {
 	dir, err := unix.Open("/proc/self/fd", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return condition(Platform, "open /proc/self/fd: %v", err)
@@ -53,7 +53,7 @@ func (p *netpoller) find() error {
 	return p.open(epoll)
 }
 
-func (p *netpoller) open(epoll int) error {
+func (p *netpoller) open(epoll int) *Condition {
 	if epoll != p.epoll || p.info < 0 {
 		p.close()
 		info, err := unix.Open("/proc/self/fdinfo/"+strconv.Itoa(epoll), unix.O_RDONLY|unix.O_CLOEXEC, 0)

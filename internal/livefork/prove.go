@@ -13,14 +13,16 @@ import (
 
 const (
 	proofTime  = 500 * time.Millisecond // in which the state is reached
+	crowdTime  = time.Second            // the same if threads do not get to run
 	maxParkers = 64
 	settleTime = 100 * time.Millisecond
 	settled    = time.Millisecond // sysmon sleeps at least so long when nothing happens
 )
 
 // Prove brings the process into the state in which it may be forked, and checks each
-// condition. The error is a *Condition. It takes tens of milliseconds, at most about
-// half a second.
+// condition. The error is a *Condition. It takes tens of milliseconds, at most half a
+// second, or a second on a machine that is so crowded that threads of the
+// runtime do not come to rest.
 func (f *Forker) Prove() error {
 	f.proven = false
 	if forked {
@@ -30,16 +32,16 @@ func (f *Forker) Prove() error {
 		return condition(OneP, "GOMAXPROCS is %d: a program that forks must run with GOMAXPROCS=1", n)
 	}
 	unhelped := 0 // how often a new parker did not make the threads fewer
-	for end := time.Now().Add(proofTime); ; {
-		err := f.check(&unhelped)
-		if err == nil {
+	for began := time.Now(); ; {
+		c := f.check(&unhelped)
+		if c == nil {
 			break
 		}
 		if unhelped > 3 {
 			return unparkable()
 		}
-		if time.Now().After(end) {
-			return err
+		if took := time.Since(began); took > crowdTime || took > proofTime && !c.restless {
+			return c
 		}
 		runtime.Gosched()
 		nap(time.Millisecond)
@@ -50,12 +52,12 @@ func (f *Forker) Prove() error {
 }
 
 // check is one round of Prove.
-func (f *Forker) check(unhelped *int) error {
+func (f *Forker) check(unhelped *int) *Condition {
 	if c := foreign(); c != nil {
 		return c
 	}
-	if err := f.poller.find(); err != nil {
-		return err
+	if c := f.poller.find(); c != nil {
+		return c
 	}
 	others, parked, err := f.others()
 	if err != nil {
@@ -67,13 +69,13 @@ func (f *Forker) check(unhelped *int) error {
 	polling := false
 	for _, s := range others {
 		if s.call == running {
-			return condition(Thread, "a thread of the runtime does not come to rest")
+			return restless(Thread, "a thread of the runtime does not come to rest")
 		}
 		polling = polling || s.call == unix.SYS_EPOLL_PWAIT || s.call == unix.SYS_EPOLL_PWAIT2
 	}
 	if polling {
 		time.Sleep(time.Microsecond) // it wakes the thread that waits in the netpoller
-		return condition(Thread, "a thread waits in the network poller")
+		return restless(Thread, "a thread waits in the network poller")
 	}
 	if parked >= maxParkers {
 		return condition(Thread, "the runtime has more than %d idle threads", maxParkers)
@@ -82,14 +84,14 @@ func (f *Forker) check(unhelped *int) error {
 	if now, _, err := f.others(); err == nil && len(now) >= len(others) {
 		*unhelped++
 	}
-	return condition(Thread, "the runtime has %d idle threads that are not parked", len(others)-1)
+	return restless(Thread, "the runtime has %d idle threads that are not parked", len(others)-1)
 }
 
 // findSysmon takes the only thread that is neither the caller nor a parker for sysmon.
-func (f *Forker) findSysmon(others map[int]state, parked int) error {
+func (f *Forker) findSysmon(others map[int]state, parked int) *Condition {
 	for tid, s := range others {
 		if s.call != unix.SYS_NANOSLEEP && s.call != unix.SYS_FUTEX {
-			return condition(Sysmon, "the runtime's thread sysmon is not asleep")
+			return restless(Sysmon, "the runtime's thread sysmon is not asleep")
 		}
 		if err := f.openSysmon(tid); err != nil {
 			return condition(Platform, "%v", err)
@@ -98,7 +100,7 @@ func (f *Forker) findSysmon(others map[int]state, parked int) error {
 	f.goroutines = runtime.NumGoroutine()
 	f.threads = parked + 2
 	if n := f.countThreads(); n != f.threads {
-		return condition(Thread, "the process has %d threads after it had %d", n, f.threads)
+		return restless(Thread, "the process has %d threads after it had %d", n, f.threads)
 	}
 	return nil
 }

@@ -327,7 +327,7 @@ func collection() error {
 		}
 	}
 	var m runtime.MemStats
-	if runtime.ReadMemStats(&m); m.HeapSys > 100<<20 {
+	if runtime.ReadMemStats(&m); m.HeapSys > 60<<20 {
 		return fmt.Errorf("the heap has %d bytes", m.HeapSys)
 	}
 	return nil

@@ -14,8 +14,8 @@ import (
 var patience = time.Second
 
 // Wait returns when fd is readable or its other end is closed. It keeps P for a second,
-// so that a fork can follow at once. Then it waits as any goroutine does, and proves
-// the conditions again afterwards; Fork reports it if they do not hold any more.
+// so that a fork can follow at once. Then it waits as any goroutine does, and the next
+// Fork proves the conditions again, which takes tens of milliseconds.
 func (f *Forker) Wait(fd int) error {
 	for end := time.Now().Add(patience); ; {
 		left := time.Until(end)
@@ -38,7 +38,6 @@ func (f *Forker) Wait(fd int) error {
 			return fmt.Errorf("wait for a request: %w", err)
 		}
 	}
-	_ = f.Prove() // Fork tries again and returns the reason
 	return nil
 }
 
