@@ -225,8 +225,15 @@ func TestASlowZygoteIsGivenUp(t *testing.T) {
 
 func TestAZygoteThatIsNeverReadyIsKilled(t *testing.T) {
 	g := forkingGeneration(t, 2, fault{Zygote: "never ready"})
-	g.Policy.StartTimeout, g.Policy.DumpDelay = 300*time.Millisecond, 10*time.Millisecond
+	g.Policy.DumpDelay = 10 * time.Millisecond
 	r := start(t, Options{Generation: g})
+	r.untilLoop("the zygote, which has no more time then", func(m *Master) bool {
+		z := m.current.forking.zygote
+		if z != nil {
+			z.due = m.now()
+		}
+		return z != nil
+	})
 	r.spares(2, false)
 	r.untilLoop("the end of the zygote", func(m *Master) bool { return len(r.zygoteEnds()) == 1 })
 	killed := r.log.FilterMessage("zygote killed").FilterField(zap.String("event", "not ready")).Len() // a self-test may be slow to exit
