@@ -7,8 +7,10 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -107,6 +109,9 @@ func newForker() (*Forker, error) {
 func forkEach(f *Forker, n int, want unix.WaitStatus, work func(i int) int) error {
 	for i := range n {
 		c, err := f.Fork()
+		for try := 1; err != nil && try < 20 && crowded(err); try++ {
+			c, err = f.Fork()
+		}
 		if err != nil {
 			return err
 		}
@@ -125,14 +130,19 @@ func forkEach(f *Forker, n int, want unix.WaitStatus, work func(i int) int) erro
 	return nil
 }
 
+// crowded reports whether a fork failed because threads did not get to run.
+func crowded(err error) bool {
+	c, ok := err.(*Condition)
+	return ok && c.restless
+}
+
 // childTime bounds what one child does.
 const childTime = 20 * time.Second
 
 // endsAs waits for a child of this process.
 func endsAs(pid int, want unix.WaitStatus) error {
 	for end := time.Now().Add(childTime); ; nap(time.Millisecond) {
-		var status unix.WaitStatus
-		switch got, err := unix.Wait4(pid, &status, unix.WNOHANG, nil); {
+		switch got, status, err := rawWait(pid); {
 		case got == pid && status&^core != want:
 			return fmt.Errorf("ended with wait status %#x, want %#x", status, want)
 		case got == pid:
@@ -144,6 +154,16 @@ func endsAs(pid int, want unix.WaitStatus) error {
 			return fmt.Errorf("hangs")
 		}
 	}
+}
+
+// rawWait is wait4(2) without waiting. It keeps P.
+func rawWait(pid int) (int, unix.WaitStatus, error) {
+	var status unix.WaitStatus
+	got, _, errno := syscall.RawSyscall6(unix.SYS_WAIT4, uintptr(pid), uintptr(unsafe.Pointer(&status)), unix.WNOHANG, 0, 0, 0)
+	if errno != 0 {
+		return 0, 0, errno
+	}
+	return int(got), status, nil
 }
 
 const core = unix.WaitStatus(0x80) // it dumped core

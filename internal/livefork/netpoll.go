@@ -28,12 +28,12 @@ func startNetpoller() { time.AfterFunc(time.Hour, func() {}).Stop() }
 
 // find looks for the netpoller among all descriptors and checks what it holds.
 func (p *netpoller) find() *Condition {
-	dir, err := unix.Open("/proc/self/fd", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	dir, err := rawOpen("/proc/self/fd", unix.O_DIRECTORY)
 	if err != nil {
 		return condition(Platform, "open /proc/self/fd: %v", err)
 	}
-	defer unix.Close(dir)
-	all, err := numbers(dir)
+	defer rawClose(uintptr(dir))
+	all, err := rawEntries(dir)
 	if err != nil {
 		return condition(Platform, "list /proc/self/fd: %v", err)
 	}
@@ -56,7 +56,7 @@ func (p *netpoller) find() *Condition {
 func (p *netpoller) open(epoll int) *Condition {
 	if epoll != p.epoll || p.info < 0 {
 		p.close()
-		info, err := unix.Open("/proc/self/fdinfo/"+strconv.Itoa(epoll), unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		info, err := rawOpen("/proc/self/fdinfo/"+strconv.Itoa(epoll), 0)
 		if err != nil {
 			return condition(Platform, "open /proc/self/fdinfo: %v", err)
 		}
@@ -89,7 +89,7 @@ func (p *netpoller) changed(buf *[procSize]byte) bool {
 
 func (p *netpoller) close() {
 	if p.info >= 0 {
-		_ = unix.Close(p.info)
+		rawClose(uintptr(p.info))
 		p.info = -1
 	}
 }
@@ -136,11 +136,11 @@ func move(from uintptr, to int) error {
 
 // eventCount returns what a read of an eventfd would return, without reading it.
 func eventCount(fd int) (uint32, error) {
-	info, err := unix.Open("/proc/self/fdinfo/"+strconv.Itoa(fd), unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	info, err := rawOpen("/proc/self/fdinfo/"+strconv.Itoa(fd), 0)
 	if err != nil {
 		return 0, fmt.Errorf("open fdinfo: %w", err)
 	}
-	defer unix.Close(info)
+	defer rawClose(uintptr(info))
 	var text [procSize]byte
 	for line := range bytes.Lines(text[:rawRead(info, &text)]) {
 		if value, ok := bytes.CutPrefix(line, []byte("eventfd-count:")); ok {
@@ -179,11 +179,4 @@ func parseInterest(text []byte) ([]interest, error) {
 	return all, nil
 }
 
-func linkOf(fd int) string {
-	var buf [128]byte
-	n, err := unix.Readlink("/proc/self/fd/"+strconv.Itoa(fd), buf[:])
-	if err != nil {
-		return ""
-	}
-	return string(buf[:n])
-}
+func linkOf(fd int) string { return rawReadlink("/proc/self/fd/" + strconv.Itoa(fd)) }

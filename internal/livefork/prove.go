@@ -3,6 +3,7 @@ package livefork
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"os"
 	"runtime"
 	"strconv"
@@ -80,6 +81,10 @@ func (f *Forker) check(unhelped *int) *Condition {
 	if parked >= maxParkers {
 		return condition(Thread, "the runtime has more than %d idle threads", maxParkers)
 	}
+	nap(time.Millisecond)
+	if now, _, err := f.others(); err != nil || !maps.Equal(now, others) {
+		return restless(Thread, "a thread of the runtime does not come to rest")
+	}
 	f.parkThread()
 	if now, _, err := f.others(); err == nil && len(now) >= len(others) {
 		*unhelped++
@@ -110,18 +115,19 @@ func (f *Forker) openSysmon(tid int) error {
 		return nil
 	}
 	dir := "/proc/self/task/" + strconv.Itoa(tid)
-	call, err := unix.Open(dir+"/syscall", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	call, err := rawOpen(dir+"/syscall", 0)
 	if err != nil {
 		return fmt.Errorf("open %s/syscall: %w", dir, err)
 	}
-	stat, err := unix.Open(dir+"/schedstat", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	stat, err := rawOpen(dir+"/schedstat", 0)
 	if err != nil {
-		_ = unix.Close(call)
+		rawClose(uintptr(call))
 		return fmt.Errorf("open %s/schedstat: %w", dir, err)
 	}
 	text := f.text[:rawRead(stat, &f.text)]
 	if fields := bytes.Fields(text); len(fields) != 3 || string(fields[2]) == "0" {
-		_, _ = unix.Close(call), unix.Close(stat)
+		rawClose(uintptr(call))
+		rawClose(uintptr(stat))
 		return fmt.Errorf("%s/schedstat does not count: %q", dir, text)
 	}
 	f.closeSysmon()
@@ -131,7 +137,8 @@ func (f *Forker) openSysmon(tid int) error {
 
 func (f *Forker) closeSysmon() {
 	if f.sysmon != 0 {
-		_, _ = unix.Close(f.callFile), unix.Close(f.statFile)
+		rawClose(uintptr(f.callFile))
+		rawClose(uintptr(f.statFile))
 		f.sysmon = 0
 	}
 }

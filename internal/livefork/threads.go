@@ -5,41 +5,11 @@ import (
 	"fmt"
 	"runtime"
 	"strconv"
+	"syscall"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
-
-// tasks lists the threads of this process.
-func tasks(dir int) ([]int, error) {
-	if _, err := unix.Seek(dir, 0, 0); err != nil {
-		return nil, err
-	}
-	return numbers(dir)
-}
-
-// numbers lists the entries of an open directory whose names are numbers.
-func numbers(dir int) ([]int, error) {
-	var all []int
-	var buf [4096]byte
-	for {
-		n, err := unix.ReadDirent(dir, buf[:])
-		if err == unix.EINTR {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		if n == 0 {
-			return all, nil
-		}
-		_, _, names := unix.ParseDirent(buf[:n], -1, nil)
-		for _, name := range names {
-			if number, err := strconv.Atoi(name); err == nil {
-				all = append(all, number)
-			}
-		}
-	}
-}
 
 // state is what a thread does: the system call in which it sleeps and its first
 // argument. A thread that runs is in none.
@@ -70,11 +40,12 @@ func parseState(text []byte) state {
 // others returns the threads that are neither the caller nor parkers, with what they
 // do. parked is the number of parkers.
 func (f *Forker) others() (others map[int]state, parked int, err error) {
-	all, err := tasks(f.taskDir)
+	all, err := rawEntries(f.taskDir)
 	if err != nil {
 		return nil, 0, fmt.Errorf("list threads: %w", err)
 	}
-	self := unix.Gettid()
+	tid, _, _ := syscall.RawSyscall(unix.SYS_GETTID, 0, 0, 0)
+	self := int(tid)
 	others = make(map[int]state)
 	for _, tid := range all {
 		if tid == self {
@@ -91,11 +62,11 @@ func (f *Forker) others() (others map[int]state, parked int, err error) {
 }
 
 func (f *Forker) stateOf(tid int) state {
-	fd, err := unix.Open("/proc/self/task/"+strconv.Itoa(tid)+"/syscall", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	fd, err := rawOpen("/proc/self/task/"+strconv.Itoa(tid)+"/syscall", 0)
 	if err != nil {
 		return state{call: running} // it ended
 	}
-	defer unix.Close(fd)
+	defer rawClose(uintptr(fd))
 	return parseState(f.text[:rawRead(fd, &f.text)])
 }
 
@@ -116,5 +87,6 @@ func (f *Forker) parkThread() {
 
 // unparkThread ends one parker, so that the scheduler has an idle thread.
 func (f *Forker) unparkThread() {
-	_, _ = unix.Write(f.park[1], []byte{0})
+	var b [1]byte
+	_, _, _ = syscall.RawSyscall(unix.SYS_WRITE, uintptr(f.park[1]), uintptr(unsafe.Pointer(&b)), 1)
 }

@@ -50,14 +50,10 @@ func (f *Forker) offerThread() {
 		if err != nil {
 			return
 		}
-		idle := 0
-		for _, s := range others {
-			if s.call == unix.SYS_FUTEX {
-				idle++
+		for tid, s := range others {
+			if tid != f.sysmon && s.call == unix.SYS_FUTEX {
+				return
 			}
-		}
-		if idle > 0 && len(others) > 1 {
-			return
 		}
 	}
 }
