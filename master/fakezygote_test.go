@@ -89,6 +89,10 @@ func fakeZygote(ch *ipc.Channel, hello *ipc.Hello, f fault, kind string) int {
 }
 
 func fakeForkTest(ch *ipc.Channel, fault string) int {
+	if procs := os.Getenv(procsVariable); procs != "1" {
+		_ = ch.Send(&ipc.Failed{Code: ipc.ExitNotForkable, Message: "GOMAXPROCS is " + procs})
+		return 1
+	}
 	switch fault {
 	case "test fails":
 		_ = ch.Send(&ipc.Failed{Code: ipc.ExitNotForkable, Message: "2 of 300 processes hung"})

@@ -100,6 +100,9 @@ func (m *Master) startZygote(f *forking) {
 func (m *Master) launch(z *zygote, g *generation, kind string, listeners []*listener) error {
 	z.to = z
 	env := append(slices.Clip(g.environment), ipc.ZygoteVariable+"="+kind)
+	if kind == ipc.ZygoteTest {
+		env = onOneProcessor(env)
+	}
 	files := make([]int, len(listeners))
 	for i, l := range listeners {
 		files[i] = l.fd

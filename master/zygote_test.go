@@ -94,6 +94,14 @@ func TestAZygoteForksTheSpares(t *testing.T) {
 	}
 }
 
+// The outcome of the self-test is for all generations: it does not depend on what one of
+// them sets.
+func TestTheSelfTestHasOneProcessor(t *testing.T) {
+	t.Setenv(procsVariable, "4")
+	r := start(t, Options{Generation: forkingGeneration(t, 1, fault{})})
+	r.spares(1, true) // the zygote of this test forks in any case
+}
+
 // The workers of a generation that never forks know nothing of all that.
 func TestWithoutForkTheSparesAreExecuted(t *testing.T) {
 	g := forkingGeneration(t, 2, fault{})

@@ -1,6 +1,8 @@
 package master
 
 import (
+	"slices"
+	"strings"
 	"time"
 
 	"prefork/ipc"
@@ -65,4 +67,11 @@ func (m *Master) endForkTest(failure string) {
 			m.sendForks(f)
 		}
 	}
+}
+
+// onOneProcessor sets GOMAXPROCS=1. The outcome is for all generations. If one has
+// another value, its zygote says so, and the next one may have 1.
+func onOneProcessor(env []string) []string {
+	env = slices.DeleteFunc(slices.Clone(env), func(entry string) bool { return strings.HasPrefix(entry, procsVariable+"=") })
+	return append(env, procsVariable+"=1")
 }

@@ -37,7 +37,7 @@ func SelfTest(ctx context.Context, n int) error {
 	defer unix.Close(listener)
 	for i := 1; i <= n; i++ {
 		if err := ctx.Err(); err != nil {
-			return fmt.Errorf("self-test of forks: %w", err)
+			return err
 		}
 		c, err := f.Fork()
 		if err == nil && c.PID == 0 {
@@ -50,7 +50,7 @@ func SelfTest(ctx context.Context, n int) error {
 			err = askOne(c.PID, address)
 		}
 		if err != nil {
-			return fmt.Errorf("self-test of forks: fork %d of %d: %w", i, n, err)
+			return fmt.Errorf("fork %d of %d: %w", i, n, err)
 		}
 	}
 	return nil
