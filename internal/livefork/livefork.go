@@ -133,14 +133,14 @@ func (f *Forker) Fork() (Child, error) {
 
 const (
 	collectForks = 256     // between two looks at the heap
-	garbage      = 8 << 20 // that may gather, beside a quarter of the heap
+	garbage      = 2 << 20 // that may gather, beside a quarter of the heap: less than what makes a child collect
 )
 
 // collect collects garbage when much has gathered, since the collector does not start
-// by itself.
+// by itself. A proof makes more garbage than hundreds of forks.
 func (f *Forker) collect() {
 	f.forks++
-	if f.forks%collectForks != 0 {
+	if f.proven && f.forks%collectForks != 0 {
 		return
 	}
 	var m runtime.MemStats

@@ -320,13 +320,23 @@ func collection() error {
 	if err != nil {
 		return err
 	}
+	var m runtime.MemStats
+	for range 40 { // after long waits it looks each time
+		sink = make([]byte, 1<<20)
+		f.proven = false
+		if err := forkEach(f, 1, exited(0), func(int) int { return 0 }); err != nil {
+			return err
+		}
+	}
+	if runtime.ReadMemStats(&m); m.HeapSys > 20<<20 {
+		return fmt.Errorf("the heap has %d bytes after long waits", m.HeapSys)
+	}
 	for range 3 * collectForks {
 		sink = make([]byte, 100<<10)
 		if err := forkEach(f, 1, exited(0), func(int) int { return 0 }); err != nil {
 			return err
 		}
 	}
-	var m runtime.MemStats
 	if runtime.ReadMemStats(&m); m.HeapSys > 60<<20 {
 		return fmt.Errorf("the heap has %d bytes", m.HeapSys)
 	}
