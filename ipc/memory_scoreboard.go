@@ -82,7 +82,7 @@ func (s *Scoreboard) Close() error {
 	if s.mem == nil {
 		return fmt.Errorf("close scoreboard: %w", os.ErrClosed)
 	}
-	err := errors.Join(unix.Munmap(s.mem), unix.Close(s.fd))
+	err := errors.Join(unmap(s.mem), unix.Close(s.fd))
 	s.mem, s.fd = nil, -1
 	if err != nil {
 		return fmt.Errorf("close scoreboard: %w", err)

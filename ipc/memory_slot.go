@@ -114,7 +114,7 @@ func OpenSlot(fd int) (*Slot, error) {
 
 // Close unmaps the memory.
 func (s *Slot) Close() error {
-	if err := unix.Munmap(unsafe.Slice((*byte)(unsafe.Pointer(s)), slotSize)); err != nil {
+	if err := unmap(unsafe.Slice((*byte)(unsafe.Pointer(s)), slotSize)); err != nil {
 		return fmt.Errorf("unmap %s: %w", slotName, err)
 	}
 	return nil

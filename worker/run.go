@@ -119,11 +119,11 @@ func (w *worker) open(hello *ipc.Hello, in inheritance) (listeners []*listener, 
 
 // logOf returns the log that makeLog has made, with the fields of this process.
 func (w *worker) logOf(role string) *zap.Logger {
-	fields := []zap.Field{zap.String("role", role)}
+	fields := append(make([]zap.Field, 0, 4), zap.String("role", role))
 	if w.index >= 0 {
 		fields = append(fields, zap.Int("slot", w.index))
 	}
-	return w.log.With(append(fields, zap.Int("pid", os.Getpid()), zap.Int("generation", w.generation))...)
+	return w.log.WithLazy(append(fields, zap.Int("pid", os.Getpid()), zap.Int("generation", w.generation))...)
 }
 
 // setUpAndWork listens to the master from here to the end, also during the set-up,
@@ -303,7 +303,9 @@ func (w *worker) work(ctx context.Context, listeners []*listener, stopped <-chan
 		l.close()
 		return failure(fmt.Errorf("send ready: %w", err))
 	}
-	defer context.AfterFunc(ctx, func() { w.inbox.post(terminated{}) })()
+	if ctx.Done() != nil {
+		defer context.AfterFunc(ctx, func() { w.inbox.post(terminated{}) })()
+	}
 	drained, err := w.supervise(l, stopped)
 	if drained {
 		w.send(&ipc.Drained{Cut: l.cut})
@@ -334,10 +336,12 @@ func (w *worker) supervise(l *loop, stopped <-chan struct{}) (drained bool, err 
 	}
 }
 
+var errLoopExited error = failure(fmt.Errorf("loop ended: %w", ErrGoexit))
+
 // runUntilEnd runs the loop and sends its error. If a handler in mode Event ends the
 // goroutine, the loop goes on on another one.
 func (l *loop) runUntilEnd(ended chan<- error) {
-	err := error(failure(fmt.Errorf("loop ended: %w", ErrGoexit)))
+	err := errLoopExited
 	defer func() {
 		if l.events != nil && l.events.exited != nil {
 			go l.runUntilEnd(ended)

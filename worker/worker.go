@@ -47,6 +47,9 @@ type worker struct {
 	// once ends the loop after one connection: mode forking and HandleRequest.
 	once bool
 
+	// crashCopy is the descriptor that a zygote's runtime has of its crash file, or -1.
+	crashCopy int
+
 	// forks says that the process is a zygote, and forked that it is a zygote's child.
 	forks, forked bool
 

@@ -49,6 +49,7 @@ func runZygote(ctx context.Context, o Options, in inheritance) error {
 		w.send(&ipc.Ready{})
 		return nil
 	}
+	w.crashCopy = copyOf(in.crash)
 	listeners, err := w.open(hello, in)
 	if err != nil {
 		return w.fail(err)

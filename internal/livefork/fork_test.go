@@ -35,6 +35,8 @@ func TestForkAfterASystemCallThatLostP(t *testing.T) { mustEnd(t, "call") }
 
 func TestGarbageOfTheParentIsCollected(t *testing.T) { mustEnd(t, "collection") }
 
+func TestAChildDoesNotCollectTheParentsGarbage(t *testing.T) { mustEnd(t, "room") }
+
 func TestAChildHasNoDescriptorOfTheForker(t *testing.T) { mustEnd(t, "descriptors") }
 
 func TestAChildCollectsAsMainWanted(t *testing.T) { mustEnd(t, "percent") }

@@ -79,9 +79,8 @@ func New() (*Forker, error) {
 	startNetpoller()
 	f.percent = debug.SetGCPercent(-1)
 	runtime.GC()
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	f.live = m.HeapAlloc
+	f.live = heapSize()
+	warm()
 	return f, nil
 }
 
@@ -132,8 +131,8 @@ func (f *Forker) Fork() (Child, error) {
 }
 
 const (
-	collectForks = 256     // between two looks at the heap
-	garbage      = 2 << 20 // that may gather, beside a quarter of the heap: less than what makes a child collect
+	collectForks = 256       // between two looks at the heap
+	garbage      = 256 << 10 // bytes that may gather, beside an eighth of the heap
 )
 
 // collect collects garbage when much has gathered, since the collector does not start
@@ -143,22 +142,27 @@ func (f *Forker) collect() {
 	if f.proven && f.forks%collectForks != 0 {
 		return
 	}
+	if heapSize() > f.live+f.live/8+garbage {
+		runtime.GC()
+		f.live = heapSize()
+	}
+	warm()
+}
+
+// heapSize returns the bytes on the heap. It takes the free places from P.
+func heapSize() uint64 {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
-	if m.HeapAlloc > f.live+f.live/4+garbage {
-		runtime.GC()
-		runtime.ReadMemStats(&m)
-		f.live = m.HeapAlloc
-	}
+	return m.HeapAlloc
 }
 
 // becomeChild makes a process of its own of a child.
 func (f *Forker) becomeChild() {
 	forked = true
 	f.proven = false
-	f.closeSysmon()
-	f.poller.close()
-	_, _, _ = unix.Close(f.taskDir), unix.Close(f.park[0]), unix.Close(f.park[1])
+	for _, fd := range [...]int{f.callFile, f.statFile, f.poller.info, f.taskDir, f.park[0], f.park[1]} {
+		rawClose(uintptr(fd)) // those that the child does not have are -1 or closed
+	}
 	if err := f.poller.renew(); err != nil {
 		fmt.Fprintf(os.Stderr, "a forked worker cannot make its network poller: %v\n", err)
 		exit(Stillborn)

@@ -104,10 +104,14 @@ func newForker() (*Forker, error) {
 	return f, err
 }
 
-// forkEach makes n children, one after the other. Each runs work with its number,
+// forkEach makes n children, one after the other, and calls before in this process each
+// time. Each child runs work with its number,
 // which returns its exit status. Each must end as want says.
-func forkEach(f *Forker, n int, want unix.WaitStatus, work func(i int) int) error {
+func forkEach(f *Forker, n int, want unix.WaitStatus, work func(i int) int, before ...func()) error {
 	for i := range n {
+		for _, b := range before {
+			b()
+		}
 		c, err := f.Fork()
 		for try := 1; err != nil && try < 20 && crowded(err); try++ {
 			c, err = f.Fork()

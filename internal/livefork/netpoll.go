@@ -96,16 +96,13 @@ func (p *netpoller) close() {
 
 // renew gives a child a netpoller of its own under the same numbers.
 func (p *netpoller) renew() error {
-	count, err := eventCount(p.event)
-	if err != nil {
-		return err
-	}
 	epoll, _, errno := syscall.RawSyscall(unix.SYS_EPOLL_CREATE1, unix.EPOLL_CLOEXEC, 0, 0)
 	if errno != 0 {
 		return fmt.Errorf("create epoll instance: %w", errno)
 	}
-	// A wake-up that is pending in the runtime's memory must be in the descriptor too.
-	event, _, errno := syscall.RawSyscall(unix.SYS_EVENTFD2, uintptr(count), unix.EFD_CLOEXEC|unix.EFD_NONBLOCK, 0)
+	// A wake-up that is pending in the runtime's memory must be in the descriptor too. If
+	// none is, the runtime wakes once for nothing.
+	event, _, errno := syscall.RawSyscall(unix.SYS_EVENTFD2, 1, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK, 0)
 	if errno != 0 {
 		return fmt.Errorf("create eventfd: %w", errno)
 	}
@@ -132,26 +129,6 @@ func move(from uintptr, to int) error {
 		return fmt.Errorf("replace descriptor %d: %w", to, errno)
 	}
 	return nil
-}
-
-// eventCount returns what a read of an eventfd would return, without reading it.
-func eventCount(fd int) (uint32, error) {
-	info, err := rawOpen("/proc/self/fdinfo/"+strconv.Itoa(fd), 0)
-	if err != nil {
-		return 0, fmt.Errorf("open fdinfo: %w", err)
-	}
-	defer rawClose(uintptr(info))
-	var text [procSize]byte
-	for line := range bytes.Lines(text[:rawRead(info, &text)]) {
-		if value, ok := bytes.CutPrefix(line, []byte("eventfd-count:")); ok {
-			n, err := strconv.ParseUint(string(bytes.TrimSpace(value)), 16, 32)
-			if err != nil {
-				return 0, fmt.Errorf("read fdinfo of eventfd: %w", err)
-			}
-			return uint32(n), nil
-		}
-	}
-	return 0, fmt.Errorf("fdinfo of descriptor %d has no eventfd-count", fd)
 }
 
 type interest struct {

@@ -48,8 +48,8 @@ func TestARenewedNetpollerHasWhatTheOldOneHad(t *testing.T) {
 		t.Fatalf("the new netpoller reports %d events and %v: %v", n, err, events)
 	}
 	buf := make([]byte, 8)
-	if _, err := unix.Read(event, buf); err != nil || buf[0] != wakeups {
-		t.Errorf("the new eventfd holds %v and %v, want %d wake-ups", buf, err, wakeups)
+	if _, err := unix.Read(event, buf); err != nil || buf[0] != 1 {
+		t.Errorf("the new eventfd holds %v and %v, want a wake-up", buf, err)
 	}
 }
 

@@ -43,6 +43,7 @@ func init() {
 		"idle":        idle,
 		"call":        call,
 		"collection":  collection,
+		"room":        room,
 		"descriptors": descriptors,
 		"percent":     percent,
 		"timers":      timers,
@@ -312,8 +313,6 @@ func call() error {
 	return nil
 }
 
-var sink []byte
-
 // collection makes garbage in the zygote.
 func collection() error {
 	f, err := newForker()
@@ -341,6 +340,22 @@ func collection() error {
 		return fmt.Errorf("the heap has %d bytes", m.HeapSys)
 	}
 	return nil
+}
+
+// room makes garbage in the zygote, of which no child may notice anything.
+func room() error {
+	f, err := newForker()
+	if err != nil {
+		return err
+	}
+	return forkEach(f, 3*collectForks, exited(0), func(int) int {
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		if m.HeapAlloc+1<<20 > m.NextGC {
+			return 1
+		}
+		return 0
+	}, func() { sink = make([]byte, 6<<10) })
 }
 
 // descriptors compares the descriptors of a child with those before the Forker.
