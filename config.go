@@ -69,7 +69,10 @@ type Config struct {
 //   - It runs one goroutine at a time, and a goroutine that computes is not preempted:
 //     until it ends or waits, no timeout of its connection works.
 //   - A system call that blocks stops all goroutines: reading a slow disk, waiting for a
-//     program with os/exec, C code. The network does not block.
+//     program with os/exec, C code. The network does not block. A process that stands
+//     still for longer than worker_timeout is killed.
+//   - WorkerStart and WorkerStop are called in the zygote only. WorkerStop does not wait
+//     for the copies, so it must not destroy what they share, such as files.
 //   - All copies begin with the same state of math/rand and of map hashing; what the
 //     handler uses must be seeded anew. crypto/rand is not affected.
 //   - All copies have the same addresses in memory. Where that matters more than speed,

@@ -70,13 +70,16 @@
 //   - A goroutine in a blocking system call stops the others: a read from a slow disk, a
 //     call into C, os.Process.Wait. Connections, pipes and sockets of Go's packages do not
 //     block. Call Await before the Wait of a program that the handler has started, or the
-//     goroutines that read its output do not run.
+//     goroutines that read its output do not run. A worker that stands still for longer
+//     than worker_timeout is killed.
 //   - GOMAXPROCS must stay 1, and syscall.AllThreadsSyscall, on which syscall.Setuid relies,
 //     hangs.
 //   - All workers of a zygote have the same state of math/rand and math/rand/v2, the same
 //     seeds of maps, and the same addresses in memory. RandomSeed helps with the first;
 //     crypto/rand is not affected. Who fears attacks on memory should execute workers: each
 //     has its own addresses, as OpenSSH wants it.
+//   - WorkerStop does not wait for the workers. It must not destroy what they share with
+//     the zygote, such as files.
 //   - An open file, a socket or a connection to a database that was opened before the fork
 //     is shared by all workers. AfterFork must replace one that two cannot use.
 //

@@ -89,6 +89,19 @@ func TestAForkedWorkerDrainsWhenItsMasterDies(t *testing.T) {
 	})
 }
 
+// The master closes the channel of a worker for which a zygote that has died did not
+// answer. The server goes on.
+func TestAForkedWorkerThatNobodyWantsDoesNotDrain(t *testing.T) {
+	z := readyZygote(t, "forked", Config{})
+	p := z.fork(1)
+	within(t, "ready", p.ready)
+	_ = p.channel.Close()
+	p.exits(0)
+	if n := p.logged("master is gone, draining") + p.logged("draining"); n != 0 {
+		t.Errorf("%d log lines about a drain, want none", n)
+	}
+}
+
 func TestAForkedWorkerObeysOrders(t *testing.T) {
 	spareAndServing(t, Config{AccessLog: true}, func(t *testing.T, z *zygote, p *process, c net.Conn) {
 		log, access := memfile(t, "log"), memfile(t, "access")

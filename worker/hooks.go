@@ -29,7 +29,8 @@ type Hooks struct {
 	// connection and before the process exits, also when the server stops at
 	// once. ctx ends after a second, and then the worker exits without waiting
 	// any longer. Handlers whose connections were cut, by a stop or at the
-	// drain's deadline, may still run.
+	// drain's deadline, may still run. The process that forks workers calls it when
+	// no more are needed: those that it has forked may still serve.
 	WorkerStop func(ctx context.Context)
 
 	// BaseContext is called after WorkerStart. The contexts of the connections

@@ -327,6 +327,10 @@ func (l *loop) applyOrders(now int64) {
 		case *ipc.Stop:
 			l.stopNow()
 		case masterGone:
+			if l.forked && l.phase == phasePaused { // its zygote has died: the master executes another
+				l.stopNow()
+				break
+			}
 			l.log.Warn("master is gone, draining", zap.Duration("duration", l.cfg.DrainTimeout))
 			l.lameDuck()
 			l.beginDrain(now, l.drainWithoutMaster())
