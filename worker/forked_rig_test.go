@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"syscall"
@@ -240,4 +241,33 @@ func forkedWeb() *web {
 	return newWeb(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = io.WriteString(w, fmt.Sprint(os.Getpid()))
 	}))
+}
+
+// ownCrashOutput is a program that has set a crash output, and opened a file that got the
+// number of the one before. It sends the file's text.
+func ownCrashOutput(o *Options) {
+	var opened []*os.File
+	o.Hooks.WorkerStart = func(context.Context, WorkerInfo) error {
+		null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
+		if err == nil {
+			err = debug.SetCrashOutput(null, debug.CrashOptions{})
+		}
+		for i := 0; i < 3 && err == nil; i++ {
+			var fd int
+			if fd, err = unix.MemfdCreate("table", unix.MFD_CLOEXEC); err == nil {
+				opened = append(opened, os.NewFile(uintptr(fd), "table"))
+				_, err = opened[i].WriteString("table")
+			}
+		}
+		return err
+	}
+	o.Handler = HandlerFunc(func(_ context.Context, c *Conn) error {
+		for _, f := range opened {
+			if _, err := io.Copy(c, io.NewSectionReader(f, 0, 100)); err != nil {
+				return err
+			}
+		}
+		_, err := io.WriteString(c, "\n")
+		return err
+	})
 }

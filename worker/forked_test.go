@@ -249,6 +249,13 @@ func TestAFailureOfAForkedWorkerCostsOneConnection(t *testing.T) {
 	}
 }
 
+func TestAForkedWorkerReplacesNoFileOfTheProgram(t *testing.T) {
+	z := readyZygote(t, "own crash output", Config{})
+	p := z.fork(0)
+	p.accept()
+	expect(t, dial(t, z.addr), "tabletabletable\n")
+}
+
 func TestAForkedWorkerServesHTTP(t *testing.T) {
 	z := readyZygote(t, "forked web", Config{})
 	for i := range 3 {

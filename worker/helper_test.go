@@ -90,6 +90,8 @@ func helper() int {
 		o.Hooks.VerifyRequest = func(*Conn) bool { n++; return n > 3 }
 	case "forked web":
 		o.Service = forkedWeb()
+	case "own crash output":
+		ownCrashOutput(&o)
 	case "foreign goroutine":
 		o.Handler = echo
 		o.Hooks.WorkerStart = func(context.Context, WorkerInfo) error {

@@ -49,7 +49,6 @@ func runZygote(ctx context.Context, o Options, in inheritance) error {
 		w.send(&ipc.Ready{})
 		return nil
 	}
-	w.crashCopy = copyOf(in.crash)
 	listeners, err := w.open(hello, in)
 	if err != nil {
 		return w.fail(err)
@@ -64,6 +63,7 @@ func runZygote(ctx context.Context, o Options, in inheritance) error {
 	if err != nil {
 		return w.fail(err)
 	}
+	w.crashCopy = copyOf(in.crash) // not before: the program may have set another crash output
 	f, err := w.prove()
 	if err != nil {
 		w.stopProgram()
