@@ -221,7 +221,8 @@ func (m *Master) stopZygote(z *zygote) {
 		return
 	}
 	if z.of == nil {
-		m.killZygote(z, causeStopped) // it does not read its channel
+		m.forkTest.ended, m.forkTest.failure = true, causeStopped // it is no failure to be logged
+		m.killZygote(z, causeStopped)                             // it does not read its channel
 		return
 	}
 	z.cause = causeStopped

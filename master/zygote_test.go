@@ -389,6 +389,9 @@ func TestAStopEndsTheZygoteToo(t *testing.T) {
 		if living := children(t, ""); len(living) > 0 {
 			t.Errorf("%q: children are left: %v", f, living)
 		}
+		if r.count("executing spares instead of forking") > 0 {
+			t.Errorf("%q: the end counts as a failure; log:\n%s", f, r.logText())
+		}
 	}
 }
 
