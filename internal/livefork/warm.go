@@ -10,7 +10,7 @@ const (
 )
 
 // sink keeps objects on the heap.
-var sink any
+var sink any //nolint:unused // it is written only
 
 // warm leaves the runtime as it is after some work: with free places for new objects, ended
 // goroutines to use again and a stack that is large enough. Otherwise each child would make
