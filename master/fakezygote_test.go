@@ -14,6 +14,9 @@ import (
 	"prefork/ipc"
 )
 
+// The self-test of a busy machine may take long.
+func init() { testWait = time.Minute }
+
 // fakeZygote speaks the protocol of a zygote. Its workers are copies of this process
 // that use nothing but system calls, so it does not matter that the runtime was copied.
 func fakeZygote(ch *ipc.Channel, hello *ipc.Hello, f fault, kind string) int {

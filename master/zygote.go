@@ -38,6 +38,10 @@ const (
 	lastRetry  = time.Minute
 )
 
+// testWait is how long a Spawn waits for the self-test: the start of the server must not
+// be late because of it. Tests make it longer.
+var testWait = 300 * time.Millisecond
+
 // forking is how a generation forks its workers. The owner loop owns it.
 type forking struct {
 	g       *generation

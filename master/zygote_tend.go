@@ -29,6 +29,10 @@ func (m *Master) tendZygotes() {
 	for _, g := range m.generations {
 		if f := g.forking; f != nil {
 			m.dropWaiting(f)
+			if !m.forkTest.ended && len(f.waiting) > 0 && now >= f.waiting[0].since+testWait {
+				f.hurried = true
+				m.executeWaiting(f)
+			}
 			if f.retryAt > 0 && now >= f.retryAt {
 				f.retryAt = 0
 				m.startZygote(f)
@@ -69,8 +73,11 @@ func (m *Master) zygotesWake() (at time.Duration, ok bool) {
 		}
 	}
 	for _, g := range m.generations {
-		if g.forking != nil {
-			soonest(g.forking.retryAt)
+		if f := g.forking; f != nil {
+			soonest(f.retryAt)
+			if !m.forkTest.ended && len(f.waiting) > 0 {
+				soonest(f.waiting[0].since + testWait)
+			}
 		}
 	}
 	for _, s := range m.strays {

@@ -258,6 +258,25 @@ func TestAZygoteThatIsNeverReadyIsKilled(t *testing.T) {
 	r.spares(2, false)
 }
 
+func TestTheFirstWorkersDoNotWaitLongForTheSelfTest(t *testing.T) {
+	r := start(t, Options{Generation: forkingGeneration(t, 2, fault{Zygote: "test hangs"})})
+	r.untilLoop("workers that wait", func(m *Master) bool {
+		f := m.current.forking
+		if f == nil || len(f.waiting) == 0 || m.forkTest.ended {
+			return false
+		}
+		f.waiting[0].since -= testWait
+		return true
+	})
+	r.spares(2, false)
+	r.untilLoop("the end of the self-test", func(m *Master) bool {
+		if m.forkTest.ended {
+			t.Error("the workers waited for the end of the self-test")
+		}
+		return true
+	})
+}
+
 func TestTheSelfTestHasADeadline(t *testing.T) {
 	g := forkingGeneration(t, 2, fault{Zygote: "test hangs"})
 	r := start(t, Options{Generation: g})

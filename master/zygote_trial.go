@@ -64,6 +64,7 @@ func (m *Master) endForkTest(failure string) {
 		} else if m.forkTest.failure != "" {
 			m.stopForking(f, m.forkTest.failure)
 		} else {
+			f.hurried = false
 			m.sendForks(f)
 		}
 	}
