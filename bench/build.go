@@ -39,6 +39,7 @@ const (
 	netProgram       = "netupper"
 	httpProgram      = "nethttp"
 	emptyProgram     = "empty"
+	preparedProgram  = "preparedupper"
 	gnetProgram      = "gnetupper"
 	netpollProgram   = "netpollupper"
 	fasthttpProgram  = "fasthttpd"
@@ -69,7 +70,7 @@ func (b *bench) build(ctx context.Context) error {
 			return err
 		}
 	}
-	for _, name := range []string{netProgram, httpProgram, emptyProgram} {
+	for _, name := range []string{netProgram, httpProgram, emptyProgram, preparedProgram} {
 		if err := b.buildGo(ctx, ".", name, "./peers/"+name); err != nil {
 			return err
 		}

@@ -5,7 +5,9 @@ import "fmt"
 // The servers' names, as the tables show them and as the goals refer to them.
 const (
 	pythonName     = "Python ForkingTCPServer"
-	forkName       = "prefork forking"
+	execName       = "prefork forking, executed"
+	forkName       = "prefork forking, forked"
+	preparedName   = "prefork forking, forked, 50 ms of set-up"
 	threadedName   = "Python ThreadingTCPServer"
 	cforkName      = "C fork"
 	uringName      = "C io_uring"
