@@ -106,7 +106,7 @@ func (l *loop) watch(ln *listener, on bool) {
 }
 
 // rejoin leaves the queues of waiters, which arm then joins again: that finds
-// connections for which a wake-up was lost (see loop.go).
+// connections for which a wake-up was lost (see loop_tick.go).
 func (l *loop) rejoin(now int64) {
 	if now < l.nextRejoin {
 		return
