@@ -88,8 +88,7 @@ func (l *link) prepare() (theirs, error) {
 	return t, nil
 }
 
-// watch starts the two goroutines that end with
-// it.
+// watch starts the two goroutines that end with l.
 func (m *Master) watch(l *link) {
 	channelDone := make(chan struct{}) // closed at the end of the channel
 	ended := make(chan struct{})       // closed at the end of the process

@@ -77,14 +77,19 @@ func (m *Master) executeWorker(g *generation, a policy.Spawn) {
 		return
 	}
 	m.begin(w)
-	m.send(&w.link, &ipc.Hello{
+	m.greet(&w.link, g, a.Slot, g.describe())
+}
+
+// greet tells a process of g what it has to know.
+func (m *Master) greet(l *link, g *generation, slot int, listeners []ipc.Listener) {
+	m.send(l, &ipc.Hello{
 		Protocol: ipc.ProtocolVersion, Build: m.options.Build, PID: unix.Getpid(),
-		Slot: a.Slot, Slots: m.board.Len(), Generation: g.number,
-		Listeners: g.describe(), Config: g.config.Worker,
+		Slot: slot, Slots: m.board.Len(), Generation: g.number,
+		Listeners: listeners, Config: g.config.Worker,
 		LogLevel: m.level(), LogFormat: m.options.LogFormat,
 	})
 	if m.access.fd >= 0 {
-		m.giveOrder(&w.link, ipc.TypeAccessLog)
+		m.giveOrder(l, ipc.TypeAccessLog)
 	}
 }
 

@@ -23,7 +23,7 @@ import (
 //
 // The policy asks for a worker with Spawn. It is forked if there is a zygote, waits
 // while one starts, and is executed in all other cases: if the zygote cannot be
-// forked, if the self-test failed, if the zygote died and the next one waits, or if
+// forked, if the self-test failed or takes long, if the zygote died and the next one waits, or if
 // it does not answer in time. So each Spawn has an outcome in bounded time, and a
 // fault of the zygote costs time but no worker.
 
@@ -37,10 +37,6 @@ const (
 	firstRetry = time.Second // until the next zygote is started; doubled each time
 	lastRetry  = time.Minute
 )
-
-// testWait is how long a Spawn waits for the self-test: the start of the server must not
-// be late because of it. Tests make it longer.
-var testWait = 300 * time.Millisecond
 
 // forking is how a generation forks its workers. The owner loop owns it.
 type forking struct {
@@ -118,18 +114,11 @@ func (m *Master) launch(z *zygote, g *generation, kind string, listeners []*list
 	m.zygotes[z] = true
 	m.watch(&z.link)
 	m.log.Debug("zygote started", z.about(zap.String("event", kind))...)
-	hello := &ipc.Hello{
-		Protocol: ipc.ProtocolVersion, Build: m.options.Build, PID: unix.Getpid(),
-		Slots: m.board.Len(), Generation: g.number, Config: g.config.Worker,
-		LogLevel: m.level(), LogFormat: m.options.LogFormat,
-	}
+	var described []ipc.Listener
 	if len(listeners) > 0 {
-		hello.Listeners = g.describe()
+		described = g.describe()
 	}
-	m.send(&z.link, hello)
-	if m.access.fd >= 0 {
-		m.giveOrder(&z.link, ipc.TypeAccessLog)
-	}
+	m.greet(&z.link, g, 0, described)
 	return nil
 }
 

@@ -21,7 +21,7 @@ func (m *Master) fork(g *generation, a policy.Spawn) bool {
 	}
 	m.testForks(g)
 	m.startZygote(f)
-	if z := f.zygote; f.off != "" || z == nil || f.hurried && !z.mayFork(m) {
+	if z := f.zygote; f.off != "" || z == nil || f.hurried && !z.ready || m.forkTest.late(m.now()) {
 		return false
 	}
 	f.waiting = append(f.waiting, waitingSpawn{a, m.now()})

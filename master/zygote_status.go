@@ -17,6 +17,8 @@ func (m *Master) spawnMethod() (method, reason string) {
 		return "exec", ""
 	case f.off != "":
 		return "exec", f.off
+	case m.forkTest.late(m.now()):
+		return "exec", "the self-test has not ended yet"
 	case f.zygote == nil && f.lost != "", f.hurried:
 		return "exec", "the zygote is gone: " + f.lost
 	}

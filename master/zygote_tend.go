@@ -29,8 +29,7 @@ func (m *Master) tendZygotes() {
 	for _, g := range m.generations {
 		if f := g.forking; f != nil {
 			m.dropWaiting(f)
-			if !m.forkTest.ended && len(f.waiting) > 0 && now >= f.waiting[0].since+testWait {
-				f.hurried = true
+			if m.forkTest.late(now) {
 				m.executeWaiting(f)
 			}
 			if f.retryAt > 0 && now >= f.retryAt {
@@ -76,7 +75,7 @@ func (m *Master) zygotesWake() (at time.Duration, ok bool) {
 		if f := g.forking; f != nil {
 			soonest(f.retryAt)
 			if !m.forkTest.ended && len(f.waiting) > 0 {
-				soonest(f.waiting[0].since + testWait)
+				soonest(m.forkTest.begunAt + testWait)
 			}
 		}
 	}

@@ -16,10 +16,20 @@ const testTime = 5 * time.Second
 // life.
 type forkTest struct {
 	begun, ended bool
-	failure      string // if ended: why no worker is forked, or ""
+	begunAt      time.Duration // on the policy's clock
+	failure      string        // if ended: why no worker is forked, or ""
 }
 
 func (t *forkTest) good() bool { return t.ended && t.failure == "" }
+
+// testWait is how long workers wait for the self-test: the start of the server must not
+// be late because of it. Tests make it longer.
+var testWait = 300 * time.Millisecond
+
+// late reports whether workers are executed until the self-test ends.
+func (t *forkTest) late(now time.Duration) bool {
+	return t.begun && !t.ended && now >= t.begunAt+testWait
+}
 
 // testForks starts the self-test, unless that was done.
 func (m *Master) testForks(g *generation) {
@@ -29,7 +39,7 @@ func (m *Master) testForks(g *generation) {
 		}
 		return
 	}
-	m.forkTest.begun = true
+	m.forkTest.begun, m.forkTest.begunAt = true, m.now()
 	z := &zygote{generation: g.number}
 	if err := m.launch(z, g, ipc.ZygoteTest, nil); err != nil {
 		m.endForkTest(err.Error())
@@ -64,7 +74,6 @@ func (m *Master) endForkTest(failure string) {
 		} else if m.forkTest.failure != "" {
 			m.stopForking(f, m.forkTest.failure)
 		} else {
-			f.hurried = false
 			m.sendForks(f)
 		}
 	}

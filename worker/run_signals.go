@@ -36,6 +36,10 @@ func countTerm() (fd int, err error) {
 	return fd, nil
 }
 
+// terminations is the file of countTerm's descriptor, which package os would close if
+// nothing referred to the file.
+var terminations *os.File
+
 // signalled returns a context that ends with ctx or with the first SIGTERM. terminate
 // comes from countTerm, or is -1. It stays open, because a signal's handler may
 // write to it at any time.
@@ -49,11 +53,10 @@ func signalled(ctx context.Context, terminate int, once bool) (context.Context, 
 	case terminate < 0:
 	case once:
 		go func() {
-			for file := os.NewFile(uintptr(terminate), "signals"); ; {
-				var count [8]byte
-				if _, err := file.Read(count[:]); err == nil {
-					cancel()
-				}
+			terminations = os.NewFile(uintptr(terminate), "signals")
+			var count [8]byte
+			if _, err := terminations.Read(count[:]); err == nil {
+				cancel()
 			}
 		}()
 	default:
